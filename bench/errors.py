@@ -1,0 +1,104 @@
+"""Errors that a user can mend: each says what is wrong, where, and what to do.
+
+The command line prints them without a traceback and exits with status 2. Anything else that is
+raised is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class BenchError(Exception):
+    """Something the user can mend.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and where, one sentence.
+    hint : str
+        What to do about it; printed on its own line.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[BenchError], tuple[str, str]]:
+        return (_rebuild, (type(self), self.message, self.hint))  # type: ignore[return-value]
+
+
+def _rebuild(kind: type[BenchError], message: str, hint: str) -> BenchError:
+    """Unpickle any subclass, whatever its own constructor asks for."""
+    error = kind.__new__(kind)
+    BenchError.__init__(error, message, hint)
+    return error
+
+
+class DataError(BenchError):
+    """A corpus file is not what its owner distributes.
+
+    Parameters
+    ----------
+    where : Path or str
+        The file, and the trial or key inside it where that is known.
+    expected, found : str
+        What the layout asks for and what is there.
+    hint : str
+        What to do.
+    """
+
+    def __init__(self, where: Path | str, expected: str, found: str, hint: str = "") -> None:
+        super().__init__(f"{where}: expected {expected}, found {found}", hint)
+
+
+class LabelValueError(ValueError):
+    """A stored label or rating is none that the owner uses; the reader adds where it stands."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, found {found}")
+        self.expected = expected
+        self.found = found
+
+
+class MissingCorpusError(BenchError):
+    """A corpus is not where it was looked for."""
+
+
+class UnknownNameError(BenchError):
+    """A name nobody registered; suggests the nearest ones.
+
+    Parameters
+    ----------
+    what : str
+        Kind of thing ("method", "corpus", "task", ...).
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        lower = {n.lower(): n for n in names}
+        near = difflib.get_close_matches(name.lower(), list(lower), n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(repr(lower[n]) for n in near)}? " if near else ""
+        super().__init__(f"there is no {what} named {name!r}", hint + f"Known: {', '.join(names)}")
+
+
+class SettingError(BenchError):
+    """An option or parameter has a value that cannot be used."""
+
+
+class UnsuitedError(BenchError):
+    """A method does not fit a protocol, a pair or a kind of features."""
+
+
+class DivergedError(BenchError):
+    """Training produced a loss that is not finite; names epoch and batch."""

@@ -1,0 +1,77 @@
+"""Electrode names: one spelling, old names, and the channels two corpora share.
+
+Channels are matched by name and never by position: SEED and DEAP share 32 names, of which only
+two stand at the same place in both lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BenchError
+
+#: Names of the older 10-20 system and of amplifiers, and what they are called now.
+ALIASES = {
+    "T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8",
+    "FPZ'": "FPZ", "I1": "O9", "I2": "O10",
+}
+_DECORATION = ("EEG ", "EEG-")
+_REFERENCES = ("-REF", "-LE", "-A1", "-A2", "-M1", "-M2", "-CZ", "-AVG")
+
+
+def canonical(name: str) -> str:
+    """One spelling of an electrode name: upper case, current 10-10 name, no decoration.
+
+    Examples
+    --------
+    >>> [canonical(n) for n in ("Fp1", "T3", "EEG Cz-REF", " oz ")]
+    ['FP1', 'T7', 'CZ', 'OZ']
+    """
+    name = name.strip().upper()
+    for prefix in _DECORATION:
+        name = name.removeprefix(prefix)
+    for suffix in _REFERENCES:
+        name = name.removesuffix(suffix)
+    name = name.rstrip(".")
+    return ALIASES.get(name, name)
+
+
+def common_channels(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    """Channels that both lists have, in the order of the first.
+
+    Raises
+    ------
+    BenchError
+        If a list names an electrode twice, or nothing is shared.
+    """
+    a, b = [canonical(c) for c in first], [canonical(c) for c in second]
+    for names in (a, b):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise BenchError(f"channel list names {', '.join(twice)} more than once")
+    shared = tuple(c for c in a if c in set(b))
+    if not shared:
+        raise BenchError(
+            f"the corpora share no channel: {', '.join(a[:5])}... and {', '.join(b[:5])}..."
+        )
+    return shared
+
+
+def positions_of(wanted: Sequence[str], available: Sequence[str]) -> NDArray[np.int64]:
+    """Index in ``available`` of each wanted channel, matched by canonical name.
+
+    Raises
+    ------
+    BenchError
+        Names the channels that are not there.
+    """
+    where = {canonical(c): i for i, c in enumerate(available)}
+    missing = [c for c in wanted if canonical(c) not in where]
+    if missing:
+        raise BenchError(
+            f"channels {', '.join(missing)} are not among the {len(available)} available"
+        )
+    return np.array([where[canonical(c)] for c in wanted], dtype=np.int64)

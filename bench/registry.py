@@ -1,0 +1,193 @@
+"""Names to things: methods, corpora, protocols and reports, ours and strangers', one way in.
+
+An entry-point group holds catalogues. A catalogue is a list of :class:`Entry`: name, metadata and
+a lazy target ``"module:object"``, so that listing imports nothing heavy. An entry point may also
+lead to a single :class:`Entry`. ``--include FILE_OR_MODULE`` adds the entries of a module's
+``CATALOGUE`` without installing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import BenchError, UnknownNameError
+
+GROUPS = ("methods", "corpora", "protocols", "reports")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a catalogue.
+
+    Attributes
+    ----------
+    name : str
+        What users type.
+    target : str
+        ``"package.module:object"``, imported only when used.
+    summary : str
+        One line for ``bench list``.
+    family : str
+        Group within the list, e.g. "self-supervised".
+    paper : str
+        Where it comes from.
+    origin : str
+        Filled in by the registry: which distribution or file it came from.
+    group : str
+        Only needed in files given to ``--include`` when it is not a method.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+    family: str = ""
+    paper: str = ""
+    origin: str = ""
+    group: str = "methods"
+
+
+@dataclass
+class _Table:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+_included: list[tuple[str, Entry]] = []
+_tables: dict[str, _Table] = {}
+
+
+def entries(group: str) -> dict[str, Entry]:
+    """All entries of a group by name, in catalogue order; broken plugins are left out."""
+    return dict(_table(group).entries)
+
+
+def broken(group: str) -> dict[str, str]:
+    """Plugins that could not be listed: name of the entry point to reason."""
+    return dict(_table(group).broken)
+
+
+def entry(group: str, name: str) -> Entry:
+    """Entry by name, ignoring case.
+
+    Raises
+    ------
+    UnknownNameError
+        Suggests the nearest names.
+    """
+    table = _table(group).entries
+    for known, found in table.items():
+        if known.lower() == name.lower():
+            return found
+    raise UnknownNameError(
+        {"corpora": "corpus"}.get(group, group.removesuffix("s")), name, table
+    )
+
+
+def load(group: str, name: str) -> Any:
+    """Import what a name stands for.
+
+    Raises
+    ------
+    UnknownNameError
+    BenchError
+        The plugin is there but cannot be imported; names it and its origin.
+    """
+    found = entry(group, name)
+    module, _, attribute = found.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise BenchError(
+            f"{found.name} ({found.origin or found.target}) cannot be loaded: "
+            f"{type(error).__name__}: {error}",
+            "Mend or uninstall the plugin; everything else goes on working.",
+        ) from error
+
+
+def include(what: str) -> list[Entry]:
+    """Add the entries of a Python file or an importable module to this process.
+
+    The module holds ``CATALOGUE``, a list of :class:`Entry` whose targets may be written
+    ``":Object"`` for an object of the same file.
+    """
+    module = _module_of(what)
+    catalogue = getattr(module, "CATALOGUE", None)
+    if not isinstance(catalogue, list | tuple):
+        raise BenchError(f"{what} has no CATALOGUE, a list of bench.registry.Entry")
+    added = []
+    for item in catalogue:
+        target = item.target if not item.target.startswith(":") else module.__name__ + item.target
+        new = Entry(**{**item.__dict__, "target": target, "origin": what})
+        if (new.group, new.name) not in {(g, e.name) for g, e in _included}:
+            _included.append((new.group, new))
+        added.append(new)
+    _tables.clear()
+    return added
+
+
+def _module_of(what: str) -> ModuleType:
+    path = Path(what)
+    if path.suffix != ".py":
+        try:
+            return importlib.import_module(what)
+        except ModuleNotFoundError as error:
+            raise BenchError(f"{what} is neither a .py file nor a module: {error}") from error
+    if not path.is_file():
+        raise BenchError(f"{path} is not there", "--include takes a .py file or a module name.")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"bench_included_{path.stem}_{digest}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise BenchError(f"{path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return sys.modules[name]
+
+
+def _table(group: str) -> _Table:
+    if group not in _tables:
+        table = _Table()
+        points = importlib.metadata.entry_points(group=f"bench.{group}")
+        # Ours first, so that a stranger's plugin cannot quietly take the name of a built-in.
+        for point in sorted(points, key=lambda p: (p.value.split(":")[0] not in _OURS, p.name)):
+            origin = point.dist.name if point.dist else point.value
+            try:
+                catalogue = point.load()
+                found = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
+                for item in found:
+                    _add(table, item, origin)
+            except Exception as error:
+                table.broken[f"{point.name} ({origin})"] = f"{type(error).__name__}: {error}"
+        for owner, item in _included:
+            if owner == group:
+                _add(table, item, item.origin)
+        _tables[group] = table
+    return _tables[group]
+
+
+_OURS = {"bench.methods", "bench.datasets", "bench.protocols", "bench.reports"}
+
+
+def _add(table: _Table, item: Entry, origin: str) -> None:
+    taken = {n.lower(): n for n in table.entries}
+    if item.name.lower() in taken:
+        other = table.entries[taken[item.name.lower()]]
+        table.broken[f"{item.name} ({origin})"] = (
+            f"the name is taken by {other.origin or other.target}; rename one of the two"
+        )
+        return
+    table.entries[item.name] = Entry(**{**item.__dict__, "origin": origin})

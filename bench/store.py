@@ -1,0 +1,227 @@
+"""The run folder: one sub-folder per cell, written whole, mergeable by copying.
+
+``RUNS/cells/<id>/record.json`` holds identity, scores and provenance; ``predictions.parquet`` the
+probabilities of every test window. A cell is written under a temporary name, flushed to disk and
+renamed, so a kill at any moment leaves either nothing or a whole record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import BenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["done", "failed", "killed", "skipped"]
+SCHEMA = 1
+
+
+@dataclass(eq=False)
+class Record:
+    """The stored outcome of one cell.
+
+    Attributes
+    ----------
+    identity : dict
+        Everything that decides the numbers; its hash is ``id``. Keys: ``method``, ``params``,
+        ``params_origin`` ("default", "set", "tuned", "published"), ``code``, ``source`` and
+        ``target`` (each ``name`` such as "SEED:3", ``corpus``, ``task``, ``sessions``,
+        ``subjects``, ``digest``), ``features``, ``label_map``, ``scaling``, ``protocol``
+        (``name``, ``params``, ``target_access``), ``selection``, ``scale``, ``seed``,
+        ``precision``.
+    status, reason : str
+        "done", or why not.
+    classes : list of str
+        Names of the target's classes, in the order of the probabilities.
+    folds : list of dict
+        One per target subject and session: ``subject``, ``session``, ``calibration_trials``,
+        ``test_trials``, ``majority`` (share of the most frequent test class), and ``scores``
+        ``{"window": {...}, "trial": {...}}`` with ``accuracy``, ``balanced_accuracy``,
+        ``macro_f1``, ``auroc`` (None where undefined).
+    left_out : list of dict
+        ``subject``, ``session``, ``reason`` of folds that could not be cut.
+    oracle : dict or None
+        Scores chosen with test labels, for the gap; never ranked.
+    curves : dict
+        Stage to list of per-epoch values.
+    simulated : dict or None
+        Recipe of the simulated corpora; None for real data.
+    notices : list of str
+        What was assumed or passed over.
+    info : dict
+        Versions, device, threads, wall and CPU seconds, peak memory, parameter count, dates.
+    kind : str
+        "method", "control" or "oracle": how reports place the row.
+    """
+
+    identity: dict[str, Any]
+    status: Status = "done"
+    reason: str = ""
+    classes: list[str] = field(default_factory=list)
+    folds: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    oracle: dict[str, Any] | None = None
+    curves: dict[str, Any] = field(default_factory=dict)
+    simulated: dict[str, Any] | None = None
+    notices: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+    kind: str = "method"
+    path: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """Name of the cell: hash of its identity."""
+        return identity_hash(self.identity)
+
+    @property
+    def pair(self) -> str:
+        """``SEED→DEAP:valence``, as shown in tables."""
+        return f"{self.identity['source']['name']}→{self.identity['target']['name']}"
+
+    def predictions(self) -> pd.DataFrame:
+        """Probabilities of the test windows: one row per window.
+
+        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``.
+        """
+        import pandas as pd
+
+        if self.path is None or not (self.path / "predictions.parquet").is_file():
+            raise BenchError(f"record {self.id} has no predictions on disk")
+        return pd.read_parquet(self.path / "predictions.parquet")
+
+
+def identity_hash(identity: Mapping[str, Any]) -> str:
+    """Twenty hexadecimal digits that name a cell, whatever the order of keys."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Store:
+    """Records in a folder.
+
+    Parameters
+    ----------
+    root : Path
+        Run folder; made when the first record is written.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self.cells = self.root / "cells"
+        #: Folders that look like records but are not whole: path and what is wrong.
+        self.torn: list[tuple[Path, str]] = []
+
+    def get(self, cell: str) -> Record | None:
+        """Record of a cell, or None if there is none (or only a torn one)."""
+        folder = self.cells / cell
+        if not (folder / "record.json").is_file():
+            return None
+        try:
+            return self._read(folder)
+        except BenchError as error:
+            self.torn.append((folder, error.message))
+            return None
+
+    def put(self, record: Record, predictions: pd.DataFrame | None = None) -> Path:
+        """Write a record whole; replaces an earlier one of the same cell."""
+        folder = self.cells / record.id
+        temporary = self.cells / f".{record.id}.{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        try:
+            if predictions is not None:
+                predictions.to_parquet(temporary / "predictions.parquet", index=False)
+                _sync(temporary / "predictions.parquet")
+            body = {
+                "schema": SCHEMA, "id": record.id,
+                **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
+                   if f.name != "path"},
+            }
+            write_text(temporary / "record.json", json.dumps(body, indent=1, allow_nan=False))
+            _replace_folder(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        record.path = folder
+        return folder
+
+    def records(self) -> Iterator[Record]:
+        """All whole records, by id; the others are listed in :attr:`torn`."""
+        self.torn.clear()
+        if not self.cells.is_dir():
+            return
+        for folder in sorted(self.cells.iterdir()):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            try:
+                yield self._read(folder)
+            except BenchError as error:
+                self.torn.append((folder, error.message))
+
+    def _read(self, folder: Path) -> Record:
+        path = folder / "record.json"
+        try:
+            body = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{path} cannot be read: {error}") from error
+        if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+            raise BenchError(f"{path} is no record of schema {SCHEMA}")
+        names = {f.name for f in dataclasses.fields(Record)} - {"path"}
+        try:
+            record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
+        except TypeError as error:
+            raise BenchError(f"{path} is no whole record: {error}") from error
+        if record.id != folder.name:
+            raise BenchError(f"{path} does not have the identity its folder is named after")
+        return record
+
+
+def _replace_folder(temporary: Path, folder: Path) -> None:
+    """Rename over an existing folder: move the old one aside first, remove it last."""
+    aside = None
+    if folder.exists():
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
+        folder.rename(aside)
+    temporary.rename(folder)
+    _sync(folder.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole: temporary name, flush to disk, rename."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole: temporary name, flush to disk, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

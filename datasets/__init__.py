@@ -1,0 +1,15 @@
+"""Corpora: one file each. A new one is a file here and a line in this catalogue."""
+
+from bench.registry import Entry
+
+CATALOGUE = [
+    Entry("SEED", "bench.datasets.seed:Seed",
+          "15 subjects, 3 sessions, 15 film clips; negative, neutral, positive",
+          paper="Zheng & Lu 2015, 10.1109/TAMD.2015.2431497"),
+    Entry("SEED-IV", "bench.datasets.seed_iv:SeedIV",
+          "15 subjects, 3 sessions, 72 film clips; neutral, sad, fear, happy",
+          paper="Zheng et al. 2019, 10.1109/TCYB.2018.2797176"),
+    Entry("DEAP", "bench.datasets.deap:Deap",
+          "32 subjects, 40 music videos; self-rated valence and arousal",
+          paper="Koelstra et al. 2012, 10.1109/T-AFFC.2011.15"),
+]
