@@ -1,3 +1,37 @@
-"""Benchmark harness for cross-corpus EEG emotion recognition."""
+"""Benchmark harness for cross-corpus EEG emotion recognition.
+
+From Python: :func:`bench.run`, :class:`bench.Windows`, :func:`bench.leaderboard`,
+:func:`bench.load_model`. Names are imported on first use, so that ``import bench`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_LAZY = {
+    "run": "bench.runner", "RunOptions": "bench.runner", "Windows": "bench.windows",
+    "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
+    "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
+}
+__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "Windows", "__version__",
+           "load_model", "read_corpus", "run"]
+
+if TYPE_CHECKING:
+    from .data import read_corpus as read_corpus
+    from .errors import BenchError as BenchError
+    from .models import load_model as load_model
+    from .recipe import Recipe as Recipe
+    from .runner import RunOptions as RunOptions
+    from .runner import run as run
+    from .store import Record as Record
+    from .store import Store as Store
+    from .windows import Windows as Windows
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")

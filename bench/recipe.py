@@ -20,10 +20,17 @@ from .errors import DataError, UnknownNameError
 MARKER = "bench-simulated.json"
 
 
+#: Raised whenever the same recipe gives other recordings; part of the key of a cached root.
+GENERATOR = 1
+
+
 class Recipe(BaseModel):
     """How large a simulated corpus is, and how strong each effect in it.
 
-    Effects are in units of natural-log band power unless said otherwise; 0 switches one off.
+    An effect's number multiplies a size that the generator holds (see
+    ``datasets/simulator.py``): 1 is tuned to be about as hard as real EEG, 0 switches the effect
+    off exactly. Changing one number leaves the random draws behind all others as they are, so
+    that recipes can be compared in pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,17 +39,32 @@ class Recipe(BaseModel):
     sessions: int = Field(1, ge=1, le=3, description="sessions per subject, where it has several")
     length: float = Field(0.1, gt=0, le=1, description="share of the true trial lengths")
     seed: int = Field(0, ge=0, description="seed of everything random")
-    class_effect: float = Field(1.0, ge=0, description="how far emotion shifts band power")
-    subject_effect: float = Field(1.0, ge=0, description="gain, topography, peak per subject")
-    session_drift: float = Field(1.0, ge=0, description="slow change of band power in a session")
-    trial_effect: float = Field(1.0, ge=0, description="random level per trial and source")
-    corpus_effect: float = Field(1.0, ge=0, description="amplifier, reference, cap, band tilt")
-    label_noise: float = Field(0.05, ge=0, le=0.5, description="share of trials mislabelled")
-    buildup: float = Field(1.0, ge=0, description="how slowly emotion builds up in a trial")
+    class_effect: float = Field(
+        1.0, ge=0, description="how far emotion shifts the power of sources; 0: the null"
+    )
+    subject_effect: float = Field(
+        1.0, ge=0, description="gain, power, topography, alpha peak and emotion pattern per subject"
+    )
+    session_drift: float = Field(
+        1.0, ge=0, description="slow change of band power over a session, and between sessions"
+    )
+    trial_effect: float = Field(
+        1.0, ge=0, description="random level per trial, source and band: windows of a trial alike"
+    )
+    corpus_effect: float = Field(
+        1.0, ge=0, description="reference, cap, amplifier gain, band tilt and mains per corpus"
+    )
+    label_noise: float = Field(
+        0.05, ge=0, le=0.5, description="share of trials that evoke another emotion than labelled"
+    )
+    buildup: float = Field(
+        1.0, ge=0, description="how slowly emotion builds up: time constant in tenths of a trial"
+    )
 
     def key(self) -> str:
         """Short hash that names the recipe, e.g. in the path of a cached root."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        text = f"{GENERATOR} {self.model_dump_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 #: Sizes of the named scales; effects keep their defaults except where noted.
@@ -68,7 +90,8 @@ def recipe_for(scale: str, **changes: Any) -> Recipe:
 
 def write_marker(folder: Path, corpus: str, recipe: Recipe) -> None:
     """Mark a corpus folder as simulated; written last, so that a torn folder has no marker."""
-    text = json.dumps({"corpus": corpus, "generator": 1, "recipe": recipe.model_dump()}, indent=1)
+    marker = {"corpus": corpus, "generator": GENERATOR, "recipe": recipe.model_dump()}
+    text = json.dumps(marker, indent=1)
     (folder / MARKER).write_text(text + "\n")
 
 

@@ -154,7 +154,9 @@ def _module_of(what: str) -> ModuleType:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+            raise BenchError(
+                f"{path} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
     return sys.modules[name]
 
 

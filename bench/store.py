@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed", "killed", "skipped"]
 SCHEMA = 1
+_UNSTORED = {"path", "beside", "curves"}
 
 
 @dataclass(eq=False)
@@ -54,7 +55,8 @@ class Record:
     oracle : dict or None
         Scores chosen with test labels, for the gap; never ranked.
     curves : dict
-        Stage to list of per-epoch values.
+        Per-epoch values of each stage; stored beside the record and read back only by
+        :meth:`read_curves`, so that reading many records stays quick.
     simulated : dict or None
         Recipe of the simulated corpora; None for real data.
     notices : list of str
@@ -63,6 +65,10 @@ class Record:
         Versions, device, threads, wall and CPU seconds, peak memory, parameter count, dates.
     kind : str
         "method", "control" or "oracle": how reports place the row.
+    path : Path or None
+        Where it is stored; not part of what is stored.
+    beside : list of Record
+        Controls that were run with it by :func:`bench.run`; stored as records of their own.
     """
 
     identity: dict[str, Any]
@@ -78,6 +84,7 @@ class Record:
     info: dict[str, Any] = field(default_factory=dict)
     kind: str = "method"
     path: Path | None = None
+    beside: list[Record] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -88,6 +95,16 @@ class Record:
     def pair(self) -> str:
         """``SEED→DEAP:valence``, as shown in tables."""
         return f"{self.identity['source']['name']}→{self.identity['target']['name']}"
+
+    def read_curves(self) -> dict[str, Any]:
+        """Training curves: ``{"pretrain": {loss: [...]}, "fit": {"subject/session": {...}}}``."""
+        if self.curves or self.path is None:
+            return self.curves
+        try:
+            found: dict[str, Any] = json.loads((self.path / "curves.json").read_text())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
+        return found
 
     def predictions(self) -> pd.DataFrame:
         """Probabilities of the test windows: one row per window.
@@ -133,8 +150,16 @@ class Store:
             self.torn.append((folder, error.message))
             return None
 
-    def put(self, record: Record, predictions: pd.DataFrame | None = None) -> Path:
-        """Write a record whole; replaces an earlier one of the same cell."""
+    def put(
+        self,
+        record: Record,
+        predictions: pd.DataFrame | None = None,
+        models: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        """Write a record whole; replaces an earlier one of the same cell.
+
+        ``models`` are files for the sub-folder ``models``, by name.
+        """
         folder = self.cells / record.id
         temporary = self.cells / f".{record.id}.{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
@@ -142,10 +167,13 @@ class Store:
             if predictions is not None:
                 predictions.to_parquet(temporary / "predictions.parquet", index=False)
                 _sync(temporary / "predictions.parquet")
+            for name, data in (models or {}).items():
+                write_bytes(temporary / "models" / name, data)
+            write_text(temporary / "curves.json", json.dumps(record.curves, allow_nan=False))
             body = {
                 "schema": SCHEMA, "id": record.id,
                 **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
-                   if f.name != "path"},
+                   if f.name not in _UNSTORED},
             }
             write_text(temporary / "record.json", json.dumps(body, indent=1, allow_nan=False))
             _replace_folder(temporary, folder)
@@ -154,6 +182,30 @@ class Store:
             raise
         record.path = folder
         return folder
+
+    def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
+        """Pre-trained state and its loss curve, or None if there is none (or a torn one)."""
+        import torch
+
+        path = self.root / "pretrained" / f"{key}.pt"
+        if not path.is_file():
+            return None
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            return stored["state"], stored["curve"]
+        except Exception as error:  # torch raises many types; all mean: train it again
+            self.torn.append((path, f"{type(error).__name__}: {error}"))
+            return None
+
+    def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
+        """Store a pre-trained state: tensors, numbers, strings and containers of these."""
+        import io
+
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save({"state": state, "curve": curve}, buffer)
+        write_bytes(self.root / "pretrained" / f"{key}.pt", buffer.getvalue())
 
     def records(self) -> Iterator[Record]:
         """All whole records, by id; the others are listed in :attr:`torn`."""
@@ -176,7 +228,7 @@ class Store:
             raise BenchError(f"{path} cannot be read: {error}") from error
         if not isinstance(body, dict) or body.get("schema") != SCHEMA:
             raise BenchError(f"{path} is no record of schema {SCHEMA}")
-        names = {f.name for f in dataclasses.fields(Record)} - {"path"}
+        names = {f.name for f in dataclasses.fields(Record)} - _UNSTORED
         try:
             record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
         except TypeError as error:

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,8 +108,10 @@ class _Grid:
         a method gives no way back to the rest.
         """
         index = np.asarray(index)
-        changes = {name: getattr(self, name)[index].copy() for name in self._columns()}
-        return dataclasses.replace(self, x=np.ascontiguousarray(self.x[index]).copy(), **changes)
+        changes: dict[str, Any] = {
+            name: getattr(self, name)[index].copy() for name in ("x", *self._columns())
+        }
+        return dataclasses.replace(self, **changes)
 
     def with_x(self, x: NDArray[np.float32], space: Space | None = None) -> Self:
         """Same windows with other numbers, e.g. after scaling or choosing channels."""
@@ -133,7 +135,7 @@ class _Grid:
             if array.dtype.kind == "U":
                 array = np.ascontiguousarray(array.astype("S32"))
             h.update(f"{name}{array.dtype.str}{array.shape}".encode())
-            h.update(memoryview(array).cast("B") if array.size else b"")
+            h.update(array.tobytes())
         for extra in getattr(self, "labels", ()):
             h.update(str(extra).encode())
         return h.hexdigest()
@@ -148,7 +150,7 @@ class _Grid:
             if getattr(part, "labels", ()) != getattr(first, "labels", ()):
                 raise BenchError("cannot join windows with different classes; map them first")
         names = ("x", *cls._columns())
-        joined = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+        joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
         return dataclasses.replace(first, **joined)
 
 
@@ -186,7 +188,7 @@ class Windows(_Grid):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.y) and not (0 <= self.y.min() and self.y.max() < len(self.labels)):
+        if len(self.y) and not (self.y.min() >= 0 and self.y.max() < len(self.labels)):
             raise BenchError(
                 f"classes run from {self.y.min()} to {self.y.max()}, "
                 f"but {len(self.labels)} are named: {', '.join(self.labels)}"

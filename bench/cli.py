@@ -1,0 +1,363 @@
+"""The command line. Torch, NumPy and pandas are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from .errors import BenchError, SettingError, UnknownNameError
+from .registry import GROUPS, broken, entries, include, load
+
+if TYPE_CHECKING:
+    from .runner import RunOptions
+
+app = typer.Typer(
+    name="bench", no_args_is_help=True, rich_markup_mode="rich", add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Benchmark of cross-corpus EEG emotion recognition: train on one corpus, test on "
+    "another, and learn honestly which method transfers.",
+    epilog="Try: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]",
+)
+data_app = typer.Typer(
+    no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
+    "they are.",
+)
+app.add_typer(data_app, name="data")
+
+_RUN = "What to run"
+_SEE = "What the method may see"
+_DATA = "Data"
+_OUT = "Output"
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(help="Python file or module with a CATALOGUE of further methods.",
+                 metavar="FILE|MODULE", rich_help_panel=_RUN),
+]
+Runs = Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=_OUT)]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder that holds the corpora, or one of them.", metavar="DIR",
+                 rich_help_panel=_DATA),
+]
+
+
+@app.command(epilog="Examples:\n\n"
+             "  bench run --method scmm --src SEED --tgt DEAP --simulated\n\n"
+             "  bench run --src SEED-IV:3 --tgt DEAP:arousal --data ~/corpora --seed 1\n\n"
+             "  bench run --src SEED --tgt DEAP --simulated --set sharpness=0.2 --recipe "
+             "class_effect=0")
+def run(
+    method: Annotated[str, typer.Option("--method", "-m", help="See: bench list methods.",
+                                        rich_help_panel=_RUN)] = "scmm",
+    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK].",
+                                     rich_help_panel=_RUN)] = "SEED",
+    tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
+                                     rich_help_panel=_RUN)] = "DEAP",
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE",
+        rich_help_panel=_RUN)] = None,
+    params: Annotated[str, typer.Option(
+        help="Named parameter set: default, or published (marked: selection unknown).",
+        rich_help_panel=_RUN)] = "default",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.",
+                                      rich_help_panel=_RUN)] = 0,
+    scale: Annotated[str | None, typer.Option(
+        help="demo, table, null or published: how many steps (and how large simulated corpora "
+        "are). Default: published, for simulated corpora demo.", rich_help_panel=_RUN)] = None,
+    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.",
+                                        rich_help_panel=_RUN)] = "cpu",
+    include_: Annotated[list[str] | None, typer.Option(
+        "--include", help="Python file or module with a CATALOGUE of further methods.",
+        metavar="FILE|MODULE", rich_help_panel=_RUN)] = None,
+    protocol: Annotated[str, typer.Option(help="See: bench list protocols.",
+                                          rich_help_panel=_SEE)] = "few-shot",
+    calibration_trials: Annotated[int | None, typer.Option(
+        help="Calibration trials of each class; 60 % of them if not given.", min=1,
+        rich_help_panel=_SEE)] = None,
+    scaling: Annotated[str, typer.Option(
+        help="min-max, z-score, robust or none; source by source statistics, target by "
+        "calibration windows.", rich_help_panel=_SEE)] = "min-max",
+    data: Data = None,
+    simulated: Annotated[bool, typer.Option(
+        "--simulated", help="Use simulated corpora in the owners' layouts, written on first "
+        "use.", rich_help_panel=_DATA)] = False,
+    recipe: Annotated[list[str] | None, typer.Option(
+        help="Effect or size of the simulated corpora, repeatable; see: bench data simulate "
+        "--help.", metavar="NAME=VALUE", rich_help_panel=_DATA)] = None,
+    sessions: Annotated[str, typer.Option(help="first (as published) or all.",
+                                          rich_help_panel=_DATA)] = "first",
+    features: Annotated[str, typer.Option(
+        help="bench (our unsmoothed DE from raw) or official (the owner's files).",
+        rich_help_panel=_DATA)] = "bench",
+    official_kind: Annotated[str, typer.Option(
+        help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
+        rich_help_panel=_DATA)] = "",
+    window: Annotated[float, typer.Option(help="Window length in s of our features: 1 or 4.",
+                                          rich_help_panel=_DATA)] = 1.0,
+    threshold: Annotated[float, typer.Option(
+        help="Ratings above it are high (DEAP).", rich_help_panel=_DATA)] = 5.0,
+    drop_middle: Annotated[str | None, typer.Option(
+        help="Drop trials rated in this band, e.g. 4.5:5.5.", metavar="LOW:HIGH",
+        rich_help_panel=_DATA)] = None,
+    exclude: Annotated[list[str] | None, typer.Option(
+        help="Leave subjects out, e.g. SEED:3,7; repeatable.", metavar="CORPUS:N,N",
+        rich_help_panel=_DATA)] = None,
+    runs: Runs = Path("runs"),
+    save_models: Annotated[bool, typer.Option(
+        "--save-models", help="Also write the trained networks (weights only).",
+        rich_help_panel=_OUT)] = False,
+    controls: Annotated[bool, typer.Option(
+        help="Also run the controls: target-only, majority.", rich_help_panel=_OUT)] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.",
+                                        rich_help_panel=_OUT)] = False,
+) -> None:
+    """Run one method from a source to a target corpus, with its controls, and show the scores."""
+    _include(include_)
+    load("methods", method)  # an unknown name answers before anything heavy is imported
+    from .data import ReadOptions
+    from .labels import LabelRule
+    from .runner import RunOptions
+
+    options = RunOptions(
+        data=data, simulated=simulated, recipe=_pairs(recipe, "--recipe"), scale=scale,
+        protocol=protocol,
+        protocol_params={} if calibration_trials is None
+        else {"calibration_trials": calibration_trials},
+        params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
+        device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
+        read=ReadOptions(
+            features=_choice("--features", features, ("bench", "official")),
+            official_kind=official_kind, window_s=window, sessions=sessions,
+            rule=LabelRule(threshold, _band(drop_middle)),
+        ),
+    )
+    _run(method, src, tgt, options, quiet)
+
+
+def _run(method: str, src: str, tgt: str, options: RunOptions, quiet: bool) -> None:
+    from .progress import Display
+    from .runner import run as run_one
+
+    with Display(Console(stderr=True), quiet) as display:
+        record = run_one(method, src, tgt, options, display)
+    load("reports", "run")(record, Console())
+
+
+@app.command()
+def report(
+    runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
+    metric: Annotated[str, typer.Option(
+        help="balanced_accuracy, accuracy, macro_f1 or auroc.")] = "balanced_accuracy",
+    unit: Annotated[str, typer.Option(help="window or trial.")] = "window",
+    pairs: Annotated[list[str] | None, typer.Option(
+        help="Only these pairs, e.g. 'SEED->DEAP' or '*->DEAP'; repeatable.")] = None,
+    methods: Annotated[list[str] | None, typer.Option(help="Only these methods.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Only these protocols.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        help="Where files go; RUNS/report if not given.")] = None,
+    only: Annotated[list[str] | None, typer.Option(
+        help="Only these reports (see: bench list reports).")] = None,
+) -> None:
+    """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
+    from .report_options import ReportOptions
+    from .store import Store
+
+    if not runs.is_dir():
+        raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
+    options = ReportOptions(
+        metric=metric, unit=unit, pairs=tuple(pairs or ()), methods=tuple(methods or ()),
+        protocols=tuple(protocol or ()),
+    )
+    store = Store(runs)
+    screen = Console()
+    screen.print(load("reports", "terminal")(store, options))
+    folder = out or runs / "report"
+    written: list[Path] = []
+    for name in only or [n for n in entries("reports") if n not in ("terminal", "run")]:
+        written += load("reports", name)(store, folder, options)
+    screen.print(f"[dim]written to {escape(str(folder))}:[/] "
+                 + ", ".join(escape(p.name) for p in written), highlight=False)
+
+
+@app.command("list")
+def list_(
+    group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
+    include_: Annotated[list[str] | None, typer.Option(
+        "--include", help="Python file or module with a CATALOGUE.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List what is registered: built-in and from plugins."""
+    _include(include_)
+    if group not in GROUPS:
+        raise UnknownNameError("list", group, GROUPS)
+    from .listing import as_json, as_table
+
+    if json_:
+        sys.stdout.write(as_json(group) + "\n")
+        return
+    screen = Console()
+    screen.print(as_table(group))
+    for name, reason in broken(group).items():
+        screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
+
+
+@app.command()
+def check(
+    reference: Annotated[Path, typer.Option(
+        help="File of reference numbers (.npz).", metavar="FILE")],
+    method: Annotated[str, typer.Option(help="Whose code to check.")] = "scmm",
+) -> None:
+    """Check a method's own code against reference numbers; exit 1 past the tolerances."""
+    from .listing import deviations
+
+    table, passed = deviations(load("methods", method).check_reference(reference), reference)
+    Console().print(table)
+    if not passed:
+        raise typer.Exit(1)
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
+    corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
+    features: Annotated[str, typer.Option(help="bench or official.")] = "bench",
+    read: Annotated[bool, typer.Option(
+        "--read", help="Also read every file and check every signal.")] = False,
+) -> None:
+    """Say which corpora a folder holds, what is missing, and what is passed over."""
+    from .inspect import inspect_folder
+
+    screen = Console()
+    if not inspect_folder(
+        folder, corpus or list(entries("corpora")), screen, read=read,
+        features=_choice("--features", features, ("bench", "official")), named=bool(corpus),
+    ):
+        raise typer.Exit(2)
+
+
+@data_app.command("simulate")
+def data_simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write; one sub-folder per corpus.")],
+    corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
+    scale: Annotated[str, typer.Option(help="demo, table, null or published.")] = "demo",
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", help="Size or effect, repeatable; --recipe lists them.", metavar="NAME=VALUE",
+    )] = None,
+    recipe: Annotated[bool, typer.Option(
+        "--recipe", help="Show the recipe and write nothing.")] = False,
+) -> None:
+    """Write simulated corpora in the owners' exact layouts."""
+    from .data import simulate_corpus
+    from .listing import recipe_table
+    from .runner import RunOptions, simulated_recipe
+
+    chosen = simulated_recipe(
+        RunOptions(simulated=True, scale=scale, recipe=_pairs(set_, "--set"))
+    )
+    screen = Console()
+    if recipe:
+        screen.print(recipe_table(chosen))
+        return
+    adapters = [load("corpora", name)() for name in corpus or entries("corpora")]
+    for adapter in adapters:
+        with Console(stderr=True).status(f"simulating {adapter.name}"):
+            simulate_corpus(adapter, folder / adapter.name, chosen)
+        screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}",
+                     highlight=False)
+    names = [a.name for a in adapters]
+    if len(names) > 1:
+        screen.print(f"Use them with: bench run --src {names[0]} --tgt {names[-1]} --data "
+                     f"{escape(str(folder))}", highlight=False)
+
+
+@data_app.command("set")
+def data_set(
+    where: Annotated[list[str], typer.Argument(help="CORPUS=DIR", metavar="CORPUS=DIR...")],
+) -> None:
+    """Remember where corpora are, so that --data can be left out."""
+    from .settings import set_corpus_folder
+
+    found = []
+    for name, folder in _pairs(where, "bench data set").items():
+        adapter = load("corpora", name)()
+        found.append((adapter, adapter.inventory(Path(folder).expanduser())))
+    for adapter, inventory in found:
+        path = set_corpus_folder(adapter.name, inventory.root)
+        Console().print(
+            f"[green]✓[/] {adapter.name}: {len(inventory.recordings)} recordings; remembered in "
+            f"{escape(str(path))}", highlight=False,
+        )
+
+
+def _include(files: list[str] | None) -> None:
+    for item in files or ():
+        include(item)
+
+
+def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
+    """NAME=VALUE options as a dict; values are converted by who knows the type."""
+    out: dict[str, Any] = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise SettingError(f"{option} {item!r} is not of the form NAME=VALUE")
+        out[name.strip()] = value.strip()
+    return out
+
+
+def _choice(option: str, value: str, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise UnknownNameError(f"value of {option}", value, known)
+    return value
+
+
+def _band(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise SettingError(
+            f"--drop-middle {text!r} is not of the form LOW:HIGH", "For example 4.5:5.5"
+        ) from None
+
+
+def _subjects(items: list[str] | None) -> dict[str, frozenset[int]]:
+    out: dict[str, frozenset[int]] = {}
+    for item in items or ():
+        corpus, _, numbers = item.partition(":")
+        try:
+            out[corpus] = out.get(corpus, frozenset()) | {int(n) for n in numbers.split(",")}
+        except ValueError:
+            raise SettingError(
+                f"--exclude {item!r} is not of the form CORPUS:N,N", "For example SEED:3,7"
+            ) from None
+    return out
+
+
+def main() -> None:
+    """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
+    try:
+        app(standalone_mode=True)
+    except BenchError as error:
+        screen = Console(stderr=True)
+        screen.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False,
+                     soft_wrap=True)
+        if error.hint:
+            screen.print(escape(error.hint), style="dim", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("[yellow]Stopped.[/] What was finished is stored; the same "
+                                   "command goes on from there.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Hash of the code a result depends on: the method's own file and what it imports of ours."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def code_hash(cls: type) -> str:
+    """Sixteen hexadecimal digits of a class's module and of our modules it imports.
+
+    Siblings (relative imports) are followed all the way; modules of the engine are taken as far
+    as a sibling imports them directly. A changed comment is a changed hash: better to run again
+    once too often than to mix two codes.
+    """
+    return _hash(cls.__module__)
+
+
+@functools.cache
+def _hash(module: str) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(_reach(module)):
+        path = _path(name)
+        if path is not None:
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _reach(module: str) -> set[str]:
+    """The module, its siblings as far as they lead, and the engine modules these name."""
+    package = module.rpartition(".")[0]
+    found: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name == module or (package and name.startswith(package + ".")):
+            todo += _imports(name)
+    return found
+
+
+def _imports(module: str) -> list[str]:
+    """Modules of ours that a module imports, wherever in it."""
+    path = _path(module)
+    if path is None:
+        return []
+    package = module.rpartition(".")[0]
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                parent = ".".join(parts[: len(parts) - node.level + 1])
+                base = f"{parent}.{base}".strip(".")
+            if base == "bench" or base.startswith(("bench.", package + ".")):
+                names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [a.name for a in node.names if a.name.startswith("bench.")]
+    return [n for n in names if n != "bench" and _path(n) is not None]
+
+
+@functools.cache
+def _path(module: str) -> Path | None:
+    """Source file of a module, without importing it where that can be avoided."""
+    loaded = sys.modules.get(module)
+    origin = getattr(loaded, "__file__", None) if loaded else None
+    if origin is None:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, AttributeError, ValueError):
+            return None
+        origin = spec.origin if spec else None
+    return Path(origin) if origin and origin.endswith(".py") else None

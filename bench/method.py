@@ -1,0 +1,296 @@
+"""Contract of a method: what it declares, what it is handed, what it gives back.
+
+A method turns a :class:`~bench.protocol.View` into a :class:`Predictor`. It never touches files,
+test windows, other subjects' targets, or global random state: everything it may use is in its
+arguments.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import SettingError, UnsuitedError
+from .protocol import View
+from .reference import Deviation
+from .windows import UnlabelledWindows, Windows
+
+if TYPE_CHECKING:
+    import torch
+
+Scale = Literal["linear", "log", "choice"]
+Stage = Literal["network", "pretrain", "fit"]
+
+
+def hyper(
+    default: Any,
+    doc: str,
+    *,
+    stage: Stage,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    tune: tuple[float, float] | Sequence[str] | None = None,
+    scale: Scale = "linear",
+    unit: str = "",
+) -> Any:
+    """Declare one hyper-parameter: default, bounds, and the range worth searching.
+
+    Parameters
+    ----------
+    stage : {"network", "pretrain", "fit"}
+        What it changes. A network trained from scratch shares "network" and "fit" parameters
+        with the pre-trained one and ignores "pretrain".
+    tune : (low, high) or sequence of choices, optional
+        Search range; None means it is not tuned.
+    """
+    extra: Any = {"stage": stage, "tune": None if tune is None else list(tune), "scale": scale,
+             "unit": unit}
+    return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
+
+
+class Params(BaseModel):
+    """Parameters of a method; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def stage_of(cls, name: str) -> str:
+        """Stage that a parameter belongs to."""
+        extra = cls.model_fields[name].json_schema_extra
+        return str(extra.get("stage", "fit")) if isinstance(extra, dict) else "fit"
+
+    def only(self, *stages: str) -> dict[str, Any]:
+        """Parameters of the given stages, by name."""
+        return {k: v for k, v in self.model_dump().items() if self.stage_of(k) in stages}
+
+
+class NoParams(Params):
+    """A method without parameters."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Most optimiser steps a network may take; None means what the parameters say."""
+
+    pretrain: int | None = None
+    fit: int | None = None
+
+    def epochs(self, wanted: int, steps_per_epoch: int, stage: Literal["pretrain", "fit"]) -> int:
+        """Whole epochs within the budget, at least one."""
+        limit = getattr(self, stage)
+        if limit is None:
+            return wanted
+        return max(1, min(wanted, limit // max(1, steps_per_epoch)))
+
+
+class Predictor(Protocol):
+    """What a fold's training yields."""
+
+    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, classes) of windows (n, channels, features).
+
+        Unless the method declares ``transductive``, a window's row does not depend on which
+        others are passed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a method cannot do without.
+
+    Attributes
+    ----------
+    source : {"none", "unlabelled", "labelled"}
+        What of the source it uses; it is handed no more than that.
+    calibration : bool
+        Labelled target windows.
+    unlabelled : bool
+        Unlabelled target windows.
+    features : frozenset of str
+        Kinds of windows it can work on: "de", "raw".
+    """
+
+    source: Literal["none", "unlabelled", "labelled"] = "labelled"
+    calibration: bool = False
+    unlabelled: bool = False
+    features: frozenset[str] = frozenset({"de"})
+
+
+# The engine's observer of a training in progress. It lives in a context variable and not in the
+# Context a method receives, so that no path leads from what a method holds to test windows.
+_observer: ContextVar[Callable[..., None] | None] = ContextVar("bench_observer", default=None)
+
+
+@contextlib.contextmanager
+def observing(observer: Callable[..., None] | None) -> Iterator[None]:
+    """Let ``observer(context, epoch, losses, predictor)`` watch trainings inside the block."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method gets beside data: randomness, device, budget, and a line to the engine.
+
+    Attributes
+    ----------
+    seed_axes : mapping
+        Named axes every random stream is derived from; nothing else decides them.
+    device : str
+        Torch device.
+    budget : Budget
+    fold : str
+        Name of the fold ("subject 3 session 1"), or "" while pre-training.
+    stage : str
+        For progress: "pretrain" or "fit".
+    dtype : str
+        "float32" or "float64".
+    """
+
+    seed_axes: Mapping[str, Any]
+    device: str = "cpu"
+    budget: Budget = field(default_factory=Budget)
+    fold: str = ""
+    stage: str = "fit"
+    dtype: str = "float32"
+
+    def seed(self, purpose: str) -> int:
+        """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
+        axes = sorted((str(k), str(v)) for k, v in {**self.seed_axes, "purpose": purpose}.items())
+        return int.from_bytes(hashlib.sha256(repr(axes).encode()).digest()[:8], "big") >> 1
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Torch generator (on the CPU, so that devices draw the same) of a purpose."""
+        import torch
+
+        return torch.Generator().manual_seed(self.seed(purpose))
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """NumPy generator of a purpose."""
+        return np.random.default_rng(self.seed(purpose))
+
+    def epoch(
+        self, number: int, of: int, losses: Mapping[str, float], predictor: Predictor | None = None
+    ) -> None:
+        """Tell the engine that an epoch is over; returns nothing and changes no random state.
+
+        ``predictor`` predicts with the network as it is now; the engine may score it.
+        """
+        observer = _observer.get()
+        if observer is not None:
+            observer(self, number, of, losses, predictor)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One fold to fit: what the method sees, where it starts, how it draws."""
+
+    view: View
+    state: Any
+    ctx: Context
+
+
+class Method(abc.ABC):
+    """Base of all methods.
+
+    Subclass it in one file, set the class attributes, implement :meth:`fit` (and
+    :meth:`pretrain` if there is anything to learn from the source alone).
+    """
+
+    #: Name on the command line; equals the catalogue's.
+    name: ClassVar[str]
+    #: Parameter model.
+    Params: ClassVar[type[Params]] = NoParams
+    needs: ClassVar[Needs] = Needs()
+    #: True if predictions of a window may depend on the others passed (test-time adaptation).
+    transductive: ClassVar[bool] = False
+    #: How reports place it: "method", "control", "oracle".
+    kind: ClassVar[str] = "method"
+    #: Named parameter sets other than the default, by name then by pair ("SEED>DEAP") or "*".
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = params or self.Params()
+
+    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
+        """Learn from the source alone; the result is stored and shared between folds."""
+        return None
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether the method has a pre-training stage of its own."""
+        return type(self).pretrain is not Method.pretrain
+
+    @abc.abstractmethod
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Train on what the view holds, starting from the pre-trained ``state`` (or None)."""
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Fit several folds; methods that can train them as one stack override this."""
+        return [self.fit(job.view, job.state, job.ctx) for job in jobs]
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """Predictor from what its ``payload()`` gave; for methods whose models can be saved."""
+        raise UnsuitedError(f"models of {self.name} cannot be loaded")
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Controls to run beside this method: (name, parameters)."""
+        return [("majority", {})]
+
+    @classmethod
+    def check_reference(cls, path: Path) -> list[Deviation]:
+        """Deviations of this method's code from a file of reference numbers.
+
+        Raises
+        ------
+        UnsuitedError
+            The method has no such check.
+        """
+        raise UnsuitedError(f"{cls.name} has no check against reference numbers")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Parameters from names and values (strings are converted).
+
+        Raises
+        ------
+        SettingError
+            Unknown name (suggests the nearest), wrong type, out of range.
+        """
+        import difflib
+
+        known = list(cls.Params.model_fields)
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+                hint = f"Did you mean {near[0]!r}? " if near else ""
+                raise SettingError(
+                    f"{cls.name} has no parameter {name!r}",
+                    hint + (f"Parameters: {', '.join(known)}" if known else "It has none."),
+                )
+        try:
+            return cls.Params(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(p) for p in first["loc"])
+            doc = cls.Params.model_fields[name].description if name in known else ""
+            raise SettingError(
+                f"{cls.name}: {name} = {first.get('input')!r}: {first['msg']}",
+                f"{name}: {doc}" if doc else "",
+            ) from error

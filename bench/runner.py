@@ -1,0 +1,304 @@
+"""Run one method on one pair: read, align, run the method and its controls, return the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .align import Pair, align
+from .cell import BUDGETS, Cell, Event, Watch, run_cell
+from .data import CorpusName, Reading, ReadOptions, parse_name, read_corpus, simulated_root
+from .errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
+from .method import Method
+from .protocol import Protocol
+from .recipe import Recipe, recipe_for
+from .registry import entries, load
+from .scaling import KINDS, Scaling
+from .settings import corpus_folder
+from .store import Record, Store
+from .windows import Windows
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Everything about a run but method, source and target.
+
+    Attributes
+    ----------
+    data : Path or None
+        Folder with the corpora (or with one of them); else what ``bench data set`` stored.
+    simulated : bool
+        Use simulated corpora from the cache, written on first use.
+    recipe : mapping
+        Changes to the simulated corpora's recipe (``{"class_effect": 0}``).
+    scale : str or None
+        Named scale; "demo" for simulated corpora and "published" for real ones if None.
+    protocol : str
+    protocol_params : mapping
+    params : mapping
+        Parameters of the method that differ from its defaults.
+    preset : str
+        "default", or a named set of the method ("published").
+    scaling : str
+        One of :data:`bench.scaling.KINDS`.
+    seed : int
+    runs : Path
+        Run folder.
+    device : str
+    read : ReadOptions
+    exclude : mapping of corpus name to subjects to leave out
+    save_models : bool
+    controls : bool
+        Also run the method's controls.
+    """
+
+    data: Path | None = None
+    simulated: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    scale: str | None = None
+    protocol: str = "few-shot"
+    protocol_params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = "default"
+    scaling: str = "min-max"
+    seed: int = 0
+    runs: Path = Path("runs")
+    device: str = "cpu"
+    read: ReadOptions = field(default_factory=ReadOptions)
+    exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    save_models: bool = False
+    controls: bool = True
+
+
+def run(
+    method: str = "scmm",
+    src: str | Windows = "SEED",
+    tgt: str | Windows = "DEAP",
+    options: RunOptions | None = None,
+    watch: Watch | None = None,
+    **changes: Any,
+) -> Record:
+    """Run a method from a source to a target corpus.
+
+    Parameters
+    ----------
+    method : str
+        Name of a registered method.
+    src, tgt : str or Windows
+        ``CORPUS[:TASK]``, or your own windows.
+    options : RunOptions
+        Or pass its fields as keyword arguments.
+    watch : callable, optional
+        Called with an :class:`~bench.cell.Event` as things happen.
+
+    Returns
+    -------
+    Record
+        Of the method; its controls are in ``record.beside``. A run that is already in the run
+        folder is not computed again.
+
+    Examples
+    --------
+    >>> import bench
+    >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
+    """
+    options = replace(options or RunOptions(), **changes)
+    tell = watch or (lambda event: None)
+    settled = settle(method, src, tgt, options, tell)
+    store = Store(options.runs)
+    record = run_cell(settled.cell, store, tell)
+    if options.controls:
+        for name, values in settled.cell.method.controls():
+            control: type[Method] = load("methods", name)
+            cell = replace(
+                settled.cell, method=control(control.parse(values)),
+                params_origin=settled.cell.params_origin,
+            )
+            record.beside.append(run_cell(cell, store, tell))
+    return record
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A run whose every name is resolved and whose corpora are read."""
+
+    cell: Cell
+
+
+def settle(
+    method: str, src: str | Windows, tgt: str | Windows, options: RunOptions, watch: Watch
+) -> Settled:
+    """Check every name and setting before anything is read, then read and align.
+
+    Raises
+    ------
+    BenchError
+        The first thing that is wrong; nothing has been run.
+    """
+    cls: type[Method] = load("methods", method)
+    protocol_class: type[Protocol] = load("protocols", options.protocol)
+    protocol = make_protocol(protocol_class, options.protocol_params)
+    _check_settings(options)
+    names = [side_name(side) for side in (src, tgt)]
+    if names[0].corpus == names[1].corpus:
+        raise SettingError(
+            f"source and target are the same corpus, {names[0].corpus}",
+            "A cross-corpus run needs two; the target's own test windows would be in the source.",
+        )
+    params, origin = choose_params(cls, options, names)
+    readings = [_read(side, options, watch) for side in (src, tgt)]
+    pair = align(*readings)
+    cell = Cell(
+        method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
+        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
+        sessions=options.read.sessions, device=options.device, save_models=options.save_models,
+    )
+    return Settled(cell)
+
+
+def side_name(side: str | Windows) -> CorpusName:
+    """Name of a side, looked up if it is a registered corpus."""
+    if isinstance(side, Windows):
+        return CorpusName(str(side.corpus[0]), "own")
+    return parse_name(side)[1]
+
+
+def _check_settings(options: RunOptions) -> None:
+    if options.scaling not in KINDS:
+        raise UnknownNameError("scaling", options.scaling, KINDS)
+    if options.scale is not None and options.scale not in BUDGETS:
+        raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.simulated and options.data is not None:
+        raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
+    if options.recipe and not options.simulated:
+        raise SettingError("a recipe only concerns simulated corpora", "Add --simulated.")
+    known = {name.lower() for name in entries("corpora")}
+    for name in options.exclude:
+        if name.lower() not in known:
+            raise UnknownNameError("corpus", name, entries("corpora"))
+    if not 0 <= options.seed < 2**63:
+        raise SettingError(f"seed {options.seed} is not a whole number from 0")
+    check_device(options.device)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there, before anything is read.
+
+    Raises
+    ------
+    SettingError
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingError(
+            f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
+            "Use --device cpu, or install a build of torch for your accelerator.",
+        ) from error
+
+
+def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
+    """Protocol with options; unknown or impossible ones are refused.
+
+    Raises
+    ------
+    SettingError
+    """
+    from pydantic import ValidationError
+
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(p) for p in first["loc"])
+        raise SettingError(
+            f"protocol {cls.name}: {name} = {first.get('input')!r}: {first['msg']}",
+            f"Its options: {', '.join(cls.model_fields)}",
+        ) from error
+
+
+def choose_params(
+    cls: type[Method], options: RunOptions, names: Sequence[CorpusName]
+) -> tuple[Any, str]:
+    """Parameters of a method, and where they come from.
+
+    Raises
+    ------
+    SettingError
+        Unknown preset, a pair without values in it, or a parameter out of range.
+    """
+    if options.preset == "default":
+        return cls.parse(options.params), "set" if options.params else "default"
+    if options.preset not in cls.presets:
+        raise SettingError(
+            f"{cls.name} has no parameter set {options.preset!r}",
+            f"It has: {', '.join(['default', *cls.presets])}",
+        )
+    table = cls.presets[options.preset]
+    pair = f"{names[0].corpus}>{names[1].corpus}"
+    if pair not in table:
+        raise SettingError(
+            f"no {options.preset} parameters are known of {cls.name} for "
+            f"{pair.replace('>', '→')}",
+            f"There are some for: {', '.join(p.replace('>', '→') for p in table)}",
+        )
+    origin = f"{options.preset} (selection unknown)" + (" + set" if options.params else "")
+    return cls.parse({**table[pair], **options.params}), origin
+
+
+def settled_scale(options: RunOptions, pair: Pair) -> str:
+    """Named scale: as asked, else demo for simulated corpora and published for real ones."""
+    simulated = any(r is not None for r in pair.recipes)
+    return options.scale or ("demo" if simulated else "published")
+
+
+def _read(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
+    name = side_name(side)
+    if isinstance(side, Windows):
+        return Reading(name, side, side.digest(), (), None)
+    excluded = {k.lower(): v for k, v in options.exclude.items()}
+    read = replace(options.read, exclude=excluded.get(name.corpus.lower(), frozenset()))
+    progress = _progress(watch)
+    if options.simulated:
+        recipe = simulated_recipe(options)
+        root = simulated_root(name.corpus, recipe, progress)
+    else:
+        root = options.data or corpus_folder(name.corpus) or _nowhere(name.corpus)
+    return read_corpus(str(name), root, read, progress)
+
+
+def simulated_recipe(options: RunOptions) -> Recipe:
+    """Recipe of the scale with the changes asked for."""
+    from pydantic import ValidationError
+
+    try:
+        return recipe_for(options.scale or "demo", **options.recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(p) for p in first["loc"])
+        raise SettingError(
+            f"recipe: {name} = {first.get('input')!r}: {first['msg']}",
+            f"It has: {', '.join(Recipe.model_fields)}",
+        ) from error
+
+
+def _nowhere(corpus: str) -> Path:
+    adapter = load("corpora", corpus)()
+    raise MissingCorpusError(
+        f"no folder is known for {adapter.name}",
+        f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
+        f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n{adapter.layout}",
+    )
+
+
+def _progress(watch: Watch) -> Callable[[str, int, int], None]:
+    return lambda what, done, total: watch(Event(what, done, total))
+
+
+__all__ = ["BenchError", "RunOptions", "run"]

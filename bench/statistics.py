@@ -1,0 +1,258 @@
+"""Statistics over target subjects: intervals, paired tests, ranks.
+
+The unit is the target subject. The rows of a source-by-target matrix share their subjects and are
+not independent, so a score pooled over pairs is resampled by subject (``clusters``), never by row.
+SciPy is imported where it is used: listing commands should not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: Scores are ratios of small counts. 0.6 - 0.5 and 0.5 - 0.4 are the same difference, though not
+#: in binary, so values are rounded to this many decimals before they are called equal or ranked.
+_DECIMALS = 12
+#: Largest number of pairs for which the signed-rank distribution is counted out.
+_EXACT = 50
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Outcome of comparing two methods on the same subjects.
+
+    Attributes
+    ----------
+    n : int
+        Subjects.
+    mean : float
+        Mean of the differences ``a - b``.
+    interval : tuple of float or None
+        Bootstrap interval of the mean over subjects; None for fewer than two.
+    p : float
+        Two-sided Wilcoxon signed-rank p; 1 where no difference is seen. With fewer than six
+        subjects it cannot fall below 0.05.
+    rank_biserial : float
+        Effect size in [-1, 1]: share of the signed ranks for ``a`` less the share for ``b``.
+    wins, losses, ties : int
+        Subjects on which ``a`` is better, worse, equal.
+    """
+
+    n: int
+    mean: float
+    interval: tuple[float, float] | None
+    p: float
+    rank_biserial: float
+    wins: int
+    losses: int
+    ties: int
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test with the correction of Iman and Davenport (1980).
+
+    Attributes
+    ----------
+    chi2, chi2_p : float
+        Friedman's statistic, corrected for ties, and its p by chi-square.
+    f, p : float
+        Iman-Davenport F and its p: the chi-square one is too careful for few blocks.
+    blocks, methods : int
+        Size of the matrix after incomplete blocks were dropped.
+    """
+
+    chi2: float
+    chi2_p: float
+    f: float
+    p: float
+    blocks: int
+    methods: int
+
+
+def standard_error(values: ArrayLike) -> float | None:
+    """Standard error of the mean; None for fewer than two values."""
+    x = np.asarray(values, dtype=float)
+    return float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else None
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Expanded percentile interval of the mean, resampling whole clusters.
+
+    The plain percentile and BCa intervals are too narrow for the 6 to 32 subjects of these
+    corpora: at n = 6 a "95 %" one covers about 86 %. Following Hesterberg (2015, The American
+    Statistician 69, 371-386) the percentiles are taken further out, at
+    ``Phi(-sqrt(n / (n - 1)) * t)`` with the t quantile of n - 1 degrees of freedom and n the
+    number of clusters, which covers about 95 % and agrees with the plain one for large n.
+
+    Parameters
+    ----------
+    values : (n,) float
+        One per subject, or several per subject with ``clusters``.
+    clusters : sequence, optional
+        Subject of each value; a subject is drawn with all its values or not at all.
+    level : float
+        Nominal coverage.
+    draws, seed : int
+        Resamples and their seed.
+
+    Returns
+    -------
+    (low, high) or None
+        None for fewer than two clusters: one subject has no spread.
+    """
+    from scipy import stats
+
+    x = np.asarray(values, dtype=float)
+    keys = list(range(len(x))) if clusters is None else list(clusters)
+    codes = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    of_value = np.array([codes[key] for key in keys], dtype=int)
+    n = len(codes)
+    if n < 2:
+        return None
+    total, size = np.bincount(of_value, weights=x), np.bincount(of_value)
+    pick = np.random.default_rng(seed).integers(0, n, (draws, n))
+    means = total[pick].sum(axis=1) / size[pick].sum(axis=1)
+    t = stats.t.ppf((1 + level) / 2, n - 1)
+    tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * t)
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Paired:
+    """Compare two methods on the same subjects.
+
+    Parameters
+    ----------
+    a, b : (n,) float
+        Scores of the same subjects in the same order.
+    level, seed
+        Of the bootstrap interval.
+
+    Notes
+    -----
+    Differences of zero are dropped before ranking, as Wilcoxon did; equal sizes share their mean
+    rank. Up to 50 pairs the distribution is counted out over all signs, ties included (SciPy's
+    exact one has no ties), above that it is normal with correction for ties.
+    """
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if x.shape != y.shape or x.ndim != 1 or not len(x):
+        raise ValueError(f"paired scores need the same subjects, got {x.shape} and {y.shape}")
+    d = np.round(x - y, _DECIMALS)
+    nonzero = d[d != 0]
+    ranks = _ranks(np.abs(nonzero))
+    plus, minus = float(ranks[nonzero > 0].sum()), float(ranks[nonzero < 0].sum())
+    return Paired(
+        n=len(d), mean=float((x - y).mean()),
+        interval=bootstrap_interval(x - y, level=level, seed=seed),
+        p=_wilcoxon_p(nonzero, ranks, min(plus, minus)),
+        rank_biserial=(plus - minus) / (plus + minus) if len(nonzero) else 0.0,
+        wins=int((d > 0).sum()), losses=int((d < 0).sum()), ties=int((d == 0).sum()),
+    )
+
+
+def _wilcoxon_p(nonzero: NDArray[np.float64], ranks: NDArray[np.float64], least: float) -> float:
+    if not len(nonzero):
+        return 1.0
+    if len(nonzero) > _EXACT:
+        from scipy import stats
+
+        return float(stats.wilcoxon(nonzero, method="asymptotic").pvalue)
+    # Mean ranks are halves, so doubled they are whole, and the number of sign patterns that reach
+    # each sum follows by adding one rank at a time.
+    whole = np.rint(2 * ranks).astype(int)
+    share = np.zeros(whole.sum() + 1)
+    share[0] = 1.0
+    for rank in whole:
+        share[rank:] = (share[rank:] + share[:-rank]) / 2
+        share[:rank] /= 2
+    return float(min(1.0, 2 * share[: round(2 * least) + 1].sum()))
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """P values adjusted by Holm's step-down method, at most 1, in the order given."""
+    p = np.asarray(pvalues, dtype=float)
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return [float(v) for v in adjusted]
+
+
+def chance_interval(n: int, k: int, level: float = 0.95) -> tuple[float, float]:
+    """Accuracies that guessing among ``k`` equal classes gives on ``n`` independent trials.
+
+    Binomial quantiles (Combrisson and Jerbi 2015): with 6 trials of 2 classes, guessing reaches
+    0.17 to 0.83. Use the number of *trials*: windows of a trial are not independent.
+    """
+    from scipy import stats
+
+    if n < 1 or k < 1:
+        raise ValueError(f"chance needs at least one trial and one class, got n={n}, k={k}")
+    low, high = stats.binom.ppf([(1 - level) / 2, (1 + level) / 2], n, 1 / k) / n
+    return float(low), float(high)
+
+
+def mean_ranks(matrix: ArrayLike) -> NDArray[np.float64]:
+    """Mean rank of each column over the complete rows; the largest value has rank 1.
+
+    Parameters
+    ----------
+    matrix : (blocks, methods) float
+        Scores, larger is better; rows with NaN are dropped. Equal scores share their mean rank.
+    """
+    full = _complete(matrix)
+    if not len(full):
+        return np.full(full.shape[1], np.nan)
+    return np.stack([_ranks(-row) for row in full]).mean(axis=0)
+
+
+def friedman(matrix: ArrayLike) -> Friedman:
+    """Do the methods differ at all? Friedman's test over the complete rows.
+
+    Parameters
+    ----------
+    matrix : (blocks, methods) float
+        Scores; at least two complete blocks and two methods.
+    """
+    from scipy import stats
+
+    full = _complete(matrix)
+    n, k = full.shape
+    if n < 2 or k < 2:
+        raise ValueError(f"Friedman's test needs two blocks and two methods, got {n} and {k}")
+    ranks = np.stack([_ranks(-row) for row in full])
+    # Sum of squares over its value per degree of freedom: corrects for ties by itself.
+    between = n * ((ranks.mean(axis=0) - (k + 1) / 2) ** 2).sum()
+    within = ((ranks - (k + 1) / 2) ** 2).sum() / (n * (k - 1))
+    chi2 = float(between / within) if within > 0 else 0.0
+    rest = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / rest if rest > 1e-9 * n * k else np.inf
+    return Friedman(
+        chi2=chi2, chi2_p=float(stats.chi2.sf(chi2, k - 1)), f=float(f),
+        p=float(stats.f.sf(f, k - 1, (n - 1) * (k - 1))), blocks=n, methods=k,
+    )
+
+
+def _complete(matrix: ArrayLike) -> NDArray[np.float64]:
+    m = np.asarray(matrix, dtype=float)
+    if m.ndim != 2:
+        raise ValueError(f"scores must be blocks by methods, got shape {m.shape}")
+    return m[np.isfinite(m).all(axis=1)]
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, equal values sharing their mean."""
+    _, place, count = np.unique(
+        np.round(values, _DECIMALS), return_inverse=True, return_counts=True
+    )
+    return (np.cumsum(count) - (count - 1) / 2)[place]

@@ -1,0 +1,354 @@
+"""DEAP: 32 subjects, 40 music videos of a minute, rated by the subjects themselves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pickle
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.corpus import (
+    CorpusAdapter,
+    Features,
+    Inventory,
+    OfficialFeatures,
+    Recording,
+    TrialInfo,
+    TrialSignal,
+    ordered,
+)
+from bench.errors import DataError, SettingError
+from bench.labels import Task
+from bench.recipe import Recipe, read_marker, write_marker
+
+from . import _files, _matlab, _pickles
+from .facts import DEAP_CHANNELS
+from .planned import PlannedTrial, seconds
+
+if TYPE_CHECKING:
+    from .simulator import Emotion, Generator
+
+_PYTHON = "data_preprocessed_python"
+_MATLAB = "data_preprocessed_matlab"
+_CSV = "participant_ratings.csv"
+_RATINGS = ("valence", "arousal", "dominance", "liking")
+_SUBJECTS = 32
+_VIDEOS = 40
+_RATE = 128
+_BASELINE = 3 * _RATE
+_TRIAL_S = 60
+_PLAIN_PICKLE = 2  # this simulated subject's file is one that Python 3 wrote
+_NO_ORDER = (
+    "DEAP: participant_ratings.csv not found, so the order of presentation is unknown; "
+    "calibration trials will be drawn, stratified by class and seeded"
+)
+_DISAGREE = "DEAP: valence in participant_ratings.csv differs from the recordings' in trials of"
+
+
+class Deap(CorpusAdapter):
+    """Reader and simulator of DEAP's preprocessed release."""
+
+    name: ClassVar[str] = "DEAP"
+    title: ClassVar[str] = (
+        "DEAP. Koelstra et al.: DEAP: a database for emotion analysis using physiological "
+        "signals. IEEE Trans. Affective Computing 2012, 10.1109/T-AFFC.2011.15"
+    )
+    access: ClassVar[str] = (
+        "form at http://www.eecs.qmul.ac.uk/mmv/datasets/deap/ (licence signed by academic staff)"
+    )
+    layout: ClassVar[str] = """DEAP/
+  data_preprocessed_python/s01.dat ... s32.dat   (or data_preprocessed_matlab/s01.mat ...)
+  metadata_csv/participant_ratings.csv           (order of presentation)"""
+    channels: ClassVar[tuple[str, ...]] = DEAP_CHANNELS
+    rate: ClassVar[float] = float(_RATE)
+    tasks: ClassVar[tuple[Task, ...]] = (
+        Task("valence", ("low valence", "high valence"), "valence",
+             doc="Own rating of how pleasant, cut at the threshold."),
+        Task("arousal", ("low arousal", "high arousal"), "arousal",
+             doc="Own rating of how exciting, cut at the threshold."),
+    )
+
+    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+        """List the files, see :meth:`CorpusAdapter.inventory`; the Python release goes first.
+
+        Raises
+        ------
+        MissingCorpusError, DataError, SettingError
+        """
+        self._only_bench(features)
+        folder, found = _files.locate(self, root, (_PYTHON, _MATLAB))
+        skipped: list[tuple[Path, str]] = []
+        for place in found:
+            recordings, passed = self._recordings(folder, place)
+            skipped += passed
+            if recordings:
+                expected = _files.expected_size(read_marker(folder), _SUBJECTS, 1)
+                lost = _files.absent(recordings, *expected)
+                return Inventory(folder, ordered(recordings), tuple(skipped), lost)
+        raise _files.no_recordings(self, found, "s01.dat ... s32.dat", skipped)
+
+    def _recordings(
+        self, root: Path, folder: Path
+    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+        ending = "dat" if _files.plain(folder.name) == _files.plain(_PYTHON) else "mat"
+        files, skipped = _files.matching(
+            folder, root, rf"s(\d\d)\.{ending}", f"s01.{ending} ... s32.{ending}",
+            r"readme(\.txt)?|.*\.xlsx?",
+        )
+        recordings = []
+        for path, match in files:
+            if 1 <= int(match[1]) <= _SUBJECTS:
+                recordings.append(Recording(path, int(match[1]), 1))
+            else:
+                skipped.append((path, f"DEAP has subjects 1 to {_SUBJECTS}, not {int(match[1])}"))
+        return recordings, skipped
+
+    def _only_bench(self, features: Features) -> None:
+        if features != "bench":
+            raise SettingError("DEAP's owners distribute no features",
+                               "Use --features bench: every corpus then has the same ones.")
+
+    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
+        """Never: there are none.
+
+        Raises
+        ------
+        SettingError
+        """
+        self._only_bench("official")
+        raise AssertionError
+
+    def read(
+        self, recording: Recording, features: Features = "bench", official_kind: str = ""
+    ) -> list[TrialSignal]:
+        """Forty trials of one file, 32 electrodes, without the 3 s before each video.
+
+        Raises
+        ------
+        DataError, SettingError
+        """
+        self._only_bench(features)
+        path = recording.path
+        arrays = _load(path, ("data", "labels"))
+        data = arrays["data"]
+        marker = read_marker(path.parent.parent)
+        samples = _BASELINE + _RATE * seconds(_TRIAL_S, marker)
+        if data.ndim != 3 or data.shape not in ((_VIDEOS, n, samples) for n in (40, 32)):
+            raise DataError(f"{path} data", f"shape ({_VIDEOS}, 40, {samples}), videos x channels "
+                            "x samples, or 32 channels", f"{data.shape}")
+        ratings = _ratings(path, arrays["labels"], recording.subject)
+        return [
+            TrialSignal(
+                number=i + 1,
+                data=np.array(data[i, : len(self.channels), _BASELINE:], dtype=np.float64),
+                values=dict(zip(_RATINGS, ratings[i].tolist(), strict=True)),
+            )
+            for i in range(_VIDEOS)
+        ]
+
+    def trials(
+        self, inventory: Inventory, recording: Recording, notices: list[str]
+    ) -> dict[int, TrialInfo]:
+        """Videos, and their rank in order of presentation if ``participant_ratings.csv`` tells.
+
+        Raises
+        ------
+        DataError
+            That file cannot be made sense of.
+        """
+        order: dict[int, int | None] = dict.fromkeys(range(1, _VIDEOS + 1))
+        found = _files.loose_files(inventory.root, inventory.root, _CSV)
+        rows = _read_csv(found[0]).get(recording.subject, {}) if found else {}
+        if not found:
+            _files.once(notices, _NO_ORDER)
+        elif set(rows) != set(order):
+            count = len(set(rows) & set(order))
+            _files.once(notices, f"DEAP: {_CSV} has {count} of {_VIDEOS} videos of subject "
+                                 f"{recording.subject}, whose order of presentation is unknown")
+        else:
+            ranked = sorted(rows, key=lambda video: rows[video][0])
+            order.update({video: rank for rank, video in enumerate(ranked)})
+            _compare(recording, {v: r[1] for v, r in rows.items()}, notices)
+        return {video: TrialInfo(video, rank) for video, rank in order.items()}
+
+    def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
+        """What :meth:`simulate` writes into the file of a subject, in order of the videos."""
+        return self._design(self._generator(recipe), subject)
+
+    def _generator(self, recipe: Recipe) -> Generator:
+        from .simulator import Generator
+
+        return Generator(self.name, recipe, self.channels, self.rate, _VIDEOS)
+
+    def _design(self, generator: Generator, subject: int) -> list[PlannedTrial]:
+        from .simulator import Emotion
+
+        shown = generator.presentation_order(subject, 1, _VIDEOS)
+        rank = np.argsort(shown)
+        plans = []
+        for i, evoked in enumerate(_videos()):
+            ratings = generator.ratings(subject, i + 1, evoked)
+            # What the subject felt, not what the video is meant to evoke: labels are self-ratings.
+            felt = Emotion((ratings["valence"] - 5) / 4, (ratings["arousal"] - 5) / 4)
+            samples = _RATE * seconds(_TRIAL_S, generator.recipe)
+            plans.append(PlannedTrial(i + 1, int(rank[i]), felt, samples, ratings))
+        return plans
+
+    def simulate(self, root: Path, recipe: Recipe) -> None:
+        """Write ``DEAP`` below ``root``: pickles as of Python 2, and the table of ratings."""
+        generator = self._generator(recipe)
+        folder = root / "DEAP"
+        (folder / _PYTHON).mkdir(parents=True)
+        (folder / "metadata_csv").mkdir()
+        (folder / _PYTHON / "._s01.dat").write_bytes(_files.JUNK)
+        lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,"
+                 "Familiarity"]
+        subjects, _ = _files.expected_size(recipe, _SUBJECTS, 1)
+        for subject in range(1, subjects + 1):
+            plans = self._design(generator, subject)
+            arrays = {
+                "labels": np.array([[p.values[r] for r in _RATINGS] for p in plans]),
+                "data": _signals(generator, subject, plans),
+            }
+            content = (
+                pickle.dumps(arrays, protocol=2) if subject == _PLAIN_PICKLE
+                else _pickles.dump_python2(arrays)
+            )
+            (folder / _PYTHON / f"s{subject:02d}.dat").write_bytes(content)
+            lines += [_csv_line(subject, p) for p in sorted(plans, key=lambda p: p.order)]
+        (folder / "metadata_csv" / _CSV).write_text("\n".join(lines) + "\n")
+        write_marker(folder, self.name, recipe)
+
+
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Arrays of a subject's file, in either release."""
+    found = (
+        _matlab.arrays(path, names) if path.suffix == ".mat" else _pickles.load_arrays(path, names)
+    )
+    lost = [n for n in names if n not in found]
+    if lost:
+        raise DataError(path, "arrays named data and labels", f"no {' and no '.join(lost)}")
+    return found
+
+
+def _ratings(path: Path, labels: NDArray[Any], subject: int) -> NDArray[np.float64]:
+    """(40, 4) ratings, each from 1 to 9."""
+    if labels.shape != (_VIDEOS, len(_RATINGS)):
+        raise DataError(f"{path} labels", f"shape ({_VIDEOS}, {len(_RATINGS)}), videos x "
+                        f"{', '.join(_RATINGS)}", f"{labels.shape}")
+    wrong = np.argwhere(~((labels >= 1) & (labels <= 9)))  # NaN is wrong, too
+    if len(wrong):
+        i, k = wrong[0]
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise DataError(f"{path} subject {subject} trial {i + 1}",
+                        f"a {_RATINGS[k]} rating from 1 to 9", f"{labels[i, k]:g}{more}")
+    return labels.astype(np.float64)
+
+
+def _read_csv(path: Path) -> dict[int, dict[int, tuple[int, float]]]:
+    """Per participant and video: trial number in order of presentation, and valence."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise DataError(path, "a text file", f"{error.strerror}") from error
+    head = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text), delimiter=";" if ";" in head else ",")
+    names = [_files.plain(cell.strip()) for cell in next(rows, [])]
+    wanted = ("Participant_id", "Trial", "Experiment_id", "Valence")
+    lost = [w for w in wanted if _files.plain(w) not in names]
+    if lost:
+        raise DataError(path, f"columns {', '.join(wanted)}", f"no {', '.join(lost)}")
+    columns = [names.index(_files.plain(w)) for w in wanted]
+    table: dict[int, dict[int, tuple[int, float]]] = {}
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        where = f"{path} line {rows.line_num}"
+        participant, trial, video, valence = _numbers(where, row, columns)
+        videos = table.setdefault(int(participant), {})
+        if int(video) in videos or int(trial) in (t for t, _ in videos.values()):
+            raise DataError(where, f"each trial and video of participant {int(participant)} once",
+                            f"trial {int(trial)}, video {int(video)} again")
+        videos[int(video)] = (int(trial), valence)
+    return table
+
+
+def _numbers(where: str, row: list[str], columns: list[int]) -> list[float]:
+    try:
+        values = [float(row[c].strip().replace(",", ".")) for c in columns]
+    except (IndexError, ValueError):
+        values = [np.nan]
+    if not all(v.is_integer() for v in values[:3]) or len(values) < len(columns):
+        raise DataError(where, "whole numbers for participant, trial and video, and a valence",
+                        ", ".join(row)[:80])
+    return values
+
+
+def _compare(recording: Recording, valence: dict[int, float], notices: list[str]) -> None:
+    """Tell of trials whose valence is not the recording's; one notice for all subjects."""
+    try:
+        stored = _load(recording.path, ("labels",))["labels"]
+    except DataError:
+        return  # reading the file tells better
+    if stored.shape != (_VIDEOS, len(_RATINGS)):
+        return
+    listed = np.array([valence[v] for v in range(1, _VIDEOS + 1)])
+    count = int((~(np.abs(listed - stored[:, 0]) <= 0.01)).sum())
+    if not count:
+        return
+    places = [i for i, n in enumerate(notices) if n.startswith(_DISAGREE)]
+    known = re.findall(r"subject (\d+) \((\d+)\)", notices[places[0]]) if places else []
+    counts = {**{int(s): int(n) for s, n in known}, recording.subject: count}
+    words = ", ".join(f"subject {s} ({n})" for s, n in sorted(counts.items()))
+    text = f"{_DISAGREE} {words}, {sum(counts.values())} in all; the recordings' are used"
+    if places:
+        notices[places[0]] = text
+    else:
+        notices.append(text)
+
+
+def _videos() -> list[Emotion]:
+    """What each video evokes: ten in each quadrant, in blocks, as the owner numbered them."""
+    from .simulator import Emotion
+
+    quadrants = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+    sizes = np.linspace(0.3, 0.9, 10)
+    return [
+        Emotion(float(v * sizes[k]), float(a * sizes[(7 * k + 3) % 10]))
+        for v, a in quadrants for k in range(10)
+    ]
+
+
+def _signals(
+    generator: Generator, subject: int, plans: list[PlannedTrial]
+) -> NDArray[np.float64]:
+    """(40, 40, samples): 32 electrodes and 8 other sensors, with 3 s before each video."""
+    from .simulator import Emotion
+
+    data = np.empty((_VIDEOS, 40, _BASELINE + plans[0].samples))
+    n = len(DEAP_CHANNELS)
+    rng = np.random.default_rng([generator.recipe.seed, subject])
+    for i, p in enumerate(plans):
+        data[i, :n, :_BASELINE] = generator.signal(
+            subject, 1, p.number, p.order, Emotion(0.0, 0.0), _BASELINE
+        )
+        data[i, :n, _BASELINE:] = generator.signal(
+            subject, 1, p.number, p.order, p.emotion, p.samples
+        )
+    # Eye, muscle, skin, breath, pulse, temperature: slow and far larger than EEG.
+    steps = rng.standard_normal((_VIDEOS, 40 - n, data.shape[2]), dtype=np.float32)
+    data[:, n:] = 1000 + 20 * np.cumsum(steps, axis=2)
+    return np.round(data * 64) / 64
+
+
+def _csv_line(subject: int, plan: PlannedTrial) -> str:
+    # The owner has no familiarity of three subjects.
+    familiarity = "" if subject in (2, 15, 23) else str(1 + (plan.number * 7 + subject) % 5)
+    ratings = ",".join(f"{plan.values[r]:g}" for r in _RATINGS)
+    start = 1_000_000 + 90_000_000 * plan.order
+    return f"{subject},{plan.order + 1},{plan.number},{start},{ratings},{familiarity}"

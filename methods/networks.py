@@ -1,0 +1,209 @@
+"""Networks as pure functions of stacked parameters.
+
+Every tensor of a network has a leading axis K: K models of equal shape are trained as one batched
+computation, and a single model is a stack of one. A network is described by its shapes, holds no
+tensors, and works on a flat ``dict`` of named tensors; names with ``running_`` are buffers.
+
+Legend of shapes: K models, B windows, C channels, F features (bands), T positions, O filters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+State = dict[str, Tensor]
+EPS = 1e-5
+MOMENTUM = 0.1
+
+
+def linear(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """Linear map of every model: ``x`` (K, B, in) to (K, B, out); weight (K, out, in)."""
+    return torch.baddbmm(p[f"{name}.bias"].unsqueeze(1), x, p[f"{name}.weight"].mT)
+
+
+def init_linear(name: str, out: int, inputs: int, g: torch.Generator) -> State:
+    """Weights as torch.nn.Linear draws them, without the axis K."""
+    bound = 1 / math.sqrt(inputs)
+    return {
+        f"{name}.weight": torch.empty(out, inputs).uniform_(-bound, bound, generator=g),
+        f"{name}.bias": torch.empty(out).uniform_(-bound, bound, generator=g),
+    }
+
+
+def init_norm(name: str, width: int) -> State:
+    """Parameters and running statistics of a batch normalisation, without the axis K."""
+    return {
+        f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width),
+        f"{name}.running_mean": torch.zeros(width), f"{name}.running_var": torch.ones(width),
+    }
+
+
+def batch_norm(p: MutableMapping[str, Tensor], name: str, x: Tensor, training: bool) -> Tensor:
+    """Batch normalisation of each model over its own rows.
+
+    Parameters
+    ----------
+    x : (K, R, O)
+    training : bool
+        Use the statistics of the batch and update the running ones in place, or use the latter.
+    """
+    weight, bias = p[f"{name}.weight"], p[f"{name}.bias"]
+    mean, var = p[f"{name}.running_mean"], p[f"{name}.running_var"]
+    if len(x) == 1:  # torch's own kernel takes one model only
+        out = functional.batch_norm(
+            x[0], mean[0], var[0], weight[0], bias[0], training, MOMENTUM, EPS
+        )
+        return out.unsqueeze(0)
+    if training:
+        batch_var, batch_mean = torch.var_mean(x, dim=1, correction=0)
+        rows = x.shape[1]
+        with torch.no_grad():
+            mean.lerp_(batch_mean, MOMENTUM)
+            var.lerp_(batch_var * (rows / (rows - 1)), MOMENTUM)
+        mean, var = batch_mean, batch_var
+    scale = weight * torch.rsqrt(var + EPS)
+    return torch.addcmul((bias - mean * scale).unsqueeze(1), x, scale.unsqueeze(1))
+
+
+@dataclass(frozen=True)
+class ConvEncoder:
+    """Three convolutions over the band axis, each with batch norm, ReLU and max pooling.
+
+    The encoder of SCMM (and of TF-C and SimMTM before it): kernel 8, padding 4, no bias; pooling
+    of 2 with stride 2 and padding 1. The kernel is longer than the input (5 bands), so most taps
+    multiply padding; each layer is therefore computed as one dense map, built from the
+    convolution's weights by an index: the same function with less than half the arithmetic.
+
+    Attributes
+    ----------
+    channels, features : int
+        Shape of a window.
+    filters : tuple of int
+        Output channels of the three layers.
+    kernel, padding : int
+    """
+
+    channels: int
+    features: int
+    filters: tuple[int, ...] = (32, 64, 128)
+    kernel: int = 8
+    padding: int = 4
+
+    def lengths(self) -> list[tuple[int, int, int]]:
+        """(input, convolved, pooled) length of each layer."""
+        out, length = [], self.features
+        for _ in self.filters:
+            convolved = length + 2 * self.padding - self.kernel + 1
+            pooled = (convolved + 2 - 2) // 2 + 1
+            out.append((length, convolved, pooled))
+            length = pooled
+        return out
+
+    @property
+    def width(self) -> int:
+        """Length of the flattened output (384 for five bands)."""
+        return self.filters[-1] * self.lengths()[-1][2]
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model, as torch.nn.Conv1d and BatchNorm1d draw them."""
+        state: State = {}
+        inputs = self.channels
+        for i, filters in enumerate(self.filters, 1):
+            bound = 1 / math.sqrt(inputs * self.kernel)
+            weight = torch.empty(filters, inputs, self.kernel)
+            state[f"conv{i}.weight"] = weight.uniform_(-bound, bound, generator=g)
+            state |= init_norm(f"bn{i}", filters)
+            inputs = filters
+        return state
+
+    def __call__(self, p: MutableMapping[str, Tensor], x: Tensor, training: bool) -> Tensor:
+        """Encode windows.
+
+        Parameters
+        ----------
+        x : (K, B, C, F)
+        training : bool
+            Batch statistics (and running ones updated), or running statistics.
+
+        Returns
+        -------
+        (K, B, width)
+            Filter-major, as ``Conv1d(...).flatten(1)`` gives it.
+        """
+        models, batch = x.shape[:2]
+        h = x.transpose(2, 3).reshape(models, batch, -1)
+        for i, (length, convolved, pooled) in enumerate(self.lengths(), 1):
+            dense = self._dense(p[f"conv{i}.weight"], length, convolved)
+            filters = self.filters[i - 1]
+            h = torch.bmm(h, dense).view(models, batch * convolved, filters)
+            h = torch.relu(batch_norm(p, f"bn{i}", h, training))
+            h = _pool(h.view(models, batch, convolved, filters))
+            h = h.reshape(models, batch, pooled * filters)
+        pooled = self.lengths()[-1][2]
+        return h.view(models, batch, pooled, -1).transpose(2, 3).reshape(models, batch, -1)
+
+    def _dense(self, weight: Tensor, length: int, convolved: int) -> Tensor:
+        """Matrix (K, length*in, convolved*out) that does what the padded convolution does."""
+        models, filters, inputs, kernel = weight.shape
+        position = torch.arange(length, device=weight.device)
+        tap = position[:, None] - torch.arange(convolved, device=weight.device) + self.padding
+        tap = torch.where((tap < 0) | (tap >= kernel), kernel, tap)
+        padded = functional.pad(weight, (0, 1))
+        dense = padded.index_select(3, tap.flatten())
+        dense = dense.view(models, filters, inputs, length, convolved).permute(0, 3, 2, 4, 1)
+        return dense.reshape(models, length * inputs, convolved * filters)
+
+
+def _pool(h: Tensor) -> Tensor:
+    """Max over pairs of positions, padding 1: (K, B, T, O), non-negative, to (K, B, T', O)."""
+    length = h.shape[2]
+    h = functional.pad(h, (0, 0, 1, 1 + (length % 2)))
+    h = h[:, :, : 2 * ((length + 2) // 2)]
+    return torch.maximum(h[:, :, 0::2], h[:, :, 1::2])
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Linear, batch norm, ReLU, linear: ``width`` to ``hidden`` to ``out``."""
+
+    width: int
+    hidden: int = 256
+    out: int = 128
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model."""
+        return (
+            init_linear("proj1", self.hidden, self.width, g)
+            | init_norm("proj_bn", self.hidden)
+            | init_linear("proj2", self.out, self.hidden, g)
+        )
+
+    def __call__(self, p: MutableMapping[str, Tensor], h: Tensor, training: bool) -> Tensor:
+        """(K, B, width) to (K, B, out)."""
+        hidden = batch_norm(p, "proj_bn", linear(p, "proj1", h), training)
+        return linear(p, "proj2", torch.relu(hidden))
+
+
+@dataclass(frozen=True)
+class Head:
+    """Classifier of SCMM: linear to 128, sigmoid, linear to the classes."""
+
+    width: int
+    classes: int
+    hidden: int = 128
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model."""
+        return init_linear("head1", self.hidden, self.width, g) | init_linear(
+            "head2", self.classes, self.hidden, g
+        )
+
+    def __call__(self, p: Mapping[str, Tensor], h: Tensor) -> Tensor:
+        """(K, B, width) to logits (K, B, classes)."""
+        return linear(p, "head2", torch.sigmoid(linear(p, "head1", h)))

@@ -1,0 +1,76 @@
+"""Target-only: the same network from scratch on the same calibration trials, without a source.
+
+The control that says what a source was worth. It is run beside every pre-trained method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from bench.errors import SettingError
+from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
+from bench.protocol import View
+from bench.registry import load
+
+
+class TargetOnlyParams(Params):
+    """Whose network, and that method's own parameters except those of its pre-training."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    network: str = hyper("scmm", "method whose network and fine-tuning are used", stage="network")
+
+
+class TargetOnly(Method):
+    """A method's fine-tuning, started from a fresh network instead of a pre-trained one."""
+
+    name: ClassVar[str] = "target-only"
+    kind: ClassVar[str] = "control"
+    Params = TargetOnlyParams
+    params: TargetOnlyParams
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> TargetOnlyParams:
+        """Parameters, checked by the method whose network it is.
+
+        Raises
+        ------
+        SettingError
+            Also for a parameter of the pre-training, which does not take place.
+        """
+        network = values.get("network", cls.Params.model_fields["network"].default)
+        inner: type[Method] = load("methods", network)
+        given = {k: v for k, v in values.items() if k != "network"}
+        parsed = inner.parse(given)
+        for name in given:
+            if parsed.stage_of(name) == "pretrain":
+                raise SettingError(
+                    f"target-only does not pre-train, so {name!r} has no meaning for it",
+                    f"Parameters: {', '.join(['network', *parsed.only('network', 'fit')])}",
+                )
+        return cls.Params(network=inner.name, **parsed.only("network", "fit"))
+
+    def inner(self) -> Method:
+        """The method whose network it is."""
+        cls: type[Method] = load("methods", self.params.network)
+        return cls(cls.parse(self.params.model_extra or {}))
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """Predictor from a saved payload: the network's method knows how."""
+        return self.inner().restore(payload)
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Fit one fold from scratch."""
+        return self.fit_many([Job(view, None, ctx)])[0]
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Fit folds from scratch, as one stack where the method can."""
+        return self.inner().fit_many([Job(j.view, None, j.ctx) for j in jobs])
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Majority."""
+        return [("majority", {})]

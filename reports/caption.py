@@ -1,0 +1,94 @@
+"""What a table's numbers mean, in the few lines under it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .cells import Collection
+from .table import Table
+from .text import METRIC_NAMES, numbers
+
+#: Problems and notes beyond this many are counted, not listed.
+LISTED = 20
+
+
+def title(table: Table) -> str:
+    """``few-shot: balanced accuracy per window (simulated)``."""
+    text = f"{table.setting.protocol}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    return text + (" (simulated)" if table.simulated else "")
+
+
+def caption(table: Table) -> list[str]:
+    """Lines under a table: what ± runs over, setting, data, ranks, *simulated*."""
+    s = table.setting
+    parts = [
+        f"protocol {s.protocol}" + (f" ({s.protocol_params})" if s.protocol_params else ""),
+        f"target access {s.target_access}" if s.target_access else "",
+        f"selection {s.selection}", f"scaling {s.scaling or 'none'}", f"scale {s.scale or '–'}",
+        f"features {s.features}" if s.features else "",
+    ]
+    lines = [
+        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}. Mean ± standard deviation "
+        "over target subjects (n − 1); seeds are averaged within a subject first.",
+        _capital("; ".join(p for p in parts if p)) + ".",
+        _data(table),
+    ]
+    if len(table.columns) > 1 and table.methods:
+        lines.append(_ranks(table))
+    if any(table.best.values()):
+        lines.append("Best method of a column in bold, second underlined; controls are not ranked.")
+    if table.metric == "macro_f1":
+        lines.append("Chance of macro F1 depends on the class shares and is not shown.")
+    if table.oracles:
+        lines.append("Oracle rows used test labels for a choice: shown for the gap, never ranked.")
+    if table.simulated:
+        lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
+    return lines
+
+
+def _data(table: Table) -> str:
+    sessions = sorted({c.sessions for c in table.columns if c.sessions})
+    counts = {table.labels[c]: len(table.subjects(c)) for c in table.columns}
+    if len(set(counts.values())) == 1:
+        subjects = f"{next(iter(counts.values()))} target subjects in every pair"
+    else:
+        subjects = "target subjects: " + ", ".join(f"{k} {n}" for k, n in counts.items())
+    seeds = table.seeds()
+    text = f"Seed{'s' if len(seeds) > 1 else ''} {numbers(seeds)}; "
+    return text + (f"sessions {', '.join(sessions)}; " if sessions else "") + subjects + "."
+
+
+def _ranks(table: Table) -> str:
+    if table.complete == 0:
+        return "No method ran every pair, so there is no mean over pairs."
+    text = f"Mean: over all {len(table.columns)} pairs, for rows that ran every one"
+    if table.complete > 1:
+        text += (
+            f"; rank: mean rank of the {table.complete} such methods within each target subject, "
+            "1 is best"
+        )
+    missing = len(table.methods) - table.complete
+    if missing:
+        text += f". {missing} of {len(table.methods)} methods are incomplete"
+    return text + "."
+
+
+def problems(found: Collection) -> list[str]:
+    """Records without scores, folds left out and torn folders, one line each."""
+    lines = []
+    grouped = Counter((p.status, p.method, p.pair, p.reason) for p in found.problems)
+    for (status, method, pair, reason), count in sorted(grouped.items()):
+        times = f" ({count} records)" if count > 1 else ""
+        lines.append(f"{status}: {method} on {pair}{times}: {reason}")
+    lines += [f"torn: {where}: {what}" for where, what in found.torn]
+    return shortened(lines)
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """At most :data:`LISTED` lines and how many more there are."""
+    more = len(lines) - LISTED
+    return lines if more <= 1 else [*lines[:LISTED], f"… and {more} more"]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

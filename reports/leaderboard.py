@@ -1,0 +1,254 @@
+"""The leaderboard: method by pair, in the terminal, as Markdown and as tidy CSV.
+
+``leaderboard.md`` is what a reader sees, ``leaderboard.csv`` has every metric and unit of every
+method and pair, ``scores.csv`` every subject and seed, ``against_target_only.csv`` what
+pre-training adds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.report_options import ReportOptions
+from bench.scoring import METRICS, UNITS
+from bench.statistics import standard_error
+from bench.store import Store, write_text
+
+from .against import Comparison, against_target_only, footnotes, interval
+from .caption import caption, problems, shortened, title
+from .cells import Collection, Column, collect
+from .table import Row, Table, tables
+from .text import markdown, p_value, percent, signed, spreadsheet
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def render(store: Store, options: ReportOptions) -> RenderableType:
+    """The leaderboard for a terminal of any width; 80 to 100 columns are enough.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from . import terminal
+
+    found = collect(store, options)
+    parts: list[RenderableType] = []
+    for table in tables(found, options):
+        parts += [terminal.leaderboard(table), Text("")]
+        compared = against_target_only(table)
+        if compared:
+            parts += [terminal.comparisons(table, compared), Text("")]
+    listed = problems(found)
+    if listed:
+        parts.append(Text("Without scores", "bold"))
+        parts += [Text(f" {line}", "yellow") for line in listed]
+    return Group(*parts)
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``leaderboard.md``, ``leaderboard.csv``, ``scores.csv``, ``against_target_only.csv``.
+
+    Parameters
+    ----------
+    store : Store
+    out : Path
+        Folder for the files; made if it is not there.
+    options : ReportOptions
+        Metric and unit of the Markdown and of the comparison; the other CSV files have all.
+
+    Returns
+    -------
+    list of Path
+        Files written.
+    """
+    found = collect(store, options)
+    shown = tables(found, options)
+    compared = [(table, against_target_only(table)) for table in shown]
+    files = {
+        "leaderboard.md": _markdown(found, compared),
+        "leaderboard.csv": _csv(_summary_rows(found, options)),
+        "scores.csv": _csv(_score_rows(found)),
+        "against_target_only.csv": _csv(_comparison_rows(compared)),
+    }
+    paths = []
+    for name, text in files.items():
+        if text:
+            write_text(out / name, text)
+            paths.append(out / name)
+    return paths
+
+
+def _markdown(found: Collection, compared: Sequence[tuple[Table, list[Comparison]]]) -> str:
+    simulated = any(t.simulated for t, _ in compared)
+    parts = [f"# Leaderboard{' (simulated)' if simulated else ''}"]
+    for table, comparisons in compared:
+        parts += [f"## {markdown(title(table))}", _markdown_table(table)]
+        parts.append("\n".join(f"- {markdown(line)}" for line in caption(table)))
+        if table.notes:
+            parts.append("\n".join(f"- ⚠ {markdown(line)}" for line in shortened(table.notes)))
+        if comparisons:
+            parts += ["### Against target-only", _markdown_comparisons(table, comparisons)]
+            parts.append("\n".join(f"- {markdown(line)}" for line in footnotes(comparisons)))
+    listed = problems(found)
+    if listed:
+        parts += ["## Without scores", "\n".join(f"- {markdown(line)}" for line in listed)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
+    ranked = several and table.complete > 1
+    head = ["method", *(markdown(table.labels[c]) for c in table.columns)]
+    head += ["mean"] * several + ["rank"] * ranked
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for row in table.methods:
+        cells = [_markdown_value(table, row, c) for c in table.columns]
+        cells += [_emphasis(table, row, None, percent(row.mean))] * several
+        cells += ["" if row.rank is None else f"{row.rank:.2f}"] * ranked
+        lines.append([markdown(row.label), *cells])
+    chance = [percent(table.chance(c)) for c in table.columns]
+    lines.append(["chance (control)", *chance, *[percent(table.mean_chance())] * several,
+                  *[""] * ranked])
+    for row in [*table.controls, *table.oracles]:
+        cells = [_markdown_value(table, row, c) for c in table.columns]
+        cells += [percent(row.mean)] * several + [""] * ranked
+        if row.key.kind == "oracle":
+            cells = [f"*{c}*" if c else c for c in cells]
+        lines.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+_BLOCK = {"control": "control", "oracle": "oracle, not ranked"}
+
+
+def _markdown_value(table: Table, row: Row, column: Column) -> str:
+    value = row.values.get(column)
+    if value is None:
+        return "–"
+    text = _emphasis(table, row, column, percent(value.mean))
+    text += "†" if value.partial else ""
+    return text if value.sd is None else f"{text} ± {100 * value.sd:.1f}"
+
+
+def _emphasis(table: Table, row: Row, column: Column | None, text: str) -> str:
+    if row.key.kind != "method":
+        return text
+    if row.label in table.best.get(column, ()):
+        return f"**{text}**"
+    # GitHub keeps <ins> and drops <u>.
+    return f"<ins>{text}</ins>" if row.label in table.second.get(column, ()) else text
+
+
+def _markdown_comparisons(table: Table, found: Sequence[Comparison]) -> str:
+    lines = ["| method | pair | n | difference | 95 % interval | p | p (Holm) | wins |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for c in found:
+        t = c.test
+        cells = [
+            markdown(c.row.label), markdown(table.labels[c.column]), str(t.n), signed(t.mean),
+            interval(t), p_value(t.p).replace("<", "&lt;"),
+            p_value(c.holm).replace("<", "&lt;"), f"{t.wins}/{t.n}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Text of a CSV file; empty when there are no rows."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _setting(table: Table) -> dict[str, Any]:
+    s = table.setting
+    return {
+        "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
+        "protocol_params": s.protocol_params, "target_access": s.target_access,
+        "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
+    }
+
+
+def _named(row: Row, table: Table, column: Column) -> dict[str, Any]:
+    return {
+        "method": row.key.method, "network": row.key.network, "variant": row.key.variant,
+        "block": row.key.kind, "pair": table.labels[column],
+        "source": column.source, "target": column.target,
+    }
+
+
+def _summary_rows(found: Collection, options: ReportOptions) -> Iterable[dict[str, Any]]:
+    """One row for each method, pair, metric and unit."""
+    for unit in UNITS:
+        for metric in METRICS:
+            for number, table in enumerate(tables(found, options, metric, unit), 1):
+                for row in table.rows:
+                    for column, value in row.values.items():
+                        scores = list(value.subjects.values())
+                        cells = row.cells[column]
+                        yield {
+                            "table": number, **_named(row, table, column),
+                            "metric": metric, "unit": unit, "mean": value.mean, "sd": value.sd,
+                            "se": standard_error(scores), "n_subjects": len(scores),
+                            "seeds": " ".join(map(str, value.seeds)),
+                            "chance": table.chance(column), "all_pairs_mean": row.mean,
+                            "rank": row.rank, "params_origin": cells[0].origin,
+                            "params": _params(cells), "sessions": column.sessions,
+                            "records": " ".join(sorted(c.id for c in cells)), **_setting(table),
+                        }
+
+
+def _params(cells: Sequence[Any]) -> str:
+    """Parameters of the records of a cell; several where each seed was tuned by itself."""
+    texts = sorted({json.dumps(c.params, sort_keys=True) for c in cells})
+    return texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+
+
+def _score_rows(found: Collection) -> Iterable[dict[str, Any]]:
+    """One row for each record, subject, session and unit."""
+    for number, table in enumerate(tables(found, ReportOptions()), 1):
+        for row in table.rows:
+            for column, cells in row.cells.items():
+                head = {"table": number, **_named(row, table, column), **_setting(table)}
+                for cell in sorted(cells, key=lambda c: c.seed):
+                    for fold in cell.folds:
+                        for unit, scores in fold.scores.items():
+                            yield {
+                                **head, "record": cell.id, "seed": cell.seed,
+                                "subject": fold.subject, "session": fold.session, "unit": unit,
+                                **scores,
+                            }
+
+
+def _comparison_rows(
+    compared: Sequence[tuple[Table, list[Comparison]]]
+) -> Iterable[dict[str, Any]]:
+    for number, (table, found) in enumerate(compared, 1):
+        for c in found:
+            t = c.test
+            low, high = t.interval or (None, None)
+            yield {
+                "table": number, "method": c.row.method, "variant": c.row.variant,
+                "pair": table.labels[c.column], "source": c.column.source,
+                "target": c.column.target, "metric": table.metric, "unit": table.unit,
+                "n_subjects": t.n, "seeds": " ".join(map(str, c.seeds)), "difference": t.mean,
+                "low": low, "high": high, "p": t.p, "p_holm": c.holm,
+                "rank_biserial": t.rank_biserial, "wins": t.wins, "losses": t.losses,
+                "ties": t.ties, "note": c.note, **_setting(table),
+            }

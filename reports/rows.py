@@ -1,0 +1,156 @@
+"""Which records make one row: a method with its parameters, told apart from its variants.
+
+Two records of a method stand in one row only if a reader would call them the same thing: equal
+code and precision, parameters of the same origin, and equal parameters unless they were chosen
+for each pair ("published", "tuned"). What sets a row apart stands in its label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .cells import Cell
+from .text import clean
+
+#: Parameters named in a label; more are in the CSV.
+_NAMED = 3
+
+
+@dataclass(frozen=True, order=True)
+class RowKey:
+    """What the records of a row share.
+
+    Attributes
+    ----------
+    kind : str
+        Block of the table.
+    method, network : str
+        ``network`` is set for target-only: the method whose network it is.
+    variant : str
+        What sets it apart from the method with its default parameters; may be empty.
+    """
+
+    kind: str
+    method: str
+    network: str = ""
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        """``target-only (scmm) [finetune=probe]``."""
+        name = "best attainable" if self.method == "attainable" else self.method
+        name += f" ({self.network})" if self.network else ""
+        return name + (f" [{self.variant}]" if self.variant else "")
+
+
+def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, RowKey]:
+    """Row of each cell of a table.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Cells of one table.
+    everything : iterable of Cell
+        All cells of the run folder: a default may only have been run under another protocol.
+    """
+    everything = list(everything)
+    families: dict[RowKey, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        families[_family(cell)].append(cell)
+    keys: dict[Cell, RowKey] = {}
+    for family, members in families.items():
+        others = [c for c in everything if _family(c) == family]
+        default = _default_params(members) or _default_params(others)
+        names = _params_names(members, default)
+        for cell in members:
+            parts = [names[cell], *_versions(cell, members)]
+            variant = "; ".join(p for p in parts if p)
+            keys[cell] = RowKey(family.kind, family.method, family.network, variant)
+    for apart in (_choices, lambda c: c.rest):
+        _split_clashes(keys, apart)
+    return keys
+
+
+def _family(cell: Cell) -> RowKey:
+    network = clean(cell.params.get("network", ""), 60) if cell.method == "target-only" else ""
+    return RowKey(cell.kind, cell.method, network)
+
+
+def _default_params(cells: Iterable[Cell]) -> dict[str, Any] | None:
+    """The parameters that most default records have."""
+    texts = Counter(_json(c.params) for c in cells if c.origin == "default")
+    return json.loads(texts.most_common(1)[0][0]) if texts else None
+
+
+def _params_names(cells: Sequence[Cell], default: dict[str, Any] | None) -> dict[Cell, str]:
+    """How the parameters of each cell differ from the default; empty for the default."""
+    names = {cell: _params_name(cell, default) for cell in cells}
+    behind: dict[str, set[str]] = defaultdict(set)
+    for cell, name in names.items():
+        if cell.origin == "set":
+            behind[name].add(_json(cell.params))
+    for cell, name in names.items():
+        if cell.origin == "set" and len(behind[name]) > 1:
+            names[cell] = f"{name} #{_digest(_json(cell.params))}"
+    return names
+
+
+def _params_name(cell: Cell, default: dict[str, Any] | None) -> str:
+    if cell.origin == "default":
+        return ""
+    if cell.origin != "set" or default is None:
+        return cell.origin
+    changed = [k for k in sorted(cell.params) if _json(cell.params[k]) != _json(default.get(k))]
+    shown = [f"{clean(k, 30)}={_plain(cell.params[k])}" for k in changed[:_NAMED]]
+    if len(changed) > _NAMED:
+        shown.append(f"{len(changed) - _NAMED} more")
+    return ", ".join(shown) or "set"
+
+
+def _versions(cell: Cell, family: Sequence[Cell]) -> list[str]:
+    """Code and precision, where the table holds several of this method."""
+    parts = []
+    if len({c.code for c in family}) > 1:
+        parts.append(f"code {cell.code[:6]}")
+    if len({c.precision for c in family}) > 1:
+        parts.append(cell.precision)
+    return parts
+
+
+def _choices(cell: Cell) -> str:
+    return _json([cell.params, cell.label_map])
+
+
+def _split_clashes(keys: dict[Cell, RowKey], apart: Callable[[Cell], str]) -> None:
+    """Split rows that hold two records of one pair and seed, by what ``apart`` says of them."""
+    rows: dict[RowKey, list[Cell]] = defaultdict(list)
+    for cell, key in keys.items():
+        rows[key].append(cell)
+    for key, members in rows.items():
+        places = Counter((c.column, c.seed) for c in members)
+        if max(places.values()) == 1 or len({apart(c) for c in members}) == 1:
+            continue
+        maps = {c.label_map for c in members}
+        for cell in members:
+            mark = f"#{_digest(apart(cell))}"
+            if len(maps) > 1 and cell.label_map:
+                mark = f"{clean(cell.label_map, 40)} {mark}"
+            variant = f"{key.variant}; {mark}" if key.variant else mark
+            keys[cell] = RowKey(key.kind, key.method, key.network, variant)
+
+
+def _plain(value: Any) -> str:
+    return clean(value if isinstance(value, str) else _json(value), 30)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:4]

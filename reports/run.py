@@ -1,0 +1,159 @@
+"""What ``bench run`` prints: one method and its controls on one pair, per window and per trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bench.scoring import METRICS
+from bench.statistics import paired
+from bench.store import Record
+
+from .against import interval
+from .terminal import HOUSE
+from .text import METRIC_NAMES, clean, p_value, percent, signed
+
+Folds = Sequence[Mapping[str, Any]]
+
+
+def show(record: Record, console: Console) -> None:
+    """Print a record, its controls and what they say about each other.
+
+    Parameters
+    ----------
+    record : Record
+        With the records of its controls in ``beside``.
+    """
+    identity = record.identity
+    title = Text.assemble(
+        (clean(identity["method"]), "bold"), "  ", clean(record.pair), "  ",
+        clean(identity["protocol"]["name"]), f"  scale {clean(identity['scale'])}",
+    )
+    if record.simulated:
+        title.append("  SIMULATED", style="bold yellow")
+    console.print()
+    console.print(title)
+    console.print(_table(record))
+    for line in [*_meaning(record), *_comparisons(record), *_left_out(record)]:
+        console.print(Padding(line, (0, 0, 0, 1)), highlight=False)
+    if record.path is not None:
+        where = record.path.parent.parent
+        text = Text.assemble(
+            "Record ", (clean(record.path), "dim"), "\nLeaderboard and plots: ",
+            (f"bench report {clean(where)}", "cyan"),
+        )
+        console.print(Padding(text, (0, 0, 0, 1)), soft_wrap=True)
+
+
+def _table(record: Record) -> Table:
+    table = Table(box=HOUSE, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for metric in METRICS:
+        table.add_column(METRIC_NAMES[metric], justify="right", no_wrap=True)
+    for unit in ("window", "trial"):
+        table.add_row(Text(f"per {unit}", style="italic dim"), *[""] * len(METRICS))
+        for name, folds, style in _rows(record):
+            table.add_row(
+                Text(f" {name}", style=style),
+                *(Text(_mean_sd(folds, unit, m), style=style) for m in METRICS),
+            )
+        classes = len(record.classes)
+        levels = [f"{100 / classes:.1f}"] * 2 + ["–", "50.0"]
+        table.add_row(Text(" chance", style="dim"), *(Text(v, style="dim") for v in levels))
+        table.add_section()
+    return table
+
+
+def _rows(record: Record) -> list[tuple[str, Folds, str]]:
+    rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
+    rows += [(clean(c.identity["method"]), c.folds, "") for c in record.beside]
+    if record.oracle:
+        rows.append(("best test epoch (oracle)", record.oracle["folds"], "dim italic"))
+    return rows
+
+
+def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float]:
+    """Score of each fold, where it is defined."""
+    found = {(f["subject"], f["session"]): f["scores"][unit][metric] for f in folds}
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _mean_sd(folds: Folds, unit: str, metric: str) -> str:
+    by_subject: dict[int, list[float]] = {}
+    for (subject, _), value in _values(folds, unit, metric).items():
+        by_subject.setdefault(subject, []).append(value)
+    means = [sum(v) / len(v) for v in by_subject.values()]
+    if not means:
+        return "–"
+    mean = sum(means) / len(means)
+    if len(means) == 1:
+        return percent(mean)
+    sd = (sum((m - mean) ** 2 for m in means) / (len(means) - 1)) ** 0.5
+    return f"{percent(mean)} ± {percent(sd)}"
+
+
+def _meaning(record: Record) -> list[Text]:
+    subjects = len({f["subject"] for f in record.folds})
+    calibration = {len(f["calibration_trials"]) for f in record.folds}
+    test = {len(f["test_trials"]) for f in record.folds}
+    return [Text(
+        f"Percent; ± is the standard deviation over {subjects} subjects. Each is calibrated on "
+        f"{_range(calibration)} trials and tested on {_range(test)}. Last epoch; "
+        "the oracle row chose its epoch on the test set and does not count.", style="dim",
+    )]
+
+
+def _range(numbers: set[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _comparisons(record: Record) -> list[Text]:
+    """What the source was worth, and what the oracle would have gained."""
+    lines = []
+    ours = _values(record.folds, "window", "balanced_accuracy")
+    control = next((c for c in record.beside if c.identity["method"] == "target-only"), None)
+    if control is not None:
+        lines.append(_difference(
+            "What the source was worth", f"{record.identity['method']} − target-only", ours,
+            _values(control.folds, "window", "balanced_accuracy"),
+        ))
+    if record.oracle:
+        theirs = _values(record.oracle["folds"], "window", "balanced_accuracy")
+        lines.append(_difference(
+            "What choosing the epoch on the test set would add", "oracle − last epoch",
+            theirs, ours,
+        ))
+    return lines
+
+
+def _difference(
+    what: str, names: str, ours: dict[tuple[int, int], float],
+    theirs: dict[tuple[int, int], float],
+) -> Text:
+    subjects = sorted({s for s, _ in set(ours) & set(theirs)})
+
+    def means(values: dict[tuple[int, int], float]) -> list[float]:
+        per = [[v for k, v in values.items() if k[0] == s and k in ours and k in theirs]
+               for s in subjects]
+        return [sum(v) / len(v) for v in per]
+
+    test = paired(means(ours), means(theirs))
+    return Text.assemble(
+        f"{what}: ", (f"{signed(test.mean)} points", "bold"),
+        f" balanced accuracy per window ({clean(names)}; 95 % interval {interval(test)}, "
+        f"Wilcoxon p {p_value(test.p)}, {test.n} subjects).",
+    )
+
+
+def _left_out(record: Record) -> list[Text]:
+    return [
+        Text(f"Left out: subject {item['subject']} session {item['session']}: "
+             f"{clean(item['reason'])}", style="yellow")
+        for item in record.left_out
+    ]

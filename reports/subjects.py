@@ -1,0 +1,214 @@
+"""Every target subject: a method beside its target-only control, joined by a line.
+
+A mean hides whether pre-training helps everybody a little or one subject a lot; this shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.statistics import bootstrap_interval
+from bench.store import Store
+
+from .against import Comparison, against_target_only
+from .caption import title
+from .cells import Column, collect
+from .style import (
+    BLUE,
+    GREY,
+    INK,
+    ONE_COLUMN,
+    ORANGE,
+    PALE,
+    TWO_COLUMNS,
+    house_style,
+    save,
+    stems,
+)
+from .table import Row, Table, tables
+from .text import METRIC_NAMES, clean, signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A method on a pair.
+
+    Attributes
+    ----------
+    row : str
+        Label of the method.
+    column : Column
+    method : dict
+        Subject to score.
+    comparison : Comparison or None
+        None where there is no target-only record with the same network, pair and seed.
+    """
+
+    row: str
+    column: Column
+    method: dict[str, float]
+    comparison: Comparison | None
+
+
+def panels(table: Table) -> dict[tuple[str, Column], Panel]:
+    """What the figure shows, by method and pair.
+
+    Methods that have a control are shown alone, if there is any: the figure is about the gain.
+    """
+    compared = {(c.row.label, c.column): c for c in against_target_only(table)}
+    rows: list[Row] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
+    found = {}
+    for row in rows or table.methods:
+        for column, value in row.values.items():
+            c = compared.get((row.label, column))
+            scores = c.method if c else value.subjects
+            found[row.label, column] = Panel(row.label, column, scores, c)
+    return found
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``subjects.png``, ``.pdf`` and ``.svg``; a row of panels a method, a column a pair.
+
+    Raises
+    ------
+    BenchError
+        No method has a score.
+    """
+    shown = [(t, p) for t in tables(collect(store, options), options) if (p := panels(t))]
+    if not shown:
+        raise BenchError(
+            f"no finished record of a method in {store.root}: there are no subjects to show",
+            "bench report prints which records failed, and why.",
+        )
+    paths = []
+    for stem, (table, found) in zip(stems(out, "subjects", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, f"Target subjects, {title(table)}")
+    return paths
+
+
+def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
+    """Figure of a table: scores share one axis, so that panels can be compared."""
+    from matplotlib.figure import Figure
+
+    rows = list(dict.fromkeys(label for label, _ in found))
+    columns = [c for c in table.columns if any(k[1] == c for k in found)]
+    n_rows, n_columns = len(rows), len(columns)
+    width = ONE_COLUMN if n_columns < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n_columns)
+    left, right, gap_x, gap_y, high = 0.55, 0.1, 0.1, 0.5, 1.55
+    top, bottom = (0.96, 0.58) if width == ONE_COLUMN else (0.84, 0.46)
+    wide = (width - left - right - gap_x * (n_columns - 1)) / n_columns
+    height = top + n_rows * high + (n_rows - 1) * gap_y + bottom
+    figure = Figure(figsize=(width, height))
+    low, top_value = _limits(table, found)
+    for i, label in enumerate(rows):
+        for j, column in enumerate(columns):
+            y = height - top - (i + 1) * high - i * gap_y
+            axes = figure.add_axes((
+                (left + j * (wide + gap_x)) / width, y / height, wide / width, high / height
+            ))
+            axes.set(xlim=(-0.5, 1.5), ylim=(low, top_value))
+            _draw_panel(axes, found.get((label, column)), table.chance(column), label)
+            _trim(axes, first=j == 0)
+            if i == 0:
+                axes.set_title(_heading(table, column), size=6.5, pad=14, weight="normal")
+            if j == 0:
+                axes.set_ylabel(clean(label, 24), weight="bold", size=7.5, labelpad=4)
+    _head(figure, table, any(p.comparison for p in found.values()))
+    return figure
+
+
+def _limits(table: Table, found: dict[tuple[str, Column], Panel]) -> tuple[float, float]:
+    """Percent, from a little under the lowest point, or chance, to a little over the highest."""
+    values = [v for p in found.values() for v in p.method.values()]
+    values += [v for p in found.values() if p.comparison for v in p.comparison.control.values()]
+    values += [c for _, col in found if (c := table.chance(col)) is not None]
+    return 100 * min(values) - 4, min(102.0, 100 * max(values) + 4)
+
+
+def _draw_panel(axes: Axes, panel: Panel | None, chance: float | None, label: str) -> None:
+    if chance is not None:
+        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+    if panel is None:
+        axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=GREY, size=6.5)
+        axes.set_xticks([])
+        return
+    c = panel.comparison
+    right = [100 * v for v in panel.method.values()]
+    if c is None:
+        axes.scatter([0.5] * len(right), right, s=9, color=BLUE, alpha=0.75, linewidths=0)
+        _mean(axes, 0.5, right, BLUE)
+        axes.set_xticks([0.5], [clean(label, 14)])
+        return
+    left = [100 * c.control[s] for s in panel.method]
+    for a, b in zip(left, right, strict=True):
+        better = b > a
+        axes.plot([0, 1], [a, b], color=BLUE if better else ORANGE if b < a else GREY,
+                  linewidth=0.8, alpha=0.55, linestyle="-" if better else (0, (3, 1.5)))
+    axes.scatter([0] * len(left), left, s=8, color=GREY, linewidths=0, zorder=3)
+    axes.scatter([1] * len(right), right, s=8, color=BLUE, linewidths=0, zorder=3)
+    _mean(axes, -0.22, left, GREY)
+    _mean(axes, 1.22, right, BLUE)
+    axes.set_xticks([0, 1], ["target-\nonly", _short(label)])
+    t = c.test
+    spread = "" if t.interval is None else f" [{signed(t.interval[0])}, {signed(t.interval[1])}]"
+    axes.text(0.5, 1.03, f"{signed(t.mean)}{spread}", transform=axes.transAxes, ha="center",
+              va="bottom", size=6.2, color=INK)
+
+
+def _short(label: str) -> str:
+    """Name of a method under a narrow panel; its variant stands at the left of the row."""
+    return clean(label.partition(" [")[0], 11)
+
+
+def _mean(axes: Axes, x: float, values: list[float], colour: str) -> None:
+    """Mean as a diamond with its bootstrap interval over subjects."""
+    middle = sum(values) / len(values)
+    interval = bootstrap_interval(values)
+    if interval is not None:
+        axes.plot([x, x], interval, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=4)
+    axes.scatter([x], [middle], s=20, marker="D", color=colour, edgecolors="white",
+                 linewidths=0.6, zorder=5)
+
+
+def _trim(axes: Axes, first: bool) -> None:
+    axes.grid(axis="y", color=PALE, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.tick_params(axis="both", length=0, pad=2)
+    axes.tick_params(axis="x", labelsize=6)
+    if not first:
+        axes.tick_params(axis="y", labelleft=False)
+
+
+def _heading(table: Table, column: Column) -> str:
+    source, arrow, target = table.short_labels()[column].partition("→")
+    return clean(source, 22) + (f"\n→ {clean(target, 22)}" if arrow else "")
+
+
+def _head(figure: Figure, table: Table, compared: bool) -> None:
+    """Title, what the numbers are, and the signs; one line more where the figure is narrow."""
+    width, height = figure.get_size_inches()
+    wide = width > ONE_COLUMN
+    name = "Each target subject"
+    name += ": pre-trained or from scratch" if compared and wide else ""
+    text = f"{name} · {clean(table.setting.protocol, 24)}"
+    text += " · simulated" if table.simulated else ""
+    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
+    lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]
+    signs = ["◆ mean and 95 % interval    – – chance"]
+    if compared:
+        lines.append("over each panel: mean difference [95 % interval]")
+        signs.append("solid: better than target-only, broken: worse")
+    below = ("; " if wide else "\n").join(lines)
+    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+    legend = ("    " if wide else "\n").join(signs)
+    figure.text(0.08 / width, 0.06 / height, legend, size=6, color="#57606a", va="bottom")

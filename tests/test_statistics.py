@@ -1,0 +1,186 @@
+"""Statistics agree with SciPy and statsmodels to 1e-10, and keep their error rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.statistics import (
+    bootstrap_interval,
+    chance_interval,
+    friedman,
+    holm,
+    mean_ranks,
+    paired,
+    standard_error,
+)
+
+close = {"rel": 0, "abs": 1e-10}
+
+
+class TestBootstrap:
+    def test_is_scipys_percentile_interval_at_the_expanded_level(self):
+        x = np.random.default_rng(1).normal(size=9)
+        t = stats.t.ppf(0.975, 8)
+        level = 1 - 2 * stats.norm.cdf(-np.sqrt(9 / 8) * t)
+        expected = stats.bootstrap(
+            (x,), np.mean, n_resamples=10_000, method="percentile", confidence_level=level,
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        assert bootstrap_interval(x) == pytest.approx(tuple(expected), **close)
+
+    def test_covers_what_it_says_for_six_subjects(self):
+        rng = np.random.default_rng(0)
+        data = rng.normal(size=(600, 6))
+        found = [bootstrap_interval(x, draws=1000, seed=i) for i, x in enumerate(data)]
+        covered = np.mean([low <= 0 <= high for low, high in found])
+        assert 0.92 <= covered <= 0.98  # the plain percentile interval: about 0.86
+
+    def test_clusters_are_drawn_whole(self):
+        means = np.random.default_rng(2).normal(size=8)
+        # Copies of a subject's value carry no information: the interval must not shrink.
+        values, clusters = np.repeat(means, 5), np.repeat(np.arange(8), 5)
+        assert bootstrap_interval(values, clusters) == pytest.approx(
+            bootstrap_interval(means), **close
+        )
+        naive = bootstrap_interval(values)
+        whole = bootstrap_interval(values, clusters)
+        assert naive[1] - naive[0] < 0.6 * (whole[1] - whole[0])
+
+    def test_clusters_of_unequal_size_weigh_by_values(self):
+        values, clusters = [0.0, 0.0, 0.0, 1.0], ["a", "a", "a", "b"]
+        low, high = bootstrap_interval(values, clusters)
+        assert (low, high) == (0.0, 1.0)
+        draws = np.random.default_rng(0).integers(0, 2, (10_000, 2))
+        totals = np.array([0.0, 1.0])[draws].sum(1) / np.array([3, 1])[draws].sum(1)
+        assert set(np.unique(totals)) == {0.0, 0.25, 1.0}
+
+    def test_one_subject_has_no_interval(self):
+        assert bootstrap_interval([0.5]) is None
+        assert bootstrap_interval([0.5, 0.7], ["a", "a"]) is None
+
+    def test_repeats_with_its_seed(self):
+        x = np.arange(7.0)
+        assert bootstrap_interval(x) == bootstrap_interval(x)
+        assert bootstrap_interval(x, draws=100) != bootstrap_interval(x, draws=100, seed=1)
+
+
+class TestPaired:
+    @pytest.mark.parametrize("n", [2, 5, 6, 12, 32, 50])
+    def test_p_is_scipys_exact(self, n):
+        rng = np.random.default_rng(n)
+        a, b = rng.normal(0.3, 1, n), rng.normal(0, 1, n)
+        expected = stats.wilcoxon(a, b, method="exact").pvalue
+        assert paired(a, b).p == pytest.approx(expected, **close)
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_p_is_exact_with_ties_and_zeros(self, seed):
+        rng = np.random.default_rng(seed)
+        a, b = rng.integers(0, 5, 9) / 6, rng.integers(0, 4, 9) / 6
+        d = np.round(a - b, 12)
+        d = d[d != 0]
+        # Every pattern of signs, counted one by one.
+        ranks = stats.rankdata(np.abs(d))
+        signs = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+        sums = signs @ ranks
+        least = min(ranks[d > 0].sum(), ranks[d < 0].sum())
+        expected = min(1.0, 2 * (sums <= least + 1e-9).mean())
+        assert paired(a, b).p == pytest.approx(expected, **close)
+
+    def test_p_is_scipys_normal_one_for_many_pairs(self):
+        rng = np.random.default_rng(0)
+        a, b = rng.integers(0, 9, 120) / 8, rng.integers(0, 9, 120) / 8
+        d = np.round(a - b, 12)
+        expected = stats.wilcoxon(d[d != 0], method="asymptotic").pvalue
+        assert paired(a, b).p == pytest.approx(expected, **close)
+
+    def test_effect(self):
+        found = paired([0.6, 0.7, 0.9, 0.5], [0.5, 0.5, 1.0, 0.5])
+        # |d| = 0.1, 0.2, 0.1: ranks 1.5, 3, 1.5; 0.1 and 0.1 are equal despite binary fractions.
+        assert found.rank_biserial == pytest.approx((4.5 - 1.5) / 6, **close)
+        assert (found.n, found.wins, found.losses, found.ties) == (4, 2, 1, 1)
+        assert found.mean == pytest.approx(0.05, **close)
+        assert found.interval == bootstrap_interval(
+            np.array([0.6, 0.7, 0.9, 0.5]) - [0.5, 0.5, 1.0, 0.5]
+        )
+
+    def test_no_difference(self):
+        found = paired([0.5, 0.6], [0.5, 0.6])
+        assert (found.p, found.rank_biserial, found.ties) == (1.0, 0.0, 2)
+
+    def test_one_subject(self):
+        found = paired([0.7], [0.5])
+        assert (found.n, found.interval, found.p) == (1, None, 1.0)
+
+    def test_five_subjects_cannot_be_significant_and_six_can(self):
+        assert paired(np.arange(1, 6), np.zeros(5)).p == pytest.approx(0.0625, **close)
+        assert paired(np.arange(1, 7), np.zeros(6)).p == pytest.approx(0.03125, **close)
+
+    def test_false_alarms_stay_under_the_level(self):
+        rng = np.random.default_rng(4)
+        for n in (6, 9, 15):
+            draws = rng.integers(0, 7, (400, n)) / 6
+            p = [paired(x, np.full(n, 0.5)).p for x in draws]
+            assert np.mean(np.array(p) < 0.05) <= 0.075
+
+    def test_refuses_different_subjects(self):
+        with pytest.raises(ValueError, match="same subjects"):
+            paired([1.0, 2.0], [1.0])
+
+
+class TestHolm:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_agrees_with_statsmodels(self, seed):
+        multitest = pytest.importorskip("statsmodels.stats.multitest")
+        p = np.random.default_rng(seed).random(7) ** 3
+        assert holm(p) == pytest.approx(list(multitest.multipletests(p, method="holm")[1]), **close)
+
+    def test_by_hand(self):
+        assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06], **close)
+        assert holm([0.9, 0.8]) == [1.0, 1.0]
+        assert holm([]) == []
+
+
+class TestRanks:
+    def test_friedman_agrees_with_scipy(self):
+        m = np.random.default_rng(0).integers(0, 6, (11, 4)) / 5
+        found = friedman(m)
+        expected = stats.friedmanchisquare(*m.T)
+        assert found.chi2 == pytest.approx(expected.statistic, **close)
+        assert found.chi2_p == pytest.approx(expected.pvalue, **close)
+        f = 10 * found.chi2 / (11 * 3 - found.chi2)
+        assert found.f == pytest.approx(f, **close)
+        assert found.p == pytest.approx(stats.f.sf(f, 3, 30), **close)
+
+    def test_friedman_at_its_ends(self):
+        equal = friedman(np.ones((5, 3)))
+        assert (equal.chi2, equal.p) == (0.0, 1.0)
+        always = friedman(np.tile([1.0, 2.0, 3.0], (5, 1)))
+        assert (always.chi2, always.p) == (pytest.approx(10.0), 0.0)
+
+    def test_mean_ranks_by_rankdata_on_complete_rows(self):
+        m = np.random.default_rng(1).integers(0, 6, (8, 4)) / 5
+        m[2, 1] = np.nan
+        full = np.delete(m, 2, axis=0)
+        expected = stats.rankdata(-full, axis=1).mean(axis=0)
+        assert mean_ranks(m) == pytest.approx(expected, **close)
+        assert friedman(m).blocks == 7
+
+    def test_largest_is_first_and_equals_share(self):
+        assert mean_ranks([[0.3, 0.1 + 0.2, 0.9]]).tolist() == [2.5, 2.5, 1.0]
+        assert np.isnan(mean_ranks([[0.1, np.nan]])).all()
+
+
+def test_standard_error():
+    x = np.random.default_rng(0).normal(size=8)
+    assert standard_error(x) == pytest.approx(stats.sem(x), **close)
+    assert standard_error([1.0]) is None
+
+
+def test_chance_interval_is_binomial():
+    assert chance_interval(6, 2) == pytest.approx((1 / 6, 5 / 6), **close)
+    low, high = chance_interval(40, 3)
+    assert (low, high) == pytest.approx(tuple(stats.binom.interval(0.95, 40, 1 / 3) / np.array(40)))
+    wide, narrow = chance_interval(10, 2), chance_interval(1000, 2)
+    assert wide[1] - wide[0] > narrow[1] - narrow[0]
