@@ -110,7 +110,7 @@ def _arrays_hdf5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         found = {name: _own(file, name) for name in names if name in file}
         # HDF5 stores rows first, MATLAB columns first.
         return {
-            name: item[()] if item.dtype.kind in _NUMERIC else np.empty(0, item.dtype)
+            name: item[()].T if item.dtype.kind in _NUMERIC else np.empty(0, item.dtype)
             for name, item in found.items() if isinstance(item, h5py.Dataset)
         }
 

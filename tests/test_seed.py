@@ -459,3 +459,12 @@ def test_facts_agree_with_each_other():
     assert sum((n - 1) // 800 for n in facts.SEED_SAMPLES) == 842
     for dates in (*facts.SEED_DATES.values(), *facts.SEED_IV_DATES.values()):
         assert list(dates) == sorted(dates)
+
+
+def test_session_is_the_rank_of_the_date_not_of_the_name(tmp_path):
+    folder = tmp_path / "Preprocessed_EEG"
+    folder.mkdir()
+    for name in ("01_20131107.mat", "1_20131027.mat", "1_20131030.mat"):
+        (folder / name).touch()
+    found = Seed().inventory(tmp_path).recordings
+    assert [r.path.name for r in found] == ["1_20131027.mat", "1_20131030.mat", "01_20131107.mat"]
