@@ -28,7 +28,6 @@ from .scmm_losses import (
     hybrid_mask,
     masked_copies,
     relations,
-    soft_contrastive,
     soft_weights,
     with_positives,
 )
@@ -107,9 +106,8 @@ class SCMMNetwork:
         h = self.encoder(p, stacked, training=True)
         z = self.projector(p, h, training=True)
         weights = soft_weights(flat, q.upper_bound, q.sharpness, q.metric)
-        s, log_partition, aggregation = relations(z, q.temperature, q.similarity)
-        contrastive = soft_contrastive(
-            s, log_partition, with_positives(weights, originals), q.temperature
+        s, aggregation, contrastive = relations(
+            z, with_positives(weights, originals), q.temperature, q.similarity
         )
         reconstruction = linear(p, "decoder", aggregation @ h)
         target = flat

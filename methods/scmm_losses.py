@@ -10,7 +10,7 @@ windows (originals first, then copy after copy), C channels, F features, D = C*F
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -73,7 +73,7 @@ def soft_weights(
     x : (K, N, D)
         Stacked windows, flattened.
     upper_bound : float
-        alpha; twice the weight of the nearest pair... of distance zero.
+        alpha: the weight of a pair at the smallest distance.
     sharpness : float
         sigma: the smaller, the harder the weights.
 
@@ -83,62 +83,92 @@ def soft_weights(
     """
     with torch.no_grad():
         d = distances(x, metric)
-        diagonal = torch.eye(d.shape[-1], dtype=torch.bool, device=d.device)
-        low = d.masked_fill(diagonal, torch.inf).amin(dim=(1, 2), keepdim=True)
-        d = torch.where(diagonal, low, d)
+        diagonal = d.diagonal(dim1=1, dim2=2)
+        diagonal.fill_(torch.inf)
+        low = d.amin(dim=(1, 2))
+        diagonal.copy_(low.unsqueeze(1).expand_as(diagonal))
         # The diagonal holds the global minimum, so it is the minimum of every column.
-        span = d.amax(dim=1, keepdim=True) - low
-        scaled = (d - low) / torch.where(span > 0, span, 1.0)
-        return 2 * upper_bound * torch.sigmoid(-scaled / sharpness)
+        low = low[:, None, None]
+        span = d.amax(dim=1, keepdim=True).sub_(low)
+        span.masked_fill_(span <= 0, 1.0)
+        scaled = d.sub_(low).mul_(-1 / (span * sharpness))
+        return torch.sigmoid_(scaled).mul_(2 * upper_bound)
 
 
 def with_positives(weights: Tensor, originals: int) -> Tensor:
     """Soft weights with 1 for copies of the same window and 0 on the diagonal: (K, N, N)."""
+    weights = weights.clone()
     n = weights.shape[-1]
-    index = torch.arange(n, device=weights.device)
-    same = (index[:, None] - index) % originals == 0
-    weights = torch.where(same, 1.0, weights)
-    return weights * (index[:, None] != index)
+    for offset in range(0, n, originals):
+        for diagonal in (offset, -offset):
+            weights.diagonal(diagonal, 1, 2).fill_(1.0 if offset else 0.0)
+    return weights
 
 
-def relations(z: Tensor, temperature: float, similarity: str = "dot") -> tuple[Tensor, ...]:
+class _Relations(torch.autograd.Function):
+    """Aggregation weights and soft contrastive loss of a similarity matrix, in few passes.
+
+    Both need the same softmax; written as one function, N x N matrices are passed over about a
+    third as often as automatic differentiation would.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, s: Tensor, weights: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        n = s.shape[-1]
+        logits = s / temperature
+        pulled = (weights * logits).sum(dim=(1, 2))
+        logits.diagonal(dim1=1, dim2=2).fill_(-torch.inf)
+        log_partition = torch.logsumexp(logits, dim=2, keepdim=True)
+        aggregation = logits.sub_(log_partition).exp_()
+        row = weights.sum(dim=2, keepdim=True)
+        loss = ((row * log_partition).sum(dim=(1, 2)) - pulled) / (n * (n - 1))
+        ctx.save_for_backward(aggregation, weights, row)
+        ctx.temperature = temperature
+        return aggregation, loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None]:
+        d_aggregation, d_loss = gradients
+        aggregation, weights, row = ctx.saved_tensors
+        n = weights.shape[-1]
+        share = d_loss[:, None, None] / (n * (n - 1))
+        # softmax: A * (g - sum(g * A)); loss: (row * A - W) / N(N - 1)
+        inner = torch.linalg.vecdot(d_aggregation, aggregation).unsqueeze(2)
+        d_s = (d_aggregation - (inner - row * share)).mul_(aggregation)
+        d_s.sub_(weights * share)
+        return d_s.div_(ctx.temperature), None, None
+
+
+def relations(
+    z: Tensor, weights: Tensor, temperature: float, similarity: str = "dot"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Similarities of projections and what follows from them.
 
     Parameters
     ----------
     z : (K, N, P)
+        Projections.
+    weights : (K, N, N)
+        From :func:`with_positives`: zero on the diagonal, no gradient.
+    temperature : float
+        t
     similarity : {"dot", "cosine"}
         Raw dot product, as the released code has it, or of unit vectors, as in SimMTM.
 
     Returns
     -------
     similarity : (K, N, N)
-    log_partition : (K, N, 1)
-        log sum over j != i of exp(s_ij / temperature).
     aggregation : (K, N, N)
-        Softmax of s / temperature over all other windows; zero on the diagonal.
+        Softmax of s / t over all other windows; zero on the diagonal.
+    contrastive : (K,)
+        Soft contrastive loss: minus the weighted log-softmax of s / t over j != i, divided by
+        N(N - 1).
     """
     if similarity == "cosine":
         z = functional.normalize(z, dim=-1)
     s = z @ z.mT
-    diagonal = torch.eye(s.shape[-1], dtype=torch.bool, device=s.device)
-    logits = (s / temperature).masked_fill(diagonal, -torch.inf)
-    log_partition = torch.logsumexp(logits, dim=-1, keepdim=True)
-    return s, log_partition, torch.exp(logits - log_partition)
-
-
-def soft_contrastive(
-    s: Tensor, log_partition: Tensor, weights: Tensor, temperature: float
-) -> Tensor:
-    """Soft contrastive loss of each model: (K,).
-
-    Minus the weighted log-softmax of s / temperature, over N(N - 1). Since the weights are zero
-    on the diagonal, sum_ij w_ij (s_ij / t - l_i) needs no log-softmax matrix.
-    """
-    n = s.shape[-1]
-    pulled = (weights * s).sum(dim=(1, 2)) / temperature
-    normaliser = (weights.sum(dim=2) * log_partition.squeeze(2)).sum(dim=1)
-    return (normaliser - pulled) / (n * (n - 1))
+    aggregation, contrastive = _Relations.apply(s, weights, temperature)
+    return s, aggregation, contrastive
 
 
 def balanced_sum(losses: Tensor, balance: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from .cells import Collection
@@ -10,6 +11,7 @@ from .text import METRIC_NAMES, numbers
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
+_BANDS = r"bands=\[\[.*?\]\](, )?"
 
 
 def title(table: Table) -> str:
@@ -25,7 +27,8 @@ def caption(table: Table) -> list[str]:
         f"protocol {s.protocol}" + (f" ({s.protocol_params})" if s.protocol_params else ""),
         f"target access {s.target_access}" if s.target_access else "",
         f"selection {s.selection}", f"scaling {s.scaling or 'none'}", f"scale {s.scale or '–'}",
-        f"features {s.features}" if s.features else "",
+        # The edges of the bands are in the CSV; here they would be half the caption.
+        f"features {re.sub(_BANDS, '', s.features)}" if s.features else "",
     ]
     lines = [
         f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}. Mean ± standard deviation "
@@ -40,7 +43,8 @@ def caption(table: Table) -> list[str]:
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
     if table.oracles:
-        lines.append("Oracle rows used test labels for a choice: shown for the gap, never ranked.")
+        lines.append("Oracle rows used test labels for a choice, such as the best epoch on the "
+                     "test set: shown for the gap, never ranked.")
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines

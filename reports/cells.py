@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bench.store import Record, Store
 from .text import clean, settings
 
 #: Parts of the features that follow from the pair, not from a choice.
-_OF_THE_PAIR = ("channels", "n_channels", "montage")
+_OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
 
 
 @dataclass(frozen=True, order=True)
@@ -153,6 +153,7 @@ def collect(store: Store, options: ReportOptions) -> Collection:
     for record in store.records():
         try:
             cell = _cell(record)
+            oracle = _oracle(record, cell)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = record.path.name if record.path else record.id
             found.torn.append((where, f"not laid out as a record: {clean(repr(error))}"))
@@ -163,6 +164,7 @@ def collect(store: Store, options: ReportOptions) -> Collection:
         if _wanted(cell, options):
             kept += 1
             _sort(record, cell, found)
+            found.cells += oracle if record.status == "done" else []
     found.torn += [(path.name, clean(reason)) for path, reason in store.torn]
     _refuse_unknown(seen, options)
     if not kept:
@@ -237,6 +239,15 @@ def _cell(record: Record) -> Cell:
         label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
         folds=[_fold(fold) for fold in record.folds],
     )
+
+
+def _oracle(record: Record, cell: Cell) -> list[Cell]:
+    """The same run at the epoch that test labels would choose, if the record has it."""
+    folds = (record.oracle or {}).get("folds") if cell.kind == "method" else None
+    if not folds:
+        return []
+    scored = [_fold(fold) for fold in folds]
+    return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored)]
 
 
 def _setting(record: Record) -> Setting:

@@ -137,6 +137,7 @@ def draw(table: Table) -> Figure:
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     cell = (width - left - right - gap_x * (across - 1)) / across / n_columns
     cell = min(cell, 1.0)
+    width = max(ONE_COLUMN, left + across * cell * n_columns + (across - 1) * gap_x + right)
     high = n_rows * min(0.86 * cell, 0.72)
     height = top + down * high + (down - 1) * gap_y + bottom
     figure = Figure(figsize=(width, height))
@@ -196,7 +197,8 @@ def _draw_matrix(
                           ha="center", va="center", color=ink)
     _frame(axes, matrix, names)
     if heading:
-        axes.set_title(clean(matrix.label, 34), loc="left", pad=3, size=7.5)
+        letters = int(points * len(matrix.targets) / 5)
+        axes.set_title(clean(matrix.label, max(8, letters)), loc="left", pad=3, size=7.5)
 
 
 def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
@@ -220,9 +222,9 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
 
 
 def _two_lines(name: str) -> str:
-    corpus, colon, task = clean(name, 24).partition(":")
+    corpus, colon, task = name.partition(":")
     task += " classes" if task.isdecimal() else ""
-    return f"{corpus}\n{task}" if colon else corpus
+    return f"{clean(corpus, 11)}\n{clean(task, 13)}" if colon else clean(corpus, 11)
 
 
 def _draw_bar(axes: Axes, table: Table) -> None:

@@ -200,7 +200,7 @@ def _head(figure: Figure, table: Table, compared: bool) -> None:
     wide = width > ONE_COLUMN
     name = "Each target subject"
     name += ": pre-trained or from scratch" if compared and wide else ""
-    text = f"{name} · {clean(table.setting.protocol, 24)}"
+    text = f"{name} · {clean(table.setting.protocol, 40 if wide else 14)}"
     text += " · simulated" if table.simulated else ""
     figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]

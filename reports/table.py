@@ -310,7 +310,7 @@ def _best(scores: dict[str, float]) -> tuple[set[str], set[str]]:
 def _coverage(table: Table) -> list[str]:
     """What is missing: pairs of a row, seeds of a score."""
     notes, seeds = [], table.seeds()
-    for row in table.rows:
+    for row in [*table.methods, *table.controls]:
         missing = [table.labels[c] for c in table.columns if c not in row.values]
         undefined = [table.labels[c] for c in row.cells if c not in row.values]
         if undefined:

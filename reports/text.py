@@ -24,11 +24,13 @@ _LONGEST = 200
 
 def clean(value: Any, longest: int = _LONGEST) -> str:
     """One line of printable text: no control, escape or direction-changing characters."""
-    text = "".join(
-        " " if c.isspace() else c
-        for c in str(value)
-        if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
+    text = str(value)
+    if not text.isprintable():  # rare, and the loop is slow
+        text = "".join(
+            " " if c.isspace() else c
+            for c in text
+            if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        )
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 

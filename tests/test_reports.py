@@ -330,6 +330,19 @@ class TestSettings:
         assert "scmm (oracle)" in text
         assert "never ranked" in text
 
+    def test_the_best_test_epoch_of_a_record_is_an_oracle_row(self, store, tmp_path):
+        record = put(store, "scmm", [0.7, 0.6])
+        record.oracle = {"selection": "best test epoch", "folds": [
+            {**fold, "scores": {"window": {"balanced_accuracy": 0.9}, "trial": {}}}
+            for fold in record.folds]}
+        store.put(record)
+        table = only(store)
+        assert [r.mean for r in table.methods] == pytest.approx([0.65])
+        assert [r.mean for r in table.oracles] == pytest.approx([0.9])
+        write(store, tmp_path, ReportOptions())
+        blocks = [r["block"] for r in rows_of(tmp_path / "scores.csv")]
+        assert blocks.count("method") == blocks.count("oracle") == 4
+
     def test_other_target_windows_are_another_column(self, store):
         put(store, "scmm", [0.7, 0.7])
         put(store, "scmm", [0.5, 0.5], target_side=side("DEAP:valence", digest="other"))
