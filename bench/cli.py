@@ -29,6 +29,8 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
+#: Reports that draw on the screen and write no files.
+_SCREEN = ("terminal", "run")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -179,10 +181,15 @@ def report(
     screen.print(load("reports", "terminal")(store, options))
     folder = out or runs / "report"
     written: list[Path] = []
-    for name in only or [n for n in entries("reports") if n not in ("terminal", "run")]:
-        written += load("reports", name)(store, folder, options)
-    screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                 + ", ".join(escape(p.name) for p in written), highlight=False)
+    files = [n for n in entries("reports") if n not in _SCREEN]
+    for name in [_choice("--only", n, tuple(files)) for n in only or ()] or files:
+        try:
+            written += load("reports", name)(store, folder, options)
+        except BenchError as error:  # a plot of nothing; the tables still say what there is
+            screen.print(f"[yellow]no {escape(name)}:[/] {escape(error.message)}")
+    if written:
+        screen.print(f"[dim]written to {escape(str(folder))}:[/] "
+                     + ", ".join(escape(p.name) for p in written), highlight=False)
 
 
 @app.command("list")

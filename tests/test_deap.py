@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.datasets import facts
-from bench.datasets._pickles import dump_python2
-from bench.datasets.deap import Deap
 from scipy.io import savemat
 
 from bench.corpus import Recording
 from bench.data import ReadOptions, read_corpus
+from bench.datasets import facts
+from bench.datasets._pickles import dump_python2
+from bench.datasets.deap import Deap
 from bench.errors import DataError, MissingCorpusError, SettingError
 from bench.labels import LabelRule
 from bench.recipe import Recipe, read_marker, write_marker

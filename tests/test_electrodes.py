@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
 
+from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
 from bench.electrodes import POSITIONS, position, positions
 from bench.errors import UnknownNameError
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+
+from bench import registry
+from bench.errors import BenchError, SettingError, UnknownNameError
+from bench.report_options import ReportOptions, split_pair
 from bench.reports.against import against_target_only
 from bench.reports.caption import caption
 from bench.reports.cells import collect
@@ -17,11 +22,6 @@ from bench.reports.leaderboard import render, write
 from bench.reports.subjects import panels
 from bench.reports.table import tables
 from bench.reports.text import clean, markdown, numbers, signed, spreadsheet
-from rich.console import Console
-
-from bench import registry
-from bench.errors import BenchError, SettingError, UnknownNameError
-from bench.report_options import ReportOptions, split_pair
 from bench.statistics import paired
 from bench.store import Record, Store
 

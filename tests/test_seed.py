@@ -12,13 +12,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from bench.datasets import facts
-from bench.datasets._seed_files import owner_features
-from bench.datasets.seed import Seed
 from scipy.io import loadmat, savemat
 
 from bench.corpus import Recording
 from bench.data import ReadOptions, read_corpus
+from bench.datasets import facts
+from bench.datasets._seed_files import owner_features
+from bench.datasets.seed import Seed
 from bench.errors import DataError, MissingCorpusError, SettingError, UnknownNameError
 from bench.recipe import MARKER, Recipe, read_marker
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.datasets import facts
-from bench.datasets.seed_iv import SeedIV
 from scipy.io import savemat
 
 from bench.corpus import Recording
 from bench.data import ReadOptions, read_corpus
+from bench.datasets import facts
+from bench.datasets.seed_iv import SeedIV
 from bench.errors import DataError, MissingCorpusError, UnknownNameError
 from bench.labels import LabelRule
 from bench.recipe import Recipe, read_marker

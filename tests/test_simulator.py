@@ -7,11 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+
 from bench.datasets._attainable import LevelDensity
 from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
 from bench.datasets.simulator import EMOTIONS, PATTERN, Emotion, Generator, attainable
-from sklearn.linear_model import LogisticRegression
-
 from bench.electrodes import POSITIONS
 from bench.errors import UnknownNameError
 from bench.recipe import Recipe

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.datasets._pickles import dump_python2, load_arrays
 
+from bench.datasets._pickles import dump_python2, load_arrays
 from bench.errors import DataError
 
 NAMES = ("data", "labels")
