@@ -37,6 +37,8 @@ BUDGETS: dict[str, Budget] = {
     "published": Budget(),
 }
 
+_SHORT = {"total": "loss"}
+
 #: A prediction may change by this much when a window is predicted alone: rounding of float32.
 INDEPENDENCE = 1e-4
 
@@ -264,7 +266,7 @@ class _Run:
         """Draw curves and the oracle; the method learns nothing of it."""
         row = {k: round(float(v), 6) for k, v in losses.items()}
         name = self.cell.method.name
-        detail = "  ".join(f"{k} {v:.4f}" for k, v in losses.items())
+        detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         if ctx.stage == "pretrain":
             _append(self.curves["pretrain"], row)
             self.watch(Event(f"pre-training {name}", number, of, detail))

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .labels import Task
+from .recipe import Recipe
 from .windows import FIVE_BANDS
 
 Features = Literal["bench", "official"]
@@ -177,8 +179,25 @@ class CorpusAdapter(abc.ABC):
         raise NotImplementedError(f"{self.name} has no features of its owner")
 
     @abc.abstractmethod
-    def simulate(self, root: Path, recipe: Any) -> None:
+    def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write the corpus below ``root`` in the owner's exact layout (see the simulator)."""
+
+    def attainable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+        """How well 1-s windows of a simulated recording can be classified by who knows the truth.
+
+        Parameters
+        ----------
+        labels : mapping of trial number to class
+            Trials to classify.
+        classes : int
+
+        Returns
+        -------
+        y, probabilities (n, classes), trial ids, of windows drawn anew; None if not known.
+        """
+        return None
 
     def task(self, name: str | None) -> Task:
         """Task by name; the default for None.

@@ -76,7 +76,7 @@ class Display:
             self._said = time.monotonic()
             self.console.print(
                 f"  {escape(event.stage)} {event.done}/{event.total}  {escape(event.detail)}",
-                highlight=False,
+                highlight=False, no_wrap=True, overflow="ellipsis",
             )
 
     def _finish(self) -> None:
@@ -88,6 +88,6 @@ class Display:
             self._task = None
         self.console.print(
             f"[green]✓[/] {escape(self._stage)} [dim]{seconds:.1f} s  {escape(self._detail)}[/]",
-            highlight=False,
+            highlight=False, no_wrap=True, overflow="ellipsis",
         )
         self._stage = self._detail = ""

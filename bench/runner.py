@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from .align import Pair, align
+from .attainable import attainable_record
 from .cell import BUDGETS, Cell, Event, Watch, run_cell
-from .data import CorpusName, Reading, ReadOptions, parse_name, read_corpus, simulated_root
+from .data import (
+    CorpusName,
+    Reading,
+    ReadOptions,
+    describe,
+    parse_name,
+    read_corpus,
+    simulated_root,
+)
 from .errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
 from .method import Method
 from .protocol import Protocol
@@ -106,31 +115,24 @@ def run(
     """
     options = replace(options or RunOptions(), **changes)
     tell = watch or (lambda event: None)
-    settled = settle(method, src, tgt, options, tell)
+    cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(settled.cell, store, tell)
+    record = run_cell(cell, store, tell)
     if options.controls:
-        for name, values in settled.cell.method.controls():
+        for name, values in cell.method.controls():
             control: type[Method] = load("methods", name)
-            cell = replace(
-                settled.cell, method=control(control.parse(values)),
-                params_origin=settled.cell.params_origin,
-            )
-            record.beside.append(run_cell(cell, store, tell))
+            beside = replace(cell, method=control(control.parse(values)))
+            record.beside.append(run_cell(beside, store, tell))
+        best = attainable_record(cell, store)
+        if best is not None:
+            record.beside.append(best)
     return record
-
-
-@dataclass(frozen=True)
-class Settled:
-    """A run whose every name is resolved and whose corpora are read."""
-
-    cell: Cell
 
 
 def settle(
     method: str, src: str | Windows, tgt: str | Windows, options: RunOptions, watch: Watch
-) -> Settled:
-    """Check every name and setting before anything is read, then read and align.
+) -> Cell:
+    """Cell of a run: check every name and setting before anything is read, then read and align.
 
     Raises
     ------
@@ -150,12 +152,23 @@ def settle(
     params, origin = choose_params(cls, options, names)
     readings = [_read(side, options, watch) for side in (src, tgt)]
     pair = align(*readings)
-    cell = Cell(
+    _introduce(pair, watch)
+    return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
         sessions=options.read.sessions, device=options.device, save_models=options.save_models,
     )
-    return Settled(cell)
+def _introduce(pair: Pair, watch: Watch) -> None:
+    """Say what was read, and what was assumed on the way."""
+    for name, windows in ((pair.source_name, pair.source), (pair.target_name, pair.target)):
+        watch(Event(f"{name}: {describe(windows)}; {', '.join(windows.labels)}", 0, 0))
+    space = pair.source.space
+    watch(Event(
+        f"{len(space.channels)} channels in common, {space.width} features each, windows of "
+        f"{space.window_s:g} s", 0, 0,
+    ))
+    for notice in pair.notices:
+        watch(Event(notice, 0, 0))
 
 
 def side_name(side: str | Windows) -> CorpusName:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpus import (
-    CorpusAdapter,
     Features,
     Inventory,
     OfficialFeatures,
@@ -29,6 +28,7 @@ from bench.recipe import Recipe, read_marker, write_marker
 from . import _files, _matlab, _pickles
 from .facts import DEAP_CHANNELS
 from .planned import PlannedTrial, seconds
+from .simulated import SimulatedCorpus
 
 if TYPE_CHECKING:
     from .simulator import Emotion, Generator
@@ -50,7 +50,7 @@ _NO_ORDER = (
 _DISAGREE = "DEAP: valence in participant_ratings.csv differs from the recordings' in trials of"
 
 
-class Deap(CorpusAdapter):
+class Deap(SimulatedCorpus):
     """Reader and simulator of DEAP's preprocessed release."""
 
     name: ClassVar[str] = "DEAP"
@@ -66,6 +66,7 @@ class Deap(CorpusAdapter):
   metadata_csv/participant_ratings.csv           (order of presentation)"""
     channels: ClassVar[tuple[str, ...]] = DEAP_CHANNELS
     rate: ClassVar[float] = float(_RATE)
+    trials_per_session: ClassVar[int] = _VIDEOS
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("valence", ("low valence", "high valence"), "valence",
              doc="Own rating of how pleasant, cut at the threshold."),
@@ -178,12 +179,7 @@ class Deap(CorpusAdapter):
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
         """What :meth:`simulate` writes into the file of a subject, in order of the videos."""
-        return self._design(self._generator(recipe), subject)
-
-    def _generator(self, recipe: Recipe) -> Generator:
-        from .simulator import Generator
-
-        return Generator(self.name, recipe, self.channels, self.rate, _VIDEOS)
+        return self._design(self.generator(recipe), subject)
 
     def _design(self, generator: Generator, subject: int) -> list[PlannedTrial]:
         from .simulator import Emotion
@@ -201,7 +197,7 @@ class Deap(CorpusAdapter):
 
     def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write ``DEAP`` below ``root``: pickles as of Python 2, and the table of ratings."""
-        generator = self._generator(recipe)
+        generator = self.generator(recipe)
         folder = root / "DEAP"
         (folder / _PYTHON).mkdir(parents=True)
         (folder / "metadata_csv").mkdir()

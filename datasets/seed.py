@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpus import (
-    CorpusAdapter,
     Features,
     Inventory,
     OfficialFeatures,
@@ -25,6 +24,7 @@ from bench.recipe import Recipe, read_marker, write_marker
 from . import _files, _matlab, _seed_files
 from .facts import SEED_CHANNELS, SEED_DATES, SEED_FEATURE_ROWS, SEED_LABELS, SEED_SAMPLES
 from .planned import PlannedTrial, seconds
+from .simulated import SimulatedCorpus
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -35,7 +35,7 @@ _CLASSES = {-1.0: "negative", 0.0: "neutral", 1.0: "positive"}
 _TRIALS = len(SEED_LABELS)
 
 
-class Seed(CorpusAdapter):
+class Seed(SimulatedCorpus):
     """Reader and simulator of SEED."""
 
     name: ClassVar[str] = "SEED"
@@ -52,6 +52,7 @@ class Seed(CorpusAdapter):
   ExtractedFeatures_4s/    or one folder ExtractedFeatures"""
     channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
     rate: ClassVar[float] = float(_seed_files.RATE)
+    trials_per_session: ClassVar[int] = _TRIALS
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("3", ("negative", "neutral", "positive"), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
@@ -203,9 +204,7 @@ class Seed(CorpusAdapter):
 
     def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write ``SEED_EEG`` below ``root``: signals, two folders of features, labels, decoys."""
-        from .simulator import Generator
-
-        generator = Generator(self.name, recipe, self.channels, self.rate, _TRIALS)
+        generator = self.generator(recipe)
         folder = root / "SEED_EEG"
         for name in (_RAW, *_OFFICIAL[:2]):
             (folder / name).mkdir(parents=True)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpus import (
-    CorpusAdapter,
     Features,
     Inventory,
     OfficialFeatures,
@@ -31,6 +30,7 @@ from .facts import (
     SEED_IV_WINDOWS,
 )
 from .planned import PlannedTrial, seconds
+from .simulated import SimulatedCorpus
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -43,7 +43,7 @@ _WINDOW_S = 4
 _LARGEST_README = 1_000_000
 
 
-class SeedIV(CorpusAdapter):
+class SeedIV(SimulatedCorpus):
     """Reader and simulator of SEED-IV."""
 
     name: ClassVar[str] = "SEED-IV"
@@ -60,6 +60,7 @@ class SeedIV(CorpusAdapter):
   ReadMe.txt                                             (labels)"""
     channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
     rate: ClassVar[float] = float(_seed_files.RATE)
+    trials_per_session: ClassVar[int] = _TRIALS
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("4", tuple(_CLASSES.values()), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
@@ -192,9 +193,7 @@ class SeedIV(CorpusAdapter):
 
     def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write ``SEED_IV`` below ``root``: signals, features, ``ReadMe.txt``, decoys."""
-        from .simulator import Generator
-
-        generator = Generator(self.name, recipe, self.channels, self.rate, _TRIALS)
+        generator = self.generator(recipe)
         folder = root / "SEED_IV"
         subjects, sessions = _files.expected_size(recipe, len(SEED_IV_DATES), len(SEED_IV_LABELS))
         for session in range(1, sessions + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.scoring import METRICS
-from bench.statistics import paired
+from bench.statistics import paired, standard_error
 from bench.store import Record
 
 from .against import interval
@@ -51,10 +52,11 @@ def show(record: Record, console: Console) -> None:
 
 
 def _table(record: Record) -> Table:
-    table = Table(box=HOUSE, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     for metric in METRICS:
-        table.add_column(METRIC_NAMES[metric], justify="right", no_wrap=True)
+        name = METRIC_NAMES[metric].replace("balanced accuracy", "balanced acc.")
+        table.add_column(name, justify="right", no_wrap=True)
     for unit in ("window", "trial"):
         table.add_row(Text(f"per {unit}", style="italic dim"), *[""] * len(METRICS))
         for name, folds, style in _rows(record):
@@ -71,9 +73,12 @@ def _table(record: Record) -> Table:
 
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
-    rows += [(clean(c.identity["method"]), c.folds, "") for c in record.beside]
+    names = {"attainable": "best attainable"}
+    for control in record.beside:
+        name = clean(control.identity["method"])
+        rows.append((names.get(name, name), control.folds, ""))
     if record.oracle:
-        rows.append(("best test epoch (oracle)", record.oracle["folds"], "dim italic"))
+        rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
 
 
@@ -103,8 +108,8 @@ def _meaning(record: Record) -> list[Text]:
     test = {len(f["test_trials"]) for f in record.folds}
     return [Text(
         f"Percent; ± is the standard deviation over {subjects} subjects. Each is calibrated on "
-        f"{_range(calibration)} trials and tested on {_range(test)}. Last epoch; "
-        "the oracle row chose its epoch on the test set and does not count.", style="dim",
+        f"{_range(calibration)} trials and tested on {_range(test)}, at the last epoch. The oracle "
+        "chose its epoch on the test set and is never ranked.", style="dim",
     )]
 
 
@@ -115,8 +120,8 @@ def _range(numbers: set[int]) -> str:
 
 def _comparisons(record: Record) -> list[Text]:
     """What the source was worth, and what the oracle would have gained."""
-    lines = []
     ours = _values(record.folds, "window", "balanced_accuracy")
+    lines = [_above_chance(record, ours)]
     control = next((c for c in record.beside if c.identity["method"] == "target-only"), None)
     if control is not None:
         lines.append(_difference(
@@ -130,6 +135,17 @@ def _comparisons(record: Record) -> list[Text]:
             theirs, ours,
         ))
     return lines
+
+
+def _above_chance(record: Record, ours: dict[tuple[int, int], float]) -> Text:
+    subjects = sorted({s for s, _ in ours})
+    means = [fmean(v for (s, _), v in ours.items() if s == subject) for subject in subjects]
+    above = fmean(means) - 1 / len(record.classes)
+    error = standard_error(means)
+    return Text.assemble(
+        "Above chance: ", (f"{signed(above)} points", "bold"), " balanced accuracy per window"
+        + (f", {signed(above / error / 100)} standard errors." if error else "."),
+    )
 
 
 def _difference(

@@ -1,0 +1,62 @@
+"""Best attainable: what whoever knows a simulated corpus's true parameters would score."""
+
+from __future__ import annotations
+
+import time
+
+from . import __version__
+from .cell import Cell
+from .codehash import code_hash
+from .corpus import CorpusAdapter
+from .protocol import trial_table
+from .registry import load
+from .scoring import fold_scores, majority_share
+from .store import Record, Store
+
+
+def attainable_record(cell: Cell, store: Store) -> Record | None:
+    """Record of the best attainable scores on the test trials of a cell's folds.
+
+    A control of kind "control", method "attainable". Windows are drawn anew from the generator
+    (the recording itself is one draw) and classified by the exact posterior.
+
+    Returns
+    -------
+    Record or None
+        None where the target is not simulated, its adapter does not know, or windows are not 1 s.
+    """
+    recipe = cell.pair.recipes[1]
+    if recipe is None or cell.pair.target.space.window_s != 1.0:
+        return None
+    corpus = cell.pair.target_name.partition(":")[0]
+    adapter: CorpusAdapter = load("corpora", corpus)()
+    identity = cell.identity() | {
+        "method": "attainable", "params": {}, "params_origin": "default",
+        "code": code_hash(type(adapter)),
+    }
+    record = Record(identity=identity, kind="control", simulated=recipe.model_dump())
+    known = store.get(record.id)
+    if known is not None:
+        return known
+    began = time.perf_counter()
+    record.classes = list(cell.pair.target.labels)
+    for fold in cell.protocol.folds(cell.pair, cell.seed).folds:
+        test = fold.open_test()
+        labels = {int(t): int(c) for t, c, _ in trial_table(test)}
+        drawn = adapter.attainable(
+            recipe, fold.subject, fold.session, labels, len(record.classes)
+        )
+        if drawn is None:
+            return None
+        y, proba, trial = drawn
+        record.folds.append({
+            "subject": fold.subject, "session": fold.session, "calibration_trials": [],
+            "test_trials": sorted(labels), "calibration_windows": 0, "test_windows": len(y),
+            "majority": majority_share(y),
+            "scores": fold_scores(y, proba, trial, len(record.classes)),
+        })
+    record.info = {
+        "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
+    }
+    store.put(record)
+    return record
