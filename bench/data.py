@@ -151,7 +151,9 @@ def read_corpus(
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
     digest = key_of(
         "reading", keys, task.name, task.version,
-        hashlib.sha256(windows.y.tobytes() + windows.order.tobytes()).hexdigest(),
+        hashlib.sha256(
+            windows.y.tobytes() + windows.order.tobytes() + windows.trial.tobytes()
+        ).hexdigest(),
     )
     return Reading(corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe)
 
