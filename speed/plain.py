@@ -7,6 +7,8 @@ as bench.methods.scmm, one model at a time.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from sklearn.preprocessing import MinMaxScaler
@@ -26,7 +28,7 @@ class Encoder(nn.Module):
                 nn.Conv1d(a, b, kernel_size=8, padding=4, bias=False), nn.BatchNorm1d(b),
                 nn.ReLU(), nn.MaxPool1d(2, stride=2, padding=1),
             )
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         ))
 
     def forward(self, x: Tensor) -> Tensor:
