@@ -30,7 +30,7 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 #: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run")
+_SCREEN = ("terminal", "run", "frame")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"

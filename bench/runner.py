@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .align import Pair, align
 from .attainable import attainable_record
@@ -28,6 +28,9 @@ from .scaling import KINDS, Scaling
 from .settings import corpus_folder
 from .store import Record, Store
 from .windows import Windows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,28 @@ def run(
         if best is not None:
             record.beside.append(best)
     return record
+
+
+def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
+    """Leaderboard of a run folder: one row for each method, pair, metric and unit.
+
+    Parameters
+    ----------
+    runs : Path or str
+        Run folder.
+    **filters
+        Fields of :class:`bench.report_options.ReportOptions`: ``pairs``, ``methods``,
+        ``protocols``.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    from .report_options import ReportOptions
+
+    table: pd.DataFrame = load("reports", "frame")(Store(runs), ReportOptions(**filters))
+    return table
 
 
 def settle(
