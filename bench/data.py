@@ -42,8 +42,9 @@ class ReadOptions:
 
     Attributes
     ----------
-    features : {"bench", "official"}
-        Our own unsmoothed differential entropy from raw signals, or the owner's files.
+    features : {"bench", "official", "official-4s"}
+        Our own unsmoothed differential entropy from raw signals, or the owner's files (in 4-s
+        windows, where the owner distributes several).
     official_kind : str
         Which of the owner's features, e.g. "de_LDS"; the adapter's first kind if empty.
     window_s : float
