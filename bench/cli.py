@@ -354,7 +354,8 @@ def _subjects(items: list[str] | None) -> dict[str, frozenset[int]]:
 def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
     try:
-        app(standalone_mode=True)
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except BenchError as error:
         screen = Console(stderr=True)
         screen.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False,
@@ -362,7 +363,14 @@ def main() -> None:
         if error.hint:
             screen.print(escape(error.hint), style="dim", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Exception as error:
+        if not hasattr(error, "exit_code") or not hasattr(error, "show"):
+            raise
+        from typer.rich_utils import rich_format_error
+
+        rich_format_error(error)  # type: ignore[arg-type]
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         Console(stderr=True).print("[yellow]Stopped.[/] What was finished is stored; the same "
                                    "command goes on from there.")
         sys.exit(130)

@@ -66,7 +66,7 @@ def batch_norm(p: MutableMapping[str, Tensor], name: str, x: Tensor, training: b
     return _batched_norm(x, mean, var, weight, bias, training)
 
 
-def _batched_norm(
+def _batched_norm(  # noqa: PLR0917 - the arguments of torch's batch_norm, in its order
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, training: bool
 ) -> Tensor:
     """All models at once, for devices on which many small calls cost more than passes."""
