@@ -29,6 +29,8 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
+#: Exit status after Ctrl-C.
+_INTERRUPTED = 130
 #: Reports that draw on the screen and write no files.
 _SCREEN = ("terminal", "run", "frame")
 _RUN = "What to run"
@@ -355,6 +357,8 @@ def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
     try:
         status = app(standalone_mode=False)
+        if status == _INTERRUPTED:
+            _stopped()
         sys.exit(status if isinstance(status, int) else 0)
     except BenchError as error:
         screen = Console(stderr=True)
@@ -371,9 +375,14 @@ def main() -> None:
         rich_format_error(error)  # type: ignore[arg-type]
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        Console(stderr=True).print("[yellow]Stopped.[/] What was finished is stored; the same "
-                                   "command goes on from there.")
-        sys.exit(130)
+        _stopped()
+        sys.exit(_INTERRUPTED)
+
+
+def _stopped() -> None:
+    Console(stderr=True).print(
+        "[yellow]Stopped.[/] What was finished is stored; the same command goes on from there."
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from .cell import Event
 from .corpus import CorpusAdapter, Features
 from .data import ReadOptions, read_corpus
 from .errors import BenchError, MissingCorpusError
+from .progress import Display
 from .recipe import read_marker
 from .registry import load
 
@@ -66,9 +68,11 @@ def _inspect(
     if not read:
         return True
     try:
-        reading = read_corpus(
-            adapter.name, folder, ReadOptions(features=features, sessions="all")
-        )
+        with Display(Console(stderr=True), keep=False) as display:
+            reading = read_corpus(
+                adapter.name, folder, ReadOptions(features=features, sessions="all"),
+                lambda what, done, total: display(Event(what, done, total)),
+            )
     except BenchError as error:
         screen.print(f"    [red]{escape(error.message)}[/]", highlight=False)
         return False

@@ -20,12 +20,12 @@ PLAIN_EVERY = 15.0
 class Display:
     """Watcher of a run (see :class:`bench.cell.Event`), as a context manager.
 
-    A finished stage leaves one line: what, last losses, seconds. Events without a total are
-    messages and are printed as they are.
+    A finished stage leaves one line (unless ``keep`` is off): what, last losses, seconds. Events
+    without a total are messages and are printed as they are.
     """
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
-        self.console, self.quiet = console, quiet
+    def __init__(self, console: Console, quiet: bool = False, keep: bool = True) -> None:
+        self.console, self.quiet, self.keep = console, quiet, keep
         self._progress = Progress(
             TextColumn("  {task.description}"), BarColumn(24),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
@@ -87,6 +87,9 @@ class Display:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
+        if not self.keep:
+            self._stage = self._detail = ""
+            return
         self.console.print(
             f"[green]✓[/] {escape(self._stage)} [dim]{seconds:.1f} s  {escape(self._detail)}[/]",
             highlight=False, no_wrap=True, overflow="ellipsis",

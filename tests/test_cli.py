@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -359,3 +360,22 @@ def test_a_broken_corpus_fails_the_check(bench, tmp_path, tiny_root):
     assert done.returncode == 2
     assert "s02.dat" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_says_that_nothing_is_lost(tiny_root, tmp_path):
+    command = [sys.executable, "-m", "bench.cli", "run", "--data", str(tiny_root), "--set",
+               "epochs=100000", "--scale", "published"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    seen = ""
+    for line in process.stderr:  # until training has begun
+        seen += line
+        if "channels in common" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped." in rest
+    assert "Traceback" not in rest
+    assert not (tmp_path / "runs" / "cells").exists()
