@@ -218,6 +218,8 @@ class Method(abc.ABC):
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
     needs: ClassVar[Needs] = Needs()
+    #: True if source and target must be in the classes they share, whatever the protocol says.
+    shares_classes: ClassVar[bool] = False
     #: True if predictions of a window may depend on the others passed (test-time adaptation).
     transductive: ClassVar[bool] = False
     #: How reports place it: "method", "control", "oracle".
@@ -236,6 +238,13 @@ class Method(abc.ABC):
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def needs_under(self, grants: frozenset[str]) -> Needs:
+        """What the method needs under a protocol that grants ``grants``: ``needs`` by default.
+
+        Pre-training sees of the source what ``needs`` says, whatever the protocol.
+        """
+        return self.needs
 
     @abc.abstractmethod
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
