@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -184,6 +184,12 @@ class Context:
     def rng(self, purpose: str) -> np.random.Generator:
         """NumPy generator of a purpose."""
         return np.random.default_rng(self.seed(purpose))
+
+    def shared(self, stage: str) -> Context:
+        """Context of a network that all folds share: its randomness depends on no fold."""
+        axes = {k: v for k, v in self.seed_axes.items()
+                if k not in ("subject", "session", "target")}
+        return replace(self, seed_axes={**axes, "stage": stage}, stage=stage, fold="all folds")
 
     def epoch(
         self, number: int, of: int, losses: Mapping[str, float], predictor: Predictor | None = None
