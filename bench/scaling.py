@@ -89,7 +89,7 @@ class Scaling:
         if source is not None:
             if id(source) not in sources:
                 own = Scaler.fit(source.x, self.kind)
-                sources[id(source)] = own, own.apply(source)
+                sources[id(source)] = own, source.with_x(own(source.x))
             scaler, source = sources[id(source)]
         # Not the tested windows: where the protocol grants them, they stand in ``unlabelled``.
         granted = view.unlabelled if view.calibration is None else view.calibration
