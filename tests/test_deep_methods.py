@@ -11,7 +11,7 @@ import torch
 from bench.align import Pair
 from bench.cell import Cell, run_cell
 from bench.errors import SettingError, UnsuitedError
-from bench.handing import check_suited, handed
+from bench.handing import handed
 from bench.method import Budget, Context, Job, Needs
 from bench.methods.deep import Adaptation, Supervised
 from bench.methods.finetuning import FineTuned, labelled
@@ -249,3 +249,35 @@ def test_phases_train_their_own_leaves():
             adam.step()
     torch.testing.assert_close(model["a"].detach()[0], a.detach())
     torch.testing.assert_close(model["b"].detach()[0], b.detach())
+
+
+def test_mldg_is_the_gradient_after_an_inner_step(pair):
+    """Against one step written out: the gradient of both losses, at p and at p - alpha g."""
+    from bench.methods.deep import Batch
+
+    cls = load("methods", "mldg")
+    method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
+    net = method.network_of(pair.source)
+    g = torch.Generator().manual_seed(0)
+    model = stack([net.encoder.init(g) | net.head.init(g)], "cpu", torch.float64)
+    x = torch.from_numpy(pair.source.x[:30].astype(float))
+    y = torch.from_numpy(pair.source.y[:30])
+    domain = torch.arange(30) % 3
+    out = torch.tensor([False, True, False])
+    batch = Batch(x[None], y[None], domain[None], x[None, :0], 0.0, out[None])
+
+    def risk(p, rows):
+        logits = net.head(p, net.encoder(p, x[None], training=True))[0]
+        return torch.nn.functional.cross_entropy(logits[rows], y[rows])
+
+    names = [n for n in model if ".running_" not in n]
+    inner = torch.autograd.grad(risk(model, ~out[domain]), [model[n] for n in names])
+    moved = {n: (model[n] - 0.05 * s).detach().requires_grad_() for n, s in zip(names, inner)}
+    after = torch.autograd.grad(
+        risk({**model, **moved}, out[domain]), [moved[n] for n in names]
+    )
+    found = torch.autograd.grad(
+        method.losses(net, model, batch)["total"].sum(), [model[n] for n in names]
+    )
+    for a, b, c in zip(found, inner, after):
+        torch.testing.assert_close(a, b + 0.7 * c)
