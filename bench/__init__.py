@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "leaderboard": "bench.runner",
     "run": "bench.runner", "RunOptions": "bench.runner", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
 }
 __all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "Windows", "__version__",
-           "load_model", "read_corpus", "run"]
+           "leaderboard", "load_model", "read_corpus", "run"]
 
 if TYPE_CHECKING:
     from .data import read_corpus as read_corpus
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .models import load_model as load_model
     from .recipe import Recipe as Recipe
     from .runner import RunOptions as RunOptions
+    from .runner import leaderboard as leaderboard
     from .runner import run as run
     from .store import Record as Record
     from .store import Store as Store

@@ -62,9 +62,11 @@ def align(source: Reading, target: Reading) -> Pair:
         ("sampling rate", a.rate, b.rate),
     ):
         if left != right:
+            owners = a.source != "bench" and b.source != "bench"
             raise UnsuitedError(
                 f"{source.name} and {target.name} differ in {what}: {left} against {right}",
-                "Use --features bench, which computes the same unsmoothed features for both.",
+                "Use --features bench, which computes the same unsmoothed features for both"
+                + (", or --features official-4s." if owners else "."),
             )
     shared = common_channels(a.channels, b.channels)
     return Pair(

@@ -6,9 +6,9 @@ import time
 
 from . import __version__
 from .cell import Cell
-from .codehash import code_hash
 from .corpus import CorpusAdapter
 from .protocol import trial_table
+from .recipe import GENERATOR
 from .registry import load
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
@@ -36,7 +36,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     adapter: CorpusAdapter = load("corpora", corpus)()
     identity = cell.identity() | {
         "method": "attainable", "params": {}, "params_origin": "default",
-        "code": code_hash(type(adapter)),
+        "code": f"generator-{GENERATOR}",
     }
     record = Record(identity=identity, kind="control", simulated=recipe.model_dump())
     known = store.get(record.id)

@@ -81,15 +81,14 @@ def cached_arrays(
         Whether they came from the cache.
     """
     import io
-    import zipfile
 
     path = cache_root() / folder / key[:2] / f"{key}.npz"
     if path.is_file():
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}, True
-        except (OSError, ValueError, zipfile.BadZipFile, KeyError):
-            path.unlink(missing_ok=True)  # torn by a full disk, say: compute it again
+        except Exception:  # torn by a full disk, say; NumPy and zipfile raise many types
+            path.unlink(missing_ok=True)
     arrays = make()
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]

@@ -205,7 +205,7 @@ class _Run:
         tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         record.oracle = self._oracle()
         record.curves = self.curves
-        record.info = _provenance(cell, predictors)
+        record.info |= _provenance(cell, predictors)
         record.info |= {
             "wall_s": round(time.perf_counter() - wall, 3),
             "cpu_s": round(time.process_time() - cpu, 3),

@@ -30,7 +30,7 @@ data_app = typer.Typer(
 app.add_typer(data_app, name="data")
 
 #: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run")
+_SCREEN = ("terminal", "run", "frame")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -99,7 +99,7 @@ def run(
     sessions: Annotated[str, typer.Option(help="first (as published) or all.",
                                           rich_help_panel=_DATA)] = "first",
     features: Annotated[str, typer.Option(
-        help="bench (our unsmoothed DE from raw) or official (the owner's files).",
+        help="bench (our unsmoothed DE from raw), official (the owner's files), or official-4s.",
         rich_help_panel=_DATA)] = "bench",
     official_kind: Annotated[str, typer.Option(
         help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
@@ -126,6 +126,7 @@ def run(
     """Run one method from a source to a target corpus, with its controls, and show the scores."""
     _include(include_)
     load("methods", method)  # an unknown name answers before anything heavy is imported
+    from .corpus import FEATURES
     from .data import ReadOptions
     from .labels import LabelRule
     from .runner import RunOptions
@@ -139,7 +140,7 @@ def run(
         params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
         device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
         read=ReadOptions(
-            features=_choice("--features", features, ("bench", "official")),
+            features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,
             rule=LabelRule(threshold, _band(drop_middle)),
         ),
@@ -238,17 +239,18 @@ def check(
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
-    features: Annotated[str, typer.Option(help="bench or official.")] = "bench",
+    features: Annotated[str, typer.Option(help="bench, official or official-4s.")] = "bench",
     read: Annotated[bool, typer.Option(
         "--read", help="Also read every file and check every signal.")] = False,
 ) -> None:
     """Say which corpora a folder holds, what is missing, and what is passed over."""
+    from .corpus import FEATURES
     from .inspect import inspect_folder
 
     screen = Console()
     if not inspect_folder(
         folder, corpus or list(entries("corpora")), screen, read=read,
-        features=_choice("--features", features, ("bench", "official")), named=bool(corpus),
+        features=_choice("--features", features, FEATURES), named=bool(corpus),
     ):
         raise typer.Exit(2)
 
@@ -357,7 +359,8 @@ def _subjects(items: list[str] | None) -> dict[str, frozenset[int]]:
 def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
     try:
-        app(standalone_mode=True)
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except BenchError as error:
         screen = Console(stderr=True)
         screen.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False,
@@ -365,7 +368,14 @@ def main() -> None:
         if error.hint:
             screen.print(escape(error.hint), style="dim", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Exception as error:
+        if not hasattr(error, "exit_code") or not hasattr(error, "show"):
+            raise
+        from typer.rich_utils import rich_format_error
+
+        rich_format_error(error)  # type: ignore[arg-type]
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         Console(stderr=True).print("[yellow]Stopped.[/] What was finished is stored; the same "
                                    "command goes on from there.")
         sys.exit(130)

@@ -59,11 +59,13 @@ def _imports(module: str) -> list[str]:
                 parts = package.split(".")
                 parent = ".".join(parts[: len(parts) - node.level + 1])
                 base = f"{parent}.{base}".strip(".")
-            if base == "bench" or base.startswith(("bench.", package + ".")):
+            if base in ("bench", package) or base.startswith(("bench.", package + ".")):
                 names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names += [a.name for a in node.names if a.name.startswith("bench.")]
-    return [n for n in names if n != "bench" and _path(n) is not None]
+            names += [
+                a.name for a in node.names if a.name.startswith(("bench.", package + "."))
+            ]
+    return [n for n in names if n not in ("bench", package) and _path(n) is not None]
 
 
 @functools.cache

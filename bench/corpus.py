@@ -21,7 +21,9 @@ from .labels import Task
 from .recipe import Recipe
 from .windows import FIVE_BANDS
 
-Features = Literal["bench", "official"]
+#: Our own features from raw signals; the owner's; the owner's in 4-s windows, given several.
+Features = Literal["bench", "official", "official-4s"]
+FEATURES: tuple[str, ...] = ("bench", "official", "official-4s")
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,9 @@ class ReadOptions:
 
     Attributes
     ----------
-    features : {"bench", "official"}
-        Our own unsmoothed differential entropy from raw signals, or the owner's files.
+    features : {"bench", "official", "official-4s"}
+        Our own unsmoothed differential entropy from raw signals, or the owner's files (in 4-s
+        windows, where the owner distributes several).
     official_kind : str
         Which of the owner's features, e.g. "de_LDS"; the adapter's first kind if empty.
     window_s : float
@@ -151,7 +152,9 @@ def read_corpus(
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
     digest = key_of(
         "reading", keys, task.name, task.version,
-        hashlib.sha256(windows.y.tobytes() + windows.order.tobytes()).hexdigest(),
+        hashlib.sha256(
+            windows.y.tobytes() + windows.order.tobytes() + windows.trial.tobytes()
+        ).hexdigest(),
     )
     return Reading(corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe)
 

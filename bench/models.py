@@ -56,7 +56,8 @@ def load_model(path: Path | str) -> Predictor:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types; all mean the same to the user
-        raise DataError(path, "a model saved by bench", str(error).splitlines()[0]) from error
+        found = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(path, "a model saved by bench", found) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise DataError(path, "a model saved by bench", "something else")
     method: type[Method] = load("methods", content["method"])

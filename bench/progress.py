@@ -49,7 +49,8 @@ class Display:
     ) -> None:
         if kind is None:
             self._finish()
-        self._progress.stop()
+        if self._live:  # elsewhere, stopping would print an empty line
+            self._progress.stop()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""

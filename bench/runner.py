@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .align import Pair, align
 from .attainable import attainable_record
@@ -29,6 +29,9 @@ from .scaling import KINDS, Scaling
 from .settings import corpus_folder
 from .store import Record, Store
 from .windows import Windows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,28 @@ def _suited(cell: Cell) -> bool:
     except UnsuitedError:
         return False
     return True
+
+
+def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
+    """Leaderboard of a run folder: one row for each method, pair, metric and unit.
+
+    Parameters
+    ----------
+    runs : Path or str
+        Run folder.
+    **filters
+        Fields of :class:`bench.report_options.ReportOptions`: ``pairs``, ``methods``,
+        ``protocols``.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    from .report_options import ReportOptions
+
+    table: pd.DataFrame = load("reports", "frame")(Store(runs), ReportOptions(**filters))
+    return table
 
 
 def settle(

@@ -133,11 +133,11 @@ class _Grid:
         for name in ("x", *self._columns()):
             array = np.ascontiguousarray(getattr(self, name))
             if array.dtype.kind == "U":
-                array = np.ascontiguousarray(array.astype("S32"))
+                array = np.char.encode(array, "utf-8")
             h.update(f"{name}{array.dtype.str}{array.shape}".encode())
             h.update(array.tobytes())
         for extra in getattr(self, "labels", ()):
-            h.update(str(extra).encode())
+            h.update(f"{extra}\0".encode())
         return h.hexdigest()
 
     @classmethod

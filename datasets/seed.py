@@ -69,7 +69,7 @@ class Seed(SimulatedCorpus):
         ------
         MissingCorpusError, DataError
         """
-        wanted = (_RAW,) if features == "bench" else _OFFICIAL
+        wanted = {"bench": (_RAW,), "official": _OFFICIAL, "official-4s": _OFFICIAL[1:]}[features]
         try:
             folder, found = _files.locate(self, root, wanted)
         except MissingCorpusError as error:

@@ -56,11 +56,20 @@ def batch_norm(p: MutableMapping[str, Tensor], name: str, x: Tensor, training: b
     """
     weight, bias = p[f"{name}.weight"], p[f"{name}.bias"]
     mean, var = p[f"{name}.running_mean"], p[f"{name}.running_var"]
-    if len(x) == 1:  # torch's own kernel takes one model only
-        out = functional.batch_norm(
-            x[0], mean[0], var[0], weight[0], bias[0], training, MOMENTUM, EPS
-        )
-        return out.unsqueeze(0)
+    if len(x) == 1 or x.device.type == "cpu":
+        # torch's own kernel takes one model only; on a CPU a loop over it beats batched parts.
+        models = zip(*(t.unbind() for t in (x, mean, var, weight, bias)), strict=True)
+        return torch.stack([
+            functional.batch_norm(h, m, v, w, b, training, MOMENTUM, EPS)
+            for h, m, v, w, b in models
+        ])
+    return _batched_norm(x, mean, var, weight, bias, training)
+
+
+def _batched_norm(  # noqa: PLR0917 - the arguments of torch's batch_norm, in its order
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, training: bool
+) -> Tensor:
+    """All models at once, for devices on which many small calls cost more than passes."""
     if training:
         batch_var, batch_mean = torch.var_mean(x, dim=1, correction=0)
         rows = x.shape[1]

@@ -72,7 +72,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             reference = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy and zipfile raise many types; all mean the same here
         raise DataError(path, "an .npz file of plain arrays", str(error)) from error
     wanted = {"x", "x_masked", _TRACE, *_QUANTITIES, *_SCALARS, *(f"param_{n}" for n in _NAMES)}
     missing = sorted(wanted - set(reference))

@@ -5,6 +5,8 @@ from bench.registry import Entry
 CATALOGUE: list[Entry] = [
     Entry("run", "bench.reports.run:show",
           "what bench run prints: one method and its controls", group="reports"),
+    Entry("frame", "bench.reports.leaderboard:frame",
+          "what bench.leaderboard returns: the leaderboard as a pandas table", group="reports"),
     Entry("terminal", "bench.reports.leaderboard:render",
           "leaderboard in the terminal: method x pair, controls, captions", group="reports"),
     Entry("leaderboard", "bench.reports.leaderboard:write",

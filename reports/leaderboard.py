@@ -26,6 +26,7 @@ from .table import Row, Table, tables
 from .text import markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import RenderableType
 
 
@@ -87,6 +88,19 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
             write_text(out / name, text)
             paths.append(out / name)
     return paths
+
+
+def frame(store: Store, options: ReportOptions) -> pd.DataFrame:
+    """The leaderboard as a table of pandas: one row for each method, pair, metric and unit.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(list(_summary_rows(collect(store, options), options)))
 
 
 def _markdown(found: Collection, compared: Sequence[tuple[Table, list[Comparison]]]) -> str:

@@ -1,0 +1,28 @@
+"""``python -m speed [NAME ...]``: run benchmarks by name, all if none is named."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "scmm": "published-size pre-training of SCMM and one fine-tuning, against a plain baseline",
+}
+
+
+def main() -> int:
+    """Run what is named."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [n for n in names if n not in BENCHMARKS]
+    if unknown or "--help" in names:
+        print("python -m speed [NAME ...]")
+        for name, what in BENCHMARKS.items():
+            print(f"  {name:12s} {what}")
+        return 2 if unknown and "--help" not in names else 0
+    for name in names:
+        importlib.import_module(f"speed.{name}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Fixtures for all tests: a cache and settings of their own, a tiny simulated root, few threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# One thread each, here and in the processes that tests start: the numbers then do not depend on
+# how many cores there are, and parallel tests do not fight. Before torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("bench", derandomize=True, deadline=None, database=None)
+settings.load_profile("bench")
+
+CORPORA = ("SEED", "SEED-IV", "DEAP")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's own cache and settings."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.setenv("BENCH_CONFIG", str(folder / "config" / "corpora.json"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All three corpora, three subjects each, written once. Do not change it: copy it."""
+    from bench.data import simulate_corpus
+    from bench.recipe import Recipe
+    from bench.registry import load
+
+    root = tmp_path_factory.mktemp("tiny") / "corpora"
+    for name in CORPORA:
+        simulate_corpus(load("corpora", name)(), root / name, Recipe(subjects=3, length=0.05))
+    return root
+
+
+@pytest.fixture
+def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test includes or plugs in is forgotten afterwards."""
+    from bench import registry
+
+    monkeypatch.setattr(registry, "_included", [])
+    monkeypatch.setattr(registry, "_tables", {})
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line, as a user runs it: in a process and a folder of its own."""
+
+    def call(*args: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bench.cli", *map(str, args)],
+            capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False,
+            env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"},
+        )
+
+    return call

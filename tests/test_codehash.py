@@ -1,0 +1,72 @@
+"""The hash of the code a result depends on."""
+
+import importlib
+import sys
+
+import pytest
+
+from bench import codehash
+from bench.codehash import code_hash
+from bench.registry import load
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of two methods: ``first`` leads to ``near``, which leads to ``far``."""
+    folder = tmp_path / "some_plugin"
+    folder.mkdir()
+    texts = {
+        "__init__": "", "far": "X = 1\n", "near": "from .far import X\n", "other": "Y = 1\n",
+        "first": "import math\nfrom .near import X\nfrom bench.training import train\n"
+                 "class First: pass\n",
+        "second": "def late():\n    from . import far\nclass Second: pass\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [n for n in sys.modules if n.startswith("some_plugin")]:
+        del sys.modules[name]
+
+
+def hashes(package):
+    """As a new process would see it."""
+    codehash._hash.cache_clear()
+    codehash._path.cache_clear()
+    return [
+        code_hash(getattr(importlib.import_module(f"some_plugin.{name.lower()}"), name))
+        for name in ("First", "Second")
+    ]
+
+
+@pytest.mark.parametrize(("changed", "which"), [
+    ("first", [True, False]), ("near", [True, False]), ("far", [True, True]),
+    ("second", [False, True]), ("other", [False, False]),
+])
+def test_a_change_shows_in_all_that_depend_on_it(package, changed, which):
+    before = hashes(package)
+    with (package / f"{changed}.py").open("a") as file:
+        file.write("# changed\n")
+    after = hashes(package)
+    assert [a != b for a, b in zip(before, after, strict=True)] == which
+
+
+def test_it_is_short_and_stable(package):
+    first = hashes(package)
+    assert first == hashes(package)
+    assert all(len(h) == 16 and int(h, 16) >= 0 for h in first)
+
+
+def test_what_scmm_depends_on():
+    reach = codehash._reach("bench.methods.scmm")
+    assert {"bench.methods.scmm", "bench.methods.scmm_losses", "bench.methods.networks",
+            "bench.methods.selfsupervised", "bench.training"} <= reach
+    assert not {"bench.store", "bench.cli", "bench.methods.majority"} & reach
+    assert code_hash(load("methods", "scmm")) != code_hash(load("methods", "majority"))
+
+
+def test_a_class_in_a_test_or_a_file_has_a_hash():
+    class Here:
+        pass
+
+    assert len(code_hash(Here)) == 16
