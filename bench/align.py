@@ -8,6 +8,7 @@ import numpy as np
 
 from .data import Reading
 from .errors import UnsuitedError
+from .labels import LabelMap, apply_map, shared_classes
 from .montage import common_channels, positions_of
 from .recipe import Recipe
 from .windows import Windows
@@ -76,6 +77,23 @@ def align(source: Reading, target: Reading) -> Pair:
         notices=tuple(dict.fromkeys(source.notices + target.notices)),
         recipes=(source.recipe, target.recipe),
     )
+
+
+def in_shared_classes(pair: Pair) -> tuple[Pair, LabelMap]:
+    """Both sides in the classes they share, and the map that led there.
+
+    Windows of classes that the map drops are left out on either side.
+
+    Raises
+    ------
+    UnsuitedError
+        No map relates the two label spaces.
+    """
+    label_map, classes = shared_classes(pair.source.labels, pair.target.labels)
+    return replace(
+        pair, source=apply_map(pair.source, label_map, classes),
+        target=apply_map(pair.target, label_map, classes),
+    ), label_map
 
 
 def on_channels(windows: Windows, channels: tuple[str, ...]) -> Windows:

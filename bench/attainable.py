@@ -23,10 +23,14 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     Returns
     -------
     Record or None
-        None where the target is not simulated, its adapter does not know, or windows are not 1 s.
+        None where the target is not simulated, its adapter does not know, windows are not 1 s,
+        or a label map dropped classes of the target.
     """
     recipe = cell.pair.recipes[1]
-    if recipe is None or cell.pair.target.space.window_s != 1.0:
+    target = cell.mapped[0].target
+    if recipe is None or target.space.window_s != 1.0:
+        return None
+    if len(target.labels) != len(cell.pair.target.labels):  # the generator knows no dropped class
         return None
     corpus = cell.pair.target_name.partition(":")[0]
     adapter: CorpusAdapter = load("corpora", corpus)()
@@ -39,8 +43,8 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     if known is not None:
         return known
     began = time.perf_counter()
-    record.classes = list(cell.pair.target.labels)
-    for fold in cell.protocol.folds(cell.pair, cell.seed).folds:
+    record.classes = list(target.labels)
+    for fold in cell.folds().folds:
         test = fold.open_test()
         labels = {int(t): int(c) for t, c, _ in trial_table(test)}
         drawn = adapter.attainable(

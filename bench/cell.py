@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import platform
 import resource
 import sys
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .align import CHANNEL_POLICY, Pair
+from .align import CHANNEL_POLICY, Pair, in_shared_classes
 from .cache import key_of
 from .codehash import code_hash
-from .errors import BenchError, UnsuitedError
+from .errors import BenchError
 from .features import VERSION as FEATURES_VERSION
+from .handing import as_needed, check_probabilities, check_suited, handed
+from .labels import LabelMap
 from .method import Budget, Context, Job, Method, Predictor, observing
-from .protocol import Fold, Protocol
+from .protocol import Fold, Folds, Protocol
 from .scaling import Scaling
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
@@ -38,10 +41,11 @@ BUDGETS: dict[str, Budget] = {
 }
 
 _SHORT = {"total": "loss"}
-
-#: A prediction may change by this much when a window is predicted alone: rounding of float32.
-INDEPENDENCE = 1e-4
-
+#: What a stage of training is called while it goes on.
+_DOING = {
+    "pretrain": "pre-training", "fit": "calibrating", "adapt": "adapting",
+    "source-head": "training the head of",
+}
 
 @dataclass(frozen=True)
 class Event:
@@ -88,6 +92,17 @@ class Cell:
         """Step budget of the scale."""
         return BUDGETS[self.scale]
 
+    @functools.cached_property
+    def mapped(self) -> tuple[Pair, LabelMap | None]:
+        """The pair in the classes the cell is run in, and the map if they are shared ones."""
+        if self.protocol.shares_classes or self.method.shares_classes:
+            return in_shared_classes(self.pair)
+        return self.pair, None
+
+    def folds(self) -> Folds:
+        """Folds of the protocol, unscaled; the same for all methods with the same classes."""
+        return self.protocol.folds(self.mapped[0], self.seed)
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the numbers."""
         space = self.pair.source.space
@@ -104,14 +119,29 @@ class Cell:
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
-            "label_map": None,
-            "scaling": self.scaling.describe(),
-            "protocol": self.protocol.describe(),
+            "label_map": self._label_map(),
+            "scaling": self.scaling.describe(self.protocol),
+            "protocol": self._protocol(),
             "selection": self.selection,
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
         }
+
+    def _label_map(self) -> dict[str, Any] | None:
+        pair, label_map = self.mapped
+        if label_map is None:
+            return None
+        return {
+            "name": label_map.name, "version": label_map.version,
+            "classes": list(pair.target.labels),
+        }
+
+    def _protocol(self) -> dict[str, Any]:
+        described = self.protocol.describe()
+        if self.method.transductive and not self.protocol.transductive:
+            described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
         corpus, _, task = name.partition(":")
@@ -126,31 +156,6 @@ class Cell:
             seed_axes={"seed": self.seed, "stage": stage, **axes}, device=self.device,
             budget=self.budget, stage=stage, dtype=self.precision,
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
-        )
-
-
-def check_suited(method: Method, protocol: Protocol, pair: Pair) -> None:
-    """Refuse a method that needs what protocol or features do not give.
-
-    Raises
-    ------
-    UnsuitedError
-        Says what is needed, what is granted, and what to do.
-    """
-    needs = method.needs
-    wanted = {"source"} if needs.source != "none" else set()
-    wanted |= {"calibration"} if needs.calibration else set()
-    wanted |= {"unlabelled"} if needs.unlabelled else set()
-    lacking = sorted(wanted - protocol.grants)
-    if lacking:
-        raise UnsuitedError(
-            f"{method.name} needs {' and '.join(lacking)}, which {protocol.name} does not grant",
-            f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}",
-        )
-    kind = pair.source.space.kind
-    if kind not in needs.features:
-        raise UnsuitedError(
-            f"{method.name} works on {' or '.join(sorted(needs.features))} windows, not on {kind}"
         )
 
 
@@ -186,10 +191,12 @@ class _Run:
     def go(self) -> Record:
         cell, record = self.cell, self.record
         wall, cpu = time.perf_counter(), time.process_time()
-        source = self._cut()
+        self._cut()
         with observing(self._observe):
-            state, reused = self._state(source)
-            predictors = cell.method.fit_many([self._job(f, state) for f in self.folds])
+            states, reused = self._states()
+            predictors = cell.method.fit_many(
+                [self._job(f, states[id(f.view.source)]) for f in self.folds]
+            )
         if len(predictors) != len(self.folds):
             raise BenchError(
                 f"{cell.method.name} returned {len(predictors)} predictors for "
@@ -207,13 +214,13 @@ class _Run:
         self._write(predictors, tables)
         return record
 
-    def _cut(self) -> Windows | UnlabelledWindows | None:
-        """Cut and scale the folds; the source as the method may see it."""
+    def _cut(self) -> None:
+        """Cut and scale the folds, each with a view of what the method may see."""
         cell, record = self.cell, self.record
-        cut = cell.protocol.folds(cell.pair, cell.seed)
+        cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
         record.notices = [*cell.pair.notices, *cut.notices]
-        record.classes = list(cell.pair.target.labels)
+        record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
         if not cut.folds:
@@ -224,26 +231,37 @@ class _Run:
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
                 reasons,
             )
-        needs = cell.method.needs.source
-        source: Windows | UnlabelledWindows | None = None
-        if needs != "none":
-            scaled = cell.scaling.source(cell.pair.source)
-            source = scaled if needs == "labelled" else scaled.without_labels()
-        self.folds = [cell.scaling.fold(fold, source) for fold in cut.folds]
-        return source
+        self.folds = handed(
+            cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
+        )
+
+    def _states(self) -> tuple[dict[int, Any], bool]:
+        """Pre-trained state of each source that occurs, by identity; and whether all were known.
+
+        Only ``within`` has more than one: there, curves are kept of the last.
+        """
+        states: dict[int, Any] = {}
+        reused = True
+        for view in (fold.view for fold in self.folds):
+            if id(view.source) not in states:
+                states[id(view.source)], known = self._state(
+                    as_needed(view.source, self.cell.method.needs.source)
+                )
+                reused = reused and known
+        return states, reused
 
     def _state(self, source: Windows | UnlabelledWindows | None) -> tuple[Any, bool]:
-        """Pre-trained state, from the store if the same view was pre-trained on before."""
+        """Pre-trained state, from the store if the same windows were pre-trained on before."""
         cell = self.cell
         if not cell.method.pretrains or source is None:
             return None, False
         key = key_of(
             "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-            code_hash(type(cell.method)), cell.pair.digests[0], list(source.space.channels),
-            type(source).__name__, cell.scaling.kind, cell.seed, vars(cell.budget)["pretrain"],
-            cell.precision, list(getattr(source, "labels", ())),
+            code_hash(type(cell.method)), type(source).__name__, source.digest(), cell.seed,
+            vars(cell.budget)["pretrain"], cell.precision,
         )
         self.record.info["pretrained"] = key
+        self.curves["pretrain"] = {}
         found = self.store.get_state(key)
         if found is not None:
             state, self.curves["pretrain"] = found
@@ -267,11 +285,12 @@ class _Run:
         row = {k: round(float(v), 6) for k, v in losses.items()}
         name = self.cell.method.name
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
-        if ctx.stage == "pretrain":
-            _append(self.curves["pretrain"], row)
-            self.watch(Event(f"pre-training {name}", number, of, detail))
-            return
         axes = ctx.seed_axes
+        curves = self.curves.setdefault(ctx.stage, {})
+        if "subject" not in axes:  # a network that all folds share
+            _append(curves, row)
+            self.watch(Event(f"{_DOING.get(ctx.stage, ctx.stage)} {name}", number, of, detail))
+            return
         fold = next(
             f for f in self.folds
             if (f.subject, f.session) == (axes["subject"], axes["session"])
@@ -283,8 +302,9 @@ class _Run:
             key = f"{fold.subject}/{fold.session}"
             if key not in self.best or row["test_accuracy"] > self.best[key][0]:
                 self.best[key] = (row["test_accuracy"], number, proba)
-        _append(self.curves["fit"].setdefault(f"{fold.subject}/{fold.session}", {}), row)
-        self.watch(Event(f"calibrating {name}", number, of, f"{ctx.fold}  {detail}"))
+        _append(curves.setdefault(f"{fold.subject}/{fold.session}", {}), row)
+        doing = _DOING.get(ctx.stage, ctx.stage)
+        self.watch(Event(f"{doing} {name}", number, of, f"{ctx.fold}  {detail}"))
 
     def _score(self, fold: Fold, predictor: Predictor) -> pd.DataFrame:
         """Predict and score one fold; check that windows are predicted on their own."""
@@ -336,37 +356,6 @@ class _Run:
                 for f, p in zip(self.folds, predictors, strict=True)
             }
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
-
-
-def check_probabilities(
-    method: Method, predictor: Predictor, test: Windows, proba: np.ndarray, classes: int
-) -> None:
-    """Refuse predictions that break the contract.
-
-    Raises
-    ------
-    BenchError
-        Wrong shape, not probabilities, or a window's row depends on its neighbours.
-    """
-    if proba.shape != (len(test), classes):
-        raise BenchError(
-            f"{method.name} predicted an array of shape {proba.shape} for {len(test)} windows and "
-            f"{classes} classes"
-        )
-    if not np.isfinite(proba).all() or (proba < -1e-9).any() or (
-        abs(proba.sum(axis=1) - 1) > 1e-3
-    ).any():
-        raise BenchError(f"{method.name} predicted rows that are no probabilities")
-    if method.transductive or len(test) < 3:
-        return
-    some = np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1]
-    alone = np.concatenate([predictor.predict_proba(test.x[i : i + 1]) for i in some])
-    worst = float(np.abs(alone - proba[some]).max())
-    if worst > INDEPENDENCE:
-        raise UnsuitedError(
-            f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",
-            "A method that uses test windows together must declare transductive = True.",
-        )
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:

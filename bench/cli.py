@@ -84,9 +84,13 @@ def run(
     calibration_trials: Annotated[int | None, typer.Option(
         help="Calibration trials of each class; 60 % of them if not given.", min=1,
         rich_help_panel=_SEE)] = None,
+    protocol_set: Annotated[list[str] | None, typer.Option(
+        "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
+        metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
         help="min-max, z-score, robust or none; source by source statistics, target by "
-        "calibration windows.", rich_help_panel=_SEE)] = "min-max",
+        "calibration or unlabelled windows, whichever are granted, else by the source's.",
+        rich_help_panel=_SEE)] = "min-max",
     data: Data = None,
     simulated: Annotated[bool, typer.Option(
         "--simulated", help="Use simulated corpora in the owners' layouts, written on first "
@@ -132,8 +136,9 @@ def run(
     options = RunOptions(
         data=data, simulated=simulated, recipe=_pairs(recipe, "--recipe"), scale=scale,
         protocol=protocol,
-        protocol_params={} if calibration_trials is None
-        else {"calibration_trials": calibration_trials},
+        protocol_params=_pairs(protocol_set, "--protocol-set") | (
+            {} if calibration_trials is None else {"calibration_trials": calibration_trials}
+        ),
         params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
         device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
         read=ReadOptions(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .errors import BenchError, LabelValueError, SettingError
+from .errors import LabelValueError, SettingError, UnsuitedError
 from .windows import Windows
 
 
@@ -134,7 +134,7 @@ def shared_classes(
 
     Raises
     ------
-    BenchError
+    UnsuitedError
         If no map relates the two (valence and arousal, say).
     """
     if source == target:
@@ -147,7 +147,7 @@ def shared_classes(
             order = dict.fromkeys(label_map.to.values())
             best = (label_map, tuple(c for c in order if c in left))
     if best is None:
-        raise BenchError(
+        raise UnsuitedError(
             f"no label map relates the classes {', '.join(source)} and {', '.join(target)}",
             "Choose tasks that have the same classes, or a protocol that gives the target its "
             "own (few-shot).",

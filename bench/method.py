@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -185,6 +185,12 @@ class Context:
         """NumPy generator of a purpose."""
         return np.random.default_rng(self.seed(purpose))
 
+    def shared(self, stage: str) -> Context:
+        """Context of a network that all folds share: its randomness depends on no fold."""
+        axes = {k: v for k, v in self.seed_axes.items()
+                if k not in ("subject", "session", "target")}
+        return replace(self, seed_axes={**axes, "stage": stage}, stage=stage, fold="all folds")
+
     def epoch(
         self, number: int, of: int, losses: Mapping[str, float], predictor: Predictor | None = None
     ) -> None:
@@ -218,6 +224,8 @@ class Method(abc.ABC):
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
     needs: ClassVar[Needs] = Needs()
+    #: True if source and target must be in the classes they share, whatever the protocol says.
+    shares_classes: ClassVar[bool] = False
     #: True if predictions of a window may depend on the others passed (test-time adaptation).
     transductive: ClassVar[bool] = False
     #: How reports place it: "method", "control", "oracle".
@@ -236,6 +244,13 @@ class Method(abc.ABC):
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def needs_under(self, grants: frozenset[str]) -> Needs:
+        """What the method needs under a protocol that grants ``grants``: ``needs`` by default.
+
+        Pre-training sees of the source what ``needs`` says, whatever the protocol.
+        """
+        return self.needs
 
     @abc.abstractmethod
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:

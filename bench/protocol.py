@@ -7,6 +7,7 @@ A method is handed a :class:`View`, which has no field for test windows. The tes
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -25,7 +26,8 @@ class View:
     Attributes
     ----------
     source : Windows or UnlabelledWindows or None
-        As the protocol grants and the method declares to need.
+        As the protocol grants and the method declares to need. Under ``within`` these are the
+        other subjects of the target corpus.
     calibration : Windows or None
         Labelled windows of the tested subject.
     unlabelled : UnlabelledWindows or None
@@ -98,6 +100,8 @@ class Protocol(BaseModel, abc.ABC):
     name: ClassVar[str]
     #: What of the target a method sees, for records and captions.
     target_access: ClassVar[str]
+    #: Whether source and target are brought to the classes they share before the cut.
+    shares_classes: ClassVar[bool] = False
     #: What the protocol grants: any of "source", "calibration", "unlabelled".
     grants: ClassVar[frozenset[str]]
 
@@ -108,10 +112,19 @@ class Protocol(BaseModel, abc.ABC):
         ``seed`` matters only where trials are drawn.
         """
 
+    @property
+    def transductive(self) -> bool:
+        """Whether a view holds the tested windows themselves, unlabelled."""
+        return False
+
+    def access(self) -> str:
+        """What of the target a method sees under these options."""
+        return self.target_access
+
     def describe(self) -> dict[str, Any]:
         """Name, options and target access, for the record."""
         return {
-            "name": self.name, "params": self.model_dump(), "target_access": self.target_access,
+            "name": self.name, "params": self.model_dump(), "target_access": self.access(),
         }
 
 
@@ -124,3 +137,67 @@ def trial_table(windows: Windows) -> np.ndarray:
     """One row (trial, class, order) per trial of one subject and session, by trial number."""
     _, first = np.unique(windows.trial, return_index=True)
     return np.stack([windows.trial[first], windows.y[first], windows.order[first]], axis=1)
+
+
+def earlier_trials(
+    windows: Windows, rng: np.random.Generator, *, share: float, count: int | None = None
+) -> list[int] | str:
+    """Trials of one subject and session that come first in their class, or why there are none.
+
+    Per class, the first ``count`` trials in order of presentation, or ``share`` of them rounded
+    up; one at least is left over. Where the order is unknown they are drawn by ``rng``.
+    """
+    table = trial_table(windows)
+    chosen: list[int] = []
+    for label, name in enumerate(windows.labels):
+        trials = table[table[:, 1] == label]
+        if len(trials) < 2:
+            return f"{len(trials)} trial{'s' * (len(trials) != 1)} of class {name!r}, 2 needed"
+        if (trials[:, 2] < 0).any():
+            trials = trials[rng.permutation(len(trials))]
+        else:
+            trials = trials[np.argsort(trials[:, 2], kind="stable")]
+        wanted = count or math.ceil(round(share * len(trials), 9))
+        if count and wanted >= len(trials):
+            return (
+                f"{len(trials)} trials of class {name!r}, more than {wanted} needed to "
+                f"calibrate on {wanted} and test on the rest"
+            )
+        chosen += trials[: min(wanted, len(trials) - 1), 0].tolist()
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Windows of one subject and session, in two parts that share no trial."""
+
+    subject: int
+    session: int
+    earlier: Windows
+    later: Windows
+
+
+def cut_target(
+    target: Windows, seed: int, *, share: float, count: int | None = None
+) -> tuple[list[Cut], Folds]:
+    """Cut each subject and session into earlier and later trials.
+
+    Returns the cuts, and folds that hold no fold yet but who was left out and what to note.
+    """
+    cuts, out, drawn = [], Folds(), False
+    for subject, session in subject_sessions(target):
+        windows = target.take((target.subject == subject) & (target.session == session))
+        drawn = drawn or bool((windows.order < 0).any())
+        rng = np.random.default_rng([seed, subject, session])
+        chosen = earlier_trials(windows, rng, share=share, count=count)
+        if isinstance(chosen, str):
+            out.left_out.append(LeftOut(subject, session, chosen))
+            continue
+        first = np.isin(windows.trial, chosen)
+        cuts.append(Cut(subject, session, windows.take(first), windows.take(~first)))
+    if drawn:
+        out.notices.append(
+            "order of presentation unknown: calibration trials are drawn, stratified by "
+            f"class, with seed {seed}"
+        )
+    return cuts, out

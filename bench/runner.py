@@ -19,7 +19,8 @@ from .data import (
     read_corpus,
     simulated_root,
 )
-from .errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
+from .errors import BenchError, MissingCorpusError, SettingError, UnknownNameError, UnsuitedError
+from .handing import check_suited
 from .method import Method
 from .protocol import Protocol
 from .recipe import Recipe, recipe_for
@@ -125,11 +126,21 @@ def run(
         for name, values in cell.method.controls():
             control: type[Method] = load("methods", name)
             beside = replace(cell, method=control(control.parse(values)))
-            record.beside.append(run_cell(beside, store, tell))
+            if _suited(beside):  # no calibration, nothing to train a control on
+                record.beside.append(run_cell(beside, store, tell))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
     return record
+
+
+def _suited(cell: Cell) -> bool:
+    """Whether a cell's method fits its protocol."""
+    try:
+        check_suited(cell.method, cell.protocol, cell.pair)
+    except UnsuitedError:
+        return False
+    return True
 
 
 def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
@@ -183,6 +194,8 @@ def settle(
         scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
         sessions=options.read.sessions, device=options.device, save_models=options.save_models,
     )
+
+
 def _introduce(pair: Pair, watch: Watch) -> None:
     """Say what was read, and what was assumed on the way."""
     for name, windows in ((pair.source_name, pair.source), (pair.target_name, pair.target)):

@@ -7,6 +7,7 @@ written into each record.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UnknownNameError, UnsuitedError
-from .protocol import Fold, View
+from .protocol import Fold, Protocol, View
 from .windows import UnlabelledWindows, Windows
 
 Kind = Literal["min-max", "z-score", "robust", "none"]
@@ -65,37 +66,49 @@ class Scaler:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Which scaler, fitted on what: the source by its own statistics, the target by ``target``.
+    """Which scaler; the source goes by its own statistics, the target by what is granted of it.
 
     Attributes
     ----------
     kind : str
         One of :data:`KINDS`.
-    target : {"calibration"}
-        Windows the target's statistics come from.
     """
 
     kind: str = "min-max"
-    target: str = "calibration"
 
-    def source(self, source: Windows) -> Windows:
-        """Source scaled by its own statistics."""
-        return Scaler.fit(source.x, self.kind).apply(source)
+    def folds(self, folds: Sequence[Fold]) -> list[Fold]:
+        """Folds with every part scaled; folds that share a source go on sharing it."""
+        sources: dict[int, tuple[Scaler, Windows | UnlabelledWindows]] = {}
+        return [self._fold(fold, sources) for fold in folds]
 
-    def fold(self, fold: Fold, source: Windows | UnlabelledWindows | None) -> Fold:
-        """Fold with a source already scaled, and target parts scaled by what it grants."""
-        calibration = fold.view.calibration
-        if calibration is None:
-            raise UnsuitedError("target scaling by calibration needs a protocol that grants some")
-        scaler = Scaler.fit(calibration.x, self.kind)
-        unlabelled = fold.view.unlabelled
-        view = View(
-            source=source, calibration=scaler.apply(calibration),
-            unlabelled=None if unlabelled is None else scaler.apply(unlabelled),
-            classes=fold.view.classes,
+    def _fold(
+        self, fold: Fold, sources: dict[int, tuple[Scaler, Windows | UnlabelledWindows]]
+    ) -> Fold:
+        view = fold.view
+        source, scaler = view.source, None
+        if source is not None:
+            if id(source) not in sources:
+                own = Scaler.fit(source.x, self.kind)
+                sources[id(source)] = own, source.with_x(own(source.x))
+            scaler, source = sources[id(source)]
+        # Not the tested windows: where the protocol grants them, they stand in ``unlabelled``.
+        granted = view.unlabelled if view.calibration is None else view.calibration
+        if granted is not None:
+            scaler = Scaler.fit(granted.x, self.kind)
+        if scaler is None:
+            raise UnsuitedError("the protocol grants no window to scale the target by")
+        changed = View(
+            source=source, classes=view.classes,
+            calibration=None if view.calibration is None else scaler.apply(view.calibration),
+            unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
         )
-        return Fold(fold.subject, fold.session, view, scaler.apply(fold.open_test()))
+        return Fold(fold.subject, fold.session, changed, scaler.apply(fold.open_test()))
 
-    def describe(self) -> dict[str, str]:
-        """Scope of the statistics, for the record."""
-        return {"name": self.kind, "source": "source", "target": self.target}
+    def describe(self, protocol: Protocol) -> dict[str, str]:
+        """Scope of the statistics under a protocol, for the record."""
+        target = "source"
+        if "calibration" in protocol.grants:
+            target = "calibration"
+        elif "unlabelled" in protocol.grants:
+            target = "unlabelled (tested windows)" if protocol.transductive else "unlabelled"
+        return {"name": self.kind, "source": "source", "target": target}

@@ -101,9 +101,58 @@ def steps_per_epoch(windows: int, size: int, draw: int | None = None) -> int:
     return max(1, math.ceil(used / size) - (used > size and used % size == 1))
 
 
+class Order:
+    """Batches of K models over equally many windows, each drawn by a generator of its own.
+
+    Parameters
+    ----------
+    windows, size, draw
+        As in :func:`batches`.
+    generators : sequence of torch.Generator
+        One for each model.
+    device : str
+    """
+
+    def __init__(
+        self, windows: int, size: int, generators: Sequence[torch.Generator],
+        draw: int | None = None, device: str = "cpu",
+    ) -> None:
+        self.windows, self.size, self.draw, self.device = windows, size, draw, device
+        self.generators = list(generators)
+        self._plan: list[Tensor] = []
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return steps_per_epoch(self.windows, self.size, self.draw)
+
+    def __call__(self, batch: int) -> Tensor:
+        """Indices (K, B) of a batch; batch 0 begins a new epoch."""
+        if batch == 0:
+            drawn = [batches(self.windows, self.size, g, self.draw) for g in self.generators]
+            self._plan = [torch.stack(b).to(self.device) for b in zip(*drawn, strict=True)]
+        return self._plan[batch]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One of several optimiser steps taken on each batch.
+
+    Attributes
+    ----------
+    losses : callable
+        ``losses(epoch, batch)`` gives the losses of each model as (K,) tensors.
+    trains : callable or None
+        Whether a leaf of a given name is changed by this step; None: all are.
+    """
+
+    losses: Callable[[int, int], Losses]
+    trains: Callable[[str], bool] | None = None
+
+
 def train(
     stacked: State,
-    step: Callable[[int, int], Losses],
+    step: Callable[[int, int], Losses] | Sequence[Phase],
     *,
     epochs: int,
     steps: int,
@@ -117,9 +166,10 @@ def train(
     ----------
     stacked : dict of (K, ...) tensors
         From :func:`stack`.
-    step : callable
+    step : callable or sequence of Phase
         ``step(epoch, batch)`` gives the losses of each model as (K,) tensors; "total" is
-        minimised. It must not mix models.
+        minimised. It must not mix models. Or a sequence of phases for alternating optimisation,
+        taken one after the other on each batch; Adam's moments of a leaf rest while it does.
     epochs, steps : int
         Epochs, and batches in each.
     on_epoch : callable
@@ -132,18 +182,26 @@ def train(
     DivergedError
         A loss is not finite: names model, epoch and batch.
     """
-    leaves = [t for name, t in stacked.items() if not is_buffer(name)]
-    adam = optimiser.build(leaves)
+    leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
+    adam = optimiser.build(list(leaves.values()))
+    phases = [Phase(step)] if callable(step) else list(step)
+    inputs = [
+        [t for name, t in leaves.items() if p.trains(name)] if p.trains else None for p in phases
+    ]
     for epoch in range(epochs):
         for group in adam.param_groups:
             group["lr"] = optimiser.rate(epoch, epochs)
         history: list[Losses] = []
         for batch in range(steps):
-            adam.zero_grad(set_to_none=True)
-            losses = step(epoch, batch)
-            losses["total"].sum().backward()
-            adam.step()
-            history.append({k: v.detach() for k, v in losses.items()})
+            seen: Losses = {}
+            for phase, trained in zip(phases, inputs, strict=True):
+                adam.zero_grad(set_to_none=True)
+                losses = phase.losses(epoch, batch)
+                losses["total"].sum().backward(inputs=trained)
+                adam.step()  # leaves without a gradient rest
+                total = losses["total"].detach() + seen.get("total", 0.0)
+                seen |= {k: v.detach() for k, v in losses.items()} | {"total": total}
+            history.append(seen)
         on_epoch(epoch, _means(history, epoch, names))
 
 

@@ -245,3 +245,33 @@ class Head:
     def __call__(self, p: Mapping[str, Tensor], h: Tensor) -> Tensor:
         """(K, B, width) to logits (K, B, classes)."""
         return linear(p, "head2", torch.sigmoid(linear(p, "head1", h)))
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Two linear maps with a ReLU between them, e.g. a domain classifier."""
+
+    name: str
+    width: int
+    out: int = 1
+    hidden: int = 128
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model."""
+        return init_linear(f"{self.name}1", self.hidden, self.width, g) | init_linear(
+            f"{self.name}2", self.out, self.hidden, g
+        )
+
+    def __call__(self, p: Mapping[str, Tensor], h: Tensor) -> Tensor:
+        """(K, B, width) to (K, B, out)."""
+        return linear(p, f"{self.name}2", torch.relu(linear(p, f"{self.name}1", h)))
+
+
+def prefixed(prefix: str, state: Mapping[str, Tensor]) -> State:
+    """State under longer names, so that a second network of a kind can stand beside the first."""
+    return {prefix + name: t for name, t in state.items()}
+
+
+def scoped(prefix: str, p: Mapping[str, Tensor]) -> State:
+    """The part of a state whose names begin with ``prefix``, without it."""
+    return {name[len(prefix):]: t for name, t in p.items() if name.startswith(prefix)}

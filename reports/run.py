@@ -106,9 +106,10 @@ def _meaning(record: Record) -> list[Text]:
     subjects = len({f["subject"] for f in record.folds})
     calibration = {len(f["calibration_trials"]) for f in record.folds}
     test = {len(f["test_trials"]) for f in record.folds}
+    calibrated = f"calibrated on {_range(calibration)} trials and " if any(calibration) else ""
     return [Text(
-        f"Percent; ± is the standard deviation over {subjects} subjects. Each is calibrated on "
-        f"{_range(calibration)} trials and tested on {_range(test)}, at the last epoch. The oracle "
+        f"Percent; ± is the standard deviation over {subjects} subjects. Each is {calibrated}"
+        f"tested on {_range(test)} trials, at the last epoch. The oracle "
         "chose its epoch on the test set and is never ranked.", style="dim",
     )]
 

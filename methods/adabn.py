@@ -1,0 +1,23 @@
+"""AdaBN: batch normalisation by the statistics of the tested windows (Li et al., 2018)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .finetuning import NetworkPredictor
+from .networks import State
+from .testtime import TestTime
+
+
+class AdaBN(TestTime):
+    """Replace mean and variance of each normalisation by those of the windows to predict."""
+
+    name: ClassVar[str] = "adabn"
+
+    def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
+        """One pass with batch statistics; nothing is learnt."""
+        with torch.no_grad():
+            return base.head(p, base.encoder(p, x, training=True))

@@ -1,0 +1,65 @@
+"""ADDA: move the target's encoder to where the source's was (Tzeng et al., CVPR 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch.nn import functional
+
+from bench.method import Context
+from bench.training import Losses
+from bench.windows import UnlabelledWindows, Windows
+
+from .deep import Adaptation, Batch, LossOf, Network
+from .losses import domain_confusion
+from .networks import Mlp, State, prefixed, scoped
+from .source_only import SourceOnly
+
+FIXED = "fixed."
+
+
+class ADDA(Adaptation):
+    """Train on the source; then let the encoder minimise -log d("source" | h_t), the head at rest.
+
+    Steps alternate with those of the domain classifier d, which tells encodings of the source, by
+    an encoder that no longer changes, from those of the target.
+    """
+
+    name: ClassVar[str] = "adda"
+
+    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+        """Source-only training."""
+        return SourceOnly(self.params).pretrain(source, ctx)
+
+    def _classifier(self, net: Network) -> Mlp:
+        return Mlp("domain", net.encoder.width)
+
+    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+        """Domain classifier, and the encoder of the source, which rests."""
+        kept = {name: start[name].clone() for name in net.encoder.init(torch.Generator())}
+        return self._classifier(net).init(g) | prefixed(FIXED, kept)
+
+    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+        """Domain classifier, then the target's encoder."""
+        return [
+            (lambda name: name.startswith("domain"), self.discriminate),
+            (lambda name: name.startswith(("conv", "bn")), self.deceive),
+        ]
+
+    def discriminate(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Cross-entropy of the domain classifier."""
+        with torch.no_grad():
+            source = net.encoder(scoped(FIXED, p), batch.x, training=False)
+            target = net.encoder(p, batch.target, training=True)
+        logits = [self._classifier(net)(p, h).squeeze(2) for h in (source, target)]
+        loss = domain_confusion(logits[0], logits[1])
+        return {"total": loss, "domain": loss}
+
+    def deceive(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Cross-entropy of the target's encodings with the label "source"."""
+        target = net.encoder(p, batch.target, training=True)
+        logits = self._classifier(net)(p, target).squeeze(2)
+        loss = functional.softplus(-logits).mean(dim=1)
+        return {"total": loss, "deception": loss}

@@ -1,0 +1,24 @@
+"""DAN: multi-kernel maximum mean discrepancy of encodings (Long et al., ICML 2015)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from .alignment import Alignment
+from .deep import Batch, Network
+from .losses import mmd
+from .networks import State
+
+
+class DAN(Alignment):
+    """CE(f(h_s), y) + weight * MMD^2(h_s, h_t) with five Gaussian kernels."""
+
+    name: ClassVar[str] = "dan"
+
+    def distance(
+        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Squared MMD."""
+        return mmd(source, target)

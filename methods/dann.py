@@ -1,0 +1,26 @@
+"""DANN: encodings by which no classifier tells the corpora apart (Ganin et al., JMLR 2016)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from .alignment import Adversarial
+from .deep import Batch, Network
+from .losses import domain_confusion, reverse_gradient
+from .networks import State
+
+
+class DANN(Adversarial):
+    """CE(f(h_s), y) + BCE(d(R(h))), R reversing the gradient between encoder and d."""
+
+    name: ClassVar[str] = "dann"
+
+    def distance(
+        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Cross-entropy of the domain classifier, its gradient reversed for the encoder."""
+        classify, strength = self.classifier(net), self.strength(batch)
+        logits = [classify(p, reverse_gradient(h, strength)).squeeze(2) for h in (source, target)]
+        return domain_confusion(logits[0], logits[1])

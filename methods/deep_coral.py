@@ -1,0 +1,37 @@
+"""Deep CORAL: equal covariances of encodings (Sun and Saenko, ECCV workshops 2016)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.method import hyper
+
+from .alignment import Alignment, AlignmentParams
+from .deep import Batch, Network
+from .losses import coral
+from .networks import State
+
+
+class DeepCORALParams(AlignmentParams):
+    """Parameters of Deep CORAL."""
+
+    weight: float = hyper(
+        100.0, "weight of the adaptation term, reached on a ramp; the term is divided by 4 W^2 "
+        "and hence small", stage="pretrain", ge=0, tune=(1.0, 10_000.0), scale="log",
+    )
+
+
+class DeepCORAL(Alignment):
+    """CE(f(h_s), y) + weight * |C_s - C_t|_F^2 / (4 W^2)."""
+
+    name: ClassVar[str] = "deep-coral"
+    Params = DeepCORALParams
+    params: DeepCORALParams
+
+    def distance(
+        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Distance of the covariances."""
+        return coral(source, target)

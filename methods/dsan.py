@@ -1,0 +1,25 @@
+"""DSAN: local MMD, class by class (Zhu et al., TNNLS 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .alignment import Alignment
+from .deep import Batch, Network
+from .losses import local_mmd
+from .networks import State
+
+
+class DSAN(Alignment):
+    """CE(f(h_s), y) + weight * mean_c MMD^2(h_s | y = c, h_t weighted by p(c | h_t))."""
+
+    name: ClassVar[str] = "dsan"
+
+    def distance(
+        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Squared local MMD."""
+        return local_mmd(source, target, batch.y, torch.softmax(net.head(p, target), dim=2))

@@ -1,0 +1,48 @@
+"""GroupDRO: train for the worst source subject (Sagawa et al., ICLR 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from bench.method import hyper
+from bench.training import Losses
+
+from .deep import Batch, Network, Supervised
+from .finetuning import NetworkParams
+from .losses import cross_entropy, domain_means, group_dro
+from .networks import State
+
+#: A running statistic of the training: no gradient reaches it.
+WEIGHTS = "group.running_weights"
+
+
+class GroupDROParams(NetworkParams):
+    """Parameters of GroupDRO."""
+
+    step: float = hyper(
+        0.01, "how fast the weight of a subject grows with its loss (eta)", stage="pretrain",
+        gt=0, le=10, tune=(1e-3, 1e-1), scale="log",
+    )
+
+
+class GroupDRO(Supervised):
+    """Minimise sum_d q_d L_d, where q_d is multiplied by exp(eta L_d) at every step."""
+
+    name: ClassVar[str] = "groupdro"
+    Params = GroupDROParams
+    params: GroupDROParams
+
+    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+        """Equal weights of all subjects."""
+        return {WEIGHTS: torch.full((net.domains,), 1 / net.domains)}
+
+    def losses(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Weighted losses of the subjects in the batch."""
+        logits = net.head(p, net.encoder(p, batch.x, training=True))
+        each = cross_entropy(logits, batch.y)
+        means, present = domain_means(each, batch.domain, net.domains)
+        total, weights = group_dro(means, present, p[WEIGHTS], self.params.step)
+        p[WEIGHTS].copy_(weights)
+        return {"total": total, "mean": each.mean(dim=1)}

@@ -1,0 +1,37 @@
+"""MCC: minimum class confusion on the target (Jin et al., ECCV 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.method import hyper
+
+from .alignment import Alignment, AlignmentParams
+from .deep import Batch, Network
+from .losses import class_confusion
+from .networks import State
+
+
+class MCCParams(AlignmentParams):
+    """Parameters of MCC."""
+
+    temperature: float = hyper(
+        2.5, "temperature that softens the target's probabilities", stage="pretrain", gt=0,
+        tune=(1.0, 5.0),
+    )
+
+
+class MCC(Alignment):
+    """CE(f(h_s), y) + weight * (1/c) sum_{i != j} C_ij, C the target's class confusion."""
+
+    name: ClassVar[str] = "mcc"
+    Params = MCCParams
+    params: MCCParams
+
+    def distance(
+        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
+    ) -> Tensor:
+        """Class confusion of the target; the source is not compared with."""
+        return class_confusion(net.head(p, target), self.params.temperature)

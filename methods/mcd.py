@@ -1,0 +1,80 @@
+"""MCD: two heads that disagree where the encoder must not go (Saito et al., CVPR 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+from bench.training import Losses
+
+from .deep import Adaptation, Batch, LossOf, Network
+from .finetuning import NetworkParams
+from .losses import classifier_discrepancy, cross_entropy
+from .networks import State, prefixed, scoped
+
+OTHER = "other."
+
+
+class MCDParams(NetworkParams):
+    """Parameters of MCD."""
+
+    rounds: int = hyper(
+        4, "steps of the encoder on each batch", stage="pretrain", ge=1, le=8
+    )
+
+
+def _in_head(name: str) -> bool:
+    return name.removeprefix(OTHER).startswith("head")
+
+
+def _in_encoder(name: str) -> bool:
+    return not _in_head(name)
+
+
+class MCD(Adaptation):
+    """Heads f1, f2 minimise CE - |p1 - p2|, the encoder minimises |p1 - p2| on the target.
+
+    Three kinds of step: A, all minimise the CE of both heads; B, the heads alone, with the
+    discrepancy subtracted; C, the encoder alone, the discrepancy, several times. Windows are
+    predicted by the first head. A batch costs 2 + ``rounds`` optimiser steps.
+    """
+
+    name: ClassVar[str] = "mcd"
+    Params = MCDParams
+    params: MCDParams
+
+    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+        """Second head."""
+        return prefixed(OTHER, net.head.init(g))
+
+    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+        """Steps A, B, and C several times."""
+        return [(None, self.classify), (_in_head, self.disagree),
+                *[(_in_encoder, self.agree)] * self.params.rounds]
+
+    def _parts(self, net: Network, p: State, batch: Batch) -> tuple[Tensor, Tensor]:
+        source, target = net.encode(p, batch)
+        other = scoped(OTHER, p)
+        risk = sum(
+            cross_entropy(net.head(q, source), batch.y).mean(dim=1) for q in (p, other)
+        )
+        apart = classifier_discrepancy(net.head(p, target), net.head(other, target))
+        return torch.as_tensor(risk), apart
+
+    def classify(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Step A."""
+        risk, _ = self._parts(net, p, batch)
+        return {"total": risk, "risk": risk}
+
+    def disagree(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Step B."""
+        risk, apart = self._parts(net, p, batch)
+        return {"total": risk - apart, "discrepancy": apart}
+
+    def agree(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Step C."""
+        return {"total": self._parts(net, p, batch)[1]}

@@ -1,0 +1,48 @@
+"""Mixup between source subjects (Zhang et al., ICLR 2018; as in DomainBed, batch against batch)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from scipy.special import betaincinv
+from torch import Tensor
+
+from bench.method import hyper
+from bench.training import Losses
+
+from .deep import Batch, Network, Supervised
+from .finetuning import NetworkParams
+from .losses import cross_entropy, mixed
+from .networks import State
+
+
+class MixupParams(NetworkParams):
+    """Parameters of Mixup."""
+
+    alpha: float = hyper(
+        0.2, "shares are drawn from Beta(alpha, alpha): small mixes little", stage="pretrain",
+        gt=0, le=10, tune=(0.1, 10.0), scale="log",
+    )
+
+
+class Mixup(Supervised):
+    """Train on x' = s x_i + (1 - s) x_j with loss s CE(f(x'), y_i) + (1 - s) CE(f(x'), y_j)."""
+
+    name: ClassVar[str] = "mixup"
+    Params = MixupParams
+    params: MixupParams
+
+    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
+        """Share s, then a permutation: (1 + batch,), drawn by inverting Beta's distribution."""
+        u = torch.rand((), generator=g, dtype=torch.float64).item()
+        share = torch.tensor([betaincinv(self.params.alpha, self.params.alpha, u)])
+        return torch.cat([share, torch.randperm(batch, generator=g).to(share)])
+
+    def losses(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Cross-entropy of mixed windows with both classes."""
+        share, partner = batch.drawn[:, 0].to(batch.x), batch.drawn[:, 1:].long()
+        logits = net.head(p, net.encoder(p, mixed(batch.x, share, partner), training=True))
+        own = cross_entropy(logits, batch.y).mean(dim=1)
+        other = cross_entropy(logits, batch.y.gather(1, partner)).mean(dim=1)
+        return {"total": share * own + (1 - share) * other}

@@ -1,0 +1,49 @@
+"""TENT: minimise the entropy of predictions (Wang et al., ICLR 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+
+from .finetuning import NetworkPredictor
+from .losses import entropy
+from .networks import State
+from .testtime import TestTime, TestTimeParams
+
+
+class TENTParams(TestTimeParams):
+    """Parameters of TENT."""
+
+    steps: int = hyper(10, "steps of adaptation", stage="fit", ge=1, le=1000)
+    tent_lr: float = hyper(
+        1e-3, "learning rate of the adaptation", stage="fit", gt=0, le=1, tune=(1e-4, 1e-2),
+        scale="log",
+    )
+
+
+class TENT(TestTime):
+    """Batch statistics of the tested windows; gamma and beta minimise mean_i H(p_i).
+
+    All tested windows are one batch and several steps are taken on it, where the published method
+    takes one step on each batch of a stream.
+    """
+
+    name: ClassVar[str] = "tent"
+    Params = TENTParams
+    params: TENTParams
+
+    def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
+        """Adapt scale and shift of each normalisation, then predict."""
+        names = [n for n in p if n.startswith("bn") and n.endswith((".weight", ".bias"))]
+        leaves = [p[n].requires_grad_() for n in names]
+        adam = torch.optim.Adam(leaves, lr=self.params.tent_lr)
+        for _ in range(self.params.steps):
+            adam.zero_grad()
+            entropy(base.head(p, base.encoder(p, x, training=True))).mean().backward()
+            adam.step()
+        with torch.no_grad():
+            return base.head(p, base.encoder(p, x, training=True))

@@ -1,0 +1,50 @@
+"""V-REx: equal risk for all source subjects (Krueger et al., ICML 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.method import hyper
+from bench.training import Losses
+
+from .deep import Batch, Network, Supervised
+from .finetuning import NetworkParams
+from .losses import cross_entropy, domain_means, vrex
+from .networks import State
+
+
+class PenaltyParams(NetworkParams):
+    """Parameters of a penalty that sets in after a while."""
+
+    weight: float = hyper(
+        10.0, "weight of the penalty once it has set in", stage="pretrain", ge=0,
+        tune=(0.1, 1000.0), scale="log",
+    )
+    anneal: float = hyper(
+        0.25, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
+    )
+
+    def at(self, progress: float) -> float:
+        """Weight at a point of the training."""
+        return self.weight if progress >= self.anneal else min(1.0, self.weight)
+
+
+class VREx(Supervised):
+    """Minimise mean_d L_d + weight * Var_d L_d over source subjects d."""
+
+    name: ClassVar[str] = "vrex"
+    Params = PenaltyParams
+    params: PenaltyParams
+
+    def losses(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Mean and variance of the subjects' risks."""
+        logits = net.head(p, net.encoder(p, batch.x, training=True))
+        means, present = domain_means(cross_entropy(logits, batch.y), batch.domain, net.domains)
+        risk = means.sum(dim=1) / present.sum(dim=1)
+        penalty = vrex(means, present)
+        weight = self.params.at(batch.progress)
+        # Divided by the weight so that the size of a step does not jump when it sets in.
+        return {
+            "total": (risk + weight * penalty) / max(1.0, weight), "risk": risk,
+            "variance": penalty,
+        }

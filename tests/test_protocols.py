@@ -1,0 +1,295 @@
+"""Invariants of every protocol on random corpora: what a method is handed, and what it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.align import Pair, in_shared_classes
+from bench.cell import Cell
+from bench.errors import UnsuitedError
+from bench.handing import as_needed, check_suited, handed
+from bench.method import Method, Needs
+from bench.protocols.few_shot import FewShot
+from bench.protocols.unsupervised import Unsupervised
+from bench.protocols.within import Within
+from bench.protocols.zero_shot import ZeroShot
+from bench.registry import entries, load
+from bench.scaling import Scaler, Scaling
+from bench.store import Store
+from bench.windows import UnlabelledWindows, Windows
+
+SEED, DEAP = ("negative", "neutral", "positive"), ("low valence", "high valence")
+PROTOCOLS = [FewShot(), ZeroShot(), Unsupervised(), Unsupervised(form="transductive"), Within()]
+IDS = ["few-shot", "zero-shot", "inductive", "transductive", "within"]
+
+
+def corpus(name, labels, subjects, trials, rng, ordered=True):
+    """Windows whose first number is unique to each window, so that every copy can be traced."""
+    parts = []
+    for subject in range(1, subjects + 1):
+        y = np.arange(trials) % len(labels)
+        rng.shuffle(y)
+        order = rng.permutation(trials) if ordered else np.full(trials, -1)
+        for trial in range(trials):
+            n = int(rng.integers(1, 4))
+            parts.append((np.full(n, subject), np.full(n, trial + 1), np.full(n, y[trial]),
+                          np.full(n, order[trial])))
+    subject, trial, y, order = (np.concatenate(c) for c in zip(*parts))
+    x = rng.normal(size=(len(y), 2, 5)).astype(np.float32)
+    return Windows.from_arrays(
+        x, y, subject=subject, trial=trial, order=order, channels=["FP1", "FP2"], labels=labels,
+        corpus=name,
+    )
+
+
+def pair_of(seed=0, subjects=3, trials=7, source=SEED, target=DEAP, ordered=True):
+    rng = np.random.default_rng(seed)
+    return Pair(
+        corpus("A", source, subjects, trials, rng), corpus("B", target, subjects, trials, rng,
+                                                           ordered),
+        "A:own", "B:own", ("a", "b"),
+    )
+
+
+def folds_of(protocol, pair, seed=0):
+    if protocol.shares_classes:
+        pair = in_shared_classes(pair)[0]
+    return protocol.folds(pair, seed)
+
+
+pairs = st.builds(
+    pair_of, seed=st.integers(0, 10**6), subjects=st.integers(2, 4), trials=st.integers(4, 12),
+    source=st.sampled_from([SEED, DEAP]), target=st.sampled_from([SEED, DEAP]),
+    ordered=st.booleans(),
+)
+every = pytest.mark.parametrize("protocol", PROTOCOLS, ids=IDS)
+quick = settings(max_examples=15, deadline=None)
+
+
+def rows(windows):
+    """Set of the windows' numbers, which are unique to each."""
+    return {x.tobytes() for x in windows.x}
+
+
+def reachable(thing, found=None):
+    """Every object that can be reached from one, by attributes and containers."""
+    found = {} if found is None else found
+    if id(thing) in found or isinstance(thing, type):
+        return found
+    found[id(thing)] = thing
+    for other in gc.get_referents(thing):
+        if isinstance(other, (list, tuple, dict, set, np.ndarray)) or dataclasses.is_dataclass(
+            other
+        ):
+            reachable(other, found)
+    return found
+
+
+@every
+@quick
+@given(pair=pairs)
+def test_no_test_window_is_reachable(protocol, pair):
+    for fold in folds_of(protocol, pair).folds:
+        test, view = fold.open_test(), fold.view
+        arrays = [a for a in reachable(view).values() if isinstance(a, np.ndarray)]
+        assert not any(np.shares_memory(a, test.x) for a in arrays)
+        assert not any(a is test.y for a in arrays)
+        seen = {x.tobytes() for a in arrays if a.ndim == 3 for x in a}
+        assert rows(view.source) <= seen  # the walk does find what is there
+        if protocol.transductive:
+            assert rows(view.unlabelled) == rows(test)
+            assert not rows(view.source) & rows(test)
+        else:
+            assert not seen & rows(test)
+
+
+@every
+@quick
+@given(pair=pairs)
+def test_views_hold_what_is_granted(protocol, pair):
+    cut = folds_of(protocol, pair)
+    for fold in cut.folds:
+        view, test = fold.view, fold.open_test()
+        granted = {n for n in ("source", "calibration", "unlabelled") if getattr(view, n)}
+        assert granted == protocol.grants
+        assert view.unlabelled is None or type(view.unlabelled) is UnlabelledWindows
+        assert set(test.subject.tolist()) == {fold.subject}
+        assert view.classes == test.labels
+        if protocol.shares_classes:
+            assert view.source.labels == view.classes
+        if view.calibration is not None:
+            assert not set(view.calibration.trial_key()) & set(test.trial_key())
+            assert set(view.calibration.subject.tolist()) == {fold.subject}
+    found = {(f.subject, f.session) for f in cut.folds} | {
+        (o.subject, o.session) for o in cut.left_out
+    }
+    assert found == {(s, 1) for s in np.unique(pair.target.subject).tolist()}
+
+
+@pytest.mark.parametrize("protocol", [FewShot(), Unsupervised()], ids=["few-shot", "inductive"])
+@quick
+@given(pair=pairs)
+def test_the_cut_is_chronological_in_each_class(protocol, pair):
+    for fold in folds_of(protocol, pair).folds:
+        test = fold.open_test()
+        target = pair.target if not protocol.shares_classes else in_shared_classes(pair)[0].target
+        mine = target.take(target.subject == fold.subject)
+        seen = fold.view.calibration or fold.view.unlabelled
+        assert rows(seen) | rows(test) == rows(mine)
+        for c in range(len(mine.labels)):
+            of_class = mine.take(mine.y == c)
+            first = of_class.take(np.isin(of_class.trial, seen.trial))
+            later = of_class.take(np.isin(of_class.trial, test.trial))
+            trials = len(np.unique(of_class.trial))
+            wanted = min(math.ceil(round(0.6 * trials, 9)), trials - 1)
+            assert len(np.unique(first.trial)) == wanted
+            if (mine.order >= 0).all():
+                assert first.order.max() < later.order.min()
+
+
+@quick
+@given(pair=pairs)
+def test_the_forms_of_unsupervised_test_the_same(pair):
+    one, other = (folds_of(Unsupervised(form=f), pair) for f in ("inductive", "transductive"))
+    assert [rows(f.open_test()) for f in one.folds] == [rows(f.open_test()) for f in other.folds]
+
+
+@quick
+@given(pair=pairs)
+def test_within_leaves_the_subject_out(pair):
+    for fold in Within().folds(pair, 0).folds:
+        source = fold.view.source
+        others = set(np.unique(pair.target.subject).tolist()) - {fold.subject}
+        assert set(source.subject.tolist()) == others
+        assert set(source.corpus.tolist()) == {"B"}
+        assert rows(source) | rows(fold.open_test()) == rows(pair.target)
+
+
+def test_within_needs_two_subjects():
+    cut = Within().folds(pair_of(subjects=1), 0)
+    assert not cut.folds
+    assert cut.left_out[0].reason == "no other subject to train on"
+
+
+@every
+@quick
+@given(pair=pairs, kind=st.sampled_from(["min-max", "z-score", "robust"]))
+def test_scaling_takes_its_statistics_from_what_is_granted(protocol, pair, kind):
+    raw = folds_of(protocol, pair).folds
+    for before, after in zip(raw, Scaling(kind).folds(raw)):
+        view = before.view
+        scope = next(w for w in (view.calibration, view.unlabelled, view.source) if w is not None)
+        np.testing.assert_array_equal(
+            after.open_test().x, Scaler.fit(scope.x, kind)(before.open_test().x)
+        )
+        np.testing.assert_array_equal(
+            after.view.source.x, Scaler.fit(view.source.x, kind)(view.source.x)
+        )
+
+
+@pytest.mark.parametrize(("protocol", "scope"), list(zip(PROTOCOLS, [
+    "calibration", "source", "unlabelled", "unlabelled (tested windows)", "source",
+])), ids=IDS)
+def test_the_scope_is_named(protocol, scope):
+    assert Scaling().describe(protocol) == {
+        "name": "min-max", "source": "source", "target": scope
+    }
+
+
+def test_scaled_folds_go_on_sharing_a_source():
+    shared = Scaling().folds(folds_of(ZeroShot(), pair_of()).folds)
+    assert len({id(f.view.source) for f in shared}) == 1
+    assert len({id(f.view.source) for f in handed(shared, Needs(source="unlabelled"))}) == 1
+    apart = Scaling().folds(Within().folds(pair_of(), 0).folds)
+    assert len({id(f.view.source) for f in apart}) == 3
+
+
+def test_a_method_is_handed_no_more_than_it_needs():
+    folds = FewShot().folds(pair_of(), 0).folds
+    view = handed(folds, Needs(source="none"))[0].view
+    assert view.source is None
+    assert view.unlabelled is None
+    view = handed(folds, Needs(source="unlabelled"))[0].view
+    assert type(view.source) is UnlabelledWindows
+    view = handed(folds, Needs(unlabelled=True))[0].view
+    assert type(view.unlabelled) is UnlabelledWindows
+    assert rows(view.unlabelled) == rows(view.calibration)
+    assert as_needed(None, "labelled") is None
+    folds = folds_of(Unsupervised(), pair_of()).folds
+    assert handed(folds, Needs())[0].view.unlabelled is None
+
+
+class Toy(Method):
+    """Needs what a test says."""
+
+    name = "toy"
+
+    def fit(self, view, state, ctx):
+        """Nothing."""
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("needs", "protocol", "message"), [
+    (Needs(calibration=True), ZeroShot(), "toy needs calibration, which zero-shot does not grant"),
+    (Needs(unlabelled=True), Within(), "toy needs unlabelled, which within does not grant"),
+    (Needs(unlabelled=True, calibration=True), ZeroShot(),
+     "toy needs calibration and unlabelled, which zero-shot does not grant"),
+])
+def test_refusals_say_why(needs, protocol, message):
+    method = Toy()
+    method.needs = needs
+    with pytest.raises(UnsuitedError) as caught:
+        check_suited(method, protocol, pair_of())
+    assert caught.value.message == message
+    assert caught.value.hint == f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}"
+
+
+def test_calibration_counts_as_unlabelled_windows():
+    method = Toy()
+    method.needs = Needs(unlabelled=True)
+    check_suited(method, FewShot(), pair_of())
+
+
+def test_records_name_the_label_map_only_where_classes_were_mapped():
+    pair = pair_of()
+    toy, sharing = Toy(), Toy()
+    sharing.shares_classes = True
+    mapped = {"name": "polarity-2", "version": 1, "classes": ["negative", "positive"]}
+    for method, protocol, expected in (
+        (toy, FewShot(), None), (toy, Within(), None), (toy, ZeroShot(), mapped),
+        (toy, Unsupervised(), mapped), (sharing, FewShot(), mapped),
+    ):
+        assert Cell(method, "default", pair, protocol).identity()["label_map"] == expected
+
+
+def test_no_map_is_a_refusal(tmp_path):
+    from bench.cell import run_cell
+
+    pair = pair_of(target=("low arousal", "high arousal"))
+    cell = Cell(Toy(), "default", pair, ZeroShot())
+    with pytest.raises(UnsuitedError, match="no label map relates"):
+        run_cell(cell, Store(tmp_path))
+
+
+def test_target_access_is_said():
+    accesses = [p.describe()["target_access"] for p in PROTOCOLS]
+    assert len(set(accesses)) == len(PROTOCOLS)
+    assert accesses[3] == "unlabelled: the tested windows"
+    peeking = Toy()
+    peeking.transductive = True
+    said = Cell(peeking, "default", pair_of(), ZeroShot()).identity()["protocol"]["target_access"]
+    assert said == (
+        "none: no window of the target corpus; at prediction, the tested windows, unlabelled"
+    )
+
+
+def test_every_protocol_is_in_the_catalogue():
+    assert {load("protocols", n).name for n in entries("protocols")} == set(entries("protocols"))
+    assert {p.name for p in PROTOCOLS} == set(entries("protocols"))
