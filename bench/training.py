@@ -54,7 +54,7 @@ class Optimiser:
 
 
 def is_buffer(name: str) -> bool:
-    """Whether a named tensor of a state is a running statistic, not a parameter."""
+    """Whether a named tensor of a state is a running statistic or average, not a parameter."""
     return ".running_" in name
 
 
@@ -110,6 +110,7 @@ def train(
     optimiser: Optimiser,
     on_epoch: Callable[[int, list[dict[str, float]]], None],
     names: Sequence[str],
+    after_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Train a stack in place.
 
@@ -126,6 +127,9 @@ def train(
         Called after each epoch with its number and each model's mean losses.
     names : sequence of str
         What to call each model when it diverges.
+    after_step : callable, optional
+        Called with epoch and batch after each step of the optimiser; may change buffers, such as
+        a moving average of parameters.
 
     Raises
     ------
@@ -143,6 +147,8 @@ def train(
             losses = step(epoch, batch)
             losses["total"].sum().backward()
             adam.step()
+            if after_step is not None:
+                after_step(epoch, batch)
             history.append({k: v.detach() for k, v in losses.items()})
         on_epoch(epoch, _means(history, epoch, names))
 

@@ -1,14 +1,14 @@
 """What all self-supervised methods share: encoder, pre-training loop, new head, fine-tuning.
 
-A method of this family is little more than its loss: a subclass gives :meth:`network`, an object
-with ``init``, ``noise`` and ``losses`` (see :class:`Pretext`).
+A method of this family is little more than its loss: a subclass gives :meth:`network`, which
+returns the :class:`Pretext` to train the encoder on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from bench.training import (
 from bench.windows import UnlabelledWindows, Windows
 
 from .networks import ConvEncoder, Head, State
+from .sampling import Sampler, Shuffled
 
 Finetune = Literal["full", "probe"]
 
@@ -68,17 +69,30 @@ class SelfSupervisedParams(Params):
     )
 
 
-class Pretext(Protocol):
-    """The pre-training task of one method."""
+class Pretext:
+    """The pre-training task of one method; only the losses must be given."""
 
     def init(self, g: torch.Generator) -> State:
         """Parameters of one model beside the encoder's."""
+        return {}
+
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
+        """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
+        return Shuffled(len(source), size, draw)
 
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch (masks, augmentations)."""
+        """What one model's loss draws for one batch of windows (masks, augmentations)."""
+        return torch.empty(0)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """Losses, each (K,), of windows (K, B, C, F); "total" is minimised."""
+        """Losses, each (K,), of windows (K, ..., C, F); "total" is minimised.
+
+        Between K and C the windows have the shape of the sampler's indices: (B,) by default.
+        """
+        raise NotImplementedError
+
+    def after_step(self, p: State, progress: float) -> None:
+        """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
 
 
 class SelfSupervised(Method):
@@ -118,20 +132,24 @@ class SelfSupervised(Method):
         model = stack([first], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
         order, noise = ctx.generator("order"), ctx.generator("noise")
-        draw = min(q.windows_per_epoch, len(data))
-        steps = steps_per_epoch(len(data), q.batch, draw)
+        sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
+        steps = sampler.steps
         epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
         plan: list[Tensor] = []
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
             if batch == 0:
-                plan[:] = batches(len(data), q.batch, order, draw)
+                plan[:] = sampler.epoch(order)
             x = data[plan[batch].to(ctx.device)].unsqueeze(0)
-            drawn = task.noise(x.shape[1], noise).to(ctx.device).unsqueeze(0)
+            drawn = task.noise(plan[batch].numel(), noise).to(ctx.device).unsqueeze(0)
             return task.losses(model, x, drawn)
+
+        def after_step(epoch: int, batch: int) -> None:
+            task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
 
         train(
             model, step, epochs=epochs, steps=steps, names=["pre-training"],
+            after_step=after_step,
             optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
             on_epoch=lambda epoch, losses: ctx.epoch(epoch + 1, epochs, losses[0]),
         )
