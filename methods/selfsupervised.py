@@ -1,13 +1,13 @@
 """What all self-supervised methods share: encoder, pre-training loop, new head, fine-tuning.
 
-A method of this family is little more than its loss: a subclass gives :meth:`network`, which
-returns the :class:`Pretext` to train the encoder on.
+A method of this family is little more than its loss: a subclass names its :class:`Pretext`, the
+task that the encoder is pre-trained on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -69,8 +69,20 @@ class SelfSupervisedParams(Params):
     )
 
 
+@dataclass(frozen=True)
 class Pretext:
-    """The pre-training task of one method; only the losses must be given."""
+    """The pre-training task of one method; only the losses must be given.
+
+    Attributes
+    ----------
+    encoder : ConvEncoder
+        What is pre-trained; its parameters stand in the state under their own names.
+    params : SelfSupervisedParams
+        The method's.
+    """
+
+    encoder: ConvEncoder
+    params: Any
 
     def init(self, g: torch.Generator) -> State:
         """Parameters of one model beside the encoder's."""
@@ -101,14 +113,16 @@ class SelfSupervised(Method):
     Params = SelfSupervisedParams
     params: SelfSupervisedParams
     needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True)
+    #: Pre-training task, made from the encoder and the method's parameters.
+    task: ClassVar[type[Pretext]]
 
     def encoder(self, channels: int, features: int) -> ConvEncoder:
         """Encoder of windows of (channels, features)."""
         return ConvEncoder(channels, features)
 
     def network(self, channels: int, features: int) -> Pretext:
-        """Pre-training task; the one thing a subclass must give."""
-        raise NotImplementedError
+        """Pre-training task for windows of (channels, features)."""
+        return self.task(self.encoder(channels, features), self.params)
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Majority, and the same network from scratch on the same calibration trials."""
