@@ -7,7 +7,6 @@ encoder and projector; Adam instead of LARS.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -35,7 +34,6 @@ class BYOLParams(AugmentedParams):
     )
 
 
-@dataclass(frozen=True)
 class BYOLTask(TwoViews):
     """Online encoder, projector and predictor; a target encoder and projector that follow."""
 

@@ -14,7 +14,6 @@ convolutions on raw signals; no statistics of the tested subject are used to nor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -38,7 +37,6 @@ class CLISAParams(SelfSupervisedParams):
     )
 
 
-@dataclass(frozen=True)
 class CLISATask(Pretext):
     """Contrast of stimuli between two subjects."""
 

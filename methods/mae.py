@@ -8,7 +8,6 @@ As in the original, only hidden entries count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -35,7 +34,6 @@ class MAEParams(SelfSupervisedParams):
     decoder: int = hyper(256, "hidden units of the decoder", stage="pretrain", ge=1, le=8192)
 
 
-@dataclass(frozen=True)
 class MAETask(Pretext):
     """Encoder of windows with a token in hidden places, and decoder."""
 

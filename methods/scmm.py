@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.method import hyper
 from bench.reference import Deviation
 
-from .networks import Projector, State, init_linear, linear
+from .networks import ConvEncoder, Projector, State, init_linear, linear
 from .scmm_losses import (
     balanced_sum,
     hybrid_mask,
@@ -75,12 +75,9 @@ class SCMMParams(SelfSupervisedParams):
 class SCMMNetwork(Pretext):
     """Encoder, projector and decoder, and the loss of one batch."""
 
+    encoder: ConvEncoder
+    projector: Projector
     params: SCMMParams
-
-    @property
-    def projector(self) -> Projector:
-        """Network from encodings to the space of similarities."""
-        return Projector(self.encoder.width)
 
     def init(self, g: torch.Generator) -> State:
         """Parameters beside the encoder's: projector, decoder, balance of the two losses."""
@@ -144,7 +141,6 @@ class SCMM(SelfSupervised):
         }
     }
     params: SCMMParams
-    task = SCMMNetwork
 
     @classmethod
     def check_reference(cls, path: Path) -> list[Deviation]:
@@ -152,3 +148,8 @@ class SCMM(SelfSupervised):
         from .scmm_reference import check
 
         return check(path)
+
+    def network(self, channels: int, features: int) -> SCMMNetwork:
+        """Networks of the pre-training for windows of (channels, features)."""
+        encoder = self.encoder(channels, features)
+        return SCMMNetwork(encoder, Projector(encoder.width), self.params)

@@ -17,7 +17,7 @@ from bench.errors import BenchError, DataError
 from bench.reference import FIRST_STEP, TRAJECTORY, Deviation
 from bench.training import Optimiser, State, stack, train
 
-from .networks import ConvEncoder
+from .networks import ConvEncoder, Projector
 from .scmm import SCMM, SCMMNetwork, SCMMParams
 
 _SCALARS = ("upper_bound", "sharpness", "temperature", "metric", "mask_num", "lr", "beta1",
@@ -133,7 +133,7 @@ def _model(
     params: SCMMParams = SCMM.parse(
         settings | {"masked_copies": int(reference["mask_num"])}
     )
-    network = SCMMNetwork(encoder, params)
+    network = SCMMNetwork(encoder, Projector(encoder.width), params)
     g = torch.Generator().manual_seed(0)
     state = encoder.init(g) | network.init(g)
     for theirs, ours in _NAMES.items():

@@ -7,7 +7,7 @@ task that the encoder is pre-trained on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -69,7 +69,6 @@ class SelfSupervisedParams(Params):
     )
 
 
-@dataclass(frozen=True)
 class Pretext:
     """The pre-training task of one method; only the losses must be given.
 
@@ -81,8 +80,8 @@ class Pretext:
         The method's.
     """
 
-    encoder: ConvEncoder
-    params: Any
+    def __init__(self, encoder: ConvEncoder, params: Any) -> None:
+        self.encoder, self.params = encoder, params
 
     def init(self, g: torch.Generator) -> State:
         """Parameters of one model beside the encoder's."""

@@ -6,7 +6,6 @@ are the shared ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -27,7 +26,6 @@ class SimCLRParams(AugmentedParams):
     )
 
 
-@dataclass(frozen=True)
 class SimCLRTask(TwoViews):
     """Contrast of two views over the batch."""
 

@@ -10,7 +10,6 @@ of time; the two losses are balanced as there, each a mean (over pairs, over ent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -36,7 +35,6 @@ class SimMTMParams(SelfSupervisedParams):
     )
 
 
-@dataclass(frozen=True)
 class SimMTMTask(Pretext):
     """Aggregation of masked copies by similarity, and reconstruction."""
 

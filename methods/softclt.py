@@ -11,7 +11,6 @@ cosine over a whole run of differential entropy, within the batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -54,7 +53,6 @@ class SoftCLTParams(AugmentedParams):
     metric: Metric = hyper("cosine", "distance between inputs of runs", stage="pretrain")
 
 
-@dataclass(frozen=True)
 class SoftCLTTask(TwoViews):
     """Soft contrast of runs and moments, from the finest to the coarsest time scale."""
 

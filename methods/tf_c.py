@@ -13,7 +13,6 @@ original concatenates both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -51,7 +50,6 @@ class TFCParams(AugmentedParams):
     )
 
 
-@dataclass(frozen=True)
 class TFCTask(TwoViews):
     """An encoder and a projector each for time and frequency, and their consistency."""
 

@@ -10,7 +10,6 @@ the same subject's recording, in the same trial or another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -41,7 +40,6 @@ class TNCParams(SelfSupervisedParams):
     )
 
 
-@dataclass(frozen=True)
 class TNCTask(Pretext):
     """Encoder, and a discriminator of pairs of encodings."""
 

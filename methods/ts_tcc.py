@@ -12,7 +12,6 @@ original also permutes segments in time, which within short runs would destroy w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -51,7 +50,6 @@ class TSTCCParams(AugmentedParams):
     )
 
 
-@dataclass(frozen=True)
 class TSTCCTask(TwoViews):
     """Context, its predictions, and contrast of contexts."""
 

@@ -6,7 +6,6 @@ wide, one hidden layer) instead of three layers of 8,192.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -34,7 +33,6 @@ class VICRegParams(AugmentedParams):
     )
 
 
-@dataclass(frozen=True)
 class VICRegTask(TwoViews):
     """Agreement of two views, kept from collapsing by variance and covariance."""
 

@@ -85,7 +85,6 @@ class Augmentation:
         return torch.where(keep > 0, x + spread * shift, mean)
 
 
-@dataclass(frozen=True)
 class TwoViews(Pretext):
     """Encoder and projector applied to two augmented views of the same windows."""
 
