@@ -21,7 +21,7 @@ from .errors import BenchError, UnsuitedError
 from .features import VERSION as FEATURES_VERSION
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Protocol
-from .scaling import Scaling
+from .scaling import Scaler, Scaling
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
@@ -103,13 +103,22 @@ class Cell:
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": None,
-            "scaling": self.scaling.describe(),
+            "scaling": self._scaling(),
             "protocol": self.protocol.describe(),
-            "selection": self.selection,
+            "selection": "oracle" if "epoch" in self.peeks else self.selection,
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
         }
+
+    @property
+    def peeks(self) -> frozenset[str]:
+        """What of the test set is used; nothing unless the method is an oracle."""
+        return self.method.peeks if self.method.kind == "oracle" else frozenset()
+
+    def _scaling(self) -> dict[str, str]:
+        tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
+        return {**self.scaling.describe(), **tested}
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
         corpus, _, task = name.partition(":")
@@ -228,6 +237,8 @@ class _Run:
             scaled = cell.scaling.source(cell.pair.source)
             source = scaled if needs == "labelled" else scaled.without_labels()
         self.folds = [cell.scaling.fold(fold, source) for fold in cut.folds]
+        if "scaling" in cell.peeks:
+            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
         return source
 
     def _state(self, source: Windows | UnlabelledWindows | None) -> tuple[Any, bool]:
@@ -292,6 +303,8 @@ class _Run:
         classes = len(fold.view.classes)
         proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
         check_probabilities(self.cell.method, predictor, test, proba, classes)
+        if "epoch" in self.cell.peeks and self.best:
+            proba = self.best[f"{fold.subject}/{fold.session}"][2]
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -365,6 +378,12 @@ def check_probabilities(
             f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",
             "A method that uses test windows together must declare transductive = True.",
         )
+
+
+def test_scaled_alone(fold: Fold, kind: str) -> Fold:
+    """Fold whose tested windows are scaled by their own statistics: for oracles only."""
+    test = fold.open_test()
+    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:

@@ -91,6 +91,11 @@ class Pretext:
         """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
         return Shuffled(len(source), size, draw)
 
+    def optimiser(self) -> Optimiser:
+        """Adam and its schedule: by default on a cosine to zero."""
+        q = self.params
+        return Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
+
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """What one model's loss draws for one batch of windows (masks, augmentations)."""
         return torch.empty(0)
@@ -163,7 +168,7 @@ class SelfSupervised(Method):
         train(
             model, step, epochs=epochs, steps=steps, names=["pre-training"],
             after_step=after_step,
-            optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
+            optimiser=task.optimiser(),
             on_epoch=lambda epoch, losses: ctx.epoch(epoch + 1, epochs, losses[0]),
         )
         return unstack(model, 0)

@@ -17,7 +17,8 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def close(ours: torch.Tensor, theirs: list[float]) -> None:
-    torch.testing.assert_close(ours, torch.tensor(theirs, dtype=torch.float64), rtol=1e-9, atol=1e-9)
+    expected = torch.tensor(theirs, dtype=torch.float64)
+    torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-9)
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -193,7 +194,8 @@ class TestTime:
         ours = losses.coarser(z)
         assert ours.shape == (K, 2, steps // 2, B, P)
         for t in range(steps // 2):
-            torch.testing.assert_close(ours[:, :, t], torch.maximum(z[:, :, 2 * t], z[:, :, 2 * t + 1]))
+            wanted = torch.maximum(z[:, :, 2 * t], z[:, :, 2 * t + 1])
+            torch.testing.assert_close(ours[:, :, t], wanted)
 
     @pytest.mark.parametrize("w", [0.0, 0.05, 0.4])
     def test_neighbourhood(self, w):
@@ -240,4 +242,5 @@ def test_models_do_not_mix():
     for case in cases:
         whole = case(a, b, keep)
         for k in range(K):
-            torch.testing.assert_close(whole[k : k + 1], case(a[k : k + 1], b[k : k + 1], keep[k : k + 1]))
+            alone = case(*(t[k : k + 1] for t in (a, b, keep)))
+            torch.testing.assert_close(whole[k : k + 1], alone)

@@ -19,7 +19,8 @@ from bench.registry import load
 from bench.training import batches
 from bench.windows import UnlabelledWindows, Windows
 
-NAMES = ["simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt", "simmtm", "clisa"]
+NAMES = ["simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt", "simmtm", "clisa",
+         "scmm", "scmm-released"]
 SMALL = {"batch": 48, "windows_per_epoch": 96}
 
 
