@@ -24,7 +24,7 @@ from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
-from .scaling import Scaling
+from .scaling import Scaler, Scaling
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
@@ -120,13 +120,22 @@ class Cell:
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
-            "scaling": self.scaling.describe(self.protocol),
+            "scaling": self._scaling(),
             "protocol": self._protocol(),
-            "selection": self.selection,
+            "selection": "oracle" if "epoch" in self.peeks else self.selection,
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
         }
+
+    @property
+    def peeks(self) -> frozenset[str]:
+        """What of the test set is used; nothing unless the method is an oracle."""
+        return self.method.peeks if self.method.kind == "oracle" else frozenset()
+
+    def _scaling(self) -> dict[str, str]:
+        tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
+        return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
@@ -234,6 +243,8 @@ class _Run:
         self.folds = handed(
             cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
         )
+        if "scaling" in cell.peeks:
+            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
 
     def _states(self) -> tuple[dict[int, Any], bool]:
         """Pre-trained state of each source that occurs, by identity; and whether all were known.
@@ -314,6 +325,8 @@ class _Run:
         classes = len(fold.view.classes)
         proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
         check_probabilities(self.cell.method, predictor, test, proba, classes)
+        if "epoch" in self.cell.peeks and self.best:
+            proba = self.best[f"{fold.subject}/{fold.session}"][2]
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -356,6 +369,12 @@ class _Run:
                 for f, p in zip(self.folds, predictors, strict=True)
             }
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
+
+
+def test_scaled_alone(fold: Fold, kind: str) -> Fold:
+    """Fold whose tested windows are scaled by their own statistics: for oracles only."""
+    test = fold.open_test()
+    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:

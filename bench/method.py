@@ -252,6 +252,16 @@ class Method(abc.ABC):
         """
         return self.needs
 
+    @property
+    def peeks(self) -> frozenset[str]:
+        """What an *oracle* is given of the test set, to measure a shortcut of published code.
+
+        Any of "scaling" (the tested windows are scaled by their own statistics) and "epoch" (the
+        epoch of highest test accuracy is scored). The engine heeds it for ``kind = "oracle"``
+        alone, and does both itself: no method receives test windows.
+        """
+        return frozenset()
+
     @abc.abstractmethod
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Train on what the view holds, starting from the pre-trained ``state`` (or None)."""

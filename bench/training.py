@@ -54,7 +54,7 @@ class Optimiser:
 
 
 def is_buffer(name: str) -> bool:
-    """Whether a named tensor of a state is a running statistic, not a parameter."""
+    """Whether a named tensor of a state is a running statistic or average, not a parameter."""
     return ".running_" in name
 
 
@@ -159,6 +159,7 @@ def train(
     optimiser: Optimiser,
     on_epoch: Callable[[int, list[dict[str, float]]], None],
     names: Sequence[str],
+    after_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Train a stack in place.
 
@@ -176,6 +177,9 @@ def train(
         Called after each epoch with its number and each model's mean losses.
     names : sequence of str
         What to call each model when it diverges.
+    after_step : callable, optional
+        Called with epoch and batch after each step of the optimiser; may change buffers, such as
+        a moving average of parameters.
 
     Raises
     ------
@@ -201,6 +205,8 @@ def train(
                 adam.step()  # leaves without a gradient rest
                 total = losses["total"].detach() + seen.get("total", 0.0)
                 seen |= {k: v.detach() for k, v in losses.items()} | {"total": total}
+            if after_step is not None:
+                after_step(epoch, batch)
             history.append(seen)
         on_epoch(epoch, _means(history, epoch, names))
 

@@ -31,7 +31,7 @@ from .scmm_losses import (
     soft_weights,
     with_positives,
 )
-from .selfsupervised import SelfSupervised, SelfSupervisedParams
+from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 
 class SCMMParams(SelfSupervisedParams):
@@ -72,7 +72,7 @@ class SCMMParams(SelfSupervisedParams):
 
 
 @dataclass(frozen=True)
-class SCMMNetwork:
+class SCMMNetwork(Pretext):
     """Encoder, projector and decoder, and the loss of one batch."""
 
     encoder: ConvEncoder

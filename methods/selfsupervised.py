@@ -1,39 +1,69 @@
 """What all self-supervised methods share: the pre-training loop.
 
-A method of this family is little more than its loss: a subclass gives :meth:`network`, an object
-with ``init``, ``noise`` and ``losses`` (see :class:`Pretext`).
+A method of this family is little more than its loss: a subclass names its :class:`Pretext`, the
+task that the encoder is pre-trained on.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from bench.method import Context, Needs
-from bench.training import Optimiser, Order, stack, train, unstack
+from bench.training import Optimiser, stack, train, unstack
 from bench.windows import UnlabelledWindows, Windows
 
 from .finetuning import FineTuned, NetworkParams
-from .networks import State
+from .networks import ConvEncoder, State
+from .sampling import Sampler, Shuffled
 
 
 class SelfSupervisedParams(NetworkParams):
     """Parameters of every self-supervised method."""
 
 
-class Pretext(Protocol):
-    """The pre-training task of one method."""
+class Pretext:
+    """The pre-training task of one method; only the losses must be given.
+
+    Attributes
+    ----------
+    encoder : ConvEncoder
+        What is pre-trained; its parameters stand in the state under their own names.
+    params : SelfSupervisedParams
+        The method's.
+    """
+
+    def __init__(self, encoder: ConvEncoder, params: Any) -> None:
+        self.encoder, self.params = encoder, params
 
     def init(self, g: torch.Generator) -> State:
         """Parameters of one model beside the encoder's."""
+        return {}
+
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
+        """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
+        return Shuffled(len(source), size, draw)
+
+    def optimiser(self) -> Optimiser:
+        """Adam and its schedule: by default on a cosine to zero."""
+        q = self.params
+        return Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
 
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch (masks, augmentations)."""
+        """What one model's loss draws for one batch of windows (masks, augmentations)."""
+        return torch.empty(0)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """Losses, each (K,), of windows (K, B, C, F); "total" is minimised."""
+        """Losses, each (K,), of windows (K, ..., C, F); "total" is minimised.
+
+        Between K and C the windows have the shape of the sampler's indices: (B,) by default.
+        """
+        raise NotImplementedError
+
+    def after_step(self, p: State, progress: float) -> None:
+        """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
 
 
 class SelfSupervised(FineTuned):
@@ -46,14 +76,16 @@ class SelfSupervised(FineTuned):
     Params = SelfSupervisedParams
     params: SelfSupervisedParams
     needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True)
+    #: Pre-training task, made from the encoder and the method's parameters.
+    task: ClassVar[type[Pretext]]
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Labelled source windows for the head, where no calibration is granted."""
         return self.needs if "calibration" in grants else Needs(source="labelled")
 
     def network(self, channels: int, features: int) -> Pretext:
-        """Pre-training task; the one thing a subclass must give."""
-        raise NotImplementedError
+        """Pre-training task for windows of (channels, features)."""
+        return self.task(self.encoder(channels, features), self.params)
 
     def initial(self, channels: int, features: int, ctx: Context) -> State:
         """Fresh encoder of one model."""
@@ -71,19 +103,26 @@ class SelfSupervised(FineTuned):
         dtype = getattr(torch, ctx.dtype)
         model = stack([first], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
-        noise = ctx.generator("noise")
-        draw = min(q.windows_per_epoch, len(data))
-        order = Order(len(data), q.batch, [ctx.generator("order")], draw, ctx.device)
-        epochs = ctx.budget.epochs(q.epochs, order.steps, "pretrain")
+        order, noise = ctx.generator("order"), ctx.generator("noise")
+        sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
+        steps = sampler.steps
+        epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
+        plan: list[Tensor] = []
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            x = data[order(batch)]
-            drawn = task.noise(x.shape[1], noise).to(ctx.device).unsqueeze(0)
+            if batch == 0:
+                plan[:] = sampler.epoch(order)
+            x = data[plan[batch].to(ctx.device)].unsqueeze(0)
+            drawn = task.noise(plan[batch].numel(), noise).to(ctx.device).unsqueeze(0)
             return task.losses(model, x, drawn)
 
+        def after_step(epoch: int, batch: int) -> None:
+            task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
+
         train(
-            model, step, epochs=epochs, steps=order.steps, names=["pre-training"],
-            optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
+            model, step, epochs=epochs, steps=steps, names=["pre-training"],
+            after_step=after_step,
+            optimiser=task.optimiser(),
             on_epoch=lambda epoch, losses: ctx.epoch(epoch + 1, epochs, losses[0]),
         )
         return unstack(model, 0)

@@ -1,0 +1,77 @@
+"""BYOL: predict the projection that a slowly moving copy of the network makes of another view.
+
+Grill et al., NeurIPS 2020. Adapted: augmentations of log power per band (:mod:`.views`), shared
+encoder and projector; Adam instead of LARS.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+from bench.training import is_buffer
+
+from .networks import Projector, State, prefixed, scoped
+from .selfsupervised import SelfSupervised
+from .ssl_losses import byol
+from .views import AugmentedParams, TwoViews, halves
+
+#: Says that the target's tensors are running averages, which no optimiser touches.
+TARGET = "target.running_"
+PREDICTOR = "predictor."
+
+
+class BYOLParams(AugmentedParams):
+    """Parameters of BYOL."""
+
+    momentum: float = hyper(
+        0.99, "share of the target that a step keeps at first; rises to 1 on a cosine",
+        stage="pretrain", ge=0, lt=1, tune=(0.9, 0.999),
+    )
+
+
+class BYOLTask(TwoViews):
+    """Online encoder, projector and predictor; a target encoder and projector that follow."""
+
+    params: BYOLParams
+
+    @property
+    def predictor(self) -> Projector:
+        """Network from an online projection to the target's."""
+        return Projector(self.projector.out, self.projector.hidden, self.projector.out)
+
+    def init(self, g: torch.Generator) -> State:
+        """Projector, predictor and a target network of its own random start."""
+        online = self.projector.init(g)
+        target = self.encoder.init(g) | self.projector.init(g)
+        return online | prefixed(PREDICTOR, self.predictor.init(g)) | prefixed(TARGET, target)
+
+    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Distance of predictions from the other view's target, both ways, (K,)."""
+        views = self.views(x, noise)
+        prediction = self.predictor(scoped(PREDICTOR, p), self.project(p, views), training=True)
+        with torch.no_grad():
+            target = self.project(scoped(TARGET, p), views)
+        swapped = torch.cat(halves(target)[::-1], dim=1)
+        return {"total": 2 * byol(prediction, swapped)}
+
+    def after_step(self, p: State, progress: float) -> None:
+        """Let the target follow the online network; batch statistics are its own."""
+        share = (1 - self.params.momentum) * 0.5 * (1 + math.cos(math.pi * progress))
+        with torch.no_grad():
+            for name, tensor in scoped(TARGET, p).items():
+                if not is_buffer(name):
+                    tensor.lerp_(p[name], share)
+
+
+class BYOL(SelfSupervised):
+    """Bootstrap your own latent."""
+
+    name: ClassVar[str] = "byol"
+    Params = BYOLParams
+    params: BYOLParams
+    task = BYOLTask

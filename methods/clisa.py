@@ -1,0 +1,79 @@
+"""CLISA: two subjects at the same moment of the same film find each other.
+
+Shen et al., IEEE Transactions on Affective Computing 2022. Pairs of subjects are drawn; each gives
+one window of every stimulus, both at the same moment. The two windows of a stimulus are positives,
+all others of the pair negatives.
+
+It needs to know which stimulus was shown, and that goes with the class, so it declares to need a
+labelled source; of the labels only ``stimulus`` is used, never a class. A source in which no two
+subjects share two stimuli is refused. Targets need not share any: only the source is contrasted.
+
+Adapted: the shared encoder on differential entropy stands for the spatial and temporal
+convolutions on raw signals; no statistics of the tested subject are used to normalise.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import Needs, hyper
+from bench.windows import UnlabelledWindows, Windows
+
+from .networks import Projector, State
+from .sampling import SameStimulus
+from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .ssl_losses import nt_xent
+
+
+class CLISAParams(SelfSupervisedParams):
+    """Parameters of CLISA."""
+
+    temperature: float = hyper(
+        0.07, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0),
+        scale="log",
+    )
+
+
+class CLISATask(Pretext):
+    """Contrast of stimuli between two subjects."""
+
+    params: CLISAParams
+
+    @property
+    def projector(self) -> Projector:
+        """Network from encodings to the space that the loss compares."""
+        return Projector(self.encoder.width)
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of the projector."""
+        return self.projector.init(g)
+
+    def sampler(
+        self, source: Windows | UnlabelledWindows, size: int, draw: int
+    ) -> SameStimulus:
+        """Pairs of subjects at the same stimuli: batches (2, P, S)."""
+        if not isinstance(source, Windows):
+            raise TypeError("CLISA was handed windows without stimulus")
+        return SameStimulus.of(source, size, draw)
+
+    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Contrast of windows (K, 2, P, S, C, F) within each of P pairs of subjects, (K,)."""
+        models, _, pairs, stimuli = x.shape[:4]
+        h = self.encoder(p, x.flatten(1, 3), training=True)
+        z = self.projector(p, h, training=True).view(models, 2, pairs, stimuli, -1)
+        one, other = z.unbind(dim=1)
+        loss = nt_xent(one.flatten(0, 1), other.flatten(0, 1), self.params.temperature)
+        return {"total": loss.view(models, pairs).mean(dim=1)}
+
+
+class CLISA(SelfSupervised):
+    """Contrastive learning for inter-subject alignment."""
+
+    name: ClassVar[str] = "clisa"
+    Params = CLISAParams
+    params: CLISAParams
+    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True)
+    task = CLISATask

@@ -1,0 +1,72 @@
+"""Masked autoencoder: reconstruct what was hidden from the rest (He et al., CVPR 2022).
+
+Adapted: a patch is a channel with all its bands (or a single entry), since windows of
+differential entropy are maps of the scalp. The shared encoder takes windows of full size, so that
+hidden entries hold a learnt token instead of being left out; the decoder is a small perceptron.
+As in the original, only hidden entries count.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+
+from .networks import State, init_linear, linear
+from .scmm_losses import hybrid_mask
+from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .ssl_losses import masked_error
+
+
+class MAEParams(SelfSupervisedParams):
+    """Parameters of the masked autoencoder."""
+
+    mask_ratio: float = hyper(
+        0.5, "share of patches that is hidden", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.9)
+    )
+    patch: Literal["channel", "entry"] = hyper(
+        "channel", "what is hidden as a whole: a channel with all bands, or single entries",
+        stage="pretrain",
+    )
+    decoder: int = hyper(256, "hidden units of the decoder", stage="pretrain", ge=1, le=8192)
+
+
+class MAETask(Pretext):
+    """Encoder of windows with a token in hidden places, and decoder."""
+
+    params: MAEParams
+
+    def init(self, g: torch.Generator) -> State:
+        """Decoder, and the token (C, F) that stands for a hidden entry."""
+        channels, features = self.encoder.channels, self.encoder.features
+        hidden = self.params.decoder
+        return (
+            init_linear("decoder1", hidden, self.encoder.width, g)
+            | init_linear("decoder2", channels * features, hidden, g)
+            | {"token": 0.02 * torch.randn(channels, features, generator=g)}
+        )
+
+    def noise(self, batch: int, g: torch.Generator) -> Tensor:
+        """Which entries to keep, (B, C, F) booleans."""
+        whole = 1.0 if self.params.patch == "channel" else 0.0
+        shape = (batch, self.encoder.channels, self.encoder.features)
+        return hybrid_mask(shape, self.params.mask_ratio, whole, g)
+
+    def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Error over hidden entries of windows (K, B, C, F), (K,)."""
+        seen = torch.where(keep, x, p["token"].unsqueeze(1))
+        hidden = linear(p, "decoder1", self.encoder(p, seen, training=True))
+        reconstruction = linear(p, "decoder2", torch.relu(hidden)).view_as(x)
+        return {"total": masked_error(reconstruction, x, keep)}
+
+
+class MAE(SelfSupervised):
+    """Masked autoencoder of channels."""
+
+    name: ClassVar[str] = "mae"
+    Params = MAEParams
+    params: MAEParams
+    task = MAETask

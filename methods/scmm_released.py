@@ -1,0 +1,220 @@
+"""SCMM as its released code behaves, each departure from the description one switch.
+
+For measuring what those departures are worth, never for ranking: it is an *oracle* throughout.
+Written from a list of what the code does, not from its text. Two departures use the test set and
+are therefore done by the engine, for oracles only (:attr:`~bench.method.Method.peeks`).
+
+Not reproduced: the three classes wired into the released trainer, which crash with four; accuracies
+averaged over batches of a shuffled test set; one subject, one session, one seed; the configuration
+of SEED-IV for every corpus (set the parameters to have it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bench.method import Job, Predictor, hyper
+from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
+from bench.windows import UnlabelledWindows, Windows
+
+from .finetuning import NetworkPredictor, labelled
+from .networks import Head, Projector, State
+from .sampling import Shuffled
+from .scmm import SCMM, SCMMNetwork, SCMMParams
+
+
+class SCMMReleasedParams(SCMMParams):
+    """Parameters of SCMM, and one switch for each thing the released code does differently."""
+
+    aliased_mask: bool = hyper(
+        True, "with one masked copy, masking overwrites the original too", stage="pretrain"
+    )
+    subset_2560: bool = hyper(
+        True, "pre-training only ever sees ten batches of windows, chosen once", stage="pretrain"
+    )
+    loss_stepped_schedule: bool = hyper(
+        True, "the cosine schedule takes the loss for the number of the epoch", stage="pretrain"
+    )
+    uncleared_gradients: bool = hyper(
+        True, "fine-tuning adds up the gradients of all steps", stage="fit"
+    )
+    reload_best: bool = hyper(
+        True, "each epoch of fine-tuning ends with the weights of best training accuracy",
+        stage="fit",
+    )
+    per_split_scaling: bool = hyper(
+        True, "the tested windows are scaled by their own statistics", stage="fit"
+    )
+    best_test_epoch: bool = hyper(
+        True, "the epoch of highest test accuracy is reported", stage="fit"
+    )
+
+
+@dataclass(frozen=True)
+class LossStepped(Optimiser):
+    """Adam whose cosine schedule is given the last epoch's loss in place of its number."""
+
+    seen: list[Tensor] = field(default_factory=list)
+
+    def rate(self, epoch: int, epochs: int) -> float:
+        """Learning rate of the next epoch; forgets the losses it is made from."""
+        if not self.seen:
+            return self.lr
+        loss = float(torch.stack(self.seen).mean())
+        self.seen.clear()
+        return self.lr * 0.5 * (1 + math.cos(math.pi * loss / epochs))
+
+
+class _Uncleared(torch.optim.Adam):
+    """Adam that never clears gradients."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Leave them, to be added to."""
+
+
+@dataclass(frozen=True)
+class UnclearedOptimiser(Optimiser):
+    """Settings of an Adam whose gradients add up from step to step."""
+
+    def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
+        """One Adam over stacked leaves."""
+        return _Uncleared(
+            list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
+            weight_decay=self.weight_decay, fused=True,
+        )
+
+
+@dataclass(frozen=True)
+class Fixed(Shuffled):
+    """The same ``draw`` windows in every epoch, chosen in the first."""
+
+    chosen: list[Tensor] = field(default_factory=list)
+
+    def epoch(self, g: torch.Generator) -> list[Tensor]:
+        """Batches (B,) of one epoch."""
+        if not self.chosen:
+            self.chosen.append(torch.randperm(self.windows, generator=g)[: self.draw])
+        return [self.chosen[0][part] for part in batches(self.draw, self.size, g)]
+
+
+@dataclass(frozen=True)
+class ReleasedNetwork(SCMMNetwork):
+    """The pre-training of SCMM with the switches of the released code."""
+
+    params: SCMMReleasedParams
+    seen: list[Tensor] = field(default_factory=list)
+
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Shuffled:
+        """Ten batches chosen once, or any windows."""
+        if self.params.subset_2560:
+            return Fixed(len(source), size, min(10 * size, len(source)))
+        return Shuffled(len(source), size, draw)
+
+    def optimiser(self) -> Optimiser:
+        """Adam under the schedule as it runs, or as it is meant."""
+        q = self.params
+        if q.loss_stepped_schedule:
+            return LossStepped(q.lr, 0.9, q.beta2, q.weight_decay, "cosine", self.seen)
+        return super().optimiser()
+
+    def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""
+        if self.params.aliased_mask and self.params.masked_copies == 1:
+            x = x * keep[:, 0]  # a view where a copy was meant: both are masked
+        losses = super().losses(p, x, keep)
+        if self.params.loss_stepped_schedule:
+            self.seen.append(losses["total"].detach().mean())
+        return losses
+
+
+class _Best:
+    """Weights of best training accuracy so far; Adam's moments and gradients stay as they are."""
+
+    def __init__(self, model: State) -> None:
+        self.model, self.accuracy, self.weights = model, -1.0, State()
+
+    def reload(self, accuracy: float) -> None:
+        """Keep the weights if they are better than any before, else go back to those."""
+        if accuracy > self.accuracy:
+            self.accuracy = accuracy
+            self.weights = {name: t.detach().clone() for name, t in self.model.items()}
+            return
+        with torch.no_grad():
+            for name, tensor in self.model.items():
+                tensor.copy_(self.weights[name])
+
+
+class SCMMReleased(SCMM):
+    """SCMM as the released code behaves; never ranked."""
+
+    name: ClassVar[str] = "scmm-released"
+    kind: ClassVar[str] = "oracle"
+    Params = SCMMReleasedParams
+    params: SCMMReleasedParams
+
+    def network(self, channels: int, features: int) -> ReleasedNetwork:
+        """Networks of the pre-training for windows of (channels, features)."""
+        encoder = self.encoder(channels, features)
+        return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
+
+    @property
+    def peeks(self) -> frozenset[str]:
+        """What of the test set the released code uses."""
+        q = self.params
+        wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}
+        return frozenset(name for name, on in wanted.items() if on)
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Those of SCMM itself: the switches have no meaning for them."""
+        names = SCMMParams.model_fields
+        shared = {k: v for k, v in self.params.model_dump().items() if k in names}
+        return SCMM(SCMMParams(**shared)).controls()
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Fine-tune folds, one after the other."""
+        if self.params.finetune == "probe":
+            return super().fit_many(jobs)
+        return [self._released(job) for job in jobs]
+
+    def _released(self, job: Job) -> Predictor:
+        """Fine-tune one fold as the released code does."""
+        q, ctx, windows = self.params, job.ctx, labelled(job.view)
+        encoder = self.encoder(*windows.x.shape[1:])
+        head = Head(encoder.width, len(job.view.classes))
+        start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
+        dtype = getattr(torch, ctx.dtype)
+        model = stack([start], ctx.device, dtype)
+        x = torch.from_numpy(windows.x).to(ctx.device, dtype)
+        y = torch.from_numpy(windows.y).to(ctx.device)
+        steps = steps_per_epoch(len(x), q.fit_batch)
+        epochs = ctx.budget.epochs(q.fit_epochs, steps, "fit")
+        order, plan, best = ctx.generator("fit order"), list[Tensor](), _Best(model)
+
+        def step(epoch: int, batch: int) -> dict[str, Tensor]:
+            if batch == 0:
+                plan[:] = batches(len(x), q.fit_batch, order)
+            index = plan[batch].to(ctx.device)
+            logits = head(model, encoder(model, x[index].unsqueeze(0), training=True))[0]
+            loss = functional.cross_entropy(logits, y[index])
+            right = (logits.argmax(dim=1) == y[index]).to(dtype).mean()
+            return {"total": loss[None], "training_accuracy": right[None]}
+
+        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
+            if q.reload_best:
+                best.reload(losses[0]["training_accuracy"])
+            now = NetworkPredictor(encoder, head, {n: t[0] for n, t in model.items()})
+            ctx.epoch(epoch + 1, epochs, losses[0], now)
+
+        kind = UnclearedOptimiser if q.uncleared_gradients else Optimiser
+        train(
+            model, step, epochs=epochs, steps=steps, names=[ctx.fold], on_epoch=on_epoch,
+            optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
+        )
+        return NetworkPredictor(encoder, head, unstack(model, 0))

@@ -1,0 +1,46 @@
+"""SimCLR: two augmented views of a window find each other (Chen et al., ICML 2020).
+
+Adapted: the augmentations are those of log power per band (:mod:`.views`); encoder and projector
+are the shared ones.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from bench.method import hyper
+
+from .networks import State
+from .selfsupervised import SelfSupervised
+from .ssl_losses import nt_xent
+from .views import AugmentedParams, TwoViews, halves
+
+
+class SimCLRParams(AugmentedParams):
+    """Parameters of SimCLR."""
+
+    temperature: float = hyper(
+        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+    )
+
+
+class SimCLRTask(TwoViews):
+    """Contrast of two views over the batch."""
+
+    params: SimCLRParams
+
+    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """NT-Xent of windows (K, B, C, F), (K,)."""
+        z = self.project(p, self.views(x, noise))
+        return {"total": nt_xent(*halves(z), self.params.temperature)}
+
+
+class SimCLR(SelfSupervised):
+    """Contrastive learning of augmented views."""
+
+    name: ClassVar[str] = "simclr"
+    Params = SimCLRParams
+    params: SimCLRParams
+    task = SimCLRTask

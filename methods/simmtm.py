@@ -1,0 +1,80 @@
+"""SimMTM: reconstruct windows from masked neighbours by similarity (Dong et al., NeurIPS 2023).
+
+Several masked copies of each window are encoded. Their projections' similarities must put copies
+of the same window together, and weight the encodings of all other windows and copies, from which
+the window is decoded. SCMM (:mod:`.scmm`) is this with soft positives.
+
+Adapted: masks hide entries of (channels, bands) on their own, where the original hides stretches
+of time; the two losses are balanced as there, each a mean (over pairs, over entries).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+
+from .networks import Projector, State, init_linear, linear
+from .scmm_losses import balanced_sum, hybrid_mask, masked_copies
+from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .ssl_losses import aggregation
+
+
+class SimMTMParams(SelfSupervisedParams):
+    """Parameters of SimMTM."""
+
+    mask_ratio: float = hyper(
+        0.5, "share of entries that a mask hides", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.8)
+    )
+    masked_copies: int = hyper(3, "masked copies of each window", stage="pretrain", ge=1, le=8)
+    temperature: float = hyper(
+        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+    )
+
+
+class SimMTMTask(Pretext):
+    """Aggregation of masked copies by similarity, and reconstruction."""
+
+    params: SimMTMParams
+
+    @property
+    def projector(self) -> Projector:
+        """Network from encodings to the space of similarities."""
+        return Projector(self.encoder.width)
+
+    def init(self, g: torch.Generator) -> State:
+        """Projector, decoder, balance of the two losses."""
+        size = self.encoder.channels * self.encoder.features
+        return (
+            self.projector.init(g)
+            | init_linear("decoder", size, self.encoder.width, g)
+            | {"loss_balance": torch.ones(2)}
+        )
+
+    def noise(self, batch: int, g: torch.Generator) -> Tensor:
+        """Masks (m, B, C, F) of one batch of one model."""
+        shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
+        return hybrid_mask(shape, self.params.mask_ratio, 0.0, g)
+
+    def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
+        """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""
+        windows = x.shape[1]
+        h = self.encoder(p, masked_copies(x, keep), training=True)
+        z = self.projector(p, h, training=True)
+        weights, constraint = aggregation(z, windows, self.params.temperature)
+        rebuilt = linear(p, "decoder", (weights @ h)[:, :windows])
+        error = (rebuilt - x.flatten(2)).square().mean(dim=(1, 2))
+        total = balanced_sum(torch.stack([constraint, error], dim=1), p["loss_balance"])
+        return {"total": total, "constraint": constraint, "reconstruction": error}
+
+
+class SimMTM(SelfSupervised):
+    """Simple masked time-series modelling."""
+
+    name: ClassVar[str] = "simmtm"
+    Params = SimMTMParams
+    params: SimMTMParams
+    task = SimMTMTask

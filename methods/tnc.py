@@ -1,0 +1,80 @@
+"""TNC: windows near in time are alike, distant ones perhaps not (Tonekaboni et al., ICLR 2021).
+
+A discriminator learns from two encodings whether their windows are neighbours. Distant windows
+are unlabelled, not negative: a share of them counts as positive.
+
+Adapted: windows are those of the harness; a neighbourhood is a fixed number of seconds within a
+trial (the original widens it while a test finds the signal stationary); distant windows come from
+the same subject's recording, in the same trial or another.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+from bench.windows import UnlabelledWindows, Windows
+
+from .networks import State, init_linear, linear
+from .sampling import Grouped, neighbours
+from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .ssl_losses import neighbourhood
+
+
+class TNCParams(SelfSupervisedParams):
+    """Parameters of temporal neighbourhood coding."""
+
+    neighbourhood_s: float = hyper(
+        10.0, "how far apart neighbours may begin", stage="pretrain", gt=0, le=600,
+        tune=(2.0, 60.0), scale="log", unit="s",
+    )
+    unlabelled_positive: float = hyper(
+        0.05, "share of distant windows that counts as neighbours (w)", stage="pretrain", ge=0,
+        lt=1, tune=(0.0, 0.5),
+    )
+    discriminator: int = hyper(
+        256, "hidden units of the discriminator", stage="pretrain", ge=1, le=8192
+    )
+
+
+class TNCTask(Pretext):
+    """Encoder, and a discriminator of pairs of encodings."""
+
+    params: TNCParams
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of the discriminator."""
+        hidden = self.params.discriminator
+        return init_linear("pair1", hidden, 2 * self.encoder.width, g) | init_linear(
+            "pair2", 1, hidden, g
+        )
+
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+        """Anchors, neighbours and distant windows: batches (3, B)."""
+        return neighbours(source, self.params.neighbourhood_s, size, draw)
+
+    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Discriminator loss of windows (K, 3, B, C, F), (K,)."""
+        h = self.encoder(p, x.flatten(1, 2), training=True)
+        anchor, near, far = h.chunk(3, dim=1)
+        w = self.params.unlabelled_positive
+        same, distant = self._same(p, anchor, near), self._same(p, anchor, far)
+        return {"total": neighbourhood(same, distant, w)}
+
+    @staticmethod
+    def _same(p: State, a: Tensor, b: Tensor) -> Tensor:
+        """Logits (K, B) that windows with encodings (K, B, width) are neighbours."""
+        hidden = torch.relu(linear(p, "pair1", torch.cat([a, b], dim=2)))
+        return linear(p, "pair2", hidden).squeeze(2)
+
+
+class TNC(SelfSupervised):
+    """Temporal neighbourhood coding."""
+
+    name: ClassVar[str] = "tnc"
+    Params = TNCParams
+    params: TNCParams
+    task = TNCTask
