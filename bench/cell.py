@@ -95,7 +95,9 @@ class Cell:
     @functools.cached_property
     def mapped(self) -> tuple[Pair, LabelMap | None]:
         """The pair in the classes the cell is run in, and the map if they are shared ones."""
-        if self.protocol.shares_classes or self.method.shares_classes:
+        # Under ``within`` the view's source is of the target corpus: it has the same classes.
+        joint = self.method.shares_classes and "calibration" in self.protocol.grants
+        if self.protocol.shares_classes or joint:
             return in_shared_classes(self.pair)
         return self.pair, None
 

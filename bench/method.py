@@ -224,7 +224,8 @@ class Method(abc.ABC):
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
     needs: ClassVar[Needs] = Needs()
-    #: True if source and target must be in the classes they share, whatever the protocol says.
+    #: True if source and calibration windows must be in the classes they share, even where the
+    #: protocol leaves the target its own.
     shares_classes: ClassVar[bool] = False
     #: True if predictions of a window may depend on the others passed (test-time adaptation).
     transductive: ClassVar[bool] = False

@@ -94,12 +94,20 @@ def entry(group: str, name: str) -> Entry:
 def load(group: str, name: str) -> Any:
     """Import what a name stands for.
 
+    A name ``FAMILY:MEMBER`` stands for what the registered ``FAMILY`` makes of it by its
+    ``named(MEMBER)``: ``sklearn:sklearn.svm.SVC``.
+
     Raises
     ------
     UnknownNameError
     BenchError
         The plugin is there but cannot be imported; names it and its origin.
     """
+    family, colon, member = name.partition(":")
+    if colon and family.lower() in {known.lower() for known in _table(group).entries}:
+        named = getattr(load(group, family), "named", None)
+        if named is not None:
+            return named(member)
     found = entry(group, name)
     module, _, attribute = found.target.partition(":")
     try:

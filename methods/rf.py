@@ -1,0 +1,33 @@
+"""Random forest on flattened windows (Breiman, 2001)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.method import Params, hyper
+
+from .shallow import Shallow
+
+
+class ForestParams(Params):
+    """Parameters of a random forest."""
+
+    trees: int = hyper(200, "number of trees", stage="fit", ge=1, le=10_000)
+    min_leaf: int = hyper(1, "fewest windows in a leaf", stage="fit", ge=1, tune=(1, 64),
+                          scale="log")
+
+
+class RandomForest(Shallow):
+    """Random forest (scikit-learn)."""
+
+    name: ClassVar[str] = "rf"
+    Params = ForestParams
+    params: ForestParams
+
+    def estimator(self, seed: int) -> Any:
+        """Unfitted classifier."""
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(
+            self.params.trees, min_samples_leaf=self.params.min_leaf, random_state=seed
+        )

@@ -1,0 +1,34 @@
+"""Linear support vector machine on flattened windows (Cortes and Vapnik, 1995)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.method import Params, hyper
+
+from .shallow import Shallow
+
+
+class SVMParams(Params):
+    """Parameters of a linear SVM."""
+
+    C: float = hyper(1.0, "inverse strength of the L2 penalty", stage="fit", gt=0,
+                     tune=(1e-4, 1e2), scale="log")
+    max_iter: int = hyper(2000, "most passes of coordinate descent", stage="fit", ge=1)
+
+
+class LinearSVM(Shallow):
+    """Linear SVM, one class against the rest (scikit-learn's LinearSVC).
+
+    It has no probabilities: the softmax of its decision function stands in for them.
+    """
+
+    name: ClassVar[str] = "svm"
+    Params = SVMParams
+    params: SVMParams
+
+    def estimator(self, seed: int) -> Any:
+        """Unfitted classifier."""
+        from sklearn.svm import LinearSVC
+
+        return LinearSVC(C=self.params.C, max_iter=self.params.max_iter, random_state=seed)
