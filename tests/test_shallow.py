@@ -187,3 +187,93 @@ def test_bad_parameters_of_a_classifier():
     method = cls(cls.parse({"C": "-1"}))
     with pytest.raises(BenchError, match="'C' parameter"):
         method.fit(views(method, "zero-shot")[0][0], None, CTX)
+
+
+def domains(source, target):
+    return np.repeat([1, -2], [len(source), len(target)])
+
+
+def pipeline(adapter, xs, ys, xt):
+    """skada's own pipeline on the same arrays."""
+    from skada import make_da_pipeline
+
+    model = make_da_pipeline(adapter, LogisticRegression(max_iter=1000))
+    return model.fit(np.concatenate([xs, xt]), np.concatenate([ys, np.full(len(xt), -1)]),
+                     sample_domain=domains(xs, xt))
+
+
+def adapters():
+    import skada
+
+    return {
+        "coral": (skada.CORALAdapter(), {}),
+        "sa": (skada.SubspaceAlignmentAdapter(4, random_state=0), {"components": 4}),
+        "tca": (skada.TransferComponentAnalysisAdapter(n_components=6, mu=0.2),
+                {"components": 6, "mu": 0.2}),
+        "otda": (skada.OTMappingAdapter(), {}),
+        "entropic": (skada.EntropicOTMappingAdapter(reg_e=0.1, norm="max"), {"entropy": 0.1}),
+    }
+
+
+@pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda", "entropic"])
+def test_equals_skada(name):
+    adapter, params = adapters()[name]
+    method = make("otda" if name == "entropic" else name, **params)
+    view, test = (found[0] for found in views(method, "unsupervised"))
+    xs, xt, rows = flat(view.source.x), flat(view.unlabelled.x), flat(test.x)
+    expected = pipeline(adapter, xs, view.source.y, xt).predict_proba(
+        rows, sample_domain=np.full(len(rows), -2))
+    found = method.fit(view, None, CTX).predict_proba(test.x)
+    np.testing.assert_allclose(found, expected, atol=1e-8)
+
+
+def test_jdot_equals_skada():
+    from skada import JDOTClassifier
+
+    method = make("jdot", rounds=5, alpha=0.3)
+    view, test = (found[0] for found in views(method, "unsupervised"))
+    xs, xt = flat(view.source.x), flat(view.unlabelled.x)
+    model = JDOTClassifier(LogisticRegression(max_iter=1000), alpha=0.3, n_iter_max=5)
+    model.fit(np.concatenate([xs, xt]), np.concatenate([view.source.y, np.full(len(xt), -1)]),
+              sample_domain=domains(xs, xt))
+    np.testing.assert_allclose(method.fit(view, None, CTX).predict_proba(test.x),
+                               model.predict_proba(flat(test.x)), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda"])
+def test_calibration_joins_the_adapted_source(name):
+    adapter, params = adapters()[name]
+    method = make(name, **params)
+    view, test = (found[0] for found in views(method, "few-shot"))
+    xs, xt, y = flat(view.source.x), flat(view.calibration.x), view.source.y
+    adapted = adapter.fit_transform(
+        np.concatenate([xs, xt]), np.concatenate([y, np.full(len(xt), -1)]),
+        sample_domain=domains(xs, xt))
+    model = LogisticRegression(max_iter=1000).fit(adapted, np.r_[y, view.calibration.y])
+    rows = adapter.transform(flat(test.x), sample_domain=np.full(len(test), -2))
+    np.testing.assert_allclose(method.fit(view, None, CTX).predict_proba(test.x),
+                               model.predict_proba(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tca", "otda", "jdot"])
+def test_the_number_of_windows_is_capped(name):
+    method = make(name, windows=10)
+    view = views(method, "unsupervised")[0][0]
+    source, y, target = method.drawn(view, CTX)
+    assert (len(source), len(y), len(target)) == (10, 10, 10)
+    np.testing.assert_array_equal(source, method.drawn(view, CTX)[0])
+    assert np.isin(target[:, 0], flat(view.unlabelled.x)[:, 0]).all()
+    everything = make(name, windows=0).drawn(view, CTX)
+    assert len(everything[0]) == len(view.source)
+    assert make(name).params.windows == 1000
+
+
+@pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda", "jdot"])
+def test_adaptation_needs_a_target(name, tmp_path):
+    for protocol in ("zero-shot", "within"):
+        with pytest.raises(UnsuitedError, match=f"{name} needs unlabelled"):
+            run_cell(Cell(make(name), "default", paired(), PROTOCOLS[protocol]), Store(tmp_path))
+    for protocol in ("few-shot", "unsupervised"):
+        record = run_cell(Cell(make(name), "default", paired(), PROTOCOLS[protocol]),
+                          Store(tmp_path))
+        assert record.status == "done"

@@ -1,0 +1,20 @@
+"""CORAL: source windows with the target's mean and covariance (Sun et al., AAAI 2016)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .adapted import Adapted
+from .shallow import Matrix
+
+
+class CORAL(Adapted):
+    """Whiten the source, colour it as the target; covariances are shrunk (skada)."""
+
+    name: ClassVar[str] = "coral"
+
+    def adapter(self, source: Matrix, target: Matrix) -> Any:
+        """Unfitted adapter."""
+        from skada import CORALAdapter
+
+        return CORALAdapter()

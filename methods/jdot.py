@@ -1,0 +1,54 @@
+"""Joint distribution optimal transport (Courty et al., NeurIPS 2017).
+
+Its classifier is fitted on target windows with transported labels. Calibration windows, where there
+are any, join the source: the side whose labels are known.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.method import Context, Predictor, hyper
+from bench.protocol import View
+
+from .adapted import Adapted, CappedParams
+from .lr import logistic
+from .shallow import SOURCE, TARGET, ShallowPredictor, flat
+
+
+class JDOTParams(CappedParams):
+    """Parameters of JDOT."""
+
+    alpha: float = hyper(0.5, "weight of labels against features in the cost", stage="fit", ge=0,
+                         le=1, tune=(0.1, 0.9))
+    rounds: int = hyper(20, "most alternations of plan and classifier", stage="fit", ge=1)
+
+
+class JDOT(Adapted):
+    """Alternate between a transport plan of windows with labels, and a classifier (skada)."""
+
+    name: ClassVar[str] = "jdot"
+    Params = JDOTParams
+    params: JDOTParams
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Fit plan and classifier in turns."""
+        from skada import JDOTClassifier
+
+        q = self.params
+        source, y, target = self.drawn(view, ctx)
+        if view.calibration is not None:
+            source = np.concatenate([source, flat(view.calibration.x)])
+            y = np.concatenate([y, view.calibration.y])
+        model = JDOTClassifier(logistic(q), alpha=q.alpha, n_iter_max=q.rounds)
+        with warnings.catch_warnings():
+            # That the last round was reached is no news: rounds are a parameter.
+            warnings.filterwarnings("ignore", message="Maximum number of iterations reached")
+            model.fit(
+                np.concatenate([source, target]), np.concatenate([y, np.full(len(target), -1)]),
+                sample_domain=np.repeat([SOURCE, TARGET], [len(source), len(target)]),
+            )
+        return ShallowPredictor(model.estimator_, len(view.classes))

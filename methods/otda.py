@@ -1,0 +1,35 @@
+"""Optimal transport of the source onto the target (Courty et al., TPAMI 2017)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.method import hyper
+
+from .adapted import Adapted, CappedParams
+from .shallow import Matrix
+
+
+class TransportParams(CappedParams):
+    """Parameters of optimal transport."""
+
+    entropy: float = hyper(
+        0.0, "weight of the plan's entropy, costs scaled to at most 1; 0 for the exact plan",
+        stage="fit", ge=0, le=10,
+    )
+
+
+class OTDA(Adapted):
+    """Move each source window to the mean of the target windows it is sent to (skada, POT)."""
+
+    name: ClassVar[str] = "otda"
+    Params = TransportParams
+    params: TransportParams
+
+    def adapter(self, source: Matrix, target: Matrix) -> Any:
+        """Unfitted adapter."""
+        from skada import EntropicOTMappingAdapter, OTMappingAdapter
+
+        if self.params.entropy > 0:
+            return EntropicOTMappingAdapter(reg_e=self.params.entropy, norm="max")
+        return OTMappingAdapter()

@@ -1,0 +1,32 @@
+"""Subspace alignment of principal components (Fernando et al., ICCV 2013)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.method import hyper
+
+from .adapted import Adapted, AdaptedParams
+from .shallow import Matrix
+
+
+class SubspaceParams(AdaptedParams):
+    """Parameters of subspace alignment."""
+
+    components: int = hyper(20, "most principal components of each side", stage="fit", ge=1,
+                            tune=(5, 100), scale="log")
+
+
+class SubspaceAlignment(Adapted):
+    """Turn the source's principal axes into the target's (skada)."""
+
+    name: ClassVar[str] = "sa"
+    Params = SubspaceParams
+    params: SubspaceParams
+
+    def adapter(self, source: Matrix, target: Matrix) -> Any:
+        """Unfitted adapter; there cannot be more components than windows of a side."""
+        from skada import SubspaceAlignmentAdapter
+
+        most = min(*source.shape, *target.shape)
+        return SubspaceAlignmentAdapter(min(self.params.components, most), random_state=0)

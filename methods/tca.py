@@ -1,0 +1,34 @@
+"""Transfer component analysis (Pan et al., IEEE Transactions on Neural Networks 2011)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.method import hyper
+
+from .adapted import Adapted, CappedParams
+from .shallow import Matrix
+
+
+class TCAParams(CappedParams):
+    """Parameters of TCA."""
+
+    components: int = hyper(20, "transfer components", stage="fit", ge=1, tune=(5, 100),
+                            scale="log")
+    mu: float = hyper(0.1, "weight of the distance between the sides", stage="fit", gt=0,
+                      tune=(1e-3, 10.0), scale="log")
+
+
+class TCA(Adapted):
+    """Kernel components by which source and target have one mean (skada; Gaussian kernel)."""
+
+    name: ClassVar[str] = "tca"
+    Params = TCAParams
+    params: TCAParams
+
+    def adapter(self, source: Matrix, target: Matrix) -> Any:
+        """Unfitted adapter."""
+        from skada import TransferComponentAnalysisAdapter
+
+        most = min(self.params.components, len(source) + len(target))
+        return TransferComponentAnalysisAdapter(n_components=most, mu=self.params.mu)
