@@ -1,0 +1,126 @@
+"""Shuffled labels: another method, taught classes that have nothing to do with the trials.
+
+What it scores above chance comes from somewhere else than the classes: a leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict
+
+from bench.errors import SettingError
+from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
+from bench.protocol import View
+from bench.registry import load
+from bench.windows import UnlabelledWindows, Windows
+
+
+class ShuffledParams(Params):
+    """Whose labels are shuffled, and that method's own parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    network: str = hyper("scmm", "method whose labels are shuffled", stage="network")
+
+    def only(self, *stages: str) -> dict[str, Any]:
+        """Parameters of the given stages, by name; the method knows the stages of its own."""
+        own: type[Params] = load("methods", self.network).Params
+        return {
+            name: value for name, value in self.model_dump().items()
+            if ("network" if name == "network" else own.stage_of(name)) in stages
+        }
+
+
+class Shuffled(Method):
+    """Run a method on labels that are permuted among the trials of each subject and session."""
+
+    name: ClassVar[str] = "shuffled"
+    kind: ClassVar[str] = "control"
+    Params = ShuffledParams
+    params: ShuffledParams
+
+    def __init__(self, params: Any = None) -> None:
+        super().__init__(params)
+        if self.params.network.lower() == self.name:
+            raise SettingError("shuffled cannot shuffle the labels of itself")
+        cls: type[Method] = load("methods", self.params.network)
+        self.inner: Method = cls(cls.parse(self.params.model_extra or {}))
+        # What the class declares is that of the method it stands for.
+        vars(self).update(
+            needs=self.inner.needs, shares_classes=self.inner.shares_classes,
+            transductive=self.inner.transductive,
+        )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> ShuffledParams:
+        """Parameters, checked by the method whose labels are shuffled."""
+        network = values.get("network", cls.Params.model_fields["network"].default)
+        if network.lower() == cls.name:
+            raise SettingError("shuffled cannot shuffle the labels of itself")
+        inner: type[Method] = load("methods", network)
+        parsed = inner.parse({k: v for k, v in values.items() if k != "network"})
+        return cls.Params(network=inner.name, **parsed.model_dump())
+
+    @property
+    def pretrains(self) -> bool:
+        """As the method."""
+        return self.inner.pretrains
+
+    def needs_under(self, grants: frozenset[str]) -> Needs:
+        """As the method."""
+        return self.inner.needs_under(grants)
+
+    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
+        """As the method, the source's labels shuffled if it has any."""
+        return self.inner.pretrain(_source(source, ctx), ctx)
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Fit one fold."""
+        return self.fit_many([Job(view, state, ctx)])[0]
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """As the method; folds that share a source go on sharing it."""
+        sources: dict[int, Any] = {}
+        changed = []
+        for job in jobs:
+            view, key = job.view, id(job.view.source)
+            if key not in sources:
+                sources[key] = _source(view.source, job.ctx)
+            calibration = view.calibration
+            if calibration is not None:
+                calibration = shuffled(calibration, job.ctx.rng("shuffled calibration"))
+            view = replace(view, source=sources[key], calibration=calibration)
+            changed.append(replace(job, view=view))
+        return self.inner.fit_many(changed)
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """As the method."""
+        return self.inner.restore(payload)
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """None: it is one."""
+        return []
+
+
+def _source(source: Any, ctx: Context) -> Any:
+    """Source with shuffled labels, the same in pre-training and in every fold."""
+    if not isinstance(source, Windows):
+        return source
+    return shuffled(source, ctx.shared("shuffled").rng("shuffled source"))
+
+
+def shuffled(windows: Windows, rng: np.random.Generator) -> Windows:
+    """Windows whose classes are permuted among the trials of each subject and session."""
+    y = windows.y.copy()
+    sessions = np.stack([windows.subject, windows.session], axis=1)
+    for session in np.unique(sessions, axis=0):
+        mine = np.flatnonzero((sessions == session).all(axis=1))
+        _, first, which = np.unique(
+            windows.trial[mine], return_index=True, return_inverse=True
+        )
+        y[mine] = rng.permutation(windows.y[mine][first])[which]
+    return replace(windows, y=y)
