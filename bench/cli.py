@@ -222,19 +222,45 @@ def list_(
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
 
 
-@app.command()
+@app.command(epilog="Examples:\n\n  bench check my_method.py\n\n  bench check scmm\n\n"
+             "  bench check --reference scmm.npz")
 def check(
-    reference: Annotated[Path, typer.Option(
-        help="File of reference numbers (.npz).", metavar="FILE")],
-    method: Annotated[str, typer.Option(help="Whose code to check.")] = "scmm",
+    what: Annotated[str | None, typer.Argument(
+        help="Method, or Python file or module with a CATALOGUE of methods.",
+        metavar="[METHOD|FILE|MODULE]")] = None,
+    reference: Annotated[Path | None, typer.Option(
+        help="Compare with a file of reference numbers (.npz) instead.", metavar="FILE")] = None,
+    method: Annotated[str, typer.Option(help="Whose code to compare with the reference.")] = "scmm",
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE")] = None,
 ) -> None:
-    """Check a method's own code against reference numbers; exit 1 past the tolerances."""
-    from .listing import deviations
+    """Check that a method keeps its contract, or its numbers; exit 1 if it does not."""
+    if (what is None) == (reference is None):
+        raise SettingError(
+            "give a method to check, or --reference FILE", "For example: bench check scmm"
+        )
+    if reference is not None:
+        from .listing import deviations
 
-    table, passed = deviations(load("methods", method).check_reference(reference), reference)
-    Console().print(table)
+        found, passed = deviations(load("methods", method).check_reference(reference), reference)
+        Console().print(found)
+    else:
+        passed = _conforms(what or "", _pairs(set_, "--set"))
     if not passed:
         raise typer.Exit(1)
+
+
+def _conforms(what: str, values: dict[str, Any]) -> bool:
+    """Print the checks of a method, or of all methods of a module; whether all passed."""
+    from .conformance import check_method, methods_of, table
+
+    passed = True
+    for name in methods_of(what):
+        load("methods", name).parse(values)  # a wrong parameter is the user's, not the method's
+        checks = check_method(name, values)
+        Console().print(table(name, checks))
+        passed = passed and all(c.passed is not False for c in checks)
+    return passed
 
 
 @data_app.command("check")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -45,14 +46,7 @@ class AnySklearn(Shallow):
         SettingError
             Not the name of a classifier.
         """
-        classifier(path)
-        fixed = type("EstimatorParams", (AnyParams,), {
-            "__module__": __name__, "__annotations__": {"estimator": str},
-            "estimator": hyper(path, "dotted name of the class", stage="fit"),
-        })
-        return type(cls.__name__, (cls,), {
-            "name": _PREFIX + path, "Params": fixed, "__module__": __name__, "__doc__": cls.__doc__,
-        })
+        return _method_of(path)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> AnyParams:
@@ -101,6 +95,19 @@ class AnySklearn(Shallow):
         if "random_state" in found.get_params(deep=False) and "random_state" not in own:
             found.set_params(random_state=seed)
         return found
+
+
+@functools.cache  # one class a name, so that parameters of equal methods are equal
+def _method_of(path: str) -> type[AnySklearn]:
+    classifier(path)
+    fixed = type("EstimatorParams", (AnyParams,), {
+        "__module__": __name__, "__annotations__": {"estimator": str},
+        "estimator": hyper(path, "dotted name of the class", stage="fit"),
+    })
+    return type("AnySklearn", (AnySklearn,), {
+        "name": _PREFIX + path, "Params": fixed, "__module__": __name__,
+        "__doc__": AnySklearn.__doc__,
+    })
 
 
 def _rebuild(name: str, values: Mapping[str, Any]) -> AnySklearn:
