@@ -28,6 +28,8 @@ data_app = typer.Typer(
     "they are.",
 )
 app.add_typer(data_app, name="data")
+new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
+app.add_typer(new_app, name="new")
 
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
@@ -261,6 +263,23 @@ def _conforms(what: str, values: dict[str, Any]) -> bool:
         Console().print(table(name, checks))
         passed = passed and all(c.passed is not False for c in checks)
     return passed
+
+
+@new_app.command("method", epilog="Example:\n\n  bench new method my-method")
+def new_method_(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    folder: Annotated[Path | None, typer.Option(
+        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
+) -> None:
+    """Write a folder with a method that installs, runs and passes its tests as it stands."""
+    from .new import new_method
+
+    written = new_method(name, folder)
+    screen = Console()
+    for path in written:
+        screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)
+    screen.print(f"Check it: bench check {escape(str(written[0]))}", highlight=False,
+                 soft_wrap=True)
 
 
 @data_app.command("check")
