@@ -19,7 +19,7 @@ from bench.settings import corpus_folders
 from bench.store import Store
 
 SMALL = ("--set", "epochs=1", "--set", "fit_epochs=2")
-COMMANDS = ("run", "report", "list", "check", "data")
+COMMANDS = ("run", "report", "list", "check", "data", "new")
 
 
 def refused(done, *words, status=2):
