@@ -6,10 +6,11 @@ changed version of our code is simply another key; nothing is ever stale.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ def cache_root() -> Path:
 def key_of(*parts: Any) -> str:
     """Forty hexadecimal digits that name a value computed from ``parts`` (JSON-able)."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrix products of NumPy on one thread: on several, sums are taken in another order.
+
+    What is cached and hashed must not depend on how many cores a machine has.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 class Fingerprints:
@@ -89,7 +102,8 @@ def cached_arrays(
                 return {name: stored[name] for name in stored.files}, True
         except Exception:  # torn by a full disk, say; NumPy and zipfile raise many types
             path.unlink(missing_ok=True)
-    arrays = make()
+    with one_thread():
+        arrays = make()
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())

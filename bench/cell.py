@@ -112,7 +112,7 @@ class Cell:
             "method": self.method.name,
             "params": self.method.params.model_dump(mode="json"),
             "params_origin": self.params_origin,
-            "code": code_hash(type(self.method)),
+            "code": code_hash(*self.method.parts()),
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
@@ -270,7 +270,7 @@ class _Run:
             return None, False
         key = key_of(
             "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-            code_hash(type(cell.method)), type(source).__name__, source.digest(), cell.seed,
+            code_hash(*cell.method.parts()), type(source).__name__, source.digest(), cell.seed,
             vars(cell.budget)["pretrain"], cell.precision,
         )
         self.record.info["pretrained"] = key

@@ -10,14 +10,17 @@ import sys
 from pathlib import Path
 
 
-def code_hash(cls: type) -> str:
-    """Sixteen hexadecimal digits of a class's module and of our modules it imports.
+def code_hash(*classes: type) -> str:
+    """Sixteen hexadecimal digits of the classes' modules and of our modules they import.
 
     Siblings (relative imports) are followed all the way; modules of the engine are taken as far
     as a sibling imports them directly. A changed comment is a changed hash: better to run again
     once too often than to mix two codes.
     """
-    return _hash(cls.__module__)
+    found = [_hash(cls.__module__) for cls in classes]
+    if len(found) == 1:
+        return found[0]
+    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16]
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .cache import Fingerprints, cache_root, cached_arrays, key_of
+from .cache import Fingerprints, cache_root, cached_arrays, key_of, one_thread
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
 from .errors import BenchError, DataError, LabelValueError, SettingError
 from .features import VERSION, differential_entropy
@@ -340,7 +340,8 @@ def simulate_corpus(adapter: CorpusAdapter, folder: Path, recipe: Recipe) -> Non
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        adapter.simulate(temporary, recipe)
+        with one_thread():
+            adapter.simulate(temporary, recipe)
         temporary.chmod(0o755)
         if folder.exists():
             folder.rmdir()

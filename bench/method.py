@@ -275,6 +275,10 @@ class Method(abc.ABC):
         """Predictor from what its ``payload()`` gave; for methods whose models can be saved."""
         raise UnsuitedError(f"models of {self.name} cannot be loaded")
 
+    def parts(self) -> list[type]:
+        """Classes whose code decides the result, beside those that this module imports."""
+        return [type(self)]
+
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Controls to run beside this method: (name, parameters)."""
         return [("majority", {})]

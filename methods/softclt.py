@@ -30,7 +30,7 @@ from .views import AugmentedParams, TwoViews
 class SoftCLTParams(AugmentedParams):
     """Parameters of SoftCLT."""
 
-    run: int = hyper(8, "successive windows of a run", stage="pretrain", ge=2, le=64)
+    run: int = hyper(6, "successive windows of a run", stage="pretrain", ge=2, le=64)
     upper_bound: float = hyper(
         0.5, "largest weight of another run (alpha)", stage="pretrain", gt=0, le=1,
         tune=(0.25, 1.0),

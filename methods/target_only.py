@@ -59,6 +59,10 @@ class TargetOnly(Method):
         cls: type[Method] = load("methods", self.params.network)
         return cls(cls.parse(self.params.model_extra or {}))
 
+    def parts(self) -> list[type]:
+        """The control itself, and the method whose network it is (imported by name)."""
+        return [type(self), *self.inner().parts()]
+
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload: the network's method knows how."""
         return self.inner().restore(payload)

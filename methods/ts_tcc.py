@@ -30,8 +30,8 @@ from .views import Augmentation, AugmentedParams, TwoViews, halves
 class TSTCCParams(AugmentedParams):
     """Parameters of TS-TCC."""
 
-    past: int = hyper(5, "successive windows a context summarises", stage="pretrain", ge=1, le=64)
-    future: int = hyper(3, "following windows it predicts", stage="pretrain", ge=1, le=64)
+    past: int = hyper(4, "successive windows a context summarises", stage="pretrain", ge=1, le=64)
+    future: int = hyper(2, "following windows it predicts", stage="pretrain", ge=1, le=64)
     hide_bands: float = hyper(
         0.2, "probability that the strong view hides a band of all channels", stage="pretrain",
         ge=0, lt=1, tune=(0.0, 0.5),

@@ -37,6 +37,8 @@ def show(record: Record, console: Console) -> None:
     )
     if record.simulated:
         title.append("  SIMULATED", style="bold yellow")
+    if record.kind == "oracle":
+        title.append("  ORACLE: uses the test set, never ranked", style="bold red")
     console.print()
     console.print(title)
     console.print(_table(record))
@@ -77,7 +79,7 @@ def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     for control in record.beside:
         name = clean(control.identity["method"])
         rows.append((names.get(name, name), control.folds, ""))
-    if record.oracle:
+    if record.oracle and record.kind != "oracle":
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
 
@@ -109,9 +111,17 @@ def _meaning(record: Record) -> list[Text]:
     calibrated = f"calibrated on {_range(calibration)} trials and " if any(calibration) else ""
     return [Text(
         f"Percent; ± is the standard deviation over {subjects} subjects. Each is {calibrated}"
-        f"tested on {_range(test)} trials, at the last epoch. The oracle "
-        "chose its epoch on the test set and is never ranked.", style="dim",
+        f"tested on {_range(test)} trials, at {_epoch(record)}.", style="dim",
     )]
+
+
+def _epoch(record: Record) -> str:
+    """Which epoch the scores are of, and what the oracle row is."""
+    if record.identity["selection"] == "oracle":
+        return "the epoch that was best on the test set"
+    if not record.oracle:
+        return "the last epoch"
+    return "the last epoch. The oracle chose its epoch on the test set and is never ranked"
 
 
 def _range(numbers: set[int]) -> str:
@@ -123,6 +133,8 @@ def _comparisons(record: Record) -> list[Text]:
     """What the source was worth, and what the oracle would have gained."""
     ours = _values(record.folds, "window", "balanced_accuracy")
     lines = [_above_chance(record, ours)]
+    if record.kind == "oracle":
+        return lines
     control = next((c for c in record.beside if c.identity["method"] == "target-only"), None)
     if control is not None:
         lines.append(_difference(

@@ -12,6 +12,7 @@ from bench.cell import BUDGETS, Event, run_cell
 from bench.errors import BenchError, UnsuitedError
 from bench.method import Method, Needs
 from bench.protocols.few_shot import FewShot
+from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
 from bench.scaling import Scaling
 from bench.store import Store
@@ -107,7 +108,7 @@ def scaled_and_raw_test_rows(pair, kind="min-max"):
     """Test windows as they are in the corpus, and as they are scaled for the predictor."""
     cut = FewShot().folds(pair, 0).folds
     raw = {row.tobytes() for f in cut for row in f.open_test().x}
-    scaled = {row.tobytes() for f in cut for row in Scaling(kind).fold(f, None).open_test().x}
+    scaled = {row.tobytes() for f in cut for row in Scaling(kind).folds([f])[0].open_test().x}
     return raw | scaled
 
 
@@ -358,7 +359,7 @@ def test_too_few_predictors_are_refused(store, monkeypatch):
 
 
 @pytest.mark.parametrize(("needs", "message"), [
-    (Needs(unlabelled=True), "means needs unlabelled, which few-shot does not grant"),
+    (Needs(calibration=True), "means needs calibration, which zero-shot does not grant"),
     (Needs(features=frozenset({"raw"})), "means works on raw windows, not on de"),
 ])
 def test_a_method_that_does_not_fit_is_refused_before_anything_runs(
@@ -366,7 +367,7 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_runs(
 ):
     monkeypatch.setattr(means, "needs", needs)
     with pytest.raises(UnsuitedError, match=message):
-        run_cell(cell_of(means()), store)
+        run_cell(cell_of(means(), protocol=ZeroShot()), store)
     assert means.fitted == 0
     assert not store.root.exists()
 

@@ -1,7 +1,11 @@
 """From files to windows: what is read, what is cached, what is refused."""
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -269,3 +273,21 @@ def test_a_simulated_root_is_written_once(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
     assert simulated_root("SEED", Recipe(subjects=1, length=0.02, seed=1)) != folder
     assert read_corpus("SEED", folder).recipe == recipe
+
+
+def test_simulated_files_do_not_depend_on_the_number_of_threads(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from bench.data import simulate_corpus; "
+        "from bench.recipe import Recipe; from bench.registry import load; "
+        "simulate_corpus(load('corpora', 'DEAP')(), Path(sys.argv[1]), "
+        "Recipe(subjects=2, length=0.05))"
+    )
+    digests = []
+    for threads in ("1", "2"):
+        folder = tmp_path / threads
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        subprocess.run([sys.executable, "-c", code, folder], check=True, env=environment)
+        digests.append([hashlib.sha256(p.read_bytes()).hexdigest()
+                        for p in sorted(folder.rglob("*.dat"))])
+    assert len(digests[0]) > 2
+    assert digests[0] == digests[1]

@@ -170,7 +170,8 @@ def test_test_time_methods_do_use_the_windows_together(name, pair, tmp_path):
         method.parse({"finetune": "probe"})
 
 
-@pytest.mark.parametrize("name", METHODS)
+# An oracle's record holds the epoch chosen on the test set, its model the last one.
+@pytest.mark.parametrize("name", [n for n in METHODS if load("methods", n).kind == "method"])
 def test_models_can_be_saved(name, pair, tmp_path):
     cell = dataclasses.replace(cell_of(name, "inductive", pair), save_models=True)
     record = Store(tmp_path).get(run_cell(cell, Store(tmp_path)).id)

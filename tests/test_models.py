@@ -32,7 +32,7 @@ def test_a_saved_model_predicts_the_same(tmp_path, name, params):
     assert [f.name for f in files] == ["subject001_session1.pt", "subject002_session1.pt"]
     table = record.predictions()
     for fold, file in zip(FewShot().folds(pair, 0).folds, files, strict=True):
-        test = Scaling().fold(fold, None).open_test()
+        test = Scaling().folds([fold])[0].open_test()
         proba = load_model(file).predict_proba(test.x)
         stored = table[table.subject == fold.subject][["p0", "p1"]].to_numpy()
         assert np.array_equal(proba.astype(np.float32), stored)

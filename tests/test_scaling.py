@@ -16,9 +16,7 @@ THEIRS = {"min-max": MinMaxScaler, "z-score": StandardScaler, "robust": RobustSc
 
 
 def folds(pair, kind="min-max"):
-    scaling = Scaling(kind)
-    source = scaling.source(pair.source)
-    return [scaling.fold(f, source) for f in FewShot().folds(pair, 0).folds]
+    return Scaling(kind).folds(FewShot().folds(pair, 0).folds)
 
 
 @pytest.mark.parametrize("kind", THEIRS)
@@ -113,14 +111,21 @@ def test_source_statistics_are_the_sources_own():
     assert (folds(louder)[0].view.source.x == fold.view.source.x).all()
 
 
-def test_without_calibration_there_is_nothing_to_scale_by():
+def test_without_granted_windows_there_is_nothing_to_scale_by():
     windows = made_up(1)
     fold = Fold(1, 1, View(None, None, None, windows.labels), windows)
-    with pytest.raises(UnsuitedError, match="target scaling by calibration"):
-        Scaling().fold(fold, None)
+    with pytest.raises(UnsuitedError, match="grants no window to scale the target by"):
+        Scaling().folds([fold])
+
+
+def test_without_target_windows_the_source_scales_the_target():
+    source, target = made_up(2), made_up(1, corpus="B", seed=3)
+    fold = Fold(1, 1, View(source, None, None, target.labels), target)
+    scaled = Scaling("z-score").folds([fold])[0].open_test().x
+    assert (scaled == Scaler.fit(source.x, "z-score")(target.x)).all()
 
 
 def test_the_scope_is_in_the_record():
-    assert Scaling("robust").describe() == {
+    assert Scaling("robust").describe(FewShot()) == {
         "name": "robust", "source": "source", "target": "calibration"
     }
