@@ -85,7 +85,7 @@ def _square(table: Table, row: Row, pair: tuple[str, str], same: bool) -> Square
     if column is None:
         return Square(None, None, None, same)
     value = row.values[column]
-    floor = _floor(table, column)
+    floor = floor_of(table, column)
     return Square(value.mean, value.sd, (value.mean - floor) / (1 - floor), same)
 
 
@@ -94,7 +94,7 @@ def _target(table: Table, column: Column) -> str:
     return table.labels[column][len(column.source) + len(ARROW):]
 
 
-def _floor(table: Table, column: Column) -> float:
+def floor_of(table: Table, column: Column) -> float:
     """Colour starts here: chance, for macro F1 that of even classes."""
     level = table.chance(column)
     return level if level is not None else 1 / max(2, len(column.classes))
@@ -120,7 +120,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     paths = []
     for stem, table in zip(stems(out, "heatmap", len(shown)), shown, strict=True):
         with house_style():
-            paths += save(draw(table), stem, f"Source by target, {title(table)}")
+            paths += save(draw(table), stem, f"Source by target, {title(table)}", options)
     return paths
 
 
@@ -232,7 +232,7 @@ def _draw_bar(axes: Axes, table: Table) -> None:
     from matplotlib.colors import Normalize
 
     bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, 1))
-    floors = {round(_floor(table, c), 6) for c in table.columns if c.source}
+    floors = {round(floor_of(table, c), 6) for c in table.columns if c.source}
     if len(floors) == 1:
         floor = floors.pop()
         ticks = [0.0] + [(v - floor) / (1 - floor) for v in (0.4, 0.6, 0.8, 1) if v > floor + 0.15]

@@ -12,19 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from bench.report_options import ReportOptions
 from bench.store import write_bytes
 
+from .text import clean
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+    from .table import Table
 
 #: Width of one and of two columns of a paper, inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 INK, GREY, PALE = "#1f2328", "#7a828c", "#d9dde2"
 #: Blue and vermilion of Okabe and Ito: told apart in every form of colour blindness, and in grey.
 BLUE, ORANGE = "#0072b2", "#d55e00"
+#: Okabe and Ito's other colours, for lines that must be told apart; more lines start again.
+LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#8c564b")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FORMATS = ("png", "pdf", "svg")
 
 _SETTINGS: Any = {
@@ -65,8 +74,10 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, stem: Path, title: str) -> list[Path]:
-    """Write a figure as PNG (300 dpi), PDF and SVG.
+def save(
+    figure: Figure, stem: Path, title: str, options: ReportOptions | None = None
+) -> list[Path]:
+    """Write a figure as PNG (300 dpi), PDF and SVG, or those of them that the options name.
 
     Parameters
     ----------
@@ -75,12 +86,15 @@ def save(figure: Figure, stem: Path, title: str) -> list[Path]:
         Path without an ending.
     title : str
         Title in the files' metadata.
+    options : ReportOptions, optional
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     paths = []
     for kind in FORMATS:
+        if options is not None and not options.wants_format(kind):
+            continue
         buffer = io.BytesIO()
         dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
         figure.savefig(buffer, format=kind, dpi=300, metadata={"Title": title, **dates})
@@ -93,6 +107,23 @@ def save(figure: Figure, stem: Path, title: str) -> list[Path]:
 def stems(out: Path, name: str, count: int) -> list[Path]:
     """``heatmap`` for one table, else ``heatmap-1``, ``heatmap-2``, ..."""
     return [out / (name if count == 1 else f"{name}-{i}") for i in range(1, count + 1)]
+
+
+def head(figure: Figure, table: Table, name: str, below: str) -> None:
+    """Title and the line under it; names are cut so that "simulated" stays on the picture."""
+    width, height = figure.get_size_inches()
+    text = f"{clean(name, 60)} · {clean(table.setting.protocol, 40 if width > ONE_COLUMN else 14)}"
+    text += " · simulated" if table.simulated else ""
+    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
+    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+
+
+def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Pale grid behind the data, no frame, no ticks."""
+    axes.grid(axis=grid, color=PALE, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(axis="both", length=0, pad=2, labelsize=6.5)
 
 
 def luminance(rgb: tuple[float, ...]) -> float:
