@@ -6,7 +6,6 @@ score was chosen by it.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +22,10 @@ from .table import Row, Table, tables
 from .text import clean
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 #: Name of the sum of all losses, and of the test score, in the curves of a record.
 TOTAL, TEST = "total", "test_accuracy"
@@ -62,9 +63,9 @@ class Curves:
 
 @dataclass
 class _Found:
-    pretrain: list[list[float]] = field(default_factory=list)
-    loss: list[list[float]] = field(default_factory=list)
-    test: list[list[float]] = field(default_factory=list)
+    pretrain: list[NDArray[np.float64]] = field(default_factory=list)
+    loss: list[NDArray[np.float64]] = field(default_factory=list)
+    test: list[NDArray[np.float64]] = field(default_factory=list)
 
 
 def curves(table: Table) -> list[Curves]:
@@ -100,14 +101,21 @@ def _stage(stored: Any, name: str) -> Mapping[str, Any]:
     return stage if isinstance(stage, dict) else {}
 
 
-def _add(lines: list[list[float]], values: Any) -> None:
-    if isinstance(values, list) and values and all(
-        isinstance(v, (int, float)) and math.isfinite(v) for v in values
-    ):
-        lines.append([float(v) for v in values])
+def _add(lines: list[NDArray[np.float64]], values: Any) -> None:
+    """Keep a list of finite numbers; anything else was no curve."""
+    import numpy as np
+
+    if not isinstance(values, list) or not values:
+        return
+    try:
+        line = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return
+    if line.ndim == 1 and np.isfinite(line).all():
+        lines.append(line)
 
 
-def _line(lines: Sequence[Sequence[float]]) -> Line | None:
+def _line(lines: Sequence[NDArray[np.float64]]) -> Line | None:
     """Mean and sample SD over the lines that reach an epoch; a single line has no spread."""
     import numpy as np
 
@@ -187,6 +195,8 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
 def _panel(
     axes: Axes, found: Iterable[Curves], stage: str, colour: Mapping[Column, str], table: Table
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     scale = 100 if stage == "test" else 1
     for one in found:
         line: Line | None = getattr(one, stage)
@@ -199,6 +209,13 @@ def _panel(
         high = [scale * (m + s) for m, s in zip(line.mean, line.sd, strict=True)]
         axes.fill_between(x, low, high, color=colour[one.column], alpha=0.10, linewidth=0)
     plain_axes(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not axes.lines:
+        axes.text(0.5, 0.5, "no curve recorded", transform=axes.transAxes, ha="center", color=GREY,
+                  size=6.5)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
     axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy (%)", size=6.5)
     if stage == "test":
         for share in sorted({1 / len(c.classes) for c in colour if c.classes}):

@@ -211,8 +211,8 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.axvline(j, color="white", linewidth=1.2)
     axes.set_xticks([j + 0.5 for j in range(n_columns)])
     axes.set_yticks([i + 0.5 for i in range(n_rows)])
-    axes.set_xticklabels([_two_lines(t) for t in matrix.targets] if names[0] else [])
-    axes.set_yticklabels([_two_lines(s) for s in matrix.sources] if names[1] else [])
+    axes.set_xticklabels([two_lines(t) for t in matrix.targets] if names[0] else [])
+    axes.set_yticklabels([two_lines(s) for s in matrix.sources] if names[1] else [])
     axes.tick_params(length=0, pad=3)
     axes.spines[:].set_visible(False)
     if names[0]:
@@ -221,7 +221,8 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.set_ylabel("trained on", labelpad=3, color="#57606a", size=6.5)
 
 
-def _two_lines(name: str) -> str:
+def two_lines(name: str) -> str:
+    """Corpus over task."""
     corpus, colon, task = name.partition(":")
     task += " classes" if task.isdecimal() else ""
     return f"{clean(corpus, 11)}\n{clean(task, 13)}" if colon else clean(corpus, 11)

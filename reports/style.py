@@ -112,7 +112,9 @@ def stems(out: Path, name: str, count: int) -> list[Path]:
 def head(figure: Figure, table: Table, name: str, below: str) -> None:
     """Title and the line under it; names are cut so that "simulated" stays on the picture."""
     width, height = figure.get_size_inches()
-    text = f"{clean(name, 60)} · {clean(table.setting.protocol, 40 if width > ONE_COLUMN else 14)}"
+    wide = width > ONE_COLUMN
+    protocol = clean(table.setting.protocol, 40 if wide else 14)
+    text = f"{clean(name, 60 if wide else 26)} · {protocol}"
     text += " · simulated" if table.simulated else ""
     figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
     figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
@@ -137,9 +139,24 @@ def luminance(rgb: tuple[float, ...]) -> float:
 _SCALE = ("#f4f6ec", "#b5dcc6", "#55afb1", "#2773a1", "#263a78")
 
 
+#: From vermilion through white to blue, for differences.
+_DIVERGING = ("#a84300", "#e88a4a", "#f7f7f5", "#5aa5d6", "#00568a")
+
+
 @lru_cache(maxsize=1)
 def colours() -> Colormap:
-    """Sequential colours in even steps to the eye: equal distances along a path in OKLab."""
+    """Sequential colours: chance to perfect."""
+    return _even("bench", _SCALE)
+
+
+@lru_cache(maxsize=1)
+def diverging() -> Colormap:
+    """Colours of differences; zero is white."""
+    return _even("bench-difference", _DIVERGING)
+
+
+def _even(name: str, stops: tuple[str, ...]) -> Colormap:
+    """Colours in even steps to the eye: equal distances along a path in OKLab."""
     import numpy as np
     from matplotlib.colors import ListedColormap, to_rgb
 
@@ -149,7 +166,7 @@ def colours() -> Colormap:
     to_lab = np.array([[0.2104542553, 0.7936177850, -0.0040720468],
                        [1.9779984951, -2.4285922050, 0.4505937099],
                        [0.0259040371, 0.7827717662, -0.8086757660]])
-    rgb = np.array([to_rgb(c) for c in _SCALE])
+    rgb = np.array([to_rgb(c) for c in stops])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     path = np.cbrt(linear @ to_lms.T) @ to_lab.T
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
@@ -158,4 +175,4 @@ def colours() -> Colormap:
     linear = (lab @ np.linalg.inv(to_lab).T) ** 3 @ np.linalg.inv(to_lms).T
     linear = np.clip(linear, 0, 1)
     rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return ListedColormap(np.clip(rgb, 0, 1), name="bench")
+    return ListedColormap(np.clip(rgb, 0, 1), name=name)
