@@ -27,6 +27,7 @@ from .style import (
     luminance,
     save,
     stems,
+    two_rows,
 )
 from .table import Row, Table, tables
 from .text import clean
@@ -154,7 +155,7 @@ def draw(table: Table, found: list[Confusion]) -> Figure:
         if i == 0:
             axes.set_title(_heading(short[one.column]), size=6.5, weight="normal", pad=4)
         if j == 0:
-            axes.set_ylabel(clean(one.label, 22), size=6.8, weight="bold", labelpad=3)
+            axes.set_ylabel(two_rows(one.label), size=6.2, weight="bold", labelpad=3)
     hidden = [len(table.methods) - len(labels), len(table.columns) - len(columns)]
     more = f"; {hidden[0]} methods and {hidden[1]} pairs left out" if any(hidden) else ""
     lines = ["rows: true, columns: predicted; % of the true class,",

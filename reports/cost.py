@@ -160,9 +160,18 @@ def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) 
     # Room at the right for the names; a single cost needs room on both sides.
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _round(v)))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="both", length=0)
     axes.set_xlim(low / 1.4, high * max(6.0, (high / low) ** 1.1))
+
+
+def _round(value: float) -> str:
+    """``0.1``, ``10``, ``100k``, ``1M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:

@@ -29,6 +29,7 @@ from .style import (
     plain_axes,
     save,
     stems,
+    two_rows,
 )
 from .table import Row, Table, tables
 from .text import METRIC_NAMES, clean
@@ -153,7 +154,7 @@ def draw(table: Table, found: Sequence[Gap], name: str, what: str) -> Figure:
     axes.set(ylim=(band * len(labels), 0))
     for i in range(1, len(labels)):
         axes.axhline(i * band, color="#eceff2", linewidth=0.6, zorder=0)
-    axes.set_yticks([(i + 0.5) * band for i in range(len(labels))], [_lines(n) for n in labels])
+    axes.set_yticks([(i + 0.5) * band for i in range(len(labels))], [two_rows(n) for n in labels])
     axes.set_xlabel("difference in percentage points", size=6.5, labelpad=2)
     _legend(figure, table, columns)
     metric = f"{METRIC_NAMES[table.metric]} per {table.unit}"
@@ -170,12 +171,6 @@ def _mark(axes: Axes, gap: Gap, y: float, j: int) -> None:
                   solid_capstyle="butt", zorder=2)
     axes.scatter([100 * gap.test.mean], [y], s=11, color=colour, marker=MARKERS[j % len(MARKERS)],
                  linewidths=0, zorder=3)
-
-
-def _lines(label: str) -> str:
-    """Method over its variant: the margin is narrow."""
-    name, _, variant = label.partition(" [")
-    return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
 
 
 def _legend(figure: Figure, table: Table, columns: Sequence[Column]) -> None:

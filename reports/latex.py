@@ -24,7 +24,8 @@ _SPECIAL = {
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "→": r"$\to$", "±": r"$\pm$", "–": "--", "−": "$-$", "…": r"\dots{}", "†": r"\dag{}",
-    "’": "'", "`": r"\textasciigrave{}", "·": r"$\cdot$", "×": r"$\times$", "'": "'",
+    "’": "'", "“": "``", "”": "''", "`": r"\textasciigrave{}", "·": r"$\cdot$",
+    "×": r"$\times$", "'": "'",
 }
 
 
@@ -44,8 +45,10 @@ def _letter(c: str) -> str:
         return _SPECIAL[c]
     if c.isascii():
         return c
-    plain = "".join(p for p in unicodedata.normalize("NFKD", c) if p.isascii())
-    return "".join(_SPECIAL.get(p, p) for p in plain) or f"[U+{ord(c):04X}]"
+    parts = [p for p in unicodedata.normalize("NFKD", c) if not unicodedata.combining(p)]
+    if not parts or not all(p.isascii() for p in parts):
+        return f"[U+{ord(c):04X}]"
+    return "".join(_SPECIAL.get(p, p) for p in parts)
 
 
 def caption_of(table: Table) -> str:

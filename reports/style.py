@@ -128,6 +128,12 @@ def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
     axes.tick_params(axis="both", length=0, pad=2, labelsize=6.5)
 
 
+def two_rows(label: str) -> str:
+    """Method over its variant, for narrow margins."""
+    name, _, variant = label.partition(" [")
+    return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
+
+
 def luminance(rgb: tuple[float, ...]) -> float:
     """Relative luminance of an sRGB colour, 0 to 1: decides between dark and light text."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb[:3]]

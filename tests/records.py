@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.scoring import METRICS
 from bench.store import Record, Store
 
 CLASSES = {
@@ -18,6 +17,7 @@ CLASSES = {
 }
 PAIRS = [(s, t) for s in CLASSES for t in CLASSES if s != t]
 RECIPE = {"seed": 0, "subjects": 6}
+_ORDER = ("balanced_accuracy", "accuracy", "macro_f1", "auroc")
 SUPERVISED = "target-supervised: labelled trials of the tested subject"
 HOSTILE = ("[red]=cmd|'/c calc'!A1\x1b[31m\u202e</script><script>alert(1)</script>"
            "<img src=x onerror=alert(2)>|`$\\frac`\n# *x* %DATA% %SCRIPT% \\end{table} \u4e2d")
@@ -42,7 +42,7 @@ def put(
     classes = classes or CLASSES.get(target, ["a", "b"])
 
     def fold(subject: int, value: float) -> dict[str, Any]:
-        values = {m: min(1.0, value + 0.01 * i) for i, m in enumerate(sorted(METRICS))}
+        values = {m: min(1.0, value + 0.01 * i) for i, m in enumerate(_ORDER)}
         return {"subject": subject, "session": 1, "majority": 0.5, "test_trials": [7, 8],
                 "calibration_trials": list(range(len(classes) * (calibration or 3))),
                 "scores": {"window": values, "trial": {k: min(1, v + 0.05)
