@@ -187,5 +187,5 @@ def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:
             clean(point.label, 32), (cost, 100 * point.mean), (right * 1.25, y), size=6,
             va="center", color=colour,
             arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkA": 1,
-                        "shrinkB": 2},
+                        "shrinkB": 2, "relpos": (0, 0.5)},
         )

@@ -19,7 +19,7 @@ from .caption import caption, problems, shortened, title
 from .cells import Cell, Collection, Column
 from .curves import Line, curves
 from .heatmap import floor_of, matrices
-from .latex import caption_of, latex
+from .latex import caption_of, heading, latex
 from .numbers import short, tenths, thinned
 from .published import beside
 from .table import Row, Table, tables
@@ -110,7 +110,7 @@ def _table(
         "protocol": setting.protocol, "simulated": table.simulated,
         "setting": [[k.replace("_", " "), v] for k, v in vars(setting).items() if v],
         "columns": [
-            {"label": table.labels[c], "short": short_labels[c], "tex": latex(short_labels[c]),
+            {"label": table.labels[c], "short": short_labels[c], "tex": heading(short_labels[c]),
              "source": c.source, "target": c.target, "classes": list(c.classes),
              "subjects": table.subjects(c)}
             for c in table.columns

@@ -117,7 +117,7 @@ class TestLatex:
         body = [line for line in lines if line.startswith(("scmm ", "simclr", "dann"))]
         assert body[0].startswith(r"scmm & \textbf{")
         assert r"\underline{" in body[1]
-        assert r" $\pm$ " in body[0]
+        assert r"{\scriptsize$\pm$" in body[0]
         grey = [line for line in lines if r"\textcolor{gray}" in line]
         assert len(grey) == 3
         assert any("simulated" in line for line in lines if line.startswith(r"\caption"))
@@ -126,8 +126,8 @@ class TestLatex:
         assert latex.latex(r"a_b & 50 % {x} \cmd #1 ~^$") == (
             r"a\_b \& 50 \% \{x\} \textbackslash{}cmd \#1 "
             r"\textasciitilde{}\textasciicircum{}\$")
-        assert latex.latex("é 中") == "e [U+4E2D]"
-        assert latex.latex("ﬁ → ½") == r"fi $\to$ [U+00BD]"
+        assert latex.latex("é 中") == "e {[}U+4E2D{]}"
+        assert latex.latex("ﬁ → ½") == r"fi $\to$ {[}U+00BD{]}"
 
     def test_hostile_text_leaves_the_table_whole(self, store, tmp_path):
         put(store, HOSTILE, [0.7, 0.6], protocol=HOSTILE)
@@ -144,7 +144,7 @@ class TestLatex:
         latex.write(store, tmp_path, ReportOptions())
         (tmp_path / "paper.tex").write_text(
             "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}"
-            "\\usepackage{xcolor}\\begin{document}\\input{leaderboard}\\end{document}")
+            "\\usepackage{graphicx,xcolor}\\begin{document}\\input{leaderboard}\\end{document}")
         done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error",
                                "paper.tex"], cwd=tmp_path, capture_output=True, text=True,
                               check=False)

@@ -128,7 +128,7 @@ function asLatex() {
       const value = s.values[column];
       if (!value) { cells.push("--"); continue; }
       const text = wrap(only ? value[2] : 0, fmt(value[0])) + (value[3] ? "\\dag{}" : "");
-      cells.push(value[1] === null ? text : `${text} $\\pm$ ${fmt(value[1])}`);
+      cells.push(value[1] === null ? text : `${text} {\\scriptsize$\\pm$${fmt(value[1])}}`);
     }
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);
@@ -151,8 +151,9 @@ function asLatex() {
   }
   const note = shownNote(columns);
   return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
+    "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
-    "\\bottomrule", "\\end{tabular}", "\\end{table}"].join("\n");
+    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
 }
 
 /* How a number was made: subjects, setting, and each record with its identity and provenance. */
