@@ -56,7 +56,11 @@ def draw(runs: Path) -> None:
         for name, entry in entries("reports").items():
             if not {"png", "html"} & set(entry.formats):
                 continue
-            paths = load("reports", name)(store, out, options)
+            try:
+                paths = load("reports", name)(store, out, options)
+            except BenchError as error:
+                print(f"no {name}: {error.message}", flush=True)
+                continue
             if name == "html":
                 photograph(paths[0], pictures / "page.png")
             else:

@@ -152,12 +152,13 @@ def draw(table: Table, found: list[Confusion]) -> Figure:
         box = (left + j * (side + gap), height - top - (i + 1) * side - i * gap_y)
         axes = figure.add_axes((box[0] / width, box[1] / height, side / width, side / height))
         _draw(axes, one, side * 72)
-        if i == 0:
+        if one is next(f for f in found if f.column == one.column):
             axes.set_title(_heading(short[one.column]), size=6.5, weight="normal", pad=4)
-        if j == 0:
+        if one is next(f for f in found if f.label == one.label):
             axes.set_ylabel(two_rows(one.label), size=6.2, weight="bold", labelpad=3)
-    hidden = [len(table.methods) - len(labels), len(table.columns) - len(columns)]
-    more = f"; {hidden[0]} methods and {hidden[1]} pairs left out" if any(hidden) else ""
+    hidden = {"methods": len(table.methods) - len(labels),
+              "pairs": len(table.columns) - len(columns)}
+    more = "".join(f"; {n} {what} left out" for what, n in hidden.items() if n)
     lines = ["rows: true, columns: predicted; % of the true class,",
              f"per {table.unit}, every subject weighs the same; names cut{more}"]
     head(figure, table, "Confusion", ("\n" if width == ONE_COLUMN else " ").join(lines))

@@ -163,6 +163,8 @@ def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _round(v)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", length=0)
+    if low == high:
+        axes.set_xticks([low])
     axes.set_xlim(low / 1.4, high * max(6.0, (high / low) ** 1.1))
 
 
