@@ -175,6 +175,11 @@ def report(
         help="Where files go; RUNS/report if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(
         help="Only these reports (see: bench list reports).")] = None,
+    format_: Annotated[list[str] | None, typer.Option(
+        "--format", help="Only these kinds of files: html, csv, md, latex, json, png, pdf, svg; "
+        "repeatable or with commas.")] = None,
+    published: Annotated[list[Path] | None, typer.Option(
+        help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
     """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
     from .report_options import ReportOptions
@@ -184,14 +189,18 @@ def report(
         raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
     options = ReportOptions(
         metric=metric, unit=unit, pairs=tuple(pairs or ()), methods=tuple(methods or ()),
-        protocols=tuple(protocol or ()),
+        protocols=tuple(protocol or ()), published=tuple(published or ()),
+        formats=tuple(f.strip() for item in format_ or () for f in item.split(",")),
     )
     store = Store(runs)
     screen = Console()
     screen.print(load("reports", "terminal")(store, options))
     folder = out or runs / "report"
     written: list[Path] = []
-    files = [n for n in entries("reports") if n not in _SCREEN]
+    files = [
+        n for n, e in entries("reports").items()
+        if n not in _SCREEN and (not e.formats or any(map(options.wants_format, e.formats)))
+    ]
     for name in [_choice("--only", n, tuple(files)) for n in only or ()] or files:
         try:
             written += load("reports", name)(store, folder, options)

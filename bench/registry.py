@@ -43,6 +43,8 @@ class Entry:
         Filled in by the registry: which distribution or file it came from.
     group : str
         Only needed in files given to ``--include`` when it is not a method.
+    formats : tuple of str
+        Of a report: the kinds of files it writes, for ``bench report --format``.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Entry:
     paper: str = ""
     origin: str = ""
     group: str = "methods"
+    formats: tuple[str, ...] = ()
 
 
 @dataclass

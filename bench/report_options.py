@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import SettingError, UnknownNameError
 from .scoring import METRICS, UNITS
 
 ARROW = "→"
+#: Kinds of files that reports write.
+FORMATS = ("html", "csv", "md", "latex", "json", "png", "pdf", "svg")
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,15 @@ class ReportOptions:
         Names of methods. Controls stay, since a score means little without them.
     protocols : tuple of str
         Names of protocols.
+    formats : tuple of str
+        Kinds of files to write, of :data:`FORMATS`; empty for all.
+    published : tuple of Path
+        CSV files of published figures besides our own (see docs/reports.md).
 
     Raises
     ------
     UnknownNameError
-        The metric or unit does not exist.
+        The metric, unit or format does not exist.
     SettingError
         A pair has no arrow.
     """
@@ -41,14 +48,23 @@ class ReportOptions:
     pairs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    published: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise UnknownNameError("metric", self.metric, METRICS)
         if self.unit not in UNITS:
             raise UnknownNameError("unit", self.unit, UNITS)
+        for name in self.formats:
+            if name not in FORMATS:
+                raise UnknownNameError("format", name, FORMATS)
         for pair in self.pairs:
             split_pair(pair)
+
+    def wants_format(self, name: str) -> bool:
+        """Whether files of this kind are to be written."""
+        return not self.formats or name in self.formats
 
     def wants_pair(self, source: str, target: str) -> bool:
         """Whether a pair passes the filter; names as in ``SEED-IV:3``."""

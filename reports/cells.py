@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bench.errors import BenchError, UnknownNameError
 from bench.report_options import ARROW, ReportOptions
@@ -90,6 +91,9 @@ class Cell:
         What else may tell two records of the same method apart.
     folds : list of Fold
         Scores of each target subject and session.
+    record : Record
+        Where it came from, for provenance, curves and predictions. Its strings are a stranger's:
+        pass them through :func:`~bench.reports.text.clean` before they are shown.
     """
 
     id: str
@@ -105,6 +109,7 @@ class Cell:
     label_map: str
     rest: str
     folds: list[Fold]
+    record: Record = field(repr=False)
 
     def subject_scores(self, metric: str, unit: str) -> dict[str, float]:
         """Subject to score, averaged over the sessions where it is defined."""
@@ -140,6 +145,9 @@ class Collection:
 def collect(store: Store, options: ReportOptions) -> Collection:
     """Read a run folder and keep what the options ask for.
 
+    Several reports of one command read the folder once: what was read is kept for as long as the
+    store lives and no record changes. Do not change what is returned.
+
     Raises
     ------
     BenchError
@@ -147,6 +155,34 @@ def collect(store: Store, options: ReportOptions) -> Collection:
     UnknownNameError
         A filter names a method or protocol that no record has.
     """
+    key = (options.pairs, options.methods, options.protocols)
+    state = _state(store)
+    known_state, known = _READ.get(store, (None, {}))
+    if known_state != state:
+        known = {}
+        _READ[store] = (state, known)
+    if key not in known:
+        known[key] = _collect(store, options)
+    return known[key]
+
+
+_READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDictionary()
+
+
+def _state(store: Store) -> list[tuple[str, int, int]]:
+    """Changes whenever a record is written, replaced or edited."""
+    found = []
+    for folder in store.cells.iterdir() if store.cells.is_dir() else ():
+        try:
+            stat = (folder / "record.json").stat()
+        except OSError:
+            found.append((folder.name, 0, 0))
+        else:
+            found.append((folder.name, stat.st_mtime_ns, stat.st_size))
+    return sorted(found)
+
+
+def _collect(store: Store, options: ReportOptions) -> Collection:
     found = Collection(store.root)
     seen: dict[str, set[str]] = {"method": set(), "protocol": set(), "pair": set()}
     kept = 0
@@ -237,7 +273,7 @@ def _cell(record: Record) -> Cell:
         origin=clean(identity.get("params_origin", "default")),
         code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
         label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
-        folds=[_fold(fold) for fold in record.folds],
+        folds=[_fold(fold) for fold in record.folds], record=record,
     )
 
 

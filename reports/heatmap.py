@@ -85,7 +85,7 @@ def _square(table: Table, row: Row, pair: tuple[str, str], same: bool) -> Square
     if column is None:
         return Square(None, None, None, same)
     value = row.values[column]
-    floor = _floor(table, column)
+    floor = floor_of(table, column)
     return Square(value.mean, value.sd, (value.mean - floor) / (1 - floor), same)
 
 
@@ -94,7 +94,7 @@ def _target(table: Table, column: Column) -> str:
     return table.labels[column][len(column.source) + len(ARROW):]
 
 
-def _floor(table: Table, column: Column) -> float:
+def floor_of(table: Table, column: Column) -> float:
     """Colour starts here: chance, for macro F1 that of even classes."""
     level = table.chance(column)
     return level if level is not None else 1 / max(2, len(column.classes))
@@ -120,7 +120,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     paths = []
     for stem, table in zip(stems(out, "heatmap", len(shown)), shown, strict=True):
         with house_style():
-            paths += save(draw(table), stem, f"Source by target, {title(table)}")
+            paths += save(draw(table), stem, f"Source by target, {title(table)}", options)
     return paths
 
 
@@ -211,8 +211,8 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.axvline(j, color="white", linewidth=1.2)
     axes.set_xticks([j + 0.5 for j in range(n_columns)])
     axes.set_yticks([i + 0.5 for i in range(n_rows)])
-    axes.set_xticklabels([_two_lines(t) for t in matrix.targets] if names[0] else [])
-    axes.set_yticklabels([_two_lines(s) for s in matrix.sources] if names[1] else [])
+    axes.set_xticklabels([two_lines(t) for t in matrix.targets] if names[0] else [])
+    axes.set_yticklabels([two_lines(s) for s in matrix.sources] if names[1] else [])
     axes.tick_params(length=0, pad=3)
     axes.spines[:].set_visible(False)
     if names[0]:
@@ -221,7 +221,8 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.set_ylabel("trained on", labelpad=3, color="#57606a", size=6.5)
 
 
-def _two_lines(name: str) -> str:
+def two_lines(name: str) -> str:
+    """Corpus over task."""
     corpus, colon, task = name.partition(":")
     task += " classes" if task.isdecimal() else ""
     return f"{clean(corpus, 11)}\n{clean(task, 13)}" if colon else clean(corpus, 11)
@@ -232,7 +233,7 @@ def _draw_bar(axes: Axes, table: Table) -> None:
     from matplotlib.colors import Normalize
 
     bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, 1))
-    floors = {round(_floor(table, c), 6) for c in table.columns if c.source}
+    floors = {round(floor_of(table, c), 6) for c in table.columns if c.source}
     if len(floors) == 1:
         floor = floors.pop()
         ticks = [0.0] + [(v - floor) / (1 - floor) for v in (0.4, 0.6, 0.8, 1) if v > floor + 0.15]

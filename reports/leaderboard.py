@@ -84,7 +84,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     }
     paths = []
     for name, text in files.items():
-        if text:
+        if text and options.wants_format(name.rpartition(".")[2]):
             write_text(out / name, text)
             paths.append(out / name)
     return paths

@@ -58,14 +58,15 @@ def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, Ro
     everything : iterable of Cell
         All cells of the run folder: a default may only have been run under another protocol.
     """
-    everything = list(everything)
+    elsewhere: dict[RowKey, list[Cell]] = defaultdict(list)
+    for cell in everything:
+        elsewhere[_family(cell)].append(cell)
     families: dict[RowKey, list[Cell]] = defaultdict(list)
     for cell in cells:
         families[_family(cell)].append(cell)
     keys: dict[Cell, RowKey] = {}
     for family, members in families.items():
-        others = [c for c in everything if _family(c) == family]
-        default = _default_params(members) or _default_params(others)
+        default = _default_params(members) or _default_params(elsewhere[family])
         names = _params_names(members, default)
         for cell in members:
             parts = [names[cell], *_versions(cell, members)]

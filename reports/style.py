@@ -12,19 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from bench.report_options import ReportOptions
 from bench.store import write_bytes
 
+from .text import clean
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+    from .table import Table
 
 #: Width of one and of two columns of a paper, inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 INK, GREY, PALE = "#1f2328", "#7a828c", "#d9dde2"
 #: Blue and vermilion of Okabe and Ito: told apart in every form of colour blindness, and in grey.
 BLUE, ORANGE = "#0072b2", "#d55e00"
+#: Okabe and Ito's other colours, for lines that must be told apart; more lines start again.
+LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#8c564b")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 FORMATS = ("png", "pdf", "svg")
 
 _SETTINGS: Any = {
@@ -65,8 +74,10 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, stem: Path, title: str) -> list[Path]:
-    """Write a figure as PNG (300 dpi), PDF and SVG.
+def save(
+    figure: Figure, stem: Path, title: str, options: ReportOptions | None = None
+) -> list[Path]:
+    """Write a figure as PNG (300 dpi), PDF and SVG, or those of them that the options name.
 
     Parameters
     ----------
@@ -75,12 +86,15 @@ def save(figure: Figure, stem: Path, title: str) -> list[Path]:
         Path without an ending.
     title : str
         Title in the files' metadata.
+    options : ReportOptions, optional
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
     paths = []
     for kind in FORMATS:
+        if options is not None and not options.wants_format(kind):
+            continue
         buffer = io.BytesIO()
         dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
         figure.savefig(buffer, format=kind, dpi=300, metadata={"Title": title, **dates})
@@ -95,6 +109,31 @@ def stems(out: Path, name: str, count: int) -> list[Path]:
     return [out / (name if count == 1 else f"{name}-{i}") for i in range(1, count + 1)]
 
 
+def head(figure: Figure, table: Table, name: str, below: str) -> None:
+    """Title and the line under it; names are cut so that "simulated" stays on the picture."""
+    width, height = figure.get_size_inches()
+    wide = width > ONE_COLUMN
+    protocol = clean(table.setting.protocol, 40 if wide else 14)
+    text = f"{clean(name, 60 if wide else 26)} · {protocol}"
+    text += " · simulated" if table.simulated else ""
+    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
+    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+
+
+def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Pale grid behind the data, no frame, no ticks."""
+    axes.grid(axis=grid, color=PALE, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(axis="both", length=0, pad=2, labelsize=6.5)
+
+
+def two_rows(label: str) -> str:
+    """Method over its variant, for narrow margins."""
+    name, _, variant = label.partition(" [")
+    return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
+
+
 def luminance(rgb: tuple[float, ...]) -> float:
     """Relative luminance of an sRGB colour, 0 to 1: decides between dark and light text."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb[:3]]
@@ -106,9 +145,24 @@ def luminance(rgb: tuple[float, ...]) -> float:
 _SCALE = ("#f4f6ec", "#b5dcc6", "#55afb1", "#2773a1", "#263a78")
 
 
+#: From vermilion through white to blue, for differences.
+_DIVERGING = ("#a84300", "#e88a4a", "#f7f7f5", "#5aa5d6", "#00568a")
+
+
 @lru_cache(maxsize=1)
 def colours() -> Colormap:
-    """Sequential colours in even steps to the eye: equal distances along a path in OKLab."""
+    """Sequential colours: chance to perfect."""
+    return _even("bench", _SCALE)
+
+
+@lru_cache(maxsize=1)
+def diverging() -> Colormap:
+    """Colours of differences; zero is white."""
+    return _even("bench-difference", _DIVERGING)
+
+
+def _even(name: str, stops: tuple[str, ...]) -> Colormap:
+    """Colours in even steps to the eye: equal distances along a path in OKLab."""
     import numpy as np
     from matplotlib.colors import ListedColormap, to_rgb
 
@@ -118,7 +172,7 @@ def colours() -> Colormap:
     to_lab = np.array([[0.2104542553, 0.7936177850, -0.0040720468],
                        [1.9779984951, -2.4285922050, 0.4505937099],
                        [0.0259040371, 0.7827717662, -0.8086757660]])
-    rgb = np.array([to_rgb(c) for c in _SCALE])
+    rgb = np.array([to_rgb(c) for c in stops])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     path = np.cbrt(linear @ to_lms.T) @ to_lab.T
     length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
@@ -127,4 +181,4 @@ def colours() -> Colormap:
     linear = (lab @ np.linalg.inv(to_lab).T) ** 3 @ np.linalg.inv(to_lms).T
     linear = np.clip(linear, 0, 1)
     rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return ListedColormap(np.clip(rgb, 0, 1), name="bench")
+    return ListedColormap(np.clip(rgb, 0, 1), name=name)

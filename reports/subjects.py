@@ -91,7 +91,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     paths = []
     for stem, (table, found) in zip(stems(out, "subjects", len(shown)), shown, strict=True):
         with house_style():
-            paths += save(draw(table, found), stem, f"Target subjects, {title(table)}")
+            paths += save(draw(table, found), stem, f"Target subjects, {title(table)}", options)
     return paths
 
 

@@ -1,0 +1,102 @@
+"""Make the pictures of docs/reports.md: run a small sweep on simulated corpora, then report it.
+
+    python docs/gallery.py [RUNS]
+
+Takes about five minutes on two cores the first time; what is in RUNS already is not run again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import bench
+from bench.errors import BenchError
+from bench.registry import entries, load
+from bench.report_options import ReportOptions
+from bench.store import Store
+
+HERE = Path(__file__).resolve().parent
+CORPORA = ("SEED", "SEED-IV", "DEAP")
+#: Methods of the gallery; those that are not installed are passed over.
+METHODS = ("scmm", "simclr", "mae", "dann", "lda")
+#: Variants, so that the gallery has something to compare even with a single method.
+VARIANTS = ({"finetune": "probe"}, {"mask_ratio": 0.9}, {"channel_mask": 1.0})
+
+
+def main() -> None:
+    """Run what is missing and draw."""
+    runs = Path(sys.argv[1] if len(sys.argv) > 1 else "runs-gallery")
+    pairs = [(s, t) for s in CORPORA for t in CORPORA if s != t]
+    plan = [(m, s, t, {}, {}) for s, t in pairs for m in METHODS if m in entries("methods")]
+    plan += [("scmm", s, t, v, {}) for v in VARIANTS for s, t in pairs]
+    plan += [
+        ("scmm", "SEED", t, {}, {"calibration_trials": n})
+        for n in (1, 2, 3) for t in ("SEED-IV", "DEAP")
+    ]
+    for number, (method, source, target, params, protocol) in enumerate(plan, 1):
+        print(f"{number}/{len(plan)} {method} {source}->{target} {params} {protocol}", flush=True)
+        try:
+            bench.run(method, source, target, simulated=True, scale="table", runs=runs,
+                      params=params, protocol_params=protocol)
+        except BenchError as error:
+            print(f"  {error.message}", flush=True)
+    draw(runs)
+
+
+def draw(runs: Path) -> None:
+    """Write every report of RUNS; keep a small PNG of each plot, and of the page."""
+    store, options = Store(runs), ReportOptions(formats=("png", "html"))
+    pictures = HERE / "pictures"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        for name, entry in entries("reports").items():
+            if not {"png", "html"} & set(entry.formats):
+                continue
+            try:
+                paths = load("reports", name)(store, out, options)
+            except BenchError as error:
+                print(f"no {name}: {error.message}", flush=True)
+                continue
+            if name == "html":
+                photograph(paths[0], pictures / "page.png")
+            else:
+                shrink(paths[0], pictures / f"{name}.png")
+
+
+def shrink(path: Path, to: Path) -> None:
+    """A picture for a page, at most 150 KB."""
+    from PIL import Image
+
+    image = Image.open(path).convert("RGB")
+    wide = min(image.width, 1300)
+    image = image.resize((wide, image.height * wide // image.width), Image.Resampling.LANCZOS)
+    to.parent.mkdir(exist_ok=True)
+    for colours in (96, 48, 24, 12):
+        image.quantize(colours).save(to, optimize=True)
+        if to.stat().st_size < 150_000:
+            break
+    print(f"{to.name}: {to.stat().st_size // 1000} KB", flush=True)
+
+
+def photograph(page: Path, to: Path) -> None:
+    """The page in Chromium, where there is one; the picture there is stays otherwise."""
+    found = [p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))]
+    if not found:
+        print("no Chromium: page.png is left as it is", flush=True)
+        return
+    shot = page.with_name("page.png")
+    subprocess.run(  # noqa: S603
+        [found[0], "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+         f"--user-data-dir={page.parent / 'profile'}", "--window-size=1200,1220",
+         f"--screenshot={shot}", page.resolve().as_uri()],
+        check=True, capture_output=True,
+    )
+    shrink(shot, to)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Score against the number of labelled target trials: what calibration is worth.
+
+Settings that differ in nothing but the number of calibration trials make one curve. The trials
+that are tested differ with it, since more of a subject's trials calibrate: the caption says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.statistics import bootstrap_interval
+from bench.store import Store
+
+from .cells import Cell, Setting, collect
+from .style import (
+    BLUE,
+    GREY,
+    LINES,
+    MARKERS,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    head,
+    house_style,
+    plain_axes,
+    save,
+    stems,
+)
+from .table import Table, tables
+from .text import METRIC_NAMES, clean, settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PARAMETERS = ("calibration_trials", "share")
+#: Lines of one panel.
+MOST = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """A point of a curve: mean and interval over ``n`` subjects at a number of trials."""
+
+    trials: float
+    mean: float
+    interval: tuple[float, float] | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method on a pair, by number of calibration trials of a subject."""
+
+    label: str
+    control: bool
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Curves of one setting by pair; ``table`` is the largest table among them."""
+
+    table: Table
+    pairs: dict[str, list[Curve]]
+    chance: dict[str, float | None]
+
+
+def panels(found: Sequence[Table]) -> list[Panels]:
+    """Groups of tables that differ in the number of calibration trials only."""
+    groups: dict[Setting, list[Table]] = defaultdict(list)
+    for table in found:
+        groups[replace(table.setting, protocol_params=_rest(table))].append(table)
+    made = [_group(tables_) for tables_ in groups.values() if len(tables_) > 1]
+    return [p for p in made if p.pairs]
+
+
+def _rest(table: Table) -> str:
+    """Parameters of the protocol but the number of calibration trials."""
+    cell = next(c for row in table.rows for cells in row.cells.values() for c in cells)
+    params = cell.record.identity["protocol"].get("params") or {}
+    return settings({str(k): v for k, v in params.items() if k not in _PARAMETERS})
+
+
+def _group(found: Sequence[Table]) -> Panels:
+    curves: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
+    chance: dict[str, float | None] = {}
+    controls = set()
+    for table in found:
+        for row in [*table.methods, *table.controls]:
+            for column, value in row.values.items():
+                trials = _trials(row.cells[column])
+                if trials is None or row.key.method in ("majority", "attainable"):
+                    continue
+                name = table.labels[column]
+                chance[name] = table.chance(column)
+                scores = list(value.subjects.values())
+                step = Step(trials, value.mean, bootstrap_interval(scores), len(scores))
+                curves[name][row.label].append(step)
+                if row.key.kind == "control":
+                    controls.add(row.label)
+    pairs = {
+        name: [
+            Curve(label, label in controls, sorted(steps, key=lambda s: s.trials))
+            for label, steps in by_row.items() if len({s.trials for s in steps}) > 1
+        ]
+        for name, by_row in curves.items()
+    }
+    largest = max(found, key=lambda t: sum(len(r.values) for r in t.rows))
+    return Panels(largest, {k: v for k, v in pairs.items() if v}, chance)
+
+
+def _trials(cells: Sequence[Cell]) -> float | None:
+    """Mean number of calibration trials of a subject and session; None if there were none."""
+    counts = [_count(fold) for c in cells for fold in c.record.folds]
+    known = [n for n in counts if n]
+    return sum(known) / len(known) if known and len(known) == len(counts) else None
+
+
+def _count(fold: Mapping[str, Any]) -> int:
+    trials = fold.get("calibration_trials")
+    return len(trials) if isinstance(trials, list) else trials if isinstance(trials, int) else 0
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``calibration.png``, ``.pdf`` and ``.svg``: a panel for each pair.
+
+    Raises
+    ------
+    BenchError
+        No method was run with different numbers of calibration trials.
+    """
+    shown = panels(tables(collect(store, options), options))
+    if not shown:
+        raise BenchError(
+            f"no method in {store.root} was run with different numbers of calibration trials",
+            "bench run --calibration-trials 1, then 2, 3, ... makes them.",
+        )
+    paths = []
+    for stem, found in zip(stems(out, "calibration", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(found), stem, "Calibration size", options)
+    return paths
+
+
+def draw(found: Panels) -> Figure:
+    """Figure: at most three panels a row."""
+    from matplotlib.figure import Figure
+
+    names = list(found.pairs)
+    across = min(len(names), 3)
+    down = -(-len(names) // across)
+    width = ONE_COLUMN if across == 1 else TWO_COLUMNS
+    labels = list(dict.fromkeys(c.label for v in found.pairs.values() for c in v))[:MOST]
+    legend = 0.14 * -(-len(labels) // (2 if width == ONE_COLUMN else 4))
+    left, top, gap, high, bottom = 0.5, 0.92, 0.5, 1.5, 0.46 + legend
+    wide = (width - left - 0.1 - 0.3 * (across - 1)) / across
+    height = top + down * high + (down - 1) * gap + bottom
+    figure = Figure(figsize=(width, height))
+    for i, name in enumerate(names):
+        x = left + (i % across) * (wide + 0.3)
+        y = height - top - (i // across + 1) * high - (i // across) * gap
+        axes = figure.add_axes((x / width, y / height, wide / width, high / height))
+        _panel(axes, [c for c in found.pairs[name] if c.label in labels], labels,
+               found.chance[name])
+        axes.set_title(clean(name, 34), size=7, weight="normal", loc="left", pad=3)
+        if i + across >= len(names):
+            axes.set_xlabel("calibration trials of a subject", size=6.5, labelpad=2)
+    _legend(figure, found, labels)
+    metric = f"{METRIC_NAMES[found.table.metric]} per {found.table.unit} in %"
+    head(figure, found.table, "Calibration size",
+         f"{metric}; mean and 95 % interval over subjects\n"
+         "the trials tested differ along the axis: what calibrates is not tested")
+    return figure
+
+
+def _panel(
+    axes: Axes, curves: Sequence[Curve], labels: Sequence[str], chance: float | None
+) -> None:
+    plain_axes(axes)
+    if chance is not None:
+        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+    for k, curve in enumerate(curves):
+        colour, marker = _look(curve.label, curve.control, labels)
+        shift = 0.06 * (k - (len(curves) - 1) / 2)  # intervals beside, not on each other
+        x = [s.trials + shift for s in curve.steps]
+        axes.plot(x, [100 * s.mean for s in curve.steps], color=colour, marker=marker,
+                  markersize=3, linewidth=1.0, linestyle="--" if curve.control else "-")
+        for at, step in zip(x, curve.steps, strict=True):
+            if step.interval is not None:
+                axes.plot([at, at], [100 * v for v in step.interval], color=colour, linewidth=0.7,
+                          alpha=0.6)
+    ticks = sorted({round(s.trials, 1) for c in curves for s in c.steps})
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+
+
+def _look(label: str, control: bool, labels: Sequence[str]) -> tuple[str, str]:
+    i = list(labels).index(label)
+    colour = GREY if control else LINES[i % len(LINES)] if i else BLUE
+    return colour, MARKERS[i % len(MARKERS)]
+
+
+def _legend(figure: Figure, found: Panels, labels: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    controls = {c.label for v in found.pairs.values() for c in v if c.control}
+    handles = []
+    for label in labels:
+        colour, marker = _look(label, label in controls, labels)
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=3, linewidth=1,
+                              linestyle="--" if label in controls else "-"))
+    wide = figure.get_size_inches()[0] == TWO_COLUMNS
+    figure.legend(handles, [clean(n, 28) for n in labels], loc="lower left",
+                  ncols=4 if wide else 2, frameon=False, fontsize=6.5, handlelength=2,
+                  columnspacing=1.2, labelspacing=0.3, bbox_to_anchor=(0.01, 0.0),
+                  borderaxespad=0.3)

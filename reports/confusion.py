@@ -1,0 +1,194 @@
+"""Confusion matrices: which emotion is taken for which, from the stored predictions.
+
+Each target subject weighs the same: rows are normalised within a subject (over its seeds), then
+averaged over the subjects that have windows of that class.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.store import Store
+
+from .cells import Column, collect
+from .style import (
+    GREY,
+    INK,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    colours,
+    head,
+    house_style,
+    luminance,
+    save,
+    stems,
+    two_rows,
+)
+from .table import Row, Table, tables
+from .text import clean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+#: Methods and pairs in one figure.
+MOST_ROWS, MOST_COLUMNS = 6, 6
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Of a method on a pair; ``shares[i][j]`` of class i was called j, None where i never was."""
+
+    label: str
+    column: Column
+    shares: list[list[float | None]]
+    subjects: int
+
+
+def confusions(table: Table, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS) -> list[Confusion]:
+    """Of the first methods and pairs of a table: predictions are read, which takes time."""
+    found = []
+    for row in table.methods[:rows]:
+        for column in table.columns[:columns]:
+            if column in row.values:
+                one = _confusion(row, column, table.unit)
+                if one is not None:
+                    found.append(one)
+    return found
+
+
+def _confusion(row: Row, column: Column, unit: str) -> Confusion | None:
+    import numpy as np
+
+    n = len(column.classes)
+    counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros((n, n), dtype=np.int64))
+    for cell in row.cells[column]:
+        try:
+            _count(counts, cell.record.predictions(), n, unit)
+        except (BenchError, KeyError, ValueError, IndexError, OSError):
+            return None  # without predictions of every seed there is no matrix
+    if not counts:
+        return None
+    shares = []
+    for table in counts.values():
+        support = table.sum(axis=1, keepdims=True)
+        shares.append(np.where(support > 0, table / np.maximum(support, 1), np.nan))
+    stack = np.stack(shares)
+    known = np.isfinite(stack).sum(axis=0)
+    mean = np.where(known > 0, np.nansum(stack, axis=0) / np.maximum(known, 1), np.nan)
+    lines = [[None if np.isnan(v) else float(v) for v in line] for line in mean]
+    return Confusion(row.label, column, lines, len(counts))
+
+
+def _count(
+    counts: dict[str, NDArray[np.int64]], table: pd.DataFrame, n: int, unit: str
+) -> None:
+    """Add the predictions of a record, by subject; a trial is called by its mean probability."""
+    names = [f"p{k}" for k in range(n)]
+    if unit == "trial":
+        keys = ["subject", "session", "trial"]
+        table = table.groupby(keys, as_index=False).agg(
+            {"y": "first", **dict.fromkeys(names, "mean")}
+        )
+    called = table[names].to_numpy().argmax(axis=1)
+    for subject, group in table.assign(called=called).groupby("subject"):
+        place = group["y"].to_numpy() * n + group["called"].to_numpy()
+        # A label outside the classes would fall into another subject's or class's field.
+        if not group["y"].between(0, n - 1).all():
+            raise ValueError("a label is no class of the target")
+        counts[str(subject)] += _table(place, n)
+
+
+def _table(place: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.bincount(place, minlength=n * n).reshape(n, n)
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``confusion.png``, ``.pdf`` and ``.svg``: a row a method, a column a pair.
+
+    Raises
+    ------
+    BenchError
+        No method has stored predictions.
+    """
+    shown = [
+        (t, c) for t in tables(collect(store, options), options) if (c := confusions(t))
+    ]
+    if not shown:
+        raise BenchError(
+            f"no method in {store.root} has predictions on disk: no confusion matrix can be drawn"
+        )
+    paths = []
+    for stem, (table, found) in zip(stems(out, "confusion", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, "Confusion matrices", options)
+    return paths
+
+
+def draw(table: Table, found: list[Confusion]) -> Figure:
+    """Figure of a table."""
+    from matplotlib.figure import Figure
+
+    labels = list(dict.fromkeys(c.label for c in found))
+    columns = [c for c in table.columns if any(f.column == c for f in found)]
+    width = ONE_COLUMN if len(columns) < 3 else TWO_COLUMNS
+    left, gap, top, bottom, gap_y = 0.62, 0.32, 0.92, 0.22, 0.3
+    side = min((width - left - 0.1 - gap * (len(columns) - 1)) / len(columns), 1.15)
+    height = top + len(labels) * side + (len(labels) - 1) * gap_y + bottom
+    figure = Figure(figsize=(width, height))
+    short = table.short_labels()
+    for one in found:
+        i, j = labels.index(one.label), columns.index(one.column)
+        box = (left + j * (side + gap), height - top - (i + 1) * side - i * gap_y)
+        axes = figure.add_axes((box[0] / width, box[1] / height, side / width, side / height))
+        _draw(axes, one, side * 72)
+        if one is next(f for f in found if f.column == one.column):
+            axes.set_title(_heading(short[one.column]), size=6.5, weight="normal", pad=4)
+        if one is next(f for f in found if f.label == one.label):
+            axes.set_ylabel(two_rows(one.label), size=6.2, weight="bold", labelpad=3)
+    hidden = {"methods": len(table.methods) - len(labels),
+              "pairs": len(table.columns) - len(columns)}
+    more = "".join(f"; {n} {what} left out" for what, n in hidden.items() if n)
+    lines = ["rows: true, columns: predicted; % of the true class,",
+             f"per {table.unit}, every subject weighs the same; names cut{more}"]
+    head(figure, table, "Confusion", ("\n" if width == ONE_COLUMN else " ").join(lines))
+    return figure
+
+
+def _heading(label: str) -> str:
+    source, arrow, target = label.partition("→")
+    return clean(source, 16) + (f"\n→ {clean(target, 16)}" if arrow else "")
+
+
+def _draw(axes: Axes, one: Confusion, points: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    n = len(one.shares)
+    size = min(8.0, max(4.0, points / n / 3.4))
+    for i, line in enumerate(one.shares):
+        for j, share in enumerate(line):
+            if share is None:
+                axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", size=size, color=GREY)
+                continue
+            colour = colours()(share)
+            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="white",
+                                     linewidth=0.6))
+            axes.text(j + 0.5, i + 0.52, f"{100 * share:.0f}", ha="center", va="center", size=size,
+                      color="white" if luminance(colour) < 0.25 else INK)
+    axes.set(xlim=(0, n), ylim=(n, 0))
+    names = [c.split()[0][:4] if c.split() else "?" for c in one.column.classes]
+    at = [k + 0.5 for k in range(n)]
+    axes.set_xticks(at, names)
+    axes.set_yticks(at, names)
+    axes.tick_params(length=0, pad=1.5, labelsize=5.4)
+    axes.spines[:].set_visible(False)

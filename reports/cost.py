@@ -1,0 +1,193 @@
+"""Score against cost: wall time of a cell, and number of parameters of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.store import Store
+
+from .cells import Cell, collect
+from .style import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    TWO_COLUMNS,
+    head,
+    house_style,
+    plain_axes,
+    save,
+    stems,
+)
+from .table import Table, tables
+from .text import METRIC_NAMES, clean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Points that get a name; beyond, only the best do.
+NAMED = 12
+#: Controls that train nothing.
+_FREE = ("majority", "attainable")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One method.
+
+    Attributes
+    ----------
+    mean : float
+        Mean over all pairs.
+    seconds : float or None
+        Mean wall time of its records that did their own pre-training.
+    parameters : float or None
+        Of the network, mean over pairs: it depends on channels and classes.
+    control : bool
+    devices : set of str
+        Where its records ran: times of different devices are not comparable.
+    """
+
+    label: str
+    mean: float
+    seconds: float | None
+    parameters: float | None
+    control: bool
+    devices: frozenset[str]
+
+
+def points(table: Table) -> list[Point]:
+    """Methods and controls that ran every pair and say what they cost."""
+    found = []
+    for row in [*table.methods, *table.controls]:
+        if row.mean is None or row.key.method in _FREE:
+            continue
+        cells = [c for cells in row.cells.values() for c in cells]
+        own = [c for c in cells if not _info(c).get("pretraining_reused")]
+        point = Point(
+            row.label, row.mean, _mean(own, "wall_s"), _mean(cells, "parameters"),
+            row.key.kind == "control", frozenset(_device(c) for c in cells),
+        )
+        if point.seconds or point.parameters:
+            found.append(point)
+    return found
+
+
+def _info(cell: Cell) -> dict[str, Any]:
+    return cell.record.info if isinstance(cell.record.info, dict) else {}
+
+
+def _device(cell: Cell) -> str:
+    return clean(_info(cell).get("device", "?"), 20)
+
+
+def _mean(cells: Sequence[Cell], name: str) -> float | None:
+    values = [v for c in cells if isinstance(v := _info(c).get(name), (int, float)) and v > 0]
+    return sum(values) / len(values) if values else None
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``cost.png``, ``.pdf`` and ``.svg``: against time and against parameters.
+
+    Raises
+    ------
+    BenchError
+        No method ran every pair and says what it cost.
+    """
+    every = [(t, points(t)) for t in tables(collect(store, options), options)]
+    shown = [(t, p) for t, p in every if not all(x.control for x in p)]
+    if not shown:
+        raise BenchError(f"no method in {store.root} ran every pair and says what it cost")
+    paths = []
+    for stem, (table, found) in zip(stems(out, "cost", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, "Score against cost", options)
+    return paths
+
+
+def draw(table: Table, found: Sequence[Point]) -> Figure:
+    """Figure of a table: two panels that share the score."""
+    from matplotlib.figure import Figure
+
+    height, top, bottom = 2.75, 0.6, 0.42
+    figure = Figure(figsize=(TWO_COLUMNS, height))
+    wide = (TWO_COLUMNS - 0.5 - 0.15 - 0.25) / 2
+    names = (("seconds", "wall time of a record in s, pre-training included (log)"),
+             ("parameters", "parameters of the network (log)"))
+    for i, (name, label) in enumerate(names):
+        axes = figure.add_axes((
+            (0.5 + i * (wide + 0.25)) / TWO_COLUMNS, bottom / height, wide / TWO_COLUMNS,
+            (height - top - bottom) / height,
+        ))
+        _panel(axes, found, name, table.mean_chance())
+        axes.set_xlabel(label, size=6.5, labelpad=2)
+        if i:
+            axes.tick_params(axis="y", labelleft=False)
+    devices = sorted(set().union(*(p.devices for p in found)))
+    text = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, mean over {len(table.columns)} "
+    text += f"pair{'s' * (len(table.columns) > 1)}; grey: controls; on {', '.join(devices)}"
+    missing = sum(r.mean is None for r in table.methods)
+    text += f"; {missing} incomplete methods left out" if missing else ""
+    head(figure, table, "Score against cost", clean(text, 150))
+    return figure
+
+
+def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) -> None:
+    shown = [(p, getattr(p, name)) for p in found if getattr(p, name)]
+    plain_axes(axes, "both")
+    scores = [100 * p.mean for p in found] + ([] if chance is None else [100 * chance])
+    room = max(2.0, 0.08 * (max(scores) - min(scores)))
+    axes.set(xscale="log", ylim=(min(scores) - room, max(scores) + room))
+    if chance is not None:
+        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+        axes.text(0.99, 100 * chance, "chance", transform=axes.get_yaxis_transform(), ha="right",
+                  va="bottom", size=6, color=GREY)
+    best = sorted(shown, key=lambda s: -s[0].mean)[:NAMED]
+    for point, cost in shown:
+        colour = GREY if point.control else BLUE
+        axes.scatter([cost], [100 * point.mean], s=16, color=colour, linewidths=0, zorder=3)
+    _named(axes, best)
+    if not shown:
+        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
+        return
+    low, high = min(c for _, c in shown), max(c for _, c in shown)
+    # Room at the right for the names; a single cost needs room on both sides.
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _round(v)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="both", length=0)
+    if low == high:
+        axes.set_xticks([low])
+    axes.set_xlim(low / 1.4, high * max(6.0, (high / low) ** 1.1))
+
+
+def _round(value: float) -> str:
+    """``0.1``, ``10``, ``100k``, ``1M``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:
+    """Names beside the points, pushed apart where they would lie on each other."""
+    low, high = axes.get_ylim()
+    step, last = 0.055 * (high - low), high
+    right = max((cost for _, cost in shown), default=1.0)
+    for point, cost in shown:  # best first
+        y = min(100 * point.mean, last - step)
+        last = y
+        colour = GREY if point.control else INK
+        axes.annotate(
+            clean(point.label, 32), (cost, 100 * point.mean), (right * 1.25, y), size=6,
+            va="center", color=colour,
+            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkA": 1,
+                        "shrinkB": 2, "relpos": (0, 0.5)},
+        )

@@ -1,0 +1,236 @@
+"""Learning curves: loss of the pre-training, and the test score while fine-tuning.
+
+The test score per epoch is drawn by the engine for the reader; no method sees it, and no ranked
+score was chosen by it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.store import Store
+
+from .cells import Column, collect
+from .style import GREY, LINES, ONE_COLUMN, TWO_COLUMNS, head, house_style, plain_axes, save, stems
+from .table import Row, Table, tables
+from .text import clean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+#: Name of the sum of all losses, and of the test score, in the curves of a record.
+TOTAL, TEST = "total", "test_accuracy"
+#: Methods drawn in one figure; the page has all.
+MOST = 6
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve over epochs: mean over seeds (and subjects), and the spread over subjects."""
+
+    mean: list[float]
+    sd: list[float]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Of one method on one pair; a stage without curves is None.
+
+    Attributes
+    ----------
+    label : str
+        Row of the leaderboard.
+    column : Column
+    pretrain, loss, test : Line or None
+        Loss of the pre-training, of the fine-tuning, and accuracy per window on the test part.
+    """
+
+    label: str
+    column: Column
+    pretrain: Line | None
+    loss: Line | None
+    test: Line | None
+
+
+@dataclass
+class _Found:
+    pretrain: list[NDArray[np.float64]] = field(default_factory=list)
+    loss: list[NDArray[np.float64]] = field(default_factory=list)
+    test: list[NDArray[np.float64]] = field(default_factory=list)
+
+
+def curves(table: Table) -> list[Curves]:
+    """Curves of the methods and of target-only, in the order of the leaderboard."""
+    found = []
+    for row in [*table.methods, *table.controls]:
+        for column in table.columns:
+            if column in row.cells:
+                one = _of(row, column)
+                if one is not None:
+                    found.append(one)
+    return found
+
+
+def _of(row: Row, column: Column) -> Curves | None:
+    parts = _Found()
+    for cell in row.cells[column]:
+        try:
+            stored = cell.record.read_curves()
+        except BenchError:
+            continue  # a record without curves still has its scores
+        _add(parts.pretrain, _stage(stored, "pretrain").get(TOTAL))
+        for subject in _stage(stored, "fit").values():
+            if isinstance(subject, dict):
+                _add(parts.loss, subject.get(TOTAL))
+                _add(parts.test, subject.get(TEST))
+    made = Curves(row.label, column, _line(parts.pretrain), _line(parts.loss), _line(parts.test))
+    return made if made.pretrain or made.loss or made.test else None
+
+
+def _stage(stored: Any, name: str) -> Mapping[str, Any]:
+    stage = stored.get(name) if isinstance(stored, dict) else None
+    return stage if isinstance(stage, dict) else {}
+
+
+def _add(lines: list[NDArray[np.float64]], values: Any) -> None:
+    """Keep a list of finite numbers; anything else was no curve."""
+    import numpy as np
+
+    if not isinstance(values, list) or not values:
+        return
+    try:
+        line = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return
+    if line.ndim == 1 and np.isfinite(line).all():
+        lines.append(line)
+
+
+def _line(lines: Sequence[NDArray[np.float64]]) -> Line | None:
+    """Mean and sample SD over the lines that reach an epoch; a single line has no spread."""
+    import numpy as np
+
+    if not lines:
+        return None
+    longest = max(map(len, lines))
+    padded = np.full((len(lines), longest), np.nan)
+    for i, line in enumerate(lines):
+        padded[i, : len(line)] = line
+    count = np.isfinite(padded).sum(axis=0)
+    mean = np.nansum(padded, axis=0) / count
+    square = np.nansum((padded - mean) ** 2, axis=0)
+    sd = np.sqrt(square / np.maximum(count - 1, 1))
+    return Line(mean.tolist(), sd.tolist())
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``curves.png``, ``.pdf`` and ``.svg``: a row of two panels for each method.
+
+    Raises
+    ------
+    BenchError
+        No record has curves.
+    """
+    shown = []
+    for table in tables(collect(store, options), options):
+        some = [c for c in curves(table) if c.label in {r.label for r in table.methods}]
+        if some:
+            shown.append((table, some))
+    if not shown:
+        raise BenchError(
+            f"no finished record of a method in {store.root} has learning curves",
+            "Methods draw them with ctx.epoch(...); shallow methods have none.",
+        )
+    paths = []
+    for stem, (table, some) in zip(stems(out, "curves", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, some), stem, f"Learning curves, {table.setting.protocol}",
+                          options)
+    return paths
+
+
+def draw(table: Table, found: Sequence[Curves]) -> Figure:
+    """Figure of a table: at most :data:`MOST` methods, the best first."""
+    from matplotlib.figure import Figure
+
+    by_label: dict[str, list[Curves]] = defaultdict(list)
+    for one in found:
+        by_label[one.label].append(one)
+    labels = list(by_label)[:MOST]
+    stages = [s for s in ("pretrain", "test") if any(getattr(c, s) for c in found)]
+    width = TWO_COLUMNS if len(stages) == 2 else ONE_COLUMN
+    names = [c for c in table.columns if any(o.column == c for o in found)]
+    legend = 0.14 * -(-len(names) // (4 if width == TWO_COLUMNS else 2))
+    top, bottom, high, gap = 0.62, 0.5 + legend, 1.35, 0.42
+    height = top + len(labels) * high + (len(labels) - 1) * gap + bottom
+    figure = Figure(figsize=(width, height))
+    colour = {c: LINES[i % len(LINES)] for i, c in enumerate(names)}
+    for i, label in enumerate(labels):
+        for j, stage in enumerate(stages):
+            wide = (width - 0.6 - 0.1 - 0.62 * (len(stages) - 1)) / len(stages)
+            box = (0.6 + j * (wide + 0.62), height - top - (i + 1) * high - i * gap, wide, high)
+            axes = figure.add_axes((box[0] / width, box[1] / height, wide / width, high / height))
+            _panel(axes, by_label[label], stage, colour, table)
+            axes.set_title(clean(label, 36) if j == 0 else "", loc="left", pad=3, size=7.5)
+            if i == len(labels) - 1:
+                axes.set_xlabel("epoch", size=6.5, labelpad=2)
+    _legend(figure, table, colour, bottom)
+    hidden = len(by_label) - len(labels)
+    what = "mean over seeds and subjects, band: SD over them; the test score chose nothing"
+    if width == ONE_COLUMN:
+        what = "mean over seeds and subjects, band: SD"
+    head(figure, table, "Learning curves", what + (f"; {hidden} methods left out" * bool(hidden)))
+    return figure
+
+
+def _panel(
+    axes: Axes, found: Iterable[Curves], stage: str, colour: Mapping[Column, str], table: Table
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    scale = 100 if stage == "test" else 1
+    for one in found:
+        line: Line | None = getattr(one, stage)
+        if line is None:
+            continue
+        x = range(1, len(line.mean) + 1)
+        y = [scale * v for v in line.mean]
+        axes.plot(x, y, color=colour[one.column], linewidth=1.0)
+        low = [scale * (m - s) for m, s in zip(line.mean, line.sd, strict=True)]
+        high = [scale * (m + s) for m, s in zip(line.mean, line.sd, strict=True)]
+        axes.fill_between(x, low, high, color=colour[one.column], alpha=0.10, linewidth=0)
+    plain_axes(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not axes.lines:
+        axes.text(0.5, 0.5, "no curve recorded", transform=axes.transAxes, ha="center", color=GREY,
+                  size=6.5)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy (%)", size=6.5)
+    if stage == "test":
+        for share in sorted({1 / len(c.classes) for c in colour if c.classes}):
+            axes.axhline(100 * share, color=GREY, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
+
+
+def _legend(
+    figure: Figure, table: Table, colour: Mapping[Column, str], bottom: float
+) -> None:
+    from matplotlib.lines import Line2D
+
+    labels = table.short_labels()
+    handles = [Line2D([], [], color=c, linewidth=1.4) for c in colour.values()]
+    names = [clean(labels[c], 30) for c in colour]
+    wide = figure.get_size_inches()[0] == TWO_COLUMNS
+    figure.legend(handles, names, loc="lower left", ncols=4 if wide else 2, frameon=False,
+                  fontsize=6.5, handlelength=1.4, columnspacing=1.2, labelspacing=0.3,
+                  bbox_to_anchor=(0.01, 0.0), borderaxespad=0.3)

@@ -1,0 +1,65 @@
+"""One self-contained page: leaderboard, pairs, methods, subjects, and how each number was made.
+
+The page is a file: it asks no network and no server for anything. Whatever comes from a record
+travels as JSON and is put on the page as text, never as markup; besides, the page's own policy
+lets nothing run but the script it was made with, which is named by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bench.report_options import ReportOptions
+from bench.store import Store, write_text
+
+from .cells import collect
+from .page_data import page
+
+#: In the order in which they are put together.
+_SCRIPTS = ("core.js", "charts.js", "board.js", "parts.js")
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``report.html``.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    write_text(out / "report.html", render(page(collect(store, options), options)))
+    return [out / "report.html"]
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page that shows ``data``."""
+    folder = resources.files(__package__).joinpath("page")
+    script = "\n".join(folder.joinpath(n).read_text(encoding="utf-8") for n in _SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    simulated = any(t["simulated"] for t in data["tables"])
+    text = folder.joinpath("page.html").read_text(encoding="utf-8")
+    parts = {
+        "%POLICY%": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                    f"form-action 'none'; script-src 'sha256-{digest}'",
+        "%TITLE%": html.escape(f"{'SIMULATED ' * simulated}Leaderboard · {data['folder']}"),
+        "%STYLE%": folder.joinpath("style.css").read_text(encoding="utf-8"),
+        "%SCRIPT%": script,
+        "%DATA%": embedded(data),
+    }
+    for name, value in parts.items():  # the data last: what it holds is replaced no more
+        text = text.replace(name, value)
+    return text
+
+
+def embedded(data: Any) -> str:
+    """JSON that cannot end the element it stands in, nor open another."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text

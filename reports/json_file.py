@@ -1,0 +1,71 @@
+"""The leaderboard as JSON, for other programs: what the tables hold, unrounded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench import __version__
+from bench.report_options import ReportOptions
+from bench.store import Store, write_text
+
+from .caption import caption, problems, title
+from .cells import collect
+from .table import Row, Table, tables
+
+#: Changes when a key changes its meaning.
+SCHEMA = 1
+
+
+def leaderboard(store: Store, options: ReportOptions) -> dict[str, Any]:
+    """Tables of a run folder, ready for JSON.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    found = collect(store, options)
+    return {
+        "schema": SCHEMA, "bench": __version__, "metric": options.metric, "unit": options.unit,
+        "tables": [_table(t) for t in tables(found, options)], "problems": problems(found),
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "title": title(table), "simulated": table.simulated, "setting": vars(table.setting),
+        "caption": caption(table), "notes": table.notes, "seeds": table.seeds(),
+        "pairs": [
+            {"label": table.labels[c], "source": c.source, "target": c.target,
+             "sessions": c.sessions, "classes": list(c.classes), "data": c.data,
+             "chance": table.chance(c), "subjects": table.subjects(c)}
+            for c in table.columns
+        ],
+        "methods": [_row(table, r) for r in table.methods],
+        "controls": [_row(table, r) for r in table.controls],
+        "oracles": [_row(table, r) for r in table.oracles],
+    }
+
+
+def _row(table: Table, row: Row) -> dict[str, Any]:
+    """A row; ``scores`` by pair, one that was not run is absent."""
+    return {
+        "label": row.label, "method": row.key.method, "network": row.key.network,
+        "variant": row.key.variant, "mean": row.mean, "rank": row.rank,
+        "scores": {
+            table.labels[c]: {
+                "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),
+                "partial": v.partial, "records": sorted(x.id for x in row.cells[c]),
+            }
+            for c, v in row.values.items()
+        },
+    }
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``leaderboard.json``."""
+    text = json.dumps(leaderboard(store, options), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(out / "leaderboard.json", text + "\n")
+    return [out / "leaderboard.json"]

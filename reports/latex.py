@@ -1,0 +1,149 @@
+r"""The leaderboard as a LaTeX table: booktabs, best in bold, second underlined, ± over subjects.
+
+The file needs ``\usepackage{booktabs,graphicx,xcolor}`` and compiles with pdfLaTeX
+whatever the records hold: text is escaped, and letters that pdfLaTeX has no glyph for are named by
+their code point.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report_options import ReportOptions
+from bench.store import Store, write_text
+
+from .caption import caption, title
+from .cells import collect
+from .table import Row, Table, tables
+from .text import percent
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    # At the start of a row, after \\, these would be read as its optional argument and star.
+    "[": "{[}", "]": "{]}", "*": "{*}",
+    "→": r"$\to$", "±": r"$\pm$", "–": "--", "−": "$-$", "…": r"\dots{}", "†": r"\dag{}",
+    "’": "'", "“": "``", "”": "''", "`": r"\textasciigrave{}", "·": r"$\cdot$",
+    "×": r"$\times$", "'": "'",
+}
+
+
+def latex(text: str) -> str:
+    r"""Text that shows as itself.
+
+    Examples
+    --------
+    >>> print(latex("50 % of SEED→DEAP_v"))
+    50 \% of SEED$\to$DEAP\_v
+    """
+    return "".join(_letter(c) for c in text)
+
+
+def _letter(c: str) -> str:
+    if c in _SPECIAL:
+        return _SPECIAL[c]
+    if c.isascii():
+        return c
+    parts = [p for p in unicodedata.normalize("NFKD", c) if not unicodedata.combining(p)]
+    if not parts or not all(p.isascii() for p in parts):
+        return f"{{[}}U+{ord(c):04X}{{]}}"
+    return "".join(_SPECIAL.get(p, p) for p in parts)
+
+
+def heading(label: str) -> str:
+    """Heading of a pair: the target under the source, half as wide."""
+    source, arrow, target = label.partition("→")
+    if not arrow:
+        return latex(label)
+    lines = rf"{latex(source)}$\to$\\{latex(target)}"
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
+
+
+#: Small, and shrunk where it is wider than the column.
+_FIT = (
+    r"\small", r"\setlength{\tabcolsep}{3pt}",
+    r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+)
+
+
+def caption_of(table: Table) -> str:
+    """Caption: title, and everything the numbers mean."""
+    lines = [title(table) + ".", *caption(table)]
+    if any(v.partial for row in table.rows for v in row.values.values()):
+        lines.append("†: not all subjects of the column have this score.")
+    return latex(" ".join(lines))
+
+
+def lines(table: Table) -> list[str]:
+    """The whole table environment."""
+    several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
+    ranked = several and table.complete > 1
+    labels = table.short_labels()
+    head = ["Method", *(heading(labels[c]) for c in table.columns)]
+    head += ["Mean"] * several + ["Rank"] * ranked
+    chance = ["chance", *(latex(percent(table.chance(c))) for c in table.columns)]
+    chance += [latex(percent(table.mean_chance()))] * several + [""] * ranked
+    body = [_row(table, row, several, ranked) for row in table.methods]
+    below = [chance, *(_row(table, row, several, ranked) for row in table.controls)]
+    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
+           rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
+           r"\midrule", *map(_line, body)]
+    out += [r"\midrule"] * bool(body) + [_line(cells) for cells in below]
+    if table.oracles:
+        grey = [_row(table, row, several, ranked) for row in table.oracles]
+        out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in grey)]
+    return [*out, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+
+
+def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
+    name = latex(row.label) + (" (oracle)" if row.key.kind == "oracle" else "")
+    cells = [name]
+    for column in table.columns:
+        value = row.values.get(column)
+        if value is None:
+            cells.append("--")
+            continue
+        text = _emphasis(table, row, column, percent(value.mean))
+        text += r"\dag{}" if value.partial else ""
+        if value.sd is not None:
+            text += rf" {{\scriptsize$\pm${100 * value.sd:.1f}}}"
+        cells.append(text)
+    if several:
+        cells.append(_emphasis(table, row, None, latex(percent(row.mean))))
+    if ranked:
+        cells.append("" if row.rank is None else f"{row.rank:.2f}")
+    return cells
+
+
+def _emphasis(table: Table, row: Row, column: object, text: str) -> str:
+    if row.key.kind == "method" and row.label in table.best.get(column, ()):  # type: ignore[call-overload]
+        return rf"\textbf{{{text}}}"
+    if row.key.kind == "method" and row.label in table.second.get(column, ()):  # type: ignore[call-overload]
+        return rf"\underline{{{text}}}"
+    return text
+
+
+def _grey(text: str) -> str:
+    return rf"\textcolor{{gray}}{{{text}}}" if text else ""
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``leaderboard.tex``: a table environment for each setting.
+
+    Raises
+    ------
+    BenchError
+        No record, or none that passes the filters.
+    """
+    text = "% Needs \\usepackage{booktabs,graphicx,xcolor}.\n\n"
+    for table in tables(collect(store, options), options):
+        text += "\n".join(lines(table)) + "\n\n"
+    write_text(out / "leaderboard.tex", text)
+    return [out / "leaderboard.tex"]

@@ -1,0 +1,196 @@
+/* The leaderboard: sorted, filtered, copied as LaTeX. */
+const several = () => table().columns.length > 1 && view().rows.some((r) => r.mean !== null);
+const ranked = () => several() && view().complete > 1;
+const BLOCKS = { control: "Controls, not ranked", oracle: "Oracle: test labels chose something, such as the best epoch; never ranked" };
+
+function keyOf(row, key) {
+  const s = scores(row);
+  if (key === "name") return table().rows[row].label.toLowerCase();
+  if (key === "mean") return s.mean;
+  if (key === "rank") return s.rank === null ? null : Number(s.rank);
+  return s.values[key] ? s.values[key][0] : null;
+}
+
+/* Sorted within a block; what was not run stands last whichever way; equal ones stay as ranked. */
+function sorted(rows) {
+  if (!state.sort) return rows;
+  const { key, down } = state.sort;
+  return [...rows].sort((a, b) => {
+    const [x, y] = [keyOf(a, key), keyOf(b, key)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
+  });
+}
+
+function about(row, column) {
+  const value = scores(row).values[column], subjects = known(value[4]);
+  const chance = view().chance[column];
+  return [
+    `${rowName(row)} on ${table().columns[column].label}${SIM() ? " (SIMULATED)" : ""}`,
+    `${fmt(value[0])}${value[1] === null ? "" : ` ± ${fmt(value[1])}`} ${measure()}`,
+    `${subjects.length} subject${subjects.length === 1 ? "" : "s"}, ${fmt(Math.min(...subjects))} to ${fmt(Math.max(...subjects))}`,
+    chance === null ? "" : `${signed(value[0] - chance)} above chance (${fmt(chance)})`,
+    value[3] ? "† not all subjects of the column have this score" : "",
+  ].filter(Boolean).join("\n");
+}
+
+function header(key, text, hint) {
+  const now = state.sort && state.sort.key === key;
+  const act = () => {
+    const up = key === "name" || key === "rank";
+    state.sort = now ? { key, down: !state.sort.down } : { key, down: !up };
+    const at = [...document.querySelectorAll("#board thead button")].indexOf(document.activeElement);
+    drawBoard();
+    document.querySelectorAll("#board thead button")[at]?.focus();
+    say(`sorted by ${text.replace("\n", " ")}, ${state.sort.down ? "highest" : "lowest"} first`);
+  };
+  return el("th", { scope: "col", "aria-sort": now ? (state.sort.down ? "descending" : "ascending") : "none" },
+    tip(el("button", { type: "button", class: "arrow", onclick: act }, text), hint));
+}
+
+function heading(c) {
+  const [source, target] = c.short.split(ARROW);
+  return target === undefined ? c.short : `${source}${ARROW}\n${target}`;
+}
+
+function boardRow(row, columns) {
+  const r = table().rows[row], s = scores(row);
+  const marks = (mark) => (mark === 2 ? "best" : mark === 1 ? "second" : "");
+  const cells = columns.map((column) => {
+    const value = s.values[column];
+    if (!value) return el("td", { class: "value" }, "–");
+    const button = el("button", {
+      type: "button", class: `cell ${marks(value[2])}`, "aria-haspopup": "dialog",
+      style: { "--h": colour(height(value[0], column)) }, onclick: () => made(row, column),
+    }, el("span", { class: "num" }, fmt(value[0])), value[3] ? "†" : "",
+    value[1] === null ? "" : el("span", { class: "sd" }, `±${fmt(value[1])}`));
+    return el("td", { class: "value" }, tip(button, () => about(row, column)));
+  });
+  const name = r.kind === "method"
+    ? el("a", { href: "#method", onclick: () => choose("method", row) }, rowName(row)) : rowName(row);
+  return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), cells,
+    several() ? el("td", { class: r.kind === "method" ? marks(s.mark) : "" }, el("span", { class: "num" }, fmt(s.mean))) : null,
+    ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null);
+}
+
+function block(kind, columns) {
+  const rows = sorted(shownRows(kind));
+  const span = 1 + columns.length + several() + ranked();
+  const body = el("tbody", { class: kind });
+  if (kind !== "method" && (rows.length || (kind === "control" && state.blocks))) {
+    body.append(el("tr", { class: "block" }, el("th", { colspan: span, scope: "rowgroup" }, BLOCKS[kind])));
+  }
+  if (kind === "control" && state.blocks) {
+    body.append(el("tr", {}, el("th", { scope: "row" }, "chance"),
+      columns.map((c) => el("td", {}, fmt(view().chance[c]))),
+      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null));
+  }
+  body.append(...rows.map((row) => boardRow(row, columns)));
+  return body.children.length ? body : null;
+}
+
+function shownNote(columns) {
+  const all = view().order.filter((r) => table().rows[r].kind === "method").length;
+  const rows = shownRows("method").length, pairs = table().columns.length, parts = [];
+  if (rows < all) parts.push(`${rows} of ${all} methods shown; best, second and rank are over all of them`);
+  if (columns.length < pairs) parts.push(`${columns.length} of ${pairs} pairs shown; mean and rank are over all of them`);
+  return parts.join(". ");
+}
+
+function drawBoard() {
+  const columns = shownColumns(), v = view(), pairs = table().columns.length;
+  const grid = el("table", {},
+    el("caption", { class: "unseen" }, v.title),
+    el("thead", {}, el("tr", {},
+      header("name", "method", "Sort by name"),
+      columns.map((c) => header(c, heading(table().columns[c]), `${table().columns[c].label}\nSort by this pair`)),
+      several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
+      ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null)),
+    ["method", "control", "oracle"].map((kind) => block(kind, columns)));
+  put(byId("board"),
+    el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title),
+      el("button", { type: "button", class: "action", id: "latex", onclick: () => copy(asLatex(), "LaTeX") }, "Copy as LaTeX")),
+    el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
+    el("p", { class: "count", id: "count" }, shownNote(columns)),
+    el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))));
+}
+
+/* The table as it stands, filtered and sorted; whole, it is leaderboard.tex. */
+function asLatex() {
+  const columns = shownColumns(), rows = [], wrap = (mark, text) =>
+    (mark === 2 ? `\\textbf{${text}}` : mark === 1 ? `\\underline{${text}}` : text);
+  const tex = (tenths) => fmt(tenths).replace("–", "--");
+  const line = (cells) => `${cells.join(" & ")} \\\\`;
+  const cellsOf = (row) => {
+    const r = table().rows[row], s = scores(row), only = r.kind === "method";
+    const cells = [r.tex + (r.kind === "oracle" ? " (oracle)" : "")];
+    for (const column of columns) {
+      const value = s.values[column];
+      if (!value) { cells.push("--"); continue; }
+      const text = wrap(only ? value[2] : 0, fmt(value[0])) + (value[3] ? "\\dag{}" : "");
+      cells.push(value[1] === null ? text : `${text} {\\scriptsize$\\pm$${fmt(value[1])}}`);
+    }
+    if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
+    if (ranked()) cells.push(s.rank === null ? "" : s.rank);
+    return cells;
+  };
+  const head = ["Method", ...columns.map((c) => table().columns[c].tex)];
+  if (several()) head.push("Mean");
+  if (ranked()) head.push("Rank");
+  const chance = ["chance", ...columns.map((c) => tex(view().chance[c]))];
+  if (several()) chance.push(tex(view().mean_chance));
+  if (ranked()) chance.push("");
+  const methods = sorted(shownRows("method")), oracles = sorted(shownRows("oracle"));
+  rows.push(...methods.map((r) => line(cellsOf(r))));
+  if (state.blocks) {
+    if (methods.length) rows.push("\\midrule");
+    rows.push(line(chance), ...sorted(shownRows("control")).map((r) => line(cellsOf(r))));
+  }
+  if (oracles.length) {
+    rows.push("\\midrule", ...oracles.map((r) => line(cellsOf(r).map((c) => (c ? `\\textcolor{gray}{${c}}` : "")))));
+  }
+  const note = shownNote(columns);
+  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
+    "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+    `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
+    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
+}
+
+/* How a number was made: subjects, setting, and each record with its identity and provenance. */
+function made(row, column) {
+  const c = table().columns[column], value = scores(row).values[column];
+  const box = byId("made"), records = table().rows[row].records[column].map((i) => DATA.records[i]);
+  const oracle = table().rows[row].kind === "oracle";
+  const who = c.subjects.map((s, i) => [s, value[4][i]]).filter((p) => p[1] !== null);
+  put(box,
+    el("div", { class: "head" }, el("h2", { id: "made-h" }, `${rowName(row)} on ${c.label}`),
+      el("button", { type: "button", onclick: () => box.close() }, "Close")),
+    SIM() ? el("p", {}, el("b", {}, "SIMULATED: "), "these scores say nothing of EEG.") : null,
+    el("p", {}, el("b", {}, fmt(value[0]), value[1] === null ? "" : ` ± ${fmt(value[1])}`),
+      ` ${measure()} in %. Mean${value[1] === null ? "" : " and standard deviation (n − 1)"} over ${who.length} target subject${who.length === 1 ? "" : "s"}; `,
+      `sessions, then ${records.length} record${records.length === 1 ? "" : "s"} (seeds), are averaged within a subject first. `,
+      oracle ? "Test labels chose something here, such as the best epoch: never ranked." : ""),
+    el("div", { class: "scroll" }, dots([{ name: rowName(row), kind: table().rows[row].kind, mean: value[0], sd: value[1], scores: value[4], who: c.subjects.map((s) => `subject ${s}`) }], view().chance[column], "Target subjects")),
+    el("p", { class: "count" }, "Subjects: ", who.map(([s, v]) => `${s}: ${fmt(v)}`).join(", ")),
+    el("h3", {}, "Setting"), definitions(table().setting),
+    el("h3", {}, records.length === 1 ? "Record" : "Records"),
+    records.map((r, i) => recordPart(r, i === 0)));
+  box.showModal();
+}
+
+const definitions = (pairs) => el("div", { class: "scroll" }, el("table", { class: "plain" },
+  el("tbody", {}, pairs.map(([k, v]) => el("tr", {}, el("th", { scope: "row" }, k), el("td", {}, el("code", {}, v)))))));
+
+function unpooled(flat) {
+  const pairs = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([DATA.texts[flat[i]], DATA.texts[flat[i + 1]]]);
+  return pairs;
+}
+
+function recordPart([id, identity, outcome], open) {
+  const parts = unpooled(identity), seed = parts.find((p) => p[0] === "seed");
+  return el("details", { open }, el("summary", {}, `${id} · seed ${seed ? seed[1] : "?"}`),
+    el("h3", {}, "Identity: what decides the numbers"), definitions(parts),
+    el("h3", {}, "Outcome and provenance"), definitions(unpooled(outcome)),
+    el("button", { type: "button", class: "action", onclick: () => copy(JSON.stringify({ id, identity: Object.fromEntries(parts), outcome: Object.fromEntries(unpooled(outcome)) }, null, 1), "record") }, "Copy as JSON"));
+}

@@ -1,0 +1,173 @@
+"""Mean ranks of the methods that ran every pair, with cliques that cannot be told apart.
+
+The rank is the leaderboard's. A bar joins methods between which no paired Wilcoxon test, with
+Holm's correction over all pairs of methods, finds a difference. The block is the target subject:
+scores from different sources on one subject are averaged first, since they are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.statistics import Friedman, friedman, holm, paired
+from bench.store import Store
+
+from .cells import collect
+from .style import GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, head, house_style, save, stems
+from .table import Row, Table, tables
+from .text import METRIC_NAMES, clean, p_value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Methods in one diagram; more cannot be read.
+MOST = 24
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """A rank diagram, as data.
+
+    Attributes
+    ----------
+    labels : list of str
+        Methods, best first.
+    ranks : list of float
+        Mean rank of each, as in the leaderboard.
+    cliques : list of (int, int)
+        First and last of the methods that a bar joins.
+    blocks : int
+        Target subjects compared.
+    test : Friedman or None
+        None for fewer than two blocks.
+    """
+
+    labels: list[str]
+    ranks: list[float]
+    cliques: list[tuple[int, int]]
+    blocks: int
+    test: Friedman | None
+
+
+def ranks(table: Table) -> Ranks | None:
+    """Ranks of a table; None for fewer than two complete methods."""
+    rows = sorted((r for r in table.methods if r.rank is not None), key=lambda r: r.rank or 0.0)
+    if len(rows) < 2:
+        return None
+    scores = _blocks(table, rows)
+    n = len(scores[0])
+    pairs = list(combinations(range(len(rows)), 2))
+    adjusted = holm([paired(scores[i], scores[j]).p for i, j in pairs]) if n else []
+    apart = {pair for pair, p in zip(pairs, adjusted, strict=n > 0) if p < ALPHA}
+    test = friedman([list(block) for block in zip(*scores, strict=True)]) if n > 1 else None
+    return Ranks([r.label for r in rows], [r.rank or 0.0 for r in rows],
+                 cliques(len(rows), apart), n, test)
+
+
+def cliques(n: int, apart: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Longest runs of methods, by rank, in which no two are told apart.
+
+    Examples
+    --------
+    >>> cliques(4, {(0, 3), (0, 2)})
+    [(0, 1), (1, 3)]
+    """
+    found: list[tuple[int, int]] = []
+    for first in range(n):
+        last = first
+        while last + 1 < n and not any((i, last + 1) in apart for i in range(first, last + 1)):
+            last += 1
+        if last > first and not any(a <= first and last <= b for a, b in found):
+            found.append((first, last))
+    return found
+
+
+def _blocks(table: Table, rows: Sequence[Row]) -> list[list[float]]:
+    """Scores of each method over target subjects, averaged over the sources of a subject."""
+    blocks: dict[tuple[str, str], list[list[float]]] = {}
+    for column in table.columns:
+        subjects = set.intersection(*(set(r.values[column].subjects) for r in rows))
+        for subject in sorted(subjects):
+            scores = [r.values[column].subjects[subject] for r in rows]
+            blocks.setdefault((column.target, subject), []).append(scores)
+    means = [[sum(v) / len(v) for v in zip(*block, strict=True)] for block in blocks.values()]
+    return [[block[i] for block in means] for i in range(len(rows))]
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``ranks.png``, ``.pdf`` and ``.svg``.
+
+    Raises
+    ------
+    BenchError
+        Fewer than two methods ran every pair of a table.
+    """
+    shown = [(t, r) for t in tables(collect(store, options), options) if (r := ranks(t))]
+    if not shown:
+        raise BenchError(
+            f"fewer than two methods in {store.root} ran every pair: there are no ranks",
+            "Ask for the pairs that they share, with --pairs.",
+        )
+    paths = []
+    for stem, (table, found) in zip(stems(out, "ranks", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, "Mean ranks", options)
+    return paths
+
+
+def draw(table: Table, found: Ranks) -> Figure:
+    """Figure of a table: one line a method, best on top, bars for cliques."""
+    from matplotlib.figure import Figure
+
+    n = min(len(found.labels), MOST)
+    bars = [(a, min(b, n - 1)) for a, b in found.cliques if a < n]
+    width = ONE_COLUMN if n <= 12 else TWO_COLUMNS
+    top, bottom, line, left = 0.86, 0.34, 0.17, 1.5
+    height = top + line * n + bottom
+    figure = Figure(figsize=(width, height))
+    right = 0.16 + 0.09 * min(len(bars), 12)
+    axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width,
+                            line * n / height))
+    _draw_ranks(axes, found, n)
+    _draw_bars(axes, bars)
+    lines = [f"{METRIC_NAMES[table.metric]} per {table.unit}; 1 is best; "
+             f"{found.blocks} target subjects, {len(table.columns)} pairs"]
+    if found.test is not None:
+        lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(found.test.p)}")
+    lines.append("a bar joins methods not told apart (Wilcoxon, Holm, 0.05)")
+    if len(found.labels) > n:
+        lines[-1] += f"; first {n} of {len(found.labels)}"
+    head(figure, table, "Mean ranks", "\n".join(lines))
+    return figure
+
+
+def _draw_ranks(axes: Axes, found: Ranks, n: int) -> None:
+    worst = max(found.ranks[:n])
+    for i in range(n):
+        axes.plot([1, found.ranks[i]], [i, i], color=PALE, linewidth=0.8, zorder=1)
+        axes.scatter([found.ranks[i]], [i], s=16, color="#0072b2", linewidths=0, zorder=3)
+        axes.annotate(f"{found.ranks[i]:.2f}", (found.ranks[i], i), (4, 0), size=6.2,
+                      textcoords="offset points", va="center", color=INK)
+    axes.set(ylim=(n - 0.5, -0.5), xlim=(1, worst + 0.16 * max(1.0, worst - 1)))
+    axes.set_yticks(range(n), [clean(name, 27) for name in found.labels[:n]])
+    axes.spines[:].set_visible(False)
+    axes.tick_params(axis="both", length=0, pad=3, labelsize=6.5)
+    axes.set_xlabel("mean rank", size=6.5, labelpad=1)
+
+
+def _draw_bars(axes: Axes, bars: Sequence[tuple[int, int]]) -> None:
+    """Cliques as bars at the right, side by side."""
+    transform = axes.get_yaxis_transform()
+    inches = axes.figure.get_size_inches()[0] * axes.get_position().width  # type: ignore[union-attr]
+    for k, (first, last) in enumerate(bars[:12]):
+        x = 1 + (0.08 + 0.09 * k) / inches
+        axes.plot([x, x], [first - 0.28, last + 0.28], color=GREY, linewidth=2.2,
+                  transform=transform, clip_on=False, solid_capstyle="round")
