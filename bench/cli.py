@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from . import cli_sweep
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
@@ -227,6 +228,9 @@ def check(
     Console().print(table)
     if not passed:
         raise typer.Exit(1)
+
+
+cli_sweep.register(app)
 
 
 @data_app.command("check")
