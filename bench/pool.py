@@ -23,14 +23,18 @@ from .plan import CellSpec
 from .remote import TOPIC, Result, Task, work
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
-    from .sweep import Sweep
+    from .sweep import Sweep, SweepOptions
 
 #: Seconds between looks at the workers.
 TICK = 0.25
 #: Without any worker for so long, in seconds, a sweep gives up.
 PATIENCE = 60.0
+#: A pool that has been short of workers for so long, in seconds, is refilled.
+REFILL = 10.0
+#: Times that a pool is tried to be started.
+STARTS = 5
 #: A worker last seen at this share of its memory limit died of it.
 FULL = 0.7
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -45,28 +49,26 @@ def run_in_pool(sweep: Sweep, todo: list[CellSpec]) -> None:
     BenchError
         The scheduler cannot be reached, or no worker comes.
     """
-    with _client(sweep) as (client, local):
-        _Coordinator(sweep, client, local, todo).run()
+    with _client(sweep) as (client, cluster):
+        _Coordinator(sweep, client, cluster, todo).run()
 
 
 @contextlib.contextmanager
-def _client(sweep: Sweep) -> Iterator[tuple[Client, bool]]:
-    import logging
-
+def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     options = sweep.options
     if options.cluster is not None:
         try:
-            client = Client(options.cluster, timeout=10)
+            client = Client(options.cluster, timeout=5)
         except (OSError, TimeoutError, ValueError) as error:
             raise BenchError(
                 f"no scheduler answers at {options.cluster}: {error}",
                 "Start one with: dask scheduler --port 8786",
             ) from error
         with client:
-            yield client, False
+            yield client, None
         return
     threads = max(1, _cores() // options.workers)
     with (
@@ -79,14 +81,32 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, bool]]:
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
         }),
-        LocalCluster(
-            n_workers=options.workers, threads_per_worker=1, processes=True,
-            memory_limit=options.memory or "auto", dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        _local(options) as cluster,
         Client(cluster) as client,
     ):
-        yield client, True
+        yield client, cluster
+
+
+def _local(options: SweepOptions) -> LocalCluster:
+    """A pool of processes; tried again if one of them is killed before it has started."""
+    import logging
+
+    from distributed import LocalCluster
+
+    for attempt in range(STARTS):
+        try:
+            return LocalCluster(
+                n_workers=options.workers, threads_per_worker=1, processes=True,
+                memory_limit=options.memory or "auto", dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            if attempt == STARTS - 1:
+                raise BenchError(
+                    f"worker processes do not start: {error.__cause__ or error}",
+                    "Run the same command with --workers 1 to see what is wrong.",
+                ) from error
+    raise AssertionError
 
 
 def _cores() -> int:
@@ -121,8 +141,10 @@ class _Flight:
 class _Coordinator:
     """Hands out cells, takes results, and keeps an eye on the workers."""
 
-    def __init__(self, sweep: Sweep, client: Client, local: bool, todo: list[CellSpec]) -> None:
-        self.sweep, self.client, self.local = sweep, client, local
+    def __init__(
+        self, sweep: Sweep, client: Client, cluster: LocalCluster | None, todo: list[CellSpec]
+    ) -> None:
+        self.sweep, self.client, self.cluster = sweep, client, cluster
         request = sweep.plan.request
         self.request = request.model_copy(update={
             "data": request.data.resolve() if request.data else None,
@@ -131,11 +153,12 @@ class _Coordinator:
         self.ready = deque(Task(spec) for spec in todo)
         self.waiting: dict[str, list[Task]] = defaultdict(list)
         self.training: set[str] = set()
-        self.flights: dict[str, _Flight] = {}
+        self.flights: dict[Any, _Flight] = {}
         self.workers: dict[str, _Worker] = {}
         self.finished: queue.Queue[Future] = queue.Queue()
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.seen = time.monotonic()
+        self.seen = self.full = time.monotonic()
+        self.present: set[str] = set()
         sweep.state.workers = sweep.options.workers
 
     def run(self) -> None:
@@ -160,15 +183,26 @@ class _Coordinator:
             if not any(f.worker == address for f in self.flights.values()):
                 del self.workers[address]
         self.present = set(found)
+        self._refill()
         if self.present:
             self.seen = time.monotonic()
-            if not self.local:
+            if self.cluster is None:
                 self.sweep.state.workers = len(self.present)
         elif time.monotonic() - self.seen > PATIENCE:
             raise BenchError(
                 f"no worker for {PATIENCE:.0f} s",
                 "Start one with: dask worker tcp://HOST:PORT --nthreads 1",
             )
+
+    def _refill(self) -> None:
+        """Add workers to a pool where a nanny is gone as well; else it brings its worker back."""
+        missing = self.sweep.options.workers - len(self.present)
+        now = time.monotonic()
+        if self.cluster is None or missing <= 0:
+            self.full = now
+        elif now - self.full > REFILL:
+            self.full = now
+            self.cluster.scale(len(self.cluster.worker_spec) + missing)
 
     def _hand_out(self) -> None:
         """Give each idle worker a cell."""
@@ -295,7 +329,7 @@ class _Coordinator:
 
     def _end(self, flight: _Flight) -> None:
         """End a worker; its nanny starts another."""
-        if self.local:
+        if self.cluster is not None:
             with contextlib.suppress(Exception):  # it may have ended by itself meanwhile
                 pid = self.client.run(os.getpid, workers=[flight.worker])[flight.worker]
                 os.kill(pid, signal.SIGKILL)

@@ -63,6 +63,7 @@ def test_workers_that_die_hang_or_eat_memory(data, tmp_path):
     assert "0.8 GB" in why["toy-hungry"]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_from_outside(data, tmp_path):
     sweep = sweep_of(data, tmp_path, seeds=6, workers=2, params={"toy": {"sleep": 0.3}})
     killed: list[int] = []

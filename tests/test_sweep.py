@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from rich.console import Console
 from sweep_plugin import write_toy
 from sweep_support import (
+    PLUGIN,
     assert_equal,
     bench,
     environment,
@@ -276,7 +278,7 @@ def test_status_and_display(data, tmp_path):
     seen: list[str] = []
 
     def show(state, line):
-        screen = Console(record=True, width=160, file=open(os.devnull, "w"))
+        screen = Console(record=True, width=160, file=io.StringIO())
         screen.print(render(state.as_dict(), state.reading))
         seen.append(screen.export_text())
 
@@ -284,7 +286,7 @@ def test_status_and_display(data, tmp_path):
     sweep.run()
     assert any("1 running" in text and "toy  TOYA:valence→TOYB:valence" in text for text in seen)
     assert any("best so far" in text for text in seen)
-    screen = Console(record=True, width=160, file=open(os.devnull, "w"))
+    screen = Console(record=True, width=160, file=io.StringIO())
     show_status(tmp_path, screen)
     text = screen.export_text()
     assert "no sweep is at work" in text
@@ -319,7 +321,8 @@ def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_pat
 def test_the_command_line_imports_neither_torch_nor_numpy():
     code = ("import sys, bench.cli; "
             "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'pandas', 'distributed')))")
-    assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
+    shown = subprocess.run([sys.executable, "-c", code], env=environment(), check=False)
+    assert shown.returncode == 0
 
 
 def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
@@ -359,9 +362,55 @@ def test_a_foreign_record_is_reported_and_ignored(data, tmp_path):
     foreign.mkdir()
     (foreign / "record.json").write_text(json.dumps({
         "schema": 1, "identity": Record(identity={"method": "x"}).identity, "status": "done"}))
-    screen = Console(record=True, width=160, file=open(os.devnull, "w"))
+    screen = Console(record=True, width=160, file=io.StringIO())
     show_status(tmp_path, screen)
     assert "passed over" in screen.export_text()
     assert swept(data, tmp_path).earlier == 1
 
 
+
+
+# --- rerun ----------------------------------------------------------------------------------
+
+
+def test_rerun_says_whether_a_record_agrees(data, tmp_path):
+    swept(data, tmp_path / "runs", methods="toy-pretrained")
+    name = next((tmp_path / "runs" / "cells").iterdir())
+    shown = bench("rerun", name, "--data", data, "--include", PLUGIN)
+    assert shown.returncode == 0, shown.stderr
+    assert "agrees: toy-pretrained TOYA:valence→TOYB:valence seed 0" in shown.stdout
+    assert "largest deviation of a probability 0 " in shown.stdout
+
+    import pandas as pd
+
+    table = pd.read_parquet(name / "predictions.parquet")
+    table.loc[3, ["p0", "p1"]] += [0.25, -0.25]
+    table.to_parquet(name / "predictions.parquet", index=False)
+    shown = bench("rerun", name.name[:8], "--runs", tmp_path / "runs", "--data", data,
+                  "--include", PLUGIN)
+    assert shown.returncode == 1
+    assert "does not agree" in shown.stdout
+    assert "0.25" in shown.stdout
+
+
+def test_rerun_leaves_out_whom_the_record_left_out_and_names_what_changed(data, tmp_path):
+    from bench.rerun import find_record, repeat
+
+    swept(data, tmp_path, exclude={"TOYB": [2]})
+    record = find_record(next((tmp_path / "cells").iterdir()).name, tmp_path)
+    same = repeat(record, data)
+    assert (same.changed, same.probability) == ([], 0.0)
+    other = write_toy(tmp_path / "other", ("TOYC", "TOYB", "TOYA"))
+    changed = repeat(record, other)
+    assert [line.partition(":")[0] for line in changed.changed] == ["source.digest"]
+    assert changed.agrees(1e-4)  # this method does not look at the source
+
+
+def test_rerun_of_what_was_not_done(data, tmp_path):
+    from bench.rerun import find_record, repeat
+
+    swept(data, tmp_path, methods="toy-raises")
+    with pytest.raises(SettingError, match="nothing to compare"):
+        repeat(find_record(str(next((tmp_path / "cells").iterdir())), tmp_path), data)
+    with pytest.raises(BenchError, match="no records"):
+        find_record("xyz", tmp_path)
