@@ -13,7 +13,7 @@ from .registry import include
 
 if TYPE_CHECKING:
     from .plan import Plan, Request
-    from .sweep import Sweep, SweepOptions
+    from .sweeping import Sweep, SweepOptions
 
 _PLAN = "What to run"
 _DATA = "Data"
@@ -99,7 +99,7 @@ def sweep(
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
         "sessions": sessions, "params": _params(set_),
     }
-    from .sweep import SweepOptions
+    from .sweeping import SweepOptions
 
     options = SweepOptions(
         runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
@@ -118,8 +118,8 @@ def run_sweep(
     """Run a sweep and print its summary; returns the exit code."""
     from .manifest import Memo
     from .plan import expand
-    from .sweep import Sweep
     from .sweep_display import SweepDisplay, summary
+    from .sweeping import Sweep
 
     request = asked(file, flags)
     memo = Memo(options.runs)

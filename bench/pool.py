@@ -25,7 +25,7 @@ from .remote import TOPIC, Result, Task, work
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
-    from .sweep import Sweep, SweepOptions
+    from .sweeping import Sweep, SweepOptions
 
 #: Seconds between looks at the workers.
 TICK = 0.25
@@ -189,7 +189,9 @@ class _Coordinator:
             if self.cluster is None:
                 self.sweep.state.workers = len(self.present)
         elif time.monotonic() - self.seen > PATIENCE:
-            raise BenchError(
+            from .sweeping import StoppedError
+
+            raise StoppedError(
                 f"no worker for {PATIENCE:.0f} s",
                 "Start one with: dask worker tcp://HOST:PORT --nthreads 1",
             )
@@ -295,7 +297,8 @@ class _Coordinator:
         elif error is None or isinstance(error, KilledWorker):
             self.sweep.fail(task.spec, "killed", self._cause(flight))
         else:
-            self.sweep.fail(task.spec, "failed", f"{type(error).__name__}: {error}")
+            because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
+            self.sweep.fail(task.spec, "failed", f"{type(error).__name__}: {error}{because}")
         if waiting:  # the next of them may have better luck with the pre-training
             self.ready.extendleft(reversed(waiting))
 

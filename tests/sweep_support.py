@@ -16,7 +16,7 @@ from bench.plan import expand, read_request
 from bench.registry import include
 from bench.state import SweepState
 from bench.store import Record, Store
-from bench.sweep import Sweep, SweepOptions
+from bench.sweeping import Sweep, SweepOptions
 
 PLUGIN = Path(__file__).with_name("sweep_plugin.py")
 

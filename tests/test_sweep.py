@@ -30,8 +30,8 @@ from bench import registry
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.lock import LockedError, RunLock, held
 from bench.store import Record, Store
-from bench.sweep import SweepOptions
 from bench.sweep_display import render, show_status, summary
+from bench.sweeping import SweepOptions
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +94,16 @@ def test_a_method_that_raises_fails_alone(data, tmp_path):
     text = screen.export_text()
     assert "2 done, 4 failed, 0 left" in text
     assert "and 1 more: RuntimeError: no good" in text
+
+
+def test_from_python(data, tmp_path):
+    from bench import SweepOptions, sweep
+
+    state = sweep(
+        methods="toy", pairs="TOYA->TOYB", data=data, include=[str(PLUGIN)], seeds=2,
+        options=SweepOptions(runs=tmp_path),
+    )
+    assert (state.counts["done"], state.exit_code) == (4, 0)  # majority is a control
 
 
 def test_failures_are_tried_again_unless_told_not_to(data, tmp_path):

@@ -18,7 +18,8 @@ from .cell import Event
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
 from .manifest import Memo, write_manifest
-from .plan import ATTAINABLE, CellSpec, Plan
+from .plan import ATTAINABLE, CellSpec, Plan, expand, read_request
+from .registry import include
 from .state import SweepState, score_of
 from .store import Record, Status, Store
 from .workshop import Workshop, failed, reason_of, trace_of
@@ -82,7 +83,11 @@ class SweepOptions:
         return self.workers > 1 or self.cluster is not None
 
 
-class StorageError(BenchError):
+class StoppedError(BenchError):
+    """A sweep cannot go on; what was finished is stored."""
+
+
+class StorageError(StoppedError):
     """The run folder cannot be written any more."""
 
 
@@ -163,7 +168,7 @@ class Sweep:
                 self._engine(todo)
             except KeyboardInterrupt:
                 self.state.stopped = "interrupted"
-            except StorageError as error:
+            except StoppedError as error:
                 self.state.stopped = str(error)
             finally:
                 self.memo.save()
@@ -329,3 +334,41 @@ def _hidden(folder: Path) -> Iterable[Path]:
         return []
     return [p for p in folder.iterdir() if p.name.startswith(".")
             and any(len(part) == 32 for part in p.name.split("."))]
+
+
+def sweep(
+    file: Path | str | None = None, *, options: SweepOptions | None = None,
+    show: Callable[[SweepState, str], None] | None = None, **keys: Any,
+) -> SweepState:
+    """Run a sweep from Python; the same as ``bench sweep``.
+
+    Parameters
+    ----------
+    file : Path or str, optional
+        A ``sweep.toml``.
+    options : SweepOptions, optional
+        Run folder, workers, and so on.
+    show : callable, optional
+        Called with the state and a line for people (or "") whenever there is news.
+    **keys
+        Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
+
+    Returns
+    -------
+    SweepState
+        Its ``counts``, ``problems`` and ``exit_code`` say how it went; records are in the run
+        folder.
+
+    Examples
+    --------
+    >>> import bench
+    >>> bench.sweep(methods="scmm", seeds=5, simulated=True)  # doctest: +SKIP
+    """
+    options = options or SweepOptions()
+    request = read_request(Path(file) if file is not None else None, keys)
+    for item in request.include:
+        include(item)
+    memo = Memo(options.runs)
+    return Sweep(
+        expand(request, memo.resolve), options, memo, show or (lambda state, line: None)
+    ).run()
