@@ -140,8 +140,9 @@ class CellSpec:
 
     @property
     def label(self) -> str:
-        """One line for people."""
-        return f"{self.method}  {self.pair}  {self.protocol}  seed {self.seed}"
+        """One line for people; cells whose parameters were set are told apart by their key."""
+        variant = f" #{self.key[:4]}" if self.origin.endswith("set") else ""
+        return f"{self.method}{variant}  {self.pair}  {self.protocol}  seed {self.seed}"
 
     @property
     def order(self) -> tuple[Any, ...]:

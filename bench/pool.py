@@ -23,7 +23,7 @@ from .plan import CellSpec
 from .remote import TOPIC, Result, Task, work
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client, Future, LocalCluster, WorkerPlugin
 
     from .sweeping import Sweep, SweepOptions
 
@@ -84,7 +84,22 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
         _local(options) as cluster,
         Client(cluster) as client,
     ):
+        client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
         yield client, cluster
+
+
+def _deaf_to_ctrl_c() -> WorkerPlugin:
+    """Plugin of workers: Ctrl-C reaches all processes of a terminal, but is for the coordinator."""
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            import signal
+
+            with contextlib.suppress(ValueError):  # not in the main thread: then it is deaf anyway
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
 
 
 def _local(options: SweepOptions) -> LocalCluster:
@@ -246,6 +261,8 @@ class _Coordinator:
 
     def _result(self, flight: _Flight, result: Result) -> None:
         task, sweep = flight.task, self.sweep
+        if result.kind in ("needs", "pretrained"):
+            sweep.state.put_back(self.workers[flight.worker].name)
         if result.kind == "needs":
             self._needs(task, result.key)
         elif result.kind == "pretrained":

@@ -35,6 +35,7 @@ STATUSES: tuple[Status, ...] = ("done", "failed", "killed", "skipped")
 class Running:
     """A cell in progress, and who has it."""
 
+    key: str
     cell: str
     method: str
     began: float
@@ -107,8 +108,12 @@ class SweepState:
 
     def begin(self, spec: CellSpec, worker: str) -> None:
         """Note that a worker has taken a cell."""
-        self.running[worker] = Running(spec.label, spec.method, time.time())
+        self.running[worker] = Running(spec.key, spec.label, spec.method, time.time())
         self.write()
+
+    def put_back(self, worker: str) -> None:
+        """Note that a worker's cell is to go on later, or elsewhere."""
+        self.running.pop(worker, None)
 
     def stage(self, worker: str, event: Event) -> None:
         """Note how far a worker is."""
@@ -132,7 +137,7 @@ class SweepState:
             self._scores[spec.pair][spec.method].append(score)
         seconds = None
         for worker, at in list(self.running.items()):
-            if at.cell == spec.label:
+            if at.key == spec.key:
                 seconds = time.time() - at.began
                 del self.running[worker]
                 self.seconds.append((seconds, spec.label))

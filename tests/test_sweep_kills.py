@@ -212,3 +212,24 @@ def test_a_read_only_folder(plan, calm, small_disk):
     shown = bench("sweep", plan, "--runs", small_disk)
     assert shown.returncode == 2
     assert "cannot be written: Read-only file system" in shown.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c(plan, calm, tmp_path, workers):
+    """It reaches every process of a terminal; only the coordinator speaks."""
+    runs = tmp_path / "runs"
+    process = subprocess.Popen(
+        command("sweep", plan, "--runs", runs, "--workers", workers), env=environment(),
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )
+    while stored(runs) < 3:
+        time.sleep(0.02)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped: interrupted" in out
+    assert "Traceback" not in out
+    shown = bench("sweep", plan, "--runs", runs)
+    assert shown.returncode == 0, shown.stderr
+    assert_equal(calm, runs)
