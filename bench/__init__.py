@@ -13,12 +13,13 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "leaderboard": "bench.runner",
-    "run": "bench.runner", "RunOptions": "bench.runner", "Windows": "bench.windows",
+    "run": "bench.runner", "RunOptions": "bench.runner", "sweep": "bench.sweeping",
+    "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
 }
-__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "Windows", "__version__",
-           "leaderboard", "load_model", "read_corpus", "run"]
+__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions", "Windows",
+           "__version__", "leaderboard", "load_model", "read_corpus", "run", "sweep"]
 
 if TYPE_CHECKING:
     from .data import read_corpus as read_corpus
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .runner import run as run
     from .store import Record as Record
     from .store import Store as Store
+    from .sweeping import SweepOptions as SweepOptions
+    from .sweeping import sweep as sweep
     from .windows import Windows as Windows
 
 

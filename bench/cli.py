@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from . import cli_sweep
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
@@ -289,6 +290,9 @@ def new_method_(
         screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)
     screen.print(f"Check it: bench check {escape(str(written[0]))}", highlight=False,
                  soft_wrap=True)
+
+
+cli_sweep.register(app)
 
 
 @data_app.command("check")

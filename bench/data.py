@@ -317,7 +317,7 @@ def simulated_root(
 ) -> Path:
     """Folder of a simulated corpus in the cache, written on first use."""
     adapter: CorpusAdapter = load("corpora", corpus)()
-    folder = cache_root() / "simulated" / f"{adapter.name}-v{adapter.version}-{recipe.key()}"
+    folder = simulated_path(adapter, recipe)
     if not folder.is_dir():
         if progress:
             progress(f"simulating {adapter.name}", 0, 1)
@@ -325,6 +325,11 @@ def simulated_root(
         if progress:
             progress(f"simulating {adapter.name}", 1, 1)
     return folder
+
+
+def simulated_path(adapter: CorpusAdapter, recipe: Recipe) -> Path:
+    """Where the cache keeps a simulated corpus, whether it is there or not."""
+    return cache_root() / "simulated" / f"{adapter.name}-v{adapter.version}-{recipe.key()}"
 
 
 def simulate_corpus(adapter: CorpusAdapter, folder: Path, recipe: Recipe) -> None:

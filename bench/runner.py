@@ -178,7 +178,7 @@ def settle(
     cls: type[Method] = load("methods", method)
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
-    _check_settings(options)
+    check_settings(options)
     names = [side_name(side) for side in (src, tgt)]
     if names[0].corpus == names[1].corpus:
         raise SettingError(
@@ -186,7 +186,7 @@ def settle(
             "A cross-corpus run needs two; the target's own test windows would be in the source.",
         )
     params, origin = choose_params(cls, options, names)
-    readings = [_read(side, options, watch) for side in (src, tgt)]
+    readings = [read_side(side, options, watch) for side in (src, tgt)]
     pair = align(*readings)
     _introduce(pair, watch)
     return Cell(
@@ -216,7 +216,7 @@ def side_name(side: str | Windows) -> CorpusName:
     return parse_name(side)[1]
 
 
-def _check_settings(options: RunOptions) -> None:
+def check_settings(options: RunOptions) -> None:
     if options.scaling not in KINDS:
         raise UnknownNameError("scaling", options.scaling, KINDS)
     if options.scale is not None and options.scale not in BUDGETS:
@@ -309,7 +309,8 @@ def settled_scale(options: RunOptions, pair: Pair) -> str:
     return options.scale or ("demo" if simulated else "published")
 
 
-def _read(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
+def read_side(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
+    """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
         return Reading(name, side, side.digest(), (), None)
@@ -317,11 +318,21 @@ def _read(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
     read = replace(options.read, exclude=excluded.get(name.corpus.lower(), frozenset()))
     progress = _progress(watch)
     if options.simulated:
-        recipe = simulated_recipe(options)
-        root = simulated_root(name.corpus, recipe, progress)
+        root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
-        root = options.data or corpus_folder(name.corpus) or _nowhere(name.corpus)
+        root = corpus_root(name.corpus, options)
     return read_corpus(str(name), root, read, progress)
+
+
+def corpus_root(corpus: str, options: RunOptions) -> Path:
+    """Folder of a corpus that is not simulated.
+
+    Raises
+    ------
+    MissingCorpusError
+        None is known.
+    """
+    return options.data or corpus_folder(corpus) or _nowhere(corpus)
 
 
 def simulated_recipe(options: RunOptions) -> Recipe:

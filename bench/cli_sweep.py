@@ -1,0 +1,233 @@
+"""Commands of the sweep: ``bench sweep``, ``bench status``, ``bench rerun``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .errors import BenchError, SettingError
+from .registry import include
+
+if TYPE_CHECKING:
+    from .plan import Plan, Request
+    from .sweeping import Sweep, SweepOptions
+
+_PLAN = "What to run"
+_DATA = "Data"
+_HOW = "How to run it"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(epilog="Examples:\n\n  bench sweep sweep.toml --workers 4\n\n  bench sweep "
+                "--method scmm,target-only --pairs all --seeds 5 --simulated --scale table "
+                "--dry-run")(sweep)
+    app.command()(status)
+    app.command()(rerun)
+
+
+def sweep(
+    file: Annotated[Path | None, typer.Argument(
+        help="Plan; see docs/sweeps.md. Flags are enough for a simple one.")] = None,
+    method: Annotated[str | None, typer.Option(
+        "--method", "-m", help="Methods, with commas.", rich_help_panel=_PLAN)] = None,
+    pairs: Annotated[str | None, typer.Option(
+        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV'.", rich_help_panel=_PLAN)] = None,
+    protocols: Annotated[str | None, typer.Option(
+        "--protocol", "--protocols", help="Protocols, with commas.",
+        rich_help_panel=_PLAN)] = None,
+    seeds: Annotated[str | None, typer.Option(
+        help="How many (5: 0 to 4), or which (0,3).", rich_help_panel=_PLAN)] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", help="Parameter of a method, repeatable.", metavar="METHOD.NAME=VALUE",
+        rich_help_panel=_PLAN)] = None,
+    preset: Annotated[str | None, typer.Option(
+        "--params", help="Named parameter set: default or published.",
+        rich_help_panel=_PLAN)] = None,
+    scale: Annotated[str | None, typer.Option(
+        help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
+    scaling: Annotated[str | None, typer.Option(
+        help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+    controls: Annotated[bool | None, typer.Option(
+        "--controls/--no-controls", help="Also run each method's controls.",
+        rich_help_panel=_PLAN)] = None,
+    device: Annotated[str | None, typer.Option(
+        help="Torch device: cpu, cuda, mps.", rich_help_panel=_PLAN)] = None,
+    include_: Annotated[list[str] | None, typer.Option(
+        "--include", help="Python file or module with a CATALOGUE of further methods.",
+        metavar="FILE|MODULE", rich_help_panel=_PLAN)] = None,
+    save_models: Annotated[bool | None, typer.Option(
+        "--save-models", help="Also write the trained networks.", rich_help_panel=_PLAN)] = None,
+    simulated: Annotated[bool | None, typer.Option(
+        "--simulated", help="Use simulated corpora.", rich_help_panel=_DATA)] = None,
+    recipe: Annotated[list[str] | None, typer.Option(
+        help="Effect or size of the simulated corpora, repeatable.", metavar="NAME=VALUE",
+        rich_help_panel=_DATA)] = None,
+    data: Annotated[Path | None, typer.Option(
+        help="Folder that holds the corpora.", metavar="DIR", rich_help_panel=_DATA)] = None,
+    sessions: Annotated[str | None, typer.Option(
+        help="first (as published) or all.", rich_help_panel=_DATA)] = None,
+    runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=_HOW)] = Path("runs"),
+    workers: Annotated[int, typer.Option(
+        help="Processes that run cells; 1 runs them in this one.", rich_help_panel=_HOW)] = 1,
+    cluster: Annotated[str | None, typer.Option(
+        help="Dask scheduler started by hand.", metavar="tcp://HOST:PORT",
+        rich_help_panel=_HOW)] = None,
+    timeout: Annotated[float | None, typer.Option(
+        help="Most seconds a cell may take (with workers).", rich_help_panel=_HOW)] = None,
+    memory: Annotated[str | None, typer.Option(
+        help="Most memory of a worker, e.g. 2GB.", rich_help_panel=_HOW)] = None,
+    retry: Annotated[str, typer.Option(
+        help="Which earlier failures to run again: failed (and killed), killed, or none.",
+        rich_help_panel=_HOW)] = "failed",
+    fail_fast: Annotated[bool, typer.Option(
+        "--fail-fast", help="Stop at the first cell that fails.", rich_help_panel=_HOW)] = False,
+    dry_run: Annotated[bool, typer.Option(
+        "--dry-run", help="Only show the cells, what is done, and the time it will take.",
+        rich_help_panel=_HOW)] = False,
+    quiet: Annotated[bool, typer.Option(
+        "--quiet", "-q", help="Only the summary.", rich_help_panel=_HOW)] = False,
+) -> None:
+    """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
+    flags = {
+        "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
+        "preset": preset, "scale": scale, "scaling": scaling, "controls": controls,
+        "device": device, "include": include_, "save_models": save_models,
+        "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
+        "sessions": sessions, "params": _params(set_),
+    }
+    from .sweeping import SweepOptions
+
+    options = SweepOptions(
+        runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
+        retry=retry,  # type: ignore[arg-type]
+        fail_fast=fail_fast,
+    )
+    code = run_sweep(file, flags, options, dry_run=dry_run, quiet=quiet)
+    if code:
+        raise typer.Exit(code)
+
+
+def run_sweep(
+    file: Path | None, flags: dict[str, Any], options: SweepOptions, *, dry_run: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Run a sweep and print its summary; returns the exit code."""
+    from .manifest import Memo
+    from .plan import expand
+    from .sweep_display import SweepDisplay, summary
+    from .sweeping import Sweep
+
+    request = asked(file, flags)
+    memo = Memo(options.runs)
+    plan = expand(request, memo.resolve)
+    sweep_ = Sweep(plan, options, memo)
+    if dry_run:
+        _show_plan(plan, sweep_)
+        return 0
+    with SweepDisplay(Console(stderr=True), quiet) as display:
+        sweep_.show = display
+        state = sweep_.run()
+    summary(state.as_dict(), Console())
+    if state.stopped == "interrupted":
+        Console(stderr=True).print("What was finished is stored; the same command goes on "
+                                   "from there.")
+        return 130
+    return state.exit_code
+
+
+def asked(file: Path | None, flags: dict[str, Any]) -> Request:
+    """Request of a file and flags, with its further methods included."""
+    from .plan import read_request
+
+    request = read_request(file, flags)
+    for item in request.include:
+        include(item)
+    return request
+
+
+def _show_plan(plan: Plan, sweep_: Sweep) -> None:
+    from .state import usual_seconds
+    from .sweep_display import show_plan
+
+    options, store = sweep_.options, sweep_.store
+    seconds = usual_seconds(store, plan.request.scale)
+    done: dict[str, str] = {}
+    if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
+        done = sweep_.look()
+    show_plan(plan, done, seconds, options.workers, Console())
+
+
+def status(
+    runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
+) -> None:
+    """Show what a sweep is doing, from another shell; reads the run folder and changes nothing."""
+    from .sweep_display import show_status
+
+    if not runs.is_dir():
+        raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
+    show_status(runs, Console())
+
+
+def rerun(
+    record: Annotated[str, typer.Argument(help="Folder of a record, or the start of its name.")],
+    runs: Annotated[Path, typer.Option(help="Run folder, if a name is given.")] = Path("runs"),
+    data: Annotated[Path | None, typer.Option(
+        help="Folder that holds the corpora.", metavar="DIR")] = None,
+    include_: Annotated[list[str] | None, typer.Option(
+        "--include", help="Python file or module with the record's method.",
+        metavar="FILE|MODULE")] = None,
+    tolerance: Annotated[float, typer.Option(
+        help="Largest deviation of a probability that still agrees.")] = 1e-4,
+) -> None:
+    """Repeat a stored cell and say whether it agrees; stores nothing. Exit 1 if it does not."""
+    for item in include_ or ():
+        include(item)
+    from .rerun import find_record, repeat
+
+    comparison = repeat(find_record(record, runs), data)
+    comparison.show(Console(), tolerance)
+    if not comparison.agrees(tolerance):
+        raise typer.Exit(1)
+
+
+def _seeds(text: str | None) -> int | list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(t) for t in text.split(",") if t.strip()] if "," in text else int(text)
+    except ValueError:
+        raise SettingError(
+            f"--seeds {text!r} is neither a number nor a list of numbers",
+            "5 means 0 to 4; 0,3 means these two; 3, means this one.",
+        ) from None
+
+
+def _values(items: list[str] | None, option: str) -> dict[str, str] | None:
+    if not items:
+        return None
+    out = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise SettingError(f"{option} {item!r} is not of the form NAME=VALUE")
+        out[name.strip()] = value.strip()
+    return out
+
+
+def _params(items: list[str] | None) -> dict[str, dict[str, str]] | None:
+    """METHOD.NAME=VALUE options as a table per method."""
+    out: dict[str, dict[str, str]] = {}
+    for name, value in (_values(items, "--set") or {}).items():
+        method, dot, parameter = name.partition(".")
+        if not dot:
+            raise SettingError(
+                f"--set {name}={value} does not say of which method",
+                f"In a sweep, write --set METHOD.{name}={value}",
+            )
+        out.setdefault(method, {})[parameter] = value
+    return out or None
+

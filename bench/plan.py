@@ -1,0 +1,365 @@
+"""Plan of a sweep: methods x parameters x pairs x protocols x seeds, from a file or from flags.
+
+Every name and value is checked here, before anything is read. A plan is a set of cells, each
+described by names and numbers alone (:class:`CellSpec`), so that it can be written down first,
+sent to a worker, and compared with what is stored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .cache import key_of
+from .errors import SettingError
+from .registry import entries, entry, load
+
+if TYPE_CHECKING:
+    from .runner import RunOptions
+
+#: The row of what a simulated corpus allows at best; no method, but planned like a control.
+ATTAINABLE = "attainable"
+
+
+def _listed(value: Any) -> Any:
+    """One name, or a list of names written with commas, as a list."""
+    return [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+Values = dict[str, Any]
+
+
+class Request(BaseModel):
+    """What a ``sweep.toml`` may hold; the flags of ``bench sweep`` are its top-level keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: Names = Field(min_length=1, description="names; see bench list methods")
+    pairs: Names = Field(["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed")
+    protocols: Names = Field(["few-shot"], min_length=1, description="see bench list protocols")
+    seeds: int | list[int] = Field(1, description="how many (from 0), or which")
+    params: dict[str, Values | list[Values]] = Field(
+        default_factory=dict, description="table per method; a list of tables is a list of variants"
+    )
+    preset: str = Field("default", description="named parameter set of every method")
+    protocol: dict[str, Values] = Field(default_factory=dict, description="options per protocol")
+    scale: str | None = Field(None, description="demo, table, null or published")
+    simulated: bool = Field(False, description="use simulated corpora")
+    recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
+    data: Path | None = Field(None, description="folder of the corpora")
+    scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
+    features: str = Field("bench", description="bench, or official")
+    official_kind: str = Field("", description="which of the owner's features")
+    window: float = Field(1.0, gt=0, description="window length in s")
+    threshold: float = Field(5.0, description="ratings above it are high")
+    drop_middle: tuple[float, float] | None = Field(None, description="ratings to leave out")
+    exclude: dict[str, list[int]] = Field(default_factory=dict, description="subjects per corpus")
+    controls: bool = Field(True, description="also run the controls of each method")
+    include: Names = Field(default_factory=list, description="files or modules with a CATALOGUE")
+    device: str = Field("cpu", description="torch device")
+    save_models: bool = Field(False, description="also write trained networks")
+
+    def numbers(self) -> list[int]:
+        """Seeds, each once."""
+        chosen = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        if not len(chosen) or min(chosen) < 0:
+            raise SettingError(
+                f"seeds = {self.seeds!r}: at least one is needed, and none below 0",
+                "A number of seeds (5), or a list of them ([0, 3]).",
+            )
+        return list(dict.fromkeys(chosen))
+
+    def options(self, spec: CellSpec | None = None) -> RunOptions:
+        """Settings that ``bench run`` would have for a cell of this plan."""
+        from .data import ReadOptions
+        from .labels import LabelRule
+        from .runner import RunOptions
+
+        return RunOptions(
+            data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
+            scaling=self.scaling, device=self.device, save_models=self.save_models,
+            preset=self.preset, seed=spec.seed if spec else 0,
+            exclude={k: frozenset(v) for k, v in self.exclude.items()},
+            read=ReadOptions(
+                features=self.features,  # type: ignore[arg-type]
+                official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
+                rule=LabelRule(self.threshold, self.drop_middle),
+            ),
+        )
+
+    def shared(self) -> Values:
+        """What all cells of the plan have in common and what decides their numbers."""
+        return self.model_dump(mode="json", include={
+            "scale", "simulated", "recipe", "scaling", "sessions", "features", "official_kind",
+            "window", "threshold", "drop_middle", "exclude",
+        })
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """One cell of a plan, in names and numbers.
+
+    Attributes
+    ----------
+    method, params, origin
+        Registered method, all its parameters, and where they come from.
+    source, target : str
+        ``CORPUS:TASK``.
+    protocol, protocol_params, seed
+    control : bool
+        Planned only because another method wants it beside itself.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    origin: str
+    source: str
+    target: str
+    protocol: str
+    protocol_params: Mapping[str, Any]
+    seed: int
+    control: bool = field(default=False, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Name of the cell within a plan."""
+        return key_of({k: v for k, v in asdict(self).items() if k != "control"})[:20]
+
+    @property
+    def pair(self) -> str:
+        """``SEED:3→DEAP:valence``."""
+        return f"{self.source}→{self.target}"
+
+    @property
+    def label(self) -> str:
+        """One line for people; cells whose parameters were set are told apart by their key."""
+        variant = f" #{self.key[:4]}" if self.origin.endswith("set") else ""
+        return f"{self.method}{variant}  {self.pair}  {self.protocol}  seed {self.seed}"
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Where it stands in the queue: by pair, so that few corpora are needed at a time."""
+        return (self.source, self.target, self.protocol, self.seed, self.control, self.method,
+                self.key)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request and its cells, each once, in the order they are queued."""
+
+    request: Request
+    cells: tuple[CellSpec, ...]
+
+    @property
+    def hash(self) -> str:
+        """Name of the plan: the same whatever the order in which its parts were written."""
+        return key_of("plan", self.request.shared(), sorted(c.key for c in self.cells))[:12]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A method with its parameters checked: all of them, their origin, and its controls."""
+
+    params: Values
+    origin: str
+    controls: Sequence[tuple[str, Values]]
+
+
+#: Resolves (method, its own values, request, pair of CORPUS names).
+Resolver = Callable[[str, Mapping[str, Any], Request, tuple[str, str]], Resolved]
+
+
+def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
+    """Request from a file, from flags, or from a file with flags over it.
+
+    Raises
+    ------
+    SettingError
+        The file cannot be read, or a key or value is wrong; suggests the nearest key.
+    """
+    values: Values = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingError(f"{path} is not there", "See docs/sweeps.md.") from None
+        except (OSError, ValueError) as error:
+            raise SettingError(f"{path} is no TOML file: {error}") from error
+    values |= {k: v for k, v in flags.items() if v is not None}
+    if "methods" not in values:
+        raise SettingError(
+            "no methods to sweep over", "Give a sweep.toml, or --method NAME,NAME,..."
+        )
+    try:
+        return Request(**values)
+    except ValidationError as error:
+        raise _explained(error, str(path or "bench sweep")) from error
+
+
+def _explained(error: ValidationError, where: str) -> SettingError:
+    first = error.errors()[0]
+    name = ".".join(str(p) for p in first["loc"])
+    known = Request.model_fields
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        return SettingError(f"{where} has no key {name!r}", hint + f"Keys: {', '.join(known)}")
+    about = known.get(str(first["loc"][0])) if first["loc"] else None
+    return SettingError(
+        f"{where}: {name} = {first.get('input')!r}: {first['msg']}",
+        f"{first['loc'][0]}: {about.description}" if about else "",
+    )
+
+
+def resolve(
+    method: str, values: Mapping[str, Any], request: Request, corpora: tuple[str, str]
+) -> Resolved:
+    """Check a method's parameters and ask it for its controls; imports the method."""
+    from .data import CorpusName
+    from .method import Method
+    from .runner import RunOptions, choose_params
+
+    cls: type[Method] = load("methods", method)
+    names = [CorpusName(c, "") for c in corpora]
+    options = RunOptions(params=values, preset=request.preset)
+    params, origin = choose_params(cls, options, names)
+    controls = []
+    for name, its in cls(params).controls() if request.controls else ():
+        control: type[Method] = load("methods", name)
+        controls.append((control.name, control.parse(its).model_dump(mode="json")))
+    return Resolved(params.model_dump(mode="json"), origin, controls)
+
+
+def expand(request: Request, resolver: Resolver = resolve) -> Plan:
+    """Cells of a request, controls included, each once.
+
+    Raises
+    ------
+    BenchError
+        The first name or value that is wrong; nothing has been read.
+    """
+    methods = [entry("methods", name).name for name in request.methods]
+    _check_tables(request, methods)
+    protocols = list(_protocols(request))
+    _check_values(request)
+    seeds = request.numbers()
+    cells: dict[str, CellSpec] = {}
+    for source, target in _pairs(request):
+        corpora = (source.partition(":")[0], target.partition(":")[0])
+        for method, values in _variants(request, methods):
+            found = resolver(method, values, request, corpora)
+            for protocol, options in protocols:
+                for seed in seeds:
+                    for name, params, control in _rows(request, method, found):
+                        origin = "default" if name == ATTAINABLE else found.origin
+                        spec = CellSpec(name, params, origin, source, target, protocol, options,
+                                        seed, control)
+                        if spec.key not in cells or not control:
+                            cells[spec.key] = spec
+    return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
+
+
+def _rows(
+    request: Request, method: str, found: Resolved
+) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """A method, its controls, and what is attainable at best where that is known."""
+    yield method, found.params, False
+    for name, params in found.controls:
+        yield name, params, True
+    if request.controls and request.simulated and request.window == 1.0:
+        yield ATTAINABLE, {}, True
+
+
+def _check_values(request: Request) -> None:
+    from .runner import check_settings, simulated_recipe
+
+    options = request.options()
+    check_settings(options)
+    if request.simulated:
+        simulated_recipe(options)
+
+
+def _check_tables(request: Request, methods: Sequence[str]) -> None:
+    """Refuse a table of parameters or options that no cell of the plan would use."""
+    asked = {"params": [m.lower() for m in methods],
+             "protocol": [p.lower() for p in request.protocols]}
+    for table, group in (("params", "methods"), ("protocol", "protocols")):
+        for name in getattr(request, table):
+            known = entry(group, name).name
+            if known.lower() not in asked[table]:
+                raise SettingError(
+                    f"[{table}.{name}] concerns nothing in the sweep",
+                    f"Its {group}: {', '.join(getattr(request, group))}",
+                )
+
+
+def _variants(request: Request, methods: Iterable[str]) -> Iterator[tuple[str, Values]]:
+    tables = {name.lower(): table for name, table in request.params.items()}
+    for method in dict.fromkeys(methods):
+        table = tables.get(method.lower(), {})
+        for values in table if isinstance(table, list) else [table]:
+            yield method, values
+
+
+def _protocols(request: Request) -> Iterator[tuple[str, Values]]:
+    """Name and complete options of each protocol."""
+    from .runner import make_protocol
+
+    tables = {name.lower(): table for name, table in request.protocol.items()}
+    for name in dict.fromkeys(request.protocols):
+        cls = load("protocols", name)
+        protocol = make_protocol(cls, tables.get(name.lower(), {}))
+        yield cls.name, protocol.model_dump(mode="json")
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    """Pairs asked for as full names; ``all`` and ``*`` stand for every corpus there is."""
+    from .data import parse_name
+    from .report_options import split_pair
+
+    found: dict[tuple[str, str], None] = {}
+    for text in request.pairs:
+        left, right = ("*", "*") if text.lower() == "all" else split_pair(text)
+        sides = [
+            [str(parse_name(n)[1]) for n in (_present(request) if side == "*" else [side])]
+            for side in (left, right)
+        ]
+        chosen = {
+            (s, t): None for s in sides[0] for t in sides[1]
+            if s.partition(":")[0] != t.partition(":")[0]
+        }
+        if not chosen:
+            raise SettingError(
+                f"{text!r} gives no pair of two different corpora",
+                "A cross-corpus sweep needs two; see: bench data check DIR",
+            )
+        found |= chosen
+    return list(found)
+
+
+def _present(request: Request) -> list[str]:
+    """Corpora that can be read: all where they are simulated, else those that are found."""
+    from .errors import MissingCorpusError
+    from .runner import corpus_root
+
+    names = []
+    for name in entries("corpora"):
+        if request.simulated:
+            names.append(name)
+            continue
+        try:
+            load("corpora", name)().inventory(
+                corpus_root(name, request.options()), request.features
+            )
+        except MissingCorpusError:
+            continue
+        names.append(name)
+    return names

@@ -1,0 +1,357 @@
+"""Cells in worker processes: a local pool, or a dask scheduler that was started by hand.
+
+Workers compute and hand back; the coordinator alone writes. Each worker is given one cell at a
+time and by name, so that a worker's death concerns that cell and no other. A pre-training is a
+node of its own: the first cell that wants a state trains it and hands it back, the others wait
+for it to be stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import BenchError
+from .plan import CellSpec
+from .remote import TOPIC, Result, Task, work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster, WorkerPlugin
+
+    from .sweeping import Sweep, SweepOptions
+
+#: Seconds between looks at the workers.
+TICK = 0.25
+#: Without any worker for so long, in seconds, a sweep gives up.
+PATIENCE = 60.0
+#: A pool that has been short of workers for so long, in seconds, is refilled.
+REFILL = 10.0
+#: Times that a pool is tried to be started.
+STARTS = 5
+#: A worker last seen at this share of its memory limit died of it.
+FULL = 0.7
+_POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+          "VECLIB_MAXIMUM_THREADS")
+
+
+def run_in_pool(sweep: Sweep, todo: list[CellSpec]) -> None:
+    """Run cells on workers until none is left.
+
+    Raises
+    ------
+    BenchError
+        The scheduler cannot be reached, or no worker comes.
+    """
+    with _client(sweep) as (client, cluster):
+        _Coordinator(sweep, client, cluster, todo).run()
+
+
+@contextlib.contextmanager
+def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
+    import dask
+    from distributed import Client
+
+    options = sweep.options
+    if options.cluster is not None:
+        try:
+            client = Client(options.cluster, timeout=5)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise BenchError(
+                f"no scheduler answers at {options.cluster}: {error}",
+                "Start one with: dask scheduler --port 8786",
+            ) from error
+        with client:
+            yield client, None
+        return
+    threads = max(1, _cores() // options.workers)
+    with (
+        dask.config.set({
+            # A dead worker's cell is killed at once, not tried on the next worker.
+            "distributed.scheduler.allowed-failures": 0,
+            "distributed.nanny.pre-spawn-environ": dict.fromkeys(_POOLS, str(threads)),
+            # One cell at a time: nothing to spill, and a paused worker would never go on.
+            "distributed.worker.memory.target": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
+        }),
+        _local(options) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
+        yield client, cluster
+
+
+def _deaf_to_ctrl_c() -> WorkerPlugin:
+    """Plugin of workers: Ctrl-C reaches all processes of a terminal, but is for the coordinator."""
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            import signal
+
+            with contextlib.suppress(ValueError):  # not in the main thread: then it is deaf anyway
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
+
+
+def _local(options: SweepOptions) -> LocalCluster:
+    """A pool of processes; tried again if one of them is killed before it has started."""
+    import logging
+
+    from distributed import LocalCluster
+
+    for attempt in range(STARTS):
+        try:
+            return LocalCluster(
+                n_workers=options.workers, threads_per_worker=1, processes=True,
+                memory_limit=options.memory or "auto", dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            if attempt == STARTS - 1:
+                raise BenchError(
+                    f"worker processes do not start: {error.__cause__ or error}",
+                    "Run the same command with --workers 1 to see what is wrong.",
+                ) from error
+    raise AssertionError
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+@dataclass
+class _Worker:
+    """What is known of a worker."""
+
+    name: str
+    limit: int = 0
+    memory: int = 0
+    pid: int = 0
+
+
+@dataclass
+class _Flight:
+    """A cell a worker is busy with."""
+
+    task: Task
+    worker: str
+    future: Future
+    began: float = field(default_factory=time.monotonic)
+    ending: str = ""
+
+
+class _Coordinator:
+    """Hands out cells, takes results, and keeps an eye on the workers."""
+
+    def __init__(
+        self, sweep: Sweep, client: Client, cluster: LocalCluster | None, todo: list[CellSpec]
+    ) -> None:
+        self.sweep, self.client, self.cluster = sweep, client, cluster
+        request = sweep.plan.request
+        self.request = request.model_copy(update={
+            "data": request.data.resolve() if request.data else None,
+            "include": [os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
+        })
+        self.ready = deque(Task(spec) for spec in todo)
+        self.waiting: dict[str, list[Task]] = defaultdict(list)
+        self.training: set[str] = set()
+        self.flights: dict[Any, _Flight] = {}
+        self.workers: dict[str, _Worker] = {}
+        self.finished: queue.Queue[Future] = queue.Queue()
+        self.events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.seen = self.full = time.monotonic()
+        self.present: set[str] = set()
+        sweep.state.workers = sweep.options.workers
+
+    def run(self) -> None:
+        self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
+        try:
+            while self.ready or self.flights or any(self.waiting.values()):
+                self._look()
+                self._hand_out()
+                self._take()
+                self._watch()
+        finally:
+            self.client.cancel([f.future for f in self.flights.values()], force=True)
+
+    def _look(self) -> None:
+        """Who is there, and how much memory each takes."""
+        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        for address, info in found.items():
+            worker = self.workers.setdefault(address, _Worker(f"worker {info['name']}"))
+            worker.limit = int(info.get("memory_limit") or 0)
+            worker.memory = max(worker.memory, int(info.get("metrics", {}).get("memory", 0)))
+        for address in [a for a in self.workers if a not in found]:
+            if not any(f.worker == address for f in self.flights.values()):
+                del self.workers[address]
+        self.present = set(found)
+        self._refill()
+        if self.present:
+            self.seen = time.monotonic()
+            if self.cluster is None:
+                self.sweep.state.workers = len(self.present)
+        elif time.monotonic() - self.seen > PATIENCE:
+            from .sweeping import StoppedError
+
+            raise StoppedError(
+                f"no worker for {PATIENCE:.0f} s",
+                "Start one with: dask worker tcp://HOST:PORT --nthreads 1",
+            )
+
+    def _refill(self) -> None:
+        """Add workers to a pool where a nanny is gone as well; else it brings its worker back."""
+        missing = self.sweep.options.workers - len(self.present)
+        now = time.monotonic()
+        if self.cluster is None or missing <= 0:
+            self.full = now
+        elif now - self.full > REFILL:
+            self.full = now
+            self.cluster.scale(len(self.cluster.worker_spec) + missing)
+
+    def _hand_out(self) -> None:
+        """Give each idle worker a cell."""
+        busy = {flight.worker for flight in self.flights.values()}
+        for address in sorted(self.present - busy):
+            if not self.ready:
+                return
+            task = self.ready.popleft()
+            states = {key: self.sweep.store.get_state(key) for key in task.keys}
+            worker = self.workers[address]
+            # The worker's name travels as data: it only serves to show who is doing what.
+            future = self.client.submit(
+                work, self.request, task, states, worker.name, workers=[address],
+                allow_other_workers=False, pure=False, retries=0,
+            )
+            self.flights[future.key] = _Flight(task, address, future)
+            future.add_done_callback(self.finished.put)
+            self.sweep.begun(task.spec, worker.name)
+
+    def _take(self) -> None:
+        """Wait a moment for a result; show what the workers are doing."""
+        try:
+            future = self.finished.get(timeout=TICK)
+        except queue.Empty:
+            future = None
+        while not self.events.empty():
+            from .cell import Event
+
+            event = self.events.get()
+            self.sweep.event(event.pop("worker"), Event(**event))
+        flight = self.flights.pop(future.key, None) if future is not None else None
+        if future is None or flight is None:
+            return
+        if future.status == "finished":
+            self._result(flight, future.result())
+        else:
+            error = future.exception() if future.status == "error" else None
+            self._lost(flight, error)
+
+    def _result(self, flight: _Flight, result: Result) -> None:
+        task, sweep = flight.task, self.sweep
+        if result.kind in ("needs", "pretrained"):
+            sweep.state.put_back(self.workers[flight.worker].name)
+        if result.kind == "needs":
+            self._needs(task, result.key)
+        elif result.kind == "pretrained":
+            sweep.store.put_state(result.key, result.state, result.curve)
+            self._release(result.key, task)
+        elif result.kind == "failed" or result.record is None:
+            sweep.fail(task.spec, "failed", result.reason, result.trace)
+            for other in self._dependents(task):
+                sweep.fail(other.spec, "failed", f"its pre-training: {result.reason}")
+        elif result.record.id != sweep.expected(task.spec).id:
+            sweep.fail(
+                task.spec, "failed", f"{self.workers[flight.worker].name} has other code or other "
+                "data than the coordinator: its result is of another cell",
+            )
+        else:
+            sweep.store.put(result.record, result.predictions, result.models)
+            sweep.settle(task.spec, result.record)
+
+    def _needs(self, task: Task, key: str) -> None:
+        """A cell wants a pre-trained state: hand it over, wait for it, or have it trained."""
+        if self.sweep.store.get_state(key) is not None:
+            self.ready.appendleft(task.with_state(key))
+        elif key in self.training:
+            self.waiting[key].append(task)
+        else:
+            self.training.add(key)
+            self.ready.appendleft(task.training(key))
+
+    def _release(self, key: str, first: Task) -> None:
+        self.training.discard(key)
+        waiting = self.waiting.pop(key, [])
+        self.ready.extendleft(t.with_state(key) for t in reversed([first, *waiting]))
+
+    def _dependents(self, task: Task) -> list[Task]:
+        """Cells that wait for what a task was to train; they are nobody's from here on."""
+        if task.pretrain is None:
+            return []
+        self.training.discard(task.pretrain)
+        return self.waiting.pop(task.pretrain, [])
+
+    def _lost(self, flight: _Flight, error: BaseException | None) -> None:
+        """A worker died, or dask could not run the cell at all."""
+        from distributed.scheduler import KilledWorker
+
+        task = flight.task
+        waiting = self._dependents(task)
+        if flight.ending:
+            self.sweep.fail(task.spec, "killed", flight.ending)
+        elif error is None or isinstance(error, KilledWorker):
+            self.sweep.fail(task.spec, "killed", self._cause(flight))
+        else:
+            because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
+            self.sweep.fail(task.spec, "failed", f"{type(error).__name__}: {error}{because}")
+        if waiting:  # the next of them may have better luck with the pre-training
+            self.ready.extendleft(reversed(waiting))
+
+    def _cause(self, flight: _Flight) -> str:
+        worker = self.workers[flight.worker]
+        took = time.monotonic() - flight.began
+        if worker.limit and worker.memory > FULL * worker.limit:
+            return (f"out of memory: {worker.name} was ended at its limit of "
+                    f"{worker.limit / 1e9:.2g} GB (last seen at {worker.memory / 1e9:.2g} GB); "
+                    "give it more with --memory, or use fewer workers")
+        return (f"{worker.name} died {took:.0f} s into the cell: killed from outside (the system "
+                f"does so when memory runs out), or crashed; last seen at "
+                f"{worker.memory / 1e9:.2g} GB")
+
+    def _watch(self) -> None:
+        """End cells that take too long, and notice workers that are gone without a word."""
+        limit = self.sweep.options.timeout
+        for key, flight in list(self.flights.items()):
+            took = time.monotonic() - flight.began
+            if flight.worker not in self.present and took > 4 * TICK:
+                if flight.future.done():  # its result is on the way to us
+                    continue
+                del self.flights[key]
+                flight.future.cancel(force=True)
+                self._lost(flight, None)
+            elif limit is not None and took > limit and not flight.ending:
+                flight.ending = f"took longer than --timeout {limit:g} s"
+                self._end(flight)
+        self.sweep.show(self.sweep.state, "")
+        self.sweep.state.write()
+
+    def _end(self, flight: _Flight) -> None:
+        """End a worker; its nanny starts another."""
+        if self.cluster is not None:
+            with contextlib.suppress(Exception):  # it may have ended by itself meanwhile
+                pid = self.client.run(os.getpid, workers=[flight.worker])[flight.worker]
+                os.kill(pid, signal.SIGKILL)
+                return
+        self.client.restart_workers([flight.worker], timeout=30, raise_for_error=False)

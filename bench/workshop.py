@@ -1,0 +1,147 @@
+"""From a cell's description to a cell that can be run: corpora are read once a process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from .align import Pair, align
+from .attainable import attainable_identity, attainable_record
+from .cell import Cell, Watch, check_suited, run_cell
+from .data import Reading
+from .errors import BenchError, UnsuitedError
+from .method import Method
+from .plan import ATTAINABLE, CellSpec, Request
+from .registry import load
+from .runner import make_protocol, read_side, settled_scale
+from .scaling import Scaling
+from .store import Record, Store
+
+#: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
+PAIRS_KEPT = 3
+
+
+class Workshop:
+    """Makes and runs the cells of one plan in this process.
+
+    Parameters
+    ----------
+    request : Request
+        Settings all cells have in common.
+    watch : callable, optional
+        Told what is being read.
+    """
+
+    def __init__(self, request: Request, watch: Watch | None = None) -> None:
+        self.request = request
+        self.watch: Watch = watch or (lambda event: None)
+        self._options = request.options()
+        self._readings: dict[str, Reading | BenchError] = {}
+        self._pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
+
+    def cell(self, spec: CellSpec) -> Cell:
+        """Cell of a description; reads what has not been read yet.
+
+        Raises
+        ------
+        BenchError
+            A corpus cannot be read, or the two cannot be aligned.
+        """
+        # The best attainable score is of the folds alone; any method's cell has them.
+        cls: type[Method] = load(
+            "methods", "majority" if spec.method == ATTAINABLE else spec.method
+        )
+        pair = self._pair(spec.source, spec.target)
+        return Cell(
+            method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
+            protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
+            scaling=Scaling(self._options.scaling),
+            scale=settled_scale(self._options, pair), seed=spec.seed,
+            sessions=self._options.read.sessions, device=self._options.device,
+            save_models=self._options.save_models,
+        )
+
+    def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
+        """Record of a cell that has not been run: its identity, and what kind of row it is."""
+        cell = cell or self.cell(spec)
+        recipes = [r for r in cell.pair.recipes if r is not None]
+        attainable = spec.method == ATTAINABLE
+        return Record(
+            identity=attainable_identity(cell) if attainable else cell.identity(),
+            kind="control" if attainable else cell.method.kind,
+            classes=list(cell.pair.target.labels),
+            simulated=recipes[-1].model_dump() if recipes else None,
+        )
+
+    def run(self, spec: CellSpec, store: Store, watch: Watch) -> Record:
+        """Run a cell, or return its record if the store has it.
+
+        Raises
+        ------
+        UnsuitedError
+            The method does not fit; nothing has been run.
+        """
+        cell = self.cell(spec)
+        if spec.method != ATTAINABLE:
+            return run_cell(cell, store, watch)
+        record = attainable_record(cell, store)
+        if record is None:
+            raise UnsuitedError(f"the best attainable score on {spec.target} is not known")
+        return record
+
+    def unsuited(self, spec: CellSpec, cell: Cell) -> str:
+        """Why a method does not fit its protocol and pair; empty if it does."""
+        if spec.method == ATTAINABLE:
+            return ""
+        try:
+            check_suited(cell.method, cell.protocol, cell.pair)
+        except UnsuitedError as error:
+            return str(error)
+        return ""
+
+    def _pair(self, source: str, target: str) -> Pair:
+        key = (source, target)
+        if key not in self._pairs:
+            self._pairs[key] = align(self._reading(source), self._reading(target))
+            if len(self._pairs) > PAIRS_KEPT:
+                self._pairs.popitem(last=False)
+        self._pairs.move_to_end(key)
+        return self._pairs[key]
+
+    def _reading(self, name: str) -> Reading:
+        if name not in self._readings:
+            try:
+                self._readings[name] = read_side(name, self._options, self.watch)
+            except BenchError as error:  # so that the next hundred cells need not try again
+                self._readings[name] = error
+            except OSError as error:
+                self._readings[name] = BenchError(f"{name} cannot be read: {error}")
+        found = self._readings[name]
+        if isinstance(found, BenchError):
+            raise found
+        return found
+
+
+def reason_of(error: BaseException) -> str:
+    """One reason for people: a message of ours as it is, anything else with its type."""
+    text = str(error).strip()
+    if isinstance(error, BenchError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def trace_of(error: BaseException) -> str:
+    """Traceback of an error that is not one of ours, for the record."""
+    import traceback
+
+    if isinstance(error, BenchError):
+        return ""
+    return "".join(traceback.format_exception(error))[-4000:]
+
+
+def failed(blank: Record, status: Any, reason: str, trace: str = "") -> Record:
+    """The record of a cell that was not done."""
+    blank.status, blank.reason = status, reason
+    if trace:
+        blank.info["traceback"] = trace
+    return blank
