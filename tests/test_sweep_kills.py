@@ -103,13 +103,20 @@ def test_kill_9_of_the_coordinator_at_random_moments(plan, calm, tmp_path, worke
 
 
 def test_kill_9_of_workers_at_random_moments(plan, calm, tmp_path):
+    """Every 0.5 to 2.5 s, once the pool stands."""
     import psutil
 
     draw = random.Random(3)
     runs, kills, folder = tmp_path / "runs-0", 0, 0
     while kills < KILLS:
-        process = started(plan, runs, "--workers", 2)
+        process = subprocess.Popen(
+            command("sweep", plan, "--runs", runs, "--workers", 2), env=environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
         at_work(process, runs)
+        while process.poll() is None and \
+                '"running": {"worker' not in (runs / "sweep-status.json").read_text():
+            time.sleep(0.05)
         while process.poll() is None and kills < KILLS:
             time.sleep(draw.uniform(0.5, 2.5))
             try:
@@ -120,9 +127,10 @@ def test_kill_9_of_workers_at_random_moments(plan, calm, tmp_path):
                     kills += 1
             except psutil.NoSuchProcess:
                 continue
-        assert process.wait(timeout=300) in (0, 1)
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode in (0, 1), out
         found = records(runs)
-        assert len(found) == 24
+        assert len(found) == 24, out
         assert {r.status for r in found.values()} <= {"done", "killed"}
         assert all(r.reason for r in found.values() if r.status == "killed")
         shown = bench("sweep", plan, "--runs", runs)
