@@ -18,10 +18,10 @@ from . import __version__
 from .align import CHANNEL_POLICY, Pair, in_shared_classes
 from .cache import key_of
 from .codehash import code_hash
-from .errors import BenchError
+from .errors import BenchError, UnsuitedError
 from .features import VERSION as FEATURES_VERSION
 from .handing import as_needed, check_probabilities, check_suited, handed
-from .labels import LabelMap
+from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
 from .scaling import Scaler, Scaling
@@ -84,6 +84,7 @@ class Cell:
     seed: int = 0
     precision: str = "float32"
     sessions: str = "first"
+    rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     save_models: bool = False
 
@@ -122,6 +123,10 @@ class Cell:
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
+            "label_rule": {
+                "threshold": self.rule.threshold,
+                "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
+            },
             "scaling": self._scaling(),
             "protocol": self._protocol(),
             "selection": "oracle" if "epoch" in self.peeks else self.selection,
@@ -181,6 +186,10 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
         Training diverged, or the method broke its contract.
     """
     check_suited(cell.method, cell.protocol, cell.pair)
+    if cell.save_models and type(cell.method).restore is Method.restore:
+        raise UnsuitedError(
+            f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
+        )
     identity = cell.identity()
     record = Record(identity=identity, kind=cell.method.kind)
     known = store.get(record.id)

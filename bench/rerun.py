@@ -151,6 +151,8 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
         "methods": [identity["method"]], "scale": identity["scale"], "data": data,
         "scaling": identity["scaling"]["name"], "sessions": identity["source"]["sessions"],
         "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
+        "threshold": identity["label_rule"]["threshold"],
+        "drop_middle": identity["label_rule"]["drop_middle"],
         "official_kind": kind, "simulated": record.simulated is not None and data is None,
     }
     if values["simulated"]:

@@ -192,7 +192,8 @@ def settle(
     return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, device=options.device, save_models=options.save_models,
+        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
+        save_models=options.save_models,
     )
 
 

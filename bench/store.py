@@ -38,7 +38,8 @@ class Record:
         Everything that decides the numbers; its hash is ``id``. Keys: ``method``, ``params``,
         ``params_origin`` ("default", "set", "tuned", "published"), ``code``, ``source`` and
         ``target`` (each ``name`` such as "SEED:3", ``corpus``, ``task``, ``sessions``,
-        ``subjects``, ``digest``), ``features``, ``label_map``, ``scaling``, ``protocol``
+        ``subjects``, ``digest``), ``features``, ``label_map``, ``label_rule`` (threshold of
+        ratings), ``scaling``, ``protocol``
         (``name``, ``params``, ``target_access``), ``selection``, ``scale``, ``seed``,
         ``precision``.
     status, reason : str

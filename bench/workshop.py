@@ -57,7 +57,8 @@ class Workshop:
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
             scaling=Scaling(self._options.scaling),
             scale=settled_scale(self._options, pair), seed=spec.seed,
-            sessions=self._options.read.sessions, device=self._options.device,
+            sessions=self._options.read.sessions, rule=self._options.read.rule,
+            device=self._options.device,
             save_models=self._options.save_models,
         )
 

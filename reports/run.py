@@ -111,8 +111,18 @@ def _meaning(record: Record) -> list[Text]:
     calibrated = f"calibrated on {_range(calibration)} trials and " if any(calibration) else ""
     return [Text(
         f"Percent; ± is the standard deviation over {subjects} subjects. Each is {calibrated}"
-        f"tested on {_range(test)} trials, at {_epoch(record)}.", style="dim",
+        f"tested on {_range(test)} trials, at {_epoch(record)}.{_rule(record)}", style="dim",
     )]
+
+
+def _rule(record: Record) -> str:
+    """How ratings became classes, where the target is rated."""
+    rule = record.identity.get("label_rule")
+    if not rule or not any(c.startswith("high ") for c in record.classes):
+        return ""
+    dropped = rule["drop_middle"]
+    middle = f", from {dropped[0]:g} to {dropped[1]:g} are left out" if dropped else ""
+    return f" Ratings above {rule['threshold']:g} are high{middle}."
 
 
 def _epoch(record: Record) -> str:

@@ -8,7 +8,7 @@ import torch
 from support import Means, cell_of, made_up, paired
 
 from bench.cell import run_cell
-from bench.errors import BenchError, DataError, UnknownNameError
+from bench.errors import BenchError, DataError, UnknownNameError, UnsuitedError
 from bench.models import load_model, pack
 from bench.protocols.few_shot import FewShot
 from bench.registry import load
@@ -102,3 +102,10 @@ def test_no_file_and_no_method(tmp_path):
 def test_a_predictor_that_cannot_be_saved_says_so():
     with pytest.raises(BenchError, match="models of means cannot be saved"):
         pack(Means(), object())
+
+
+def test_what_cannot_be_saved_is_refused_before_it_runs(tmp_path):
+    cell = cell_of(Means(), save_models=True)
+    with pytest.raises(UnsuitedError, match="models of means cannot be saved"):
+        run_cell(cell, Store(tmp_path))
+    assert not (tmp_path / "cells").exists()

@@ -49,6 +49,7 @@ def test_two_workers_give_what_one_process_gives(data, tmp_path, monkeypatch):
     assert len((tmp_path / "trace").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_workers_that_die_hang_or_eat_memory(data, tmp_path):
     state = swept(
         data, tmp_path, methods="toy,toy-dies,toy-hangs,toy-hungry", seeds=1, workers=2,

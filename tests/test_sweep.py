@@ -148,11 +148,11 @@ def test_a_method_that_does_not_fit_is_skipped_and_not_a_failure(data, tmp_path,
 
     sweep = sweep_of(data, tmp_path, methods="toy,toy-other")
     cls = registry.load("methods", "toy-other")
-    monkeypatch.setattr(cls, "needs", Needs(calibration=True, unlabelled=True))
+    monkeypatch.setattr(cls, "needs", Needs(features=frozenset({"raw"})))
     state = sweep.run()
     assert (state.counts["done"], state.counts["skipped"], state.exit_code) == (1, 1, 0)
     skipped = next(r for r in records(tmp_path).values() if r.status == "skipped")
-    assert "needs unlabelled" in skipped.reason
+    assert "works on raw windows" in skipped.reason
 
 
 def test_a_corpus_that_cannot_be_read_fails_its_own_cells(data, tmp_path):
