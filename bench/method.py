@@ -284,6 +284,17 @@ class Method(abc.ABC):
         return [("majority", {})]
 
     @classmethod
+    def control_origin(cls, params: Any, origin: str) -> str:
+        """Where parameters of a control come from.
+
+        "default" where they are its own (for the ``network`` it stands beside, if it has one);
+        else ``origin``, that of the method it was run beside. One control then serves all
+        variants of a method that differ only in what does not concern it.
+        """
+        given = {k: v for k, v in params.model_dump().items() if k == "network"}
+        return "default" if params == cls.parse(given) else origin
+
+    @classmethod
     def check_reference(cls, path: Path) -> list[Deviation]:
         """Deviations of this method's code from a file of reference numbers.
 

@@ -170,7 +170,7 @@ class Resolved:
 
     params: Values
     origin: str
-    controls: Sequence[tuple[str, Values]]
+    controls: Sequence[tuple[str, Values, str]]
 
 
 #: Resolves (method, its own values, request, pair of CORPUS names).
@@ -234,7 +234,10 @@ def resolve(
     controls = []
     for name, its in cls(params).controls() if request.controls else ():
         control: type[Method] = load("methods", name)
-        controls.append((control.name, control.parse(its).model_dump(mode="json")))
+        own = control.parse(its)
+        controls.append(
+            (control.name, own.model_dump(mode="json"), control.control_origin(own, origin))
+        )
     return Resolved(params.model_dump(mode="json"), origin, controls)
 
 
@@ -258,8 +261,7 @@ def expand(request: Request, resolver: Resolver = resolve) -> Plan:
             found = resolver(method, values, request, corpora)
             for protocol, options in protocols:
                 for seed in seeds:
-                    for name, params, control in _rows(request, method, found):
-                        origin = "default" if name == ATTAINABLE else found.origin
+                    for name, params, origin, control in _rows(request, method, found):
                         spec = CellSpec(name, params, origin, source, target, protocol, options,
                                         seed, control)
                         if spec.key not in cells or not control:
@@ -269,13 +271,13 @@ def expand(request: Request, resolver: Resolver = resolve) -> Plan:
 
 def _rows(
     request: Request, method: str, found: Resolved
-) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+) -> Iterator[tuple[str, Mapping[str, Any], str, bool]]:
     """A method, its controls, and what is attainable at best where that is known."""
-    yield method, found.params, False
-    for name, params in found.controls:
-        yield name, params, True
+    yield method, found.params, found.origin, False
+    for name, params, origin in found.controls:
+        yield name, params, origin, True
     if request.controls and request.simulated and request.window == 1.0:
-        yield ATTAINABLE, {}, True
+        yield ATTAINABLE, {}, "default", True
 
 
 def _check_values(request: Request) -> None:

@@ -125,7 +125,11 @@ def run(
     if options.controls:
         for name, values in cell.method.controls():
             control: type[Method] = load("methods", name)
-            beside = replace(cell, method=control(control.parse(values)))
+            own = control.parse(values)
+            beside = replace(
+                cell, method=control(own),
+                params_origin=control.control_origin(own, cell.params_origin),
+            )
             if _suited(beside):  # no calibration, nothing to train a control on
                 record.beside.append(run_cell(beside, store, tell))
         best = attainable_record(cell, store)

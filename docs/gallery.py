@@ -75,7 +75,7 @@ def shrink(path: Path, to: Path) -> None:
     wide = min(image.width, 1300)
     image = image.resize((wide, image.height * wide // image.width), Image.Resampling.LANCZOS)
     to.parent.mkdir(exist_ok=True)
-    for colours in (96, 48, 24, 12):
+    for colours in (256, 128, 64, 32):
         image.quantize(colours).save(to, optimize=True)
         if to.stat().st_size < 150_000:
             break

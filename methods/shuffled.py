@@ -65,6 +65,10 @@ class Shuffled(Method):
         parsed = inner.parse({k: v for k, v in values.items() if k != "network"})
         return cls.Params(network=inner.name, **parsed.model_dump())
 
+    def parts(self) -> list[type]:
+        """The control itself, and the method whose labels are shuffled (imported by name)."""
+        return [type(self), *self.inner.parts()]
+
     @property
     def pretrains(self) -> bool:
         """As the method."""
