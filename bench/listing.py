@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from .registry import entries
 
@@ -28,21 +29,21 @@ def as_json(group: str) -> str:
 
 
 def as_table(group: str) -> Table:
-    """Entries of a group as a table."""
-    found = entries(group).values()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", style="cyan", no_wrap=True)
-    families = any(e.family for e in found)
-    if families:
-        table.add_column("family", no_wrap=True)
-    table.add_column("what it is")
+    """Entries of a group as a table, family by family."""
+    found = list(entries(group).values())
     papers = any(e.paper for e in found)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is", ratio=3)
     if papers:
-        table.add_column("source", style="dim")
-    for e in found:
-        row = [e.name, *([e.family] if families else []), e.summary,
-               *([e.paper] if papers else [])]
-        table.add_row(*map(escape, row))
+        table.add_column("source", style="dim", ratio=2)
+    for family in dict.fromkeys(e.family for e in found):
+        if family:
+            table.add_row(Text(family, style="italic dim"))
+        for e in found:
+            if e.family == family:
+                name = Text(f"{'  ' * bool(family)}{e.name}", style="cyan")
+                table.add_row(name, *map(escape, [e.summary, *([e.paper] if papers else [])]))
     return table
 
 
