@@ -47,18 +47,17 @@ def main() -> None:
     _line(f"pre-training, {EPOCHS} x 10 steps (baseline timed on 1/{SHARE} of them, scaled)",
           ours, theirs)
 
-    view = View(source=None, calibration=calibration, unlabelled=None, classes=calibration.labels)
-    job = Job(view, state["pretrained"], ctx)
+    jobs = [_job(_windows(rng, NINE_TRIALS), state["pretrained"], s) for s in range(1, 16)]
     cx, cy = torch.from_numpy(calibration.x), torch.from_numpy(calibration.y)
     pairs = [
-        (_seconds(lambda: method.fit_many([job])),
+        (_seconds(lambda: method.fit_many(jobs[:1])),
          _seconds(lambda: plain.finetune(cx, cy, FIT_EPOCHS, 3)))
         for _ in range(5)
     ]
     one, base = (statistics.median(column) for column in zip(*pairs, strict=True))
     _line(f"one fine-tuning, {FIT_EPOCHS} epochs on {len(calibration):,} windows, median of 5",
           one, base)
-    stack = _seconds(lambda: method.fit_many([job] * 15))
+    stack = _seconds(lambda: method.fit_many(jobs))
     _line("15 fine-tunings as one stack (baseline: 15 x the median of one)", stack, 15 * base)
     _line("the whole cell: pre-training and 15 subjects", ours + stack, theirs + 15 * base)
 
@@ -69,6 +68,11 @@ def _windows(rng: np.random.Generator, lengths: list[int] | tuple[int, ...]) -> 
         rng.random((len(trial), CHANNELS, 5)), trial % 3, subject=1, trial=trial,
         channels=[f"E{i}" for i in range(CHANNELS)], labels=["negative", "neutral", "positive"],
     )
+
+
+def _job(calibration: Windows, state: dict[str, torch.Tensor], subject: int) -> Job:
+    view = View(source=None, calibration=calibration, unlabelled=None, classes=calibration.labels)
+    return Job(view, state, Context({"seed": 0, "subject": subject}))
 
 
 def _seconds(work: Callable[[], object]) -> float:
