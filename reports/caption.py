@@ -16,7 +16,11 @@ _BANDS = r"bands=\[\[.*?\]\](, )?"
 
 def title(table: Table) -> str:
     """``few-shot: balanced accuracy per window (simulated)``."""
-    text = f"{table.setting.protocol}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    shared = ", shared classes" if table.setting.classes else ""
+    found = re.search(r"calibration_trials=(\d+)", table.setting.protocol_params)
+    if found:  # else the protocol's own share, which the caption gives
+        shared += f", {found[1]} trial{'s' * (found[1] != '1')} a class"
+    text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
     return text + (" (simulated)" if table.simulated else "")
 
 

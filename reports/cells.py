@@ -38,6 +38,9 @@ class Setting:
         Selection rule, scaler and scope, named scale, kind of features.
     simulated : str
         Recipe of the simulated corpora; empty for real data.
+    classes : str
+        "shared" where a method needs source and target in the same classes although the protocol
+        gives the target its own (shallow methods under few-shot); they are a block of their own.
     """
 
     protocol: str
@@ -48,6 +51,7 @@ class Setting:
     scale: str
     features: str
     simulated: str
+    classes: str = ""
 
 
 @dataclass(frozen=True)
@@ -297,7 +301,14 @@ def _setting(record: Record) -> Setting:
         target_access=_text(protocol.get("target_access")), selection=_text(identity["selection"]),
         scaling=_text(identity.get("scaling")), scale=_text(identity.get("scale")),
         features=_text(features), simulated=_text(record.simulated),
+        classes="shared" if _mapped_by_choice(identity) else "",
     )
+
+
+def _mapped_by_choice(identity: Mapping[str, Any]) -> bool:
+    """Whether the method, and not the protocol, asked for classes that both sides have."""
+    access = str(identity["protocol"].get("target_access"))
+    return bool(identity.get("label_map")) and access.startswith("target-supervised")
 
 
 def _column(record: Record) -> Column:

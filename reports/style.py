@@ -114,6 +114,7 @@ def head(figure: Figure, table: Table, name: str, below: str) -> None:
     width, height = figure.get_size_inches()
     wide = width > ONE_COLUMN
     protocol = clean(table.setting.protocol, 40 if wide else 14)
+    protocol += ", shared classes" if table.setting.classes and wide else ""
     text = f"{clean(name, 60 if wide else 26)} · {protocol}"
     text += " · simulated" if table.simulated else ""
     figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")

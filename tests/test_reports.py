@@ -523,7 +523,7 @@ class TestFiles:
     def test_terminal_fits(self, full, width):
         text = shown(full, width)
         assert max(map(len, text.splitlines())) <= width
-        assert text.startswith("few-shot: balanced accuracy per window (simulated)")
+        assert text.startswith("few-shot, 3 trials a class: balanced accuracy per window")
         for row in only(full).methods:
             for value in row.values.values():
                 assert f"{100 * value.mean:.1f}" in text
