@@ -9,6 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class BenchError(Exception):
@@ -94,6 +98,22 @@ class UnknownNameError(BenchError):
 
 class SettingError(BenchError):
     """An option or parameter has a value that cannot be used."""
+
+
+def refused_value(where: str, error: ValidationError, hint: str = "") -> SettingError:
+    """The first thing that pydantic has against a value, in one line.
+
+    Parameters
+    ----------
+    where : str
+        What the value belongs to: "scmm", "protocol few-shot", "recipe".
+    error : ValidationError
+    hint : str
+        What to do; for instance what there is to choose from.
+    """
+    first = error.errors()[0]
+    name = ".".join(str(p) for p in first["loc"])
+    return SettingError(f"{where}: {name} = {first.get('input')!r}: {first['msg']}", hint)
 
 
 class UnsuitedError(BenchError):

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import SettingError, UnsuitedError
+from .errors import SettingError, UnsuitedError, refused_value
 from .protocol import View
 from .reference import Deviation
 from .windows import UnlabelledWindows, Windows
@@ -328,10 +328,6 @@ class Method(abc.ABC):
         try:
             return cls.Params(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(p) for p in first["loc"])
+            name = str(error.errors()[0]["loc"][0])
             doc = cls.Params.model_fields[name].description if name in known else ""
-            raise SettingError(
-                f"{cls.name}: {name} = {first.get('input')!r}: {first['msg']}",
-                f"{name}: {doc}" if doc else "",
-            ) from error
+            raise refused_value(cls.name, error, f"{name}: {doc}" if doc else "") from error

@@ -19,7 +19,14 @@ from .data import (
     read_corpus,
     simulated_root,
 )
-from .errors import BenchError, MissingCorpusError, SettingError, UnknownNameError, UnsuitedError
+from .errors import (
+    BenchError,
+    MissingCorpusError,
+    SettingError,
+    UnknownNameError,
+    UnsuitedError,
+    refused_value,
+)
 from .handing import check_suited
 from .method import Method
 from .protocol import Protocol
@@ -271,11 +278,8 @@ def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
     try:
         return cls(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(p) for p in first["loc"])
-        raise SettingError(
-            f"protocol {cls.name}: {name} = {first.get('input')!r}: {first['msg']}",
-            f"Its options: {', '.join(cls.model_fields)}",
+        raise refused_value(
+            f"protocol {cls.name}", error, f"Its options: {', '.join(cls.model_fields)}"
         ) from error
 
 
@@ -347,11 +351,8 @@ def simulated_recipe(options: RunOptions) -> Recipe:
     try:
         return recipe_for(options.scale or "demo", **options.recipe)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(p) for p in first["loc"])
-        raise SettingError(
-            f"recipe: {name} = {first.get('input')!r}: {first['msg']}",
-            f"It has: {', '.join(Recipe.model_fields)}",
+        raise refused_value(
+            "recipe", error, f"It has: {', '.join(Recipe.model_fields)}"
         ) from error
 
 

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.corpus import CorpusAdapter, Inventory, OfficialFeatures, Recording, TrialSignal, ordered
+from bench.corpus import (
+    CorpusAdapter,
+    Features,
+    Inventory,
+    OfficialFeatures,
+    Recording,
+    TrialSignal,
+    ordered,
+)
 from bench.errors import DataError, SettingError, UnknownNameError
 from bench.recipe import read_marker
 from bench.windows import FIVE_BANDS
@@ -18,6 +26,7 @@ from bench.windows import FIVE_BANDS
 from . import _matlab
 from ._files import absent, expected_size
 from .facts import SEED_FEATURE_ROWS
+from .simulated import SimulatedCorpus
 
 RATE = 200
 CHANNELS = 62
@@ -259,3 +268,21 @@ def _kalman(x: NDArray[np.float64]) -> NDArray[np.float64]:
     for t in range(n - 2, -1, -1):
         mean[:, t] += variance[t] / ahead[t + 1] * (mean[:, t + 1] - mean[:, t])
     return mean
+
+
+class SeedLike(SimulatedCorpus):
+    """Adapter of a corpus whose files hold trials by number, raw or as the owner's features."""
+
+    def read(
+        self, recording: Recording, features: Features = "bench", official_kind: str = ""
+    ) -> list[TrialSignal]:
+        """Trials of one file, see :meth:`CorpusAdapter.read`.
+
+        Raises
+        ------
+        DataError, SettingError, UnknownNameError
+        """
+        if features == "bench":
+            return read_raw(recording.path, self.trials_per_session)
+        kind = kind_of(self.name, official_kind, self.official_kinds)
+        return read_features(recording.path, kind, self.trials_per_session)

@@ -15,7 +15,6 @@ from bench.corpus import (
     OfficialFeatures,
     Recording,
     TrialInfo,
-    TrialSignal,
 )
 from bench.errors import DataError, MissingCorpusError
 from bench.labels import Task
@@ -24,7 +23,6 @@ from bench.recipe import Recipe, read_marker, write_marker
 from . import _files, _matlab, _seed_files
 from .facts import SEED_CHANNELS, SEED_DATES, SEED_FEATURE_ROWS, SEED_LABELS, SEED_SAMPLES
 from .planned import PlannedTrial, seconds
-from .simulated import SimulatedCorpus
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -35,7 +33,7 @@ _CLASSES = {-1.0: "negative", 0.0: "neutral", 1.0: "positive"}
 _TRIALS = len(SEED_LABELS)
 
 
-class Seed(SimulatedCorpus):
+class Seed(_seed_files.SeedLike):
     """Reader and simulator of SEED."""
 
     name: ClassVar[str] = "SEED"
@@ -121,20 +119,6 @@ class Seed(SimulatedCorpus):
                 for rank, (_, path) in enumerate(sorted(days), start=1)
             ]
         return recordings, skipped
-
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
-        """Trials of one file, see :meth:`CorpusAdapter.read`.
-
-        Raises
-        ------
-        DataError, SettingError, UnknownNameError
-        """
-        if features == "bench":
-            return _seed_files.read_raw(recording.path, _TRIALS)
-        kind = _seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return _seed_files.read_features(recording.path, kind, _TRIALS)
 
     def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
         """Window length from the folder's name, or else from the windows of the first trial.

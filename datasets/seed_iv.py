@@ -15,7 +15,6 @@ from bench.corpus import (
     OfficialFeatures,
     Recording,
     TrialInfo,
-    TrialSignal,
 )
 from bench.errors import DataError
 from bench.labels import Task
@@ -30,7 +29,6 @@ from .facts import (
     SEED_IV_WINDOWS,
 )
 from .planned import PlannedTrial, seconds
-from .simulated import SimulatedCorpus
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -43,7 +41,7 @@ _WINDOW_S = 4
 _LARGEST_README = 1_000_000
 
 
-class SeedIV(SimulatedCorpus):
+class SeedIV(_seed_files.SeedLike):
     """Reader and simulator of SEED-IV."""
 
     name: ClassVar[str] = "SEED-IV"
@@ -114,20 +112,6 @@ class SeedIV(SimulatedCorpus):
             else:
                 recordings.append(Recording(path, int(match[1]), int(folder.name)))
         return recordings, skipped
-
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
-        """Trials of one file, see :meth:`CorpusAdapter.read`.
-
-        Raises
-        ------
-        DataError, SettingError, UnknownNameError
-        """
-        if features == "bench":
-            return _seed_files.read_raw(recording.path, _TRIALS)
-        kind = _seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return _seed_files.read_features(recording.path, kind, _TRIALS)
 
     def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
         """Windows of 4 s, always.
