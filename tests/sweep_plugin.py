@@ -162,7 +162,7 @@ class Hungry(Good):
         hold = []
         while True:
             hold.append(np.ones(4_000_000))  # 32 MB, touched
-            time.sleep(0.03)
+            time.sleep(0.2)  # slowly enough for the last look at its memory to be telling
 
 
 class Interrupts(Good):
