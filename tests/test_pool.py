@@ -5,30 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, records, sweep_of, swept
 
-from bench import registry
 from bench.errors import BenchError
 
-
-@pytest.fixture(autouse=True)
-def _included(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_included", [])
-    monkeypatch.setattr(registry, "_tables", {})
-    yield
-    registry._tables.clear()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,20 +32,7 @@ from bench.store import Record, Store
 from bench.sweep_display import render, show_status, summary
 from bench.sweeping import SweepOptions
 
-
-@pytest.fixture(autouse=True)
-def _included(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_included", [])
-    monkeypatch.setattr(registry, "_tables", {})
-    yield
-    registry._tables.clear()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 
 
 @pytest.fixture(scope="module")
