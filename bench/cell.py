@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
-import platform
-import resource
-import sys
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__
 from .align import CHANNEL_POLICY, Pair, in_shared_classes
 from .cache import key_of
 from .codehash import code_hash
+from .devices import dtype_of
 from .errors import BenchError, UnsuitedError
 from .features import VERSION as FEATURES_VERSION
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
-from .method import Budget, Context, Job, Method, Predictor, observing
+from .method import Budget, Context, Job, Method, Predictor
 from .protocol import Fold, Folds, Protocol
+from .provenance import provenance
 from .scaling import Scaler, Scaling
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
@@ -72,7 +68,7 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: everything here is part of the record's identity, but for ``device``."""
+    """What is run: all of it is in the record's identity, but for ``device`` and what follows."""
 
     method: Method
     params_origin: str
@@ -86,6 +82,7 @@ class Cell:
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
+    deterministic: bool = False
     save_models: bool = False
 
     @property
@@ -170,12 +167,14 @@ class Cell:
         """Context whose randomness follows from the seed and the axes alone."""
         return Context(
             seed_axes={"seed": self.seed, "stage": stage, **axes}, device=self.device,
-            budget=self.budget, stage=stage, dtype=self.precision,
+            budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
 
 
-def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
+def run_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, energy: bool = False
+) -> Record:
     """Run a cell, or return its record if it is done already.
 
     Raises
@@ -185,56 +184,81 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
     BenchError
         Training diverged, or the method broke its contract.
     """
-    check_suited(cell.method, cell.protocol, cell.pair)
-    if cell.save_models and type(cell.method).restore is Method.restore:
-        raise UnsuitedError(
-            f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
-        )
-    identity = cell.identity()
-    record = Record(identity=identity, kind=cell.method.kind)
-    known = store.get(record.id)
-    models = known is not None and known.path is not None and (known.path / "models").is_dir()
-    if known is not None and known.status == "done" and (models or not cell.save_models):
-        return known
-    return _Run(cell, store, record, watch or (lambda event: None)).go()
+    from .together import run_cells
+
+    outcome = run_cells([cell], store, watch, energy)[0]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
-class _Run:
+@dataclass
+class Wanted:
+    """A pre-trained state that folds of a cell start from.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the run folder.
+    source : Windows or UnlabelledWindows
+        What it is trained on.
+    digest : str
+        Of the source.
+    context : Context
+    """
+
+    key: str
+    digest: str
+    source: Windows | UnlabelledWindows
+    context: Context
+
+
+class Run:
     """State of one cell in progress: the engine's side of the observer."""
 
-    def __init__(self, cell: Cell, store: Store, record: Record, watch: Watch) -> None:
-        self.cell, self.store, self.record, self.watch = cell, store, record, watch
+    def __init__(self, cell: Cell, store: Store, watch: Watch, name: str = "") -> None:
+        self.cell, self.store, self.watch, self.name = cell, store, watch, name
+        check_suited(cell.method, cell.protocol, cell.pair)
+        if cell.save_models and type(cell.method).restore is Method.restore:
+            raise UnsuitedError(
+                f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
+            )
+        self.record = Record(identity=cell.identity(), kind=cell.method.kind)
         self.folds: list[Fold] = []
+        self.forget()
+        self.pretraining: dict[str, list[float]] = {}
+
+    def forget(self) -> None:
+        """Forget what was seen of a fitting, before it is begun again."""
         self.best: dict[str, tuple[float, int, np.ndarray]] = {}
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
 
-    def go(self) -> Record:
+    def known(self) -> Record | None:
+        """The record, if the cell is done already."""
+        known = self.store.get(self.record.id)
+        models = known is not None and known.path is not None and (known.path / "models").is_dir()
+        if known is not None and known.status == "done" and (models or not self.cell.save_models):
+            return known
+        return None
+
+    def finish(
+        self, predictors: list[Predictor], info: Callable[[], Mapping[str, Any]]
+    ) -> Record:
+        """Score the folds' predictors and write the record; ``info`` is read in between."""
         cell, record = self.cell, self.record
-        wall, cpu = time.perf_counter(), time.process_time()
-        self._cut()
-        with observing(self._observe):
-            states, reused = self._states()
-            predictors = cell.method.fit_many(
-                [self._job(f, states[id(f.view.source)]) for f in self.folds]
-            )
-        if len(predictors) != len(self.folds):
-            raise BenchError(
-                f"{cell.method.name} returned {len(predictors)} predictors for "
-                f"{len(self.folds)} folds"
-            )
         tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         record.oracle = self._oracle()
+        self.curves["pretrain"] = self.pretraining
         record.curves = self.curves
-        record.info |= _provenance(cell, predictors)
+        count = getattr(predictors[0], "parameters", None)
         record.info |= {
-            "wall_s": round(time.perf_counter() - wall, 3),
-            "cpu_s": round(time.process_time() - cpu, 3),
-            "pretraining_reused": reused,
+            **provenance(cell.device, {"seed": cell.seed}),
+            "parameters": count() if callable(count) else None, **info(),
         }
         self._write(predictors, tables)
         return record
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """Cut and scale the folds, each with a view of what the method may see."""
         cell, record = self.cell, self.record
         cut = cell.folds()
@@ -257,49 +281,40 @@ class _Run:
         if "scaling" in cell.peeks:
             self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
 
-    def _states(self) -> tuple[dict[int, Any], bool]:
-        """Pre-trained state of each source that occurs, by identity; and whether all were known.
-
-        Only ``within`` has more than one: there, curves are kept of the last.
-        """
-        states: dict[int, Any] = {}
-        reused = True
+    def wanted(self) -> dict[int, Wanted]:
+        """Pre-trained state of each source that occurs, by the source's identity."""
+        cell, out = self.cell, {}
+        if not cell.method.pretrains:
+            return {}
         for view in (fold.view for fold in self.folds):
-            if id(view.source) not in states:
-                states[id(view.source)], known = self._state(
-                    as_needed(view.source, self.cell.method.needs.source)
-                )
-                reused = reused and known
-        return states, reused
+            source = as_needed(view.source, cell.method.needs.source)
+            if source is None or id(view.source) in out:
+                continue
+            digest = source.digest()
+            key = key_of(
+                "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
+                code_hash(*cell.method.parts()), type(source).__name__, digest,
+                cell.seed, vars(cell.budget)["pretrain"], cell.precision,
+            )
+            self.record.info["pretrained"] = key
+            out[id(view.source)] = Wanted(
+                key, digest, source, self._context("pretrain")
+            )
+        return out
 
-    def _state(self, source: Windows | UnlabelledWindows | None) -> tuple[Any, bool]:
-        """Pre-trained state, from the store if the same windows were pre-trained on before."""
-        cell = self.cell
-        if not cell.method.pretrains or source is None:
-            return None, False
-        key = key_of(
-            "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-            code_hash(*cell.method.parts()), type(source).__name__, source.digest(), cell.seed,
-            vars(cell.budget)["pretrain"], cell.precision,
-        )
-        self.record.info["pretrained"] = key
-        self.curves["pretrain"] = {}
-        found = self.store.get_state(key)
-        if found is not None:
-            state, self.curves["pretrain"] = found
-            return state, True
-        state = cell.method.pretrain(source, cell.context("pretrain"))
-        self.store.put_state(key, state, self.curves["pretrain"])
-        return state, False
+    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
+        """One job for each fold, started from the state of its source."""
+        target = self.cell.pair.target_name
+        return [
+            Job(f.view, states.get(id(f.view.source)), self._context(
+                "fit", target=target, subject=f.subject, session=f.session))
+            for f in self.folds
+        ]
 
-    def _job(self, fold: Fold, state: Any) -> Job:
-        cell = self.cell
-        context = cell.context(
-            "fit", target=cell.pair.target_name, subject=fold.subject, session=fold.session
-        )
-        return Job(fold.view, state, context)
+    def _context(self, stage: str, **axes: Any) -> Context:
+        return replace(self.cell.context(stage, **axes), cell=self.name)
 
-    def _observe(
+    def observe(
         self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
         predictor: Predictor | None,
     ) -> None:
@@ -309,6 +324,8 @@ class _Run:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         axes = ctx.seed_axes
         curves = self.curves.setdefault(ctx.stage, {})
+        if ctx.stage == "pretrain":
+            curves = self.pretraining
         if "subject" not in axes:  # a network that all folds share
             _append(curves, row)
             self.watch(Event(f"{_DOING.get(ctx.stage, ctx.stage)} {name}", number, of, detail))
@@ -395,26 +412,3 @@ def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:
 
 def _trials(windows: Windows | None) -> list[int]:
     return [] if windows is None else np.unique(windows.trial).tolist()
-
-
-def _provenance(cell: Cell, predictors: list[Predictor]) -> dict[str, Any]:
-    """Versions, machine and size: what is worth knowing but does not decide the numbers."""
-    import pandas as pd
-
-    versions = {
-        "bench": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "pandas": pd.__version__,
-    }
-    torch = sys.modules.get("torch")
-    threads = 0
-    if torch is not None:
-        versions["torch"] = str(torch.__version__)
-        threads = int(torch.get_num_threads())
-    count = getattr(predictors[0], "parameters", None)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "versions": versions, "device": cell.device, "threads": threads,
-        "parameters": count() if callable(count) else None,
-        "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

@@ -77,8 +77,16 @@ def run(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published: how many steps (and how large simulated corpora "
         "are). Default: published, for simulated corpora demo.", rich_help_panel=_RUN)] = None,
-    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.",
                                         rich_help_panel=_RUN)] = "cpu",
+    precision: Annotated[str, typer.Option(
+        help="float32, float64, tf32 or bf16; part of the record's identity.",
+        rich_help_panel=_RUN)] = "float32",
+    deterministic: Annotated[bool, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_RUN)] = False,
+    energy: Annotated[bool, typer.Option(
+        "--energy", help="Measure the energy (needs CodeCarbon).", rich_help_panel=_OUT)] = False,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_RUN)] = None,
@@ -143,7 +151,8 @@ def run(
             {} if calibration_trials is None else {"calibration_trials": calibration_trials}
         ),
         params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
-        device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
+        device=device, precision=precision, deterministic=deterministic, energy=energy,
+        save_models=save_models, controls=controls, exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,

@@ -19,6 +19,7 @@ from .data import (
     read_corpus,
     simulated_root,
 )
+from .devices import check_precision, devices
 from .errors import (
     BenchError,
     MissingCorpusError,
@@ -30,6 +31,7 @@ from .errors import (
 from .handing import check_suited
 from .method import Method
 from .protocol import Protocol
+from .provenance import check_energy
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
@@ -67,6 +69,13 @@ class RunOptions:
     runs : Path
         Run folder.
     device : str
+        auto, cpu, cuda (the first of ``cuda:0,1``) or mps.
+    precision : str
+        One of :data:`bench.devices.PRECISIONS`.
+    deterministic : bool
+        Use only kernels that repeat bit by bit.
+    energy : bool
+        Measure the energy by CodeCarbon.
     read : ReadOptions
     exclude : mapping of corpus name to subjects to leave out
     save_models : bool
@@ -86,6 +95,9 @@ class RunOptions:
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
+    precision: str = "float32"
+    deterministic: bool = False
+    energy: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
     exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
     save_models: bool = False
@@ -128,7 +140,7 @@ def run(
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell)
+    record = run_cell(cell, store, tell, options.energy)
     if options.controls:
         for name, values in cell.method.controls():
             control: type[Method] = load("methods", name)
@@ -138,7 +150,7 @@ def run(
                 params_origin=control.control_origin(own, cell.params_origin),
             )
             if _suited(beside):  # no calibration, nothing to train a control on
-                record.beside.append(run_cell(beside, store, tell))
+                record.beside.append(run_cell(beside, store, tell, options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
@@ -203,7 +215,8 @@ def settle(
     return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
+        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
+        device=devices(options.device)[0], deterministic=options.deterministic,
         save_models=options.save_models,
     )
 
@@ -243,27 +256,10 @@ def check_settings(options: RunOptions) -> None:
             raise UnknownNameError("corpus", name, entries("corpora"))
     if not 0 <= options.seed < 2**63:
         raise SettingError(f"seed {options.seed} is not a whole number from 0")
-    check_device(options.device)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, before anything is read.
-
-    Raises
-    ------
-    SettingError
-    """
-    if device == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
-            "Use --device cpu, or install a build of torch for your accelerator.",
-        ) from error
+    devices(options.device)
+    check_precision(options.precision)
+    if options.energy:
+        check_energy()
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
