@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,15 +42,7 @@ class ClusterSpec(BaseModel):
         """Worker processes of all jobs."""
         return self.jobs * self.workers_per_job
 
-    def script(self) -> str:
-        """The job script that will be submitted."""
-        cluster = self.start(jobs=0)
-        try:
-            return str(cluster.job_script())
-        finally:
-            cluster.close()
-
-    def start(self, jobs: int | None = None) -> SLURMCluster:
+    def start(self) -> SLURMCluster:
         """Start a scheduler in this process and submit the jobs.
 
         Raises
@@ -81,10 +74,13 @@ class ClusterSpec(BaseModel):
             scheduler_options={"dashboard_address": None, "allowed_failures": 0},
         )
         try:
-            cluster.scale(jobs=self.jobs if jobs is None else jobs)
-            cluster.sync(cluster._correct_state)  # so that a refused job is an error here
+            # As scale() does, but waited for: a job that is refused is an error here.
+            for _ in range(self.jobs):
+                cluster.worker_spec.update(cluster.new_worker_spec())
+            cluster.sync(cluster._correct_state)
         except RuntimeError as error:
-            cluster.close()
+            with contextlib.suppress(Exception):  # it trips over the jobs that never began
+                cluster.close()
             raise BenchError(
                 f"sbatch refused the job: {_stderr(str(error))}",
                 "Check queue, account and directives of [cluster].",

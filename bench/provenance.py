@@ -116,6 +116,7 @@ class Meter:
 
     def __init__(self, device: str, cells: int, energy: bool = False) -> None:
         self.device, self.cells = device, cells
+        self.energy: float | None = None
         self.tracker: Any = _tracker() if energy else None
 
     def __enter__(self) -> Meter:
@@ -125,7 +126,7 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(self.device)
         if self.tracker is not None:
             self.tracker.start()
-        self.mark, self.shared, self.energy = self._now(), (0.0, 0.0), 0.0
+        self.mark, self.shared = self._now(), (0.0, 0.0)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -137,7 +138,9 @@ class Meter:
         """What was done up to here, all cells share."""
         self.shared, self.mark = self._since(), self._now()
         if self.tracker is not None:
-            self.energy = self._energy() / self.cells
+            self.tracker.stop()
+            self.energy = float(self.tracker.final_emissions_data.energy_consumed) / self.cells
+            self.tracker = None
 
     def read(self) -> dict[str, Any]:
         """Cost of a cell: its share, and what it took since the last was read."""
@@ -145,7 +148,7 @@ class Meter:
         wall, cpu = (a / self.cells + b for a, b in zip(self.shared, own, strict=True))
         device = wall if self.device.startswith("cuda") else cpu
         out = {"wall_s": round(wall, 3), "cpu_s": round(cpu, 3), "device_s": round(device, 3)}
-        if self.tracker is not None:
+        if self.energy is not None:  # of the training; scoring is not measured
             out["energy_wh"] = round(1000 * self.energy, 6)
         return out
 
@@ -159,11 +162,6 @@ class Meter:
     def _since(self) -> tuple[float, float]:
         wall, cpu = self._now()
         return wall - self.mark[0], cpu - self.mark[1]
-
-    def _energy(self) -> float:
-        """Energy in kWh since the beginning."""
-        self.tracker.flush()
-        return float(self.tracker.final_emissions_data.energy_consumed)
 
 
 def check_energy() -> None:
@@ -184,9 +182,12 @@ def check_energy() -> None:
 def _tracker() -> Any:
     """A tracker that asks no one over the network; only its energy is used, no emissions."""
     check_energy()
+    import logging
+
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     from codecarbon import OfflineEmissionsTracker
 
     return OfflineEmissionsTracker(
-        country_iso_code="USA", save_to_file=False, log_level="critical", tracking_mode="process",
+        country_iso_code="USA", output_methods=[], log_level="critical", tracking_mode="process",
         allow_multiple_runs=True,
     )
