@@ -149,8 +149,9 @@ def run(
         protocol_params=_pairs(protocol_set, "--protocol-set") | (
             {} if calibration_trials is None else {"calibration_trials": calibration_trials}
         ),
-        params=_pairs(set_, "--set"), preset=params, scaling=scaling, selection=selection, seed=seed, runs=runs,
-        device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
+        params=_pairs(set_, "--set"), preset=params, scaling=scaling, selection=selection,
+        seed=seed, runs=runs, device=device, save_models=save_models, controls=controls,
+        exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,
