@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ from .features import VERSION as FEATURES_VERSION
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor
+from .observer import Judge, Key, Observer, Pick, Report, Tell, columns, oracle
 from .protocol import Fold, Folds, Protocol
 from .provenance import provenance
 from .scaling import Scaler, Scaling
 from .scoring import fold_scores, majority_share
+from .selection import check_selection, evaluated, held_out, rule
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -36,7 +38,6 @@ BUDGETS: dict[str, Budget] = {
     "published": Budget(),
 }
 
-_SHORT = {"total": "loss"}
 #: What a stage of training is called while it goes on.
 _DOING = {
     "pretrain": "pre-training", "fit": "calibrating", "adapt": "adapting",
@@ -173,9 +174,25 @@ class Cell:
 
 
 def run_cell(
-    cell: Cell, store: Store, watch: Watch | None = None, energy: bool = False
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None,
+    energy: bool = False,
 ) -> Record:
     """Run a cell, or return its record if it is done already.
+
+    Parameters
+    ----------
+    cell : Cell
+    store : Store
+    watch : callable, optional
+        Called with an :class:`Event` as things happen.
+    report : callable, optional
+        Called as ``report(epoch, of, score)`` after each epoch that the chosen selection rule
+        scores, with its mean over the folds that have come to this epoch: once an epoch where
+        folds are trained together, and for folds trained one after the other once an epoch of
+        each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
+        ends the cell and comes out as it is; no record is stored.
+    energy : bool
+        Measure the energy by CodeCarbon.
 
     Raises
     ------
@@ -186,13 +203,13 @@ def run_cell(
     """
     from .together import run_cells
 
-    outcome = run_cells([cell], store, watch, energy)[0]
+    outcome = run_cells([cell], store, watch, energy, report)[0]
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
 
 
-@dataclass
+@dataclass(frozen=True)
 class Wanted:
     """A pre-trained state that folds of a cell start from.
 
@@ -200,38 +217,43 @@ class Wanted:
     ----------
     key : str
         Its name in the run folder.
-    source : Windows or UnlabelledWindows
-        What it is trained on.
     digest : str
         Of the source.
+    source : Windows or UnlabelledWindows
+        What it is trained on.
     context : Context
+    stored : bool
+        Whether one that is stored may take its place.
     """
 
     key: str
     digest: str
     source: Windows | UnlabelledWindows
     context: Context
+    stored: bool
 
 
 class Run:
-    """State of one cell in progress: the engine's side of the observer."""
+    """A cell in progress: what is trained for it, and the record that comes of it."""
 
-    def __init__(self, cell: Cell, store: Store, watch: Watch, name: str = "") -> None:
-        self.cell, self.store, self.watch, self.name = cell, store, watch, name
+    def __init__(
+        self, cell: Cell, store: Store, watch: Watch, name: str = "", report: Report | None = None
+    ) -> None:
+        check_selection(cell.selection, cell.protocol)
         check_suited(cell.method, cell.protocol, cell.pair)
         if cell.save_models and type(cell.method).restore is Method.restore:
             raise UnsuitedError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
+        self.cell, self.store, self.watch, self.name = cell, store, watch, name
+        self.report = report
         self.record = Record(identity=cell.identity(), kind=cell.method.kind)
+        self.rule = rule(cell.selection)
+        self.whole: list[Fold] = []
         self.folds: list[Fold] = []
-        self.forget()
-        self.pretraining: dict[str, list[float]] = {}
-
-    def forget(self) -> None:
-        """Forget what was seen of a fitting, before it is begun again."""
-        self.best: dict[str, tuple[float, int, np.ndarray]] = {}
-        self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
+        self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
+        self.planned: dict[Key, dict[str, Pick]] = {}
+        self.reused = True
 
     def known(self) -> Record | None:
         """The record, if the cell is done already."""
@@ -241,19 +263,23 @@ class Run:
             return known
         return None
 
-    def finish(
-        self, predictors: list[Predictor], info: Callable[[], Mapping[str, Any]]
-    ) -> Record:
-        """Score the folds' predictors and write the record; ``info`` is read in between."""
-        cell, record = self.cell, self.record
-        tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
-        record.oracle = self._oracle()
-        self.curves["pretrain"] = self.pretraining
-        record.curves = self.curves
+    def finish(self, training: Training, info: Callable[[], Mapping[str, Any]]) -> Record:
+        """Score what was trained on all that is granted; ``info`` is read before it is written."""
+        cell, record, observer = self.cell, self.record, training.observer
+        predictors = training.predictors
+        finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        observer.finish(predictors)
+        found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
+        record.selections = {name: column for name, (column, _) in found.items()}
+        _, chosen = found["oracle" if "epoch" in cell.peeks else cell.selection]
+        tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
+        record.oracle = oracle(observer, record.selections)
+        record.curves |= observer.curves
         count = getattr(predictors[0], "parameters", None)
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
-            "parameters": count() if callable(count) else None, **info(),
+            "parameters": count() if callable(count) else None,
+            "pretraining_reused": self.reused, **info(),
         }
         self._write(predictors, tables)
         return record
@@ -275,86 +301,116 @@ class Run:
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
                 reasons,
             )
-        self.folds = handed(
-            cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
-        )
+        scaled = cell.scaling.folds(cut.folds)
+        self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        self.folds = self._handed(scaled)
         if "scaling" in cell.peeks:
             self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
+        self.whole = cut.folds
 
-    def wanted(self) -> dict[int, Wanted]:
-        """Pre-trained state of each source that occurs, by the source's identity."""
-        cell, out = self.cell, {}
-        if not cell.method.pretrains:
-            return {}
-        for view in (fold.view for fold in self.folds):
-            source = as_needed(view.source, cell.method.needs.source)
-            if source is None or id(view.source) in out:
-                continue
-            digest = source.digest()
-            key = key_of(
-                "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-                code_hash(*cell.method.parts()), type(source).__name__, digest,
-                cell.seed, vars(cell.budget)["pretrain"], cell.precision,
-            )
-            self.record.info["pretrained"] = key
-            out[id(view.source)] = Wanted(
-                key, digest, source, self._context("pretrain")
-            )
-        return out
+    def _handed(self, folds: list[Fold]) -> list[Fold]:
+        return handed(folds, self.cell.method.needs_under(self.cell.protocol.grants))
 
-    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
-        """One job for each fold, started from the state of its source."""
-        target = self.cell.pair.target_name
-        return [
-            Job(f.view, states.get(id(f.view.source)), self._context(
-                "fit", target=target, subject=f.subject, session=f.session))
-            for f in self.folds
+    def validation(self) -> Training | None:
+        """Training without what the rule holds out; None if it holds out nothing."""
+        cell, what = self.cell, self.rule.holds_out
+        if not what:
+            return None
+        scaled = held_out(self.whole, what, cell.scaling, cell.seed)
+        missing = [f for f in self.whole if (f.subject, f.session) not in
+                   {(g.subject, g.session) for g in scaled}]
+        if missing:
+            self.record.notices.append(_nothing_to_hold_out(missing, what))
+        if not scaled:
+            return None
+        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        names = [r.name for r in evaluated(cell.selection, cell.protocol) if r.holds_out]
+
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, unlabelled), self._teller("choosing the epoch: "),
+                chosen=cell.selection, report=self.report, tested=False,
+                pretrained=self.pretrains_predictor,
+            )
+
+        return Training(self, self._handed(scaled), observer)
+
+    def validated(self, training: Training) -> None:
+        """Keep what each rule picked where something was held out, by fold."""
+        training.observer.finish(training.predictors)
+        self.record.curves["validation"] = training.observer.curves
+        self.planned = training.observer.picks
+
+    def training(self) -> Training:
+        """Training on all that the protocol grants."""
+        names = [
+            r.name for r in evaluated(self.cell.selection, self.cell.protocol)
+            if r.scored and not r.holds_out
         ]
 
-    def _context(self, stage: str, **axes: Any) -> Context:
-        return replace(self.cell.context(stage, **axes), cell=self.name)
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, self.unlabelled), self._teller(),
+                chosen=self.cell.selection, report=self.report, planned=self.planned,
+                pretrained=self.pretrains_predictor,
+            )
 
-    def observe(
-        self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
-        predictor: Predictor | None,
-    ) -> None:
-        """Draw curves and the oracle; the method learns nothing of it."""
-        row = {k: round(float(v), 6) for k, v in losses.items()}
-        name = self.cell.method.name
-        detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
-        axes = ctx.seed_axes
-        curves = self.curves.setdefault(ctx.stage, {})
-        if ctx.stage == "pretrain":
-            curves = self.pretraining
-        if "subject" not in axes:  # a network that all folds share
-            _append(curves, row)
-            self.watch(Event(f"{_DOING.get(ctx.stage, ctx.stage)} {name}", number, of, detail))
-            return
-        fold = next(
-            f for f in self.folds
-            if (f.subject, f.session) == (axes["subject"], axes["session"])
+        return Training(self, self.folds, observer)
+
+    def _teller(self, prefix: str = "") -> Tell:
+        def tell(stage: str, number: int, of: int, detail: str) -> None:
+            doing = f"{prefix}{_DOING.get(stage, stage)} {self.cell.method.name}"
+            self.watch(Event(doing, number, of, detail))
+
+        return tell
+
+    @property
+    def pretrains_predictor(self) -> bool:
+        """Whether what is pre-trained predicts in the end."""
+        return self.cell.method.pretrains_predictor(self.cell.protocol.grants)
+
+    def wanted(self, fold: Fold) -> Wanted | None:
+        """Pre-trained state that a fold starts from; None without one."""
+        cell = self.cell
+        source = as_needed(fold.view.source, cell.method.needs.source)
+        if not cell.method.pretrains or source is None:
+            return None
+        digest = source.digest()
+        key = key_of(
+            "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
+            code_hash(*cell.method.parts()), type(source).__name__, digest, cell.seed,
+            vars(cell.budget)["pretrain"], cell.precision,
         )
-        if predictor is not None:
-            test = fold.open_test()
-            proba = predictor.predict_proba(test.x)
-            row["test_accuracy"] = round(float((proba.argmax(axis=1) == test.y).mean()), 6)
-            key = f"{fold.subject}/{fold.session}"
-            if key not in self.best or row["test_accuracy"] > self.best[key][0]:
-                self.best[key] = (row["test_accuracy"], number, proba)
-        _append(curves.setdefault(f"{fold.subject}/{fold.session}", {}), row)
-        doing = _DOING.get(ctx.stage, ctx.stage)
-        self.watch(Event(f"{doing} {name}", number, of, f"{ctx.fold}  {detail}"))
+        self.record.info["pretrained"] = key
+        # A stored state has no epochs to choose from.
+        return Wanted(key, digest, source, self._context("pretrain", fold),
+                      not self.pretrains_predictor)
 
-    def _score(self, fold: Fold, predictor: Predictor) -> pd.DataFrame:
-        """Predict and score one fold; check that windows are predicted on their own."""
+    def job(self, fold: Fold, state: Any) -> Job:
+        """What is to be fitted on a fold."""
+        target = self.cell.pair.target_name
+        return Job(fold.view, state, self._context(
+            "fit", fold, target=target, subject=fold.subject, session=fold.session
+        ))
+
+    def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
+        return replace(
+            self.cell.context(stage, **axes), cell=self.name,
+            stands_for=(fold.subject, fold.session),
+        )
+
+    def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
+        """Test probabilities of the last epoch; checks that windows are predicted on their own."""
+        test = fold.open_test()
+        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
+        check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
+        return proba
+
+    def _score(self, fold: Fold, proba: np.ndarray) -> pd.DataFrame:
+        """Score one fold; returns its predictions."""
         import pandas as pd
 
         test = fold.open_test()
-        classes = len(fold.view.classes)
-        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
-        check_probabilities(self.cell.method, predictor, test, proba, classes)
-        if "epoch" in self.cell.peeks and self.best:
-            proba = self.best[f"{fold.subject}/{fold.session}"][2]
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -363,27 +419,13 @@ class Run:
             else len(fold.view.calibration),
             "test_windows": len(test),
             "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial, classes),
+            "scores": fold_scores(test.y, proba, test.trial, proba.shape[1]),
         })
         return pd.DataFrame({
             "subject": test.subject, "session": test.session, "trial": test.trial,
             "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
-            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(classes)},
+            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
         })
-
-    def _oracle(self) -> dict[str, Any] | None:
-        """Scores at the epoch that is best on the test set: the field's shortcut, measured."""
-        if not self.best:
-            return None
-        folds = []
-        for fold in self.folds:
-            test = fold.open_test()
-            _, epoch, proba = self.best[f"{fold.subject}/{fold.session}"]
-            folds.append({
-                "subject": fold.subject, "session": fold.session, "epoch": epoch,
-                "scores": fold_scores(test.y, proba, test.trial, len(fold.view.classes)),
-            })
-        return {"selection": "best test epoch", "folds": folds}
 
     def _write(self, predictors: list[Predictor], tables: list[pd.DataFrame]) -> None:
         import pandas as pd
@@ -399,15 +441,67 @@ class Run:
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
 
 
+class Training:
+    """One training of folds of a cell, and who watches it.
+
+    Attributes
+    ----------
+    run : Run
+    folds : list of Fold
+    observer : Observer
+    predictors : list of Predictor
+        One for each fold, once they are trained.
+    """
+
+    def __init__(
+        self, run: Run, folds: list[Fold], watching: Callable[[Sequence[Fold]], Observer]
+    ) -> None:
+        self.run, self.folds, self._watching = run, folds, watching
+        self.predictors: list[Predictor] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen before."""
+        self.observer = self._watching(self.folds)
+
+    def wanted(self) -> dict[int, Wanted]:
+        """Pre-trained states of the sources that occur, by the source's identity.
+
+        Only ``within`` has more than one: there, curves are kept of the last.
+        """
+        out: dict[int, Wanted] = {}
+        for fold in self.folds:
+            if id(fold.view.source) not in out:
+                found = self.run.wanted(fold)
+                if found is not None:
+                    out[id(fold.view.source)] = found
+        return out
+
+    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
+        """What is to be fitted, from the states of the sources."""
+        return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
+
+
 def test_scaled_alone(fold: Fold, kind: str) -> Fold:
     """Fold whose tested windows are scaled by their own statistics: for oracles only."""
     test = fold.open_test()
     return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
-def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:
-    for name, value in row.items():
-        curve.setdefault(name, []).append(value)
+def _judge(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Judge:
+    """Judge of some rules; scikit-learn is imported only if there are any."""
+    if not names:
+        return lambda fold, predictor: {}
+    from .validators import judge_of
+
+    return judge_of(names, unlabelled)
+
+
+def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
+    """Notice of folds that are scored at the last epoch, whatever the rule."""
+    why = "one calibration trial of a class" if what == "calibration" else "one source subject"
+    names = ", ".join(f"{f.subject}/{f.session}" for f in folds)
+    return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 
 def _trials(windows: Windows | None) -> list[int]:

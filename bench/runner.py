@@ -35,6 +35,7 @@ from .provenance import check_energy
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
+from .selection import check_selection, rule
 from .settings import corpus_folder
 from .store import Record, Store
 from .windows import Windows
@@ -65,6 +66,8 @@ class RunOptions:
         "default", or a named set of the method ("published").
     scaling : str
         One of :data:`bench.scaling.KINDS`.
+    selection : str
+        One of :data:`bench.selection.RULES`: which epoch is scored.
     seed : int
     runs : Path
         Run folder.
@@ -92,6 +95,7 @@ class RunOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
     scaling: str = "min-max"
+    selection: str = "last"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
@@ -140,7 +144,7 @@ def run(
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell, options.energy)
+    record = run_cell(cell, store, tell, energy=options.energy)
     if options.controls:
         for name, values in cell.method.controls():
             control: type[Method] = load("methods", name)
@@ -150,7 +154,7 @@ def run(
                 params_origin=control.control_origin(own, cell.params_origin),
             )
             if _suited(beside):  # no calibration, nothing to train a control on
-                record.beside.append(run_cell(beside, store, tell, options.energy))
+                record.beside.append(run_cell(beside, store, tell, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
@@ -202,6 +206,7 @@ def settle(
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
+    check_selection(options.selection, protocol)
     names = [side_name(side) for side in (src, tgt)]
     if names[0].corpus == names[1].corpus:
         raise SettingError(
@@ -214,10 +219,10 @@ def settle(
     _introduce(pair, watch)
     return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
-        device=devices(options.device)[0], deterministic=options.deterministic,
-        save_models=options.save_models,
+        scaling=Scaling(options.scaling), selection=options.selection,
+        scale=settled_scale(options, pair), seed=options.seed, sessions=options.read.sessions,
+        rule=options.read.rule, precision=options.precision, device=devices(options.device)[0],
+        deterministic=options.deterministic, save_models=options.save_models,
     )
 
 
@@ -246,6 +251,11 @@ def check_settings(options: RunOptions) -> None:
         raise UnknownNameError("scaling", options.scaling, KINDS)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.save_models and rule(options.selection).name != "last":
+        raise SettingError(
+            f"--save-models writes the networks of the last epoch, not those that selection "
+            f"{options.selection} scores", "Leave one of the two out.",
+        )
     if options.simulated and options.data is not None:
         raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
     if options.recipe and not options.simulated:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .cell import Cell, Run, Wanted, Watch
+from .cell import Cell, Run, Training, Wanted, Watch
 from .devices import arithmetic
 from .errors import BenchError
-from .method import Context, Method, Predictor, observing
+from .method import Context, Method, observing
+from .observer import Report
 from .protocol import Fold
 from .provenance import Meter
 from .store import Record, Store
@@ -26,7 +27,8 @@ Outcome = Record | BaseException
 
 
 def run_cells(
-    cells: Sequence[Cell], store: Store, watch: Watch | None = None, energy: bool = False
+    cells: Sequence[Cell], store: Store, watch: Watch | None = None, energy: bool = False,
+    report: Report | None = None,
 ) -> list[Outcome]:
     """Run cells that differ in their seed only, all at once; or a single one.
 
@@ -38,50 +40,71 @@ def run_cells(
     watch : callable, optional
     energy : bool
         Measure the energy, where CodeCarbon is installed.
+    report : callable, optional
+        As for :func:`bench.cell.run_cell`; of a single cell.
 
     Returns
     -------
     list
         For each cell its record, or the error it ended with.
     """
-    return _Together(cells, store, watch or (lambda event: None), energy).go()
+    return _Together(cells, store, watch or (lambda event: None), energy, report).go()
 
 
 class _Together:
     """Cells in progress, and the outcome of those that have one."""
 
     def __init__(
-        self, cells: Sequence[Cell], store: Store, watch: Watch, energy: bool
+        self, cells: Sequence[Cell], store: Store, watch: Watch, energy: bool,
+        report: Report | None,
     ) -> None:
         self.cells, self.store, self.watch, self.energy = cells, store, watch, energy
+        self.report = report
         self.outcomes: dict[int, Outcome] = {}
         self.runs: dict[int, Run] = {}
-        self.states: dict[str, Any] = {}
-        self.reused: dict[int, bool] = {}
+        self.trainings: dict[int, Training] = {}
 
     def go(self) -> list[Outcome]:
-        first = self.cells[0]
         for i, cell in enumerate(self.cells):
             with self._alone(i):
                 self._begin(i, cell)
         if self.runs:
+            first = self.cells[0]
             meter = Meter(first.device, len(self.runs), self.energy)
             with arithmetic(first.precision, first.deterministic), meter:
-                _share_sources(list(self.runs.values()))
-                with observing(self._observe):
-                    wanted = {i: run.wanted() for i, run in self.runs.items()}
-                    self._pretrain(wanted)
-                    self._fit(list(self.runs), wanted, meter)
+                self._train_and_score(meter)
         return [self.outcomes[i] for i in range(len(self.cells))]
 
     def _begin(self, i: int, cell: Cell) -> None:
-        run = Run(cell, self.store, self.watch, str(i))
+        run = Run(cell, self.store, self.watch, str(i), self.report)
         known = run.known()
         if known is not None:
             self.outcomes[i] = known
             return
         run.cut()
         self.runs[i] = run
+
+    def _train_and_score(self, meter: Meter) -> None:
+        share_sources([run.folds for run in self.runs.values()])
+        validations = {}
+        for i, run in self.runs.items():
+            with self._alone(i):
+                training = run.validation()
+                if training is not None:
+                    validations[i] = training
+        share_sources([training.folds for training in validations.values()])
+        self._train(validations)
+        for i, training in validations.items():
+            if i not in self.outcomes:
+                with self._alone(i):
+                    self.runs[i].validated(training)
+        full = {i: run.training() for i, run in self.runs.items() if i not in self.outcomes}
+        self._train(full)
+        meter.trained()
+        for i, training in full.items():
+            if i not in self.outcomes:
+                with self._alone(i):
+                    self.outcomes[i] = self.runs[i].finish(training, meter.read)
 
     @contextlib.contextmanager
     def _alone(self, i: int) -> Iterator[None]:
@@ -91,88 +114,80 @@ class _Together:
         except (Exception, SystemExit) as error:
             self.outcomes[i] = error
 
-    def _observe(self, ctx: Context, *news: Any) -> None:
-        self.runs[int(ctx.cell)].observe(ctx, *news)
+    def _train(self, trainings: Mapping[int, Training]) -> None:
+        """Train all at once; if that fails, each half, down to one cell."""
+        trainings = {i: t for i, t in trainings.items() if i not in self.outcomes}
+        if not trainings:
+            return
+        for training in trainings.values():
+            training.begin()
+        try:
+            with observing(lambda ctx, *news: trainings[int(ctx.cell)].observer(ctx, *news)):
+                self._fit(trainings, self._states(trainings))
+        except (Exception, SystemExit) as error:
+            if len(trainings) == 1:
+                self.outcomes[next(iter(trainings))] = error
+                return
+            which, half = list(trainings), len(trainings) // 2
+            for part in (which[:half], which[half:]):
+                self._train({i: trainings[i] for i in part})
 
-    def _pretrain(self, wanted: Mapping[int, Mapping[int, Wanted]]) -> None:
-        """Load the states that are stored, train the others: as one stack where one source is."""
-        keys = [want.key for its in wanted.values() for want in its.values()]
-        if keys:
-            self.store.will_read(keys)
+    def _states(self, trainings: Mapping[int, Training]) -> dict[int, dict[int, Any]]:
+        """Pre-trained states: loaded where they are stored, else trained, as one stack a source."""
+        wanted = {i: t.wanted() for i, t in trainings.items()}
+        every = [want for its in wanted.values() for want in its.values()]
+        self.store.will_read([want.key for want in every if want.stored])
+        states: dict[str, Any] = {}
         missing: dict[str, list[tuple[int, Wanted]]] = {}
         for i, its in wanted.items():
-            self.reused[i] = bool(its)
+            self.runs[i].reused &= bool(its)
             for want in its.values():
-                found = self.store.get_state(want.key)
+                found = self.store.get_state(want.key) if want.stored else None
                 if found is not None:
-                    self.states[want.key], self.runs[i].pretraining = found
-                else:
-                    self.reused[i] = False
+                    states[want.key], trainings[i].observer.curves["pretrain"] = found
+                elif want.key not in {w.key for _, w in missing.get(want.digest, [])}:
+                    self.runs[i].reused = False
                     missing.setdefault(want.digest, []).append((i, want))
         for group in missing.values():
-            self._train(group)
+            self._pretrain(trainings, group, states)
+        return {i: {s: states.get(w.key) for s, w in its.items()} for i, its in wanted.items()}
 
-    def _train(self, group: list[tuple[int, Wanted]]) -> None:
-        """Pre-train on one source; if that fails, each half of the cells, down to one."""
-        for i, _ in group:
-            self.runs[i].pretraining = {}
+    def _pretrain(
+        self, trainings: Mapping[int, Training], group: list[tuple[int, Wanted]],
+        states: dict[str, Any],
+    ) -> None:
+        curves = [trainings[i].observer.curves for i, _ in group]
+        for curve in curves:
+            curve["pretrain"] = {}
         method = self.runs[group[0][0]].cell.method
-        contexts = [want.context for _, want in group]
-        try:
-            states = pretrain_all(method, group[0][1].source, contexts)
-        except (Exception, SystemExit) as error:
-            if len(group) == 1:
-                self.outcomes[group[0][0]] = error
-                return
-            half = len(group) // 2
-            self._train(group[:half])
-            self._train(group[half:])
-            return
-        for (i, want), state in zip(group, states, strict=True):
-            self.states[want.key] = state
+        found = pretrain_all(method, group[0][1].source, [want.context for _, want in group])
+        for (i, want), state, curve in zip(group, found, curves, strict=True):
             if isinstance(state, BenchError):
                 self.outcomes[i] = state
-            else:
-                self.store.put_state(want.key, state, self.runs[i].pretraining)
+                continue
+            states[want.key] = state
+            if want.stored:
+                self.store.put_state(want.key, state, curve["pretrain"])
 
     def _fit(
-        self, which: list[int], wanted: Mapping[int, Mapping[int, Wanted]], meter: Meter
+        self, trainings: Mapping[int, Training], states: Mapping[int, Mapping[int, Any]]
     ) -> None:
-        """Fit the folds of all cells at once; if that fails, of each half, down to one cell."""
-        which = [i for i in which if i not in self.outcomes]
-        if not which:
+        going = {i: t for i, t in trainings.items() if i not in self.outcomes}
+        if not going:
             return
-        jobs = []
-        for i in which:
-            self.runs[i].forget()
-            jobs.append(self.runs[i].jobs({s: self.states[w.key] for s, w in wanted[i].items()}))
-        method = self.runs[which[0]].cell.method
-        try:
-            predictors = method.fit_many([job for its in jobs for job in its])
-            if len(predictors) != sum(map(len, jobs)):
-                raise BenchError(
-                    f"{method.name} returned {len(predictors)} predictors for "
-                    f"{sum(map(len, jobs))} folds"
-                )
-        except (Exception, SystemExit) as error:
-            if len(which) == 1:
-                self.outcomes[which[0]] = error
-                return
-            half = len(which) // 2
-            for part in (which[:half], which[half:]):
-                self._fit(part, wanted, meter)
-            return
-        meter.trained()
-        for i, its in zip(which, jobs, strict=True):
-            mine, predictors = predictors[: len(its)], predictors[len(its) :]
-            with self._alone(i):
-                self.outcomes[i] = self._finish(i, mine, len(which), meter)
-
-    def _finish(self, i: int, predictors: list[Predictor], together: int, meter: Meter) -> Record:
-        stacked = {"stack": together} if together > 1 else {}
-        return self.runs[i].finish(
-            predictors, lambda: {
-                **meter.read(), "pretraining_reused": self.reused.get(i, False), **stacked})
+        jobs = {i: training.jobs(states[i]) for i, training in going.items()}
+        method = self.runs[next(iter(going))].cell.method
+        predictors = method.fit_many([job for its in jobs.values() for job in its])
+        wanted = sum(map(len, jobs.values()))
+        if len(predictors) != wanted:
+            raise BenchError(
+                f"{method.name} returned {len(predictors)} predictors for {wanted} folds"
+            )
+        for i, training in going.items():
+            count = len(jobs[i])
+            training.predictors, predictors = predictors[:count], predictors[count:]
+            if len(going) > 1:
+                self.runs[i].record.info["stack"] = len(going)
 
 
 def pretrain_all(
@@ -190,21 +205,19 @@ def pretrain_all(
     return [method.pretrain(source, ctx) for ctx in contexts]
 
 
-def _share_sources(runs: Sequence[Run]) -> None:
-    """Let folds of equal sources hold the same one, as those of a single cell do."""
-    if len(runs) == 1:
+def share_sources(parts: Sequence[list[Fold]]) -> None:
+    """Let folds of equal sources hold the same one, as those of a single cell do; in place."""
+    if len(parts) < 2:
         return
     held: dict[tuple[str, str], Any] = {}
     known: dict[int, Any] = {}
-    for run in runs:
-        folds = []
-        for fold in run.folds:
+    for folds in parts:
+        for n, fold in enumerate(folds):
             source = fold.view.source
-            if source is not None and id(source) not in known:
+            if source is None:
+                continue
+            if id(source) not in known:
                 key = (type(source).__name__, source.digest())
-                known[id(source)] = held.setdefault(key, source)
-            shared = None if source is None else known[id(source)]
-            view = replace(fold.view, source=shared)
-            folds.append(Fold(fold.subject, fold.session, view, fold.open_test()))
-        run.folds = folds
-
+                known[id(source)] = held.setdefault(key, source), source
+            view = replace(fold.view, source=known[id(source)][0])
+            folds[n] = Fold(fold.subject, fold.session, view, fold.open_test())

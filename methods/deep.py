@@ -160,9 +160,9 @@ class SourceTrained(FineTuned):
             for k, lesson in enumerate(lessons):
                 now = None
                 if watched:
-                    now = NetworkPredictor(
+                    now = self.predicting(NetworkPredictor(
                         net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
-                    )
+                    ))
                 lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
         lost = train(
@@ -286,7 +286,13 @@ class Supervised(SourceTrained):
         """One training on the source for each context, as one stack."""
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
-        return self.train_stack([Lesson(source, None, None, c) for c in contexts])
+        return self.train_stack(
+            [Lesson(source, None, None, c) for c in contexts], watched=True
+        )
+
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Where no calibration is granted, the head of the source predicts."""
+        return "calibration" not in grants
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head where calibration is granted, else the head of the source."""

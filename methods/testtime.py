@@ -51,6 +51,10 @@ class TestTime(SourceOnly):
             for p in super().fit_many(jobs)
         ]
 
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """The network, made adaptive: so its epochs are compared as they would predict."""
+        return AdaptivePredictor(self, network)
+
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload."""
         return AdaptivePredictor(self, _network(super().restore(payload)))
