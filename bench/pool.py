@@ -36,6 +36,8 @@ PATIENCE = 60.0
 REFILL = 10.0
 #: Times that a pool is tried to be started.
 STARTS = 5
+#: Seconds more to wait before each further try: whatever kills them may be over soon.
+PAUSE = 1.0
 #: A worker last seen at this share of its memory limit died of it.
 FULL = 0.7
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -91,7 +93,9 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
         _local(workers, options.memory) as cluster,
         Client(cluster) as client,
     ):
-        client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
+        # The scheduler hands it to workers that come later; one that dies now does not matter.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
         yield client, cluster
 
 
@@ -122,12 +126,15 @@ def _local(workers: int, memory: str | None) -> LocalCluster:
                 memory_limit=memory or "auto", dashboard_address=None,
                 silence_logs=logging.CRITICAL,
             )
-        except RuntimeError as error:
+        except (RuntimeError, OSError, TimeoutError, ValueError) as error:
             if attempt == STARTS - 1:
                 raise BenchError(
-                    f"worker processes do not start: {error.__cause__ or error}",
-                    "Run the same command with --workers 1 to see what is wrong.",
+                    f"worker processes do not start, tried {STARTS} times: "
+                    f"{error.__cause__ or error}",
+                    "Nothing was lost. Run the same command again, or with --workers 1 to see "
+                    "what is wrong.",
                 ) from error
+            time.sleep(PAUSE * attempt)
     raise AssertionError
 
 
