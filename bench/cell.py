@@ -162,7 +162,7 @@ class Cell:
 
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
-        return {**self.scaling.describe(self.protocol, len(self.pair.parts)), **tested}
+        return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
@@ -191,6 +191,9 @@ class Cell:
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
         if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = "each corpus by its own statistics; pooled, where the target goes by " \
+                "the source's"
             side["parts"] = [
                 {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
                 for p in self.pair.parts

@@ -104,7 +104,10 @@ def _names(wanted: str, name: str) -> bool:
     """
     if wanted == "*":
         return True
-    ours, theirs = sorted(wanted.lower().split("+")), sorted(name.lower().split("+"))
+    ours, theirs = (
+        sorted((part.strip() for part in text.lower().split("+")), key=lambda p: p.split(":")[0])
+        for text in (wanted, name)
+    )
     return len(ours) == len(theirs) and all(
-        w.strip() in (n, n.partition(":")[0]) for w, n in zip(ours, theirs, strict=True)
+        w in (n, n.partition(":")[0]) for w, n in zip(ours, theirs, strict=True)
     )

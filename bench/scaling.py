@@ -155,19 +155,15 @@ class Scaling:
             raise UnsuitedError("the protocol grants no window to scale the target by")
         return source.of(fold) if self._by_subject else source.pooled
 
-    def describe(self, protocol: Protocol, corpora: int = 0) -> dict[str, str]:
-        """Scope of the statistics under a protocol, for the record.
-
-        ``corpora`` is the number of source corpora where there are several.
-        """
-        source = "source" if corpora < 2 else "each corpus"
-        target = "source" if corpora < 2 else "source, corpora pooled"
+    def describe(self, protocol: Protocol) -> dict[str, str]:
+        """Scope of the statistics under a protocol, for the record."""
+        target = "source"
         if self.transductive:
             target = "all windows of the tested subject and session (tested windows)"
         elif self.scope != "source" and protocol.scales_by != "source":
             target = protocol.scales_by
         described = {
-            "name": self.kind, "source": "each subject" if self._by_subject else source,
+            "name": self.kind, "source": "each subject" if self._by_subject else "source",
             "target": target,
         }
         return described if self.scope == "corpus" else {**described, "scope": self.scope}
