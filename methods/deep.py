@@ -40,7 +40,7 @@ class Network:
     """Encoder, head over the source's classes, and how many domains the source has."""
 
     encoder: ConvEncoder
-    head: Head
+    head: Any
     domains: int
 
     def own(self, state: State) -> State:

@@ -7,7 +7,7 @@ grants none, a labelled source in the target's classes takes their place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
@@ -118,9 +118,14 @@ class FineTuned(Method):
 
         if "head" in payload:
             return NetworkPredictor(
-                ConvEncoder(**payload["encoder"]), Head(**payload["head"]), payload["state"]
+                ConvEncoder(**payload["encoder"]), self.head_from(payload["head"]),
+                payload["state"],
             )
         return ProbePredictor.restore(payload)
+
+    def head_from(self, shape: Mapping[str, Any]) -> Any:
+        """Head of the shape that a saved model names."""
+        return Head(**shape)
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         q, ctx = self.params, jobs[0].ctx
@@ -211,7 +216,7 @@ def _alike(job: Job) -> tuple[object, ...]:
 class NetworkPredictor:
     """Encoder and head with running statistics: each window on its own."""
 
-    def __init__(self, encoder: ConvEncoder, head: Head, state: State) -> None:
+    def __init__(self, encoder: ConvEncoder, head: Any, state: State) -> None:
         self.encoder, self.head, self.state = encoder, head, state
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
