@@ -269,7 +269,7 @@ def classifier_discrepancy(one: Tensor, other: Tensor) -> Tensor:
 
 
 def domain_shift(source: Tensor, domain: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of each domain's mean from the target's, each in a space of its own (MS-MDA).
+    """Squared distance of each domain's mean from the target's in that domain's space (MS-MDA).
 
     The MMD with a linear kernel, averaged over the domains that occur.
 
