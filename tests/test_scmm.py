@@ -391,7 +391,7 @@ def test_an_epoch_draws_so_many_windows():
 
     class Counting(SCMM):
         def network(self, space):
-            inner = task(self, channels, features)
+            inner = task(self, space)
             seen.clear()
 
             class Task(type(inner)):
