@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .align import CHANNEL_POLICY, Pair, in_shared_classes
+from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
@@ -104,6 +104,14 @@ class Cell:
         joint = self.method.shares_classes and "calibration" in self.protocol.grants
         if self.protocol.shares_classes or joint:
             return in_shared_classes(self.pair)
+        return self._agreed[0], None
+
+    @functools.cached_property
+    def _agreed(self) -> tuple[Pair, LabelMap | None]:
+        """Several sources, in the classes they share if the method learns these."""
+        learns = self.method.needs.source == "labelled" and "calibration" in self.protocol.grants
+        if self.pair.parts and learns:
+            return with_agreed_source(self.pair)
         return self.pair, None
 
     def folds(self) -> Folds:
@@ -127,6 +135,7 @@ class Cell:
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
+            **self._source_map(),
             "label_rule": {
                 "threshold": self.rule.threshold,
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
@@ -144,31 +153,56 @@ class Cell:
         """What of the test set is used; nothing unless the method is an oracle."""
         return self.method.peeks if self.method.kind == "oracle" else frozenset()
 
+    def check(self) -> None:
+        """Refuse a method, pair or scaling that does not fit; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        check_suited(self.method, self.protocol, self.pair)
+        self.protocol.check_pair(self.pair)
+        self.scaling.check(self.protocol)
+
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
         return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
-        if label_map is None:
-            return None
-        return {
-            "name": label_map.name, "version": label_map.version,
-            "classes": list(pair.target.labels),
-        }
+        return None if label_map is None else _named(label_map, pair.target)
+
+    def _source_map(self) -> dict[str, Any]:
+        """How the classes of several sources were brought together, where only they were."""
+        pair, label_map = self._agreed
+        if label_map is None or self.mapped[1] is not None:
+            return {}
+        return {"source_label_map": _named(label_map, pair.source)}
 
     def _protocol(self) -> dict[str, Any]:
         described = self.protocol.describe()
         if self.method.transductive and not self.protocol.transductive:
             described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        if self.scaling.transductive and not self.protocol.transductive:
+            described["target_access"] += "; for scaling, the tested windows, unlabelled"
         return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
-        corpus, _, task = name.partition(":")
-        return {
-            "name": name, "corpus": corpus, "task": task, "sessions": self.sessions,
+        names = [part.partition(":") for part in name.split(PLUS)]
+        side = {
+            "name": name, "corpus": PLUS.join(n[0] for n in names),
+            "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = "each corpus by its own statistics; pooled, where the target goes by " \
+                "the source's"
+            side["parts"] = [
+                {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
+                for p in self.pair.parts
+            ]
+        return side
 
     def context(self, stage: str, **axes: Any) -> Context:
         """Context whose randomness follows from the seed and the axes alone."""
@@ -177,6 +211,12 @@ class Cell:
             budget=self.budget, stage=stage, dtype=self.precision,
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
+
+
+def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
+    return {
+        "name": label_map.name, "version": label_map.version, "classes": list(windows.labels),
+    }
 
 
 def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
@@ -189,7 +229,7 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
     BenchError
         Training diverged, or the method broke its contract.
     """
-    check_suited(cell.method, cell.protocol, cell.pair)
+    cell.check()
     if cell.save_models and type(cell.method).restore is Method.restore:
         raise UnsuitedError(
             f"models of {cell.method.name} cannot be saved", "Leave out --save-models."

@@ -62,7 +62,7 @@ Data = Annotated[
 def run(
     method: Annotated[str, typer.Option("--method", "-m", help="See: bench list methods.",
                                         rich_help_panel=_RUN)] = "scmm",
-    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK].",
+    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.",
                                      rich_help_panel=_RUN)] = "SEED",
     tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
                                      rich_help_panel=_RUN)] = "DEAP",
@@ -91,9 +91,13 @@ def run(
         "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
         metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
-        help="min-max, z-score, robust or none; source by source statistics, target by "
-        "calibration or unlabelled windows, whichever are granted, else by the source's.",
-        rich_help_panel=_SEE)] = "min-max",
+        help="min-max, z-score, robust or none.", rich_help_panel=_SEE)] = "min-max",
+    scaling_scope: Annotated[str, typer.Option(
+        help="By which statistics. corpus: each source corpus by its own, the tested subject by "
+        "its calibration or unlabelled windows, whichever are granted, else by the source's. "
+        "subject: each subject by its own. source: all by the source's. tested, subject-tested: "
+        "the same, but the tested subject by all its windows, the tested ones among them "
+        "(transductive, and marked so).", rich_help_panel=_SEE)] = "corpus",
     data: Data = None,
     simulated: Annotated[bool, typer.Option(
         "--simulated", help="Use simulated corpora in the owners' layouts, written on first "
@@ -142,7 +146,8 @@ def run(
         protocol_params=_pairs(protocol_set, "--protocol-set") | (
             {} if calibration_trials is None else {"calibration_trials": calibration_trials}
         ),
-        params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
+        params=_pairs(set_, "--set"), preset=params, scaling=scaling,
+        scaling_scope=scaling_scope, seed=seed, runs=runs,
         device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),

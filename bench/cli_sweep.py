@@ -35,7 +35,8 @@ def sweep(
     method: Annotated[str | None, typer.Option(
         "--method", "-m", help="Methods, with commas.", rich_help_panel=_PLAN)] = None,
     pairs: Annotated[str | None, typer.Option(
-        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV'.", rich_help_panel=_PLAN)] = None,
+        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV,SEED+SEED-IV->DEAP'.",
+        rich_help_panel=_PLAN)] = None,
     protocols: Annotated[str | None, typer.Option(
         "--protocol", "--protocols", help="Protocols, with commas.",
         rich_help_panel=_PLAN)] = None,
@@ -51,6 +52,9 @@ def sweep(
         help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
     scaling: Annotated[str | None, typer.Option(
         help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+    scaling_scope: Annotated[str | None, typer.Option(
+        help="corpus, subject, source, tested or subject-tested; see bench run --help.",
+        rich_help_panel=_PLAN)] = None,
     controls: Annotated[bool | None, typer.Option(
         "--controls/--no-controls", help="Also run each method's controls.",
         rich_help_panel=_PLAN)] = None,
@@ -94,7 +98,8 @@ def sweep(
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
     flags = {
         "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
-        "preset": preset, "scale": scale, "scaling": scaling, "controls": controls,
+        "preset": preset, "scale": scale, "scaling": scaling,
+        "scaling_scope": scaling_scope, "controls": controls,
         "device": device, "include": include_, "save_models": save_models,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
         "sessions": sessions, "params": _params(set_),

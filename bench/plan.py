@@ -23,6 +23,8 @@ from .registry import entries, entry, load
 if TYPE_CHECKING:
     from .runner import RunOptions
 
+#: Between the names of several sources; :data:`bench.align.PLUS`, which would import NumPy.
+PLUS = "+"
 #: The row of what a simulated corpus allows at best; no method, but planned like a control.
 ATTAINABLE = "attainable"
 
@@ -42,7 +44,9 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: Names = Field(min_length=1, description="names; see bench list methods")
-    pairs: Names = Field(["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed")
+    pairs: Names = Field(
+        ["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed; A+B->C joins sources"
+    )
     protocols: Names = Field(["few-shot"], min_length=1, description="see bench list protocols")
     seeds: int | list[int] = Field(1, description="how many (from 0), or which")
     params: dict[str, Values | list[Values]] = Field(
@@ -55,6 +59,9 @@ class Request(BaseModel):
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
     scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    scaling_scope: str = Field(
+        "corpus", description="corpus, subject, source, tested or subject-tested"
+    )
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
     features: str = Field("bench", description="bench, or official")
     official_kind: str = Field("", description="which of the owner's features")
@@ -85,8 +92,8 @@ class Request(BaseModel):
 
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, device=self.device, save_models=self.save_models,
-            preset=self.preset, seed=spec.seed if spec else 0,
+            scaling=self.scaling, scaling_scope=self.scaling_scope, device=self.device,
+            save_models=self.save_models, preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
                 features=self.features,  # type: ignore[arg-type]
@@ -98,8 +105,8 @@ class Request(BaseModel):
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
         return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "sessions", "features", "official_kind",
-            "window", "threshold", "drop_middle", "exclude",
+            "scale", "simulated", "recipe", "scaling", "scaling_scope", "sessions", "features",
+            "official_kind", "window", "threshold", "drop_middle", "exclude",
         })
 
 
@@ -112,7 +119,7 @@ class CellSpec:
     method, params, origin
         Registered method, all its parameters, and where they come from.
     source, target : str
-        ``CORPUS:TASK``.
+        ``CORPUS:TASK``; several sources are joined by "+".
     protocol, protocol_params, seed
     control : bool
         Planned only because another method wants it beside itself.
@@ -256,7 +263,7 @@ def expand(request: Request, resolver: Resolver = resolve) -> Plan:
     seeds = request.numbers()
     cells: dict[str, CellSpec] = {}
     for source, target in _pairs(request):
-        corpora = (source.partition(":")[0], target.partition(":")[0])
+        corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
             for protocol, options in protocols:
@@ -326,17 +333,22 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     """Pairs asked for as full names; ``all`` and ``*`` stand for every corpus there is."""
     from .data import parse_name
     from .report_options import split_pair
+    from .runner import check_corpora, side_name, source_sides
 
     found: dict[tuple[str, str], None] = {}
     for text in request.pairs:
         left, right = ("*", "*") if text.lower() == "all" else split_pair(text)
-        sides = [
-            [str(parse_name(n)[1]) for n in (_present(request) if side == "*" else [side])]
-            for side in (left, right)
+        present = _present(request) if "*" in (left, right) else []
+        targets = [str(parse_name(n)[1]) for n in (present if right == "*" else [right])]
+        sources = [
+            PLUS.join(str(side_name(s)) for s in source_sides(n))
+            for n in (present if left == "*" else [left])
         ]
+        if PLUS in left:  # a pair that was spelt out is refused, not passed over
+            check_corpora(corpora_of(sources[0]), "" if right == "*" else corpora_of(right)[0])
         chosen = {
-            (s, t): None for s in sides[0] for t in sides[1]
-            if s.partition(":")[0] != t.partition(":")[0]
+            (s, t): None for s in sources for t in targets
+            if corpora_of(t)[0] not in corpora_of(s)
         }
         if not chosen:
             raise SettingError(
@@ -345,6 +357,11 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
             )
         found |= chosen
     return list(found)
+
+
+def corpora_of(name: str) -> list[str]:
+    """Corpora of a side: ``["SEED", "SEED-IV"]`` of ``SEED:3+SEED-IV:4``."""
+    return [part.partition(":")[0] for part in name.split(PLUS)]
 
 
 def _present(request: Request) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BenchError, SettingError
-from .plan import CellSpec, Request, read_request
+from .plan import CellSpec, Request, corpora_of, read_request
 from .registry import load
 from .remote import CarriedStore, State
 from .store import Record, Store
@@ -149,7 +149,9 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     owner, _, kind = str(features["origin"]).partition(":")
     values = {
         "methods": [identity["method"]], "scale": identity["scale"], "data": data,
-        "scaling": identity["scaling"]["name"], "sessions": identity["source"]["sessions"],
+        "scaling": identity["scaling"]["name"],
+        "scaling_scope": identity["scaling"].get("scope", "corpus"),
+        "sessions": identity["source"]["sessions"],
         "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
         "threshold": identity["label_rule"]["threshold"],
         "drop_middle": identity["label_rule"]["drop_middle"],
@@ -174,13 +176,15 @@ def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
 
     out = {}
     options = request.options()
-    for side in ("source", "target"):
-        corpus = record.identity[side]["corpus"]
+    sides = [*record.identity["source"].get("parts", [record.identity["source"]]),
+             record.identity["target"]]
+    for side in sides:
+        corpus = corpora_of(side["name"])[0]
         root = simulated_root(corpus, simulated_recipe(options)) if request.simulated \
             else corpus_root(corpus, options)
         inventory = load("corpora", corpus)().inventory(root, request.features)
         present = {r.subject for r in inventory.recordings}
-        out[corpus] = sorted(present - set(record.identity[side]["subjects"]))
+        out[corpus] = sorted(present - set(side["subjects"]))
     return {corpus: subjects for corpus, subjects in out.items() if subjects}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .align import Pair, align
+from .align import PLUS, Pair, align
 from .attainable import attainable_record
 from .cell import BUDGETS, Cell, Event, Watch, run_cell
 from .data import (
@@ -27,18 +27,23 @@ from .errors import (
     UnsuitedError,
     refused_value,
 )
-from .handing import check_suited
 from .method import Method
 from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
-from .scaling import KINDS, Scaling
+from .scaling import Scaling
 from .settings import corpus_folder
 from .store import Record, Store
 from .windows import Windows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: A corpus by name, or one's own windows.
+Side = str | Windows
+#: One source, or several: joined by "+" in one name, or a list.
+Source = Side | Sequence[Side]
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ class RunOptions:
         Parameters of the method that differ from its defaults.
     preset : str
         "default", or a named set of the method ("published").
-    scaling : str
-        One of :data:`bench.scaling.KINDS`.
+    scaling, scaling_scope : str
+        One of :data:`bench.scaling.KINDS` and of :data:`bench.scaling.SCOPES`.
     seed : int
     runs : Path
         Run folder.
@@ -83,6 +88,7 @@ class RunOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
     scaling: str = "min-max"
+    scaling_scope: str = "corpus"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
@@ -94,8 +100,8 @@ class RunOptions:
 
 def run(
     method: str = "scmm",
-    src: str | Windows = "SEED",
-    tgt: str | Windows = "DEAP",
+    src: Source = "SEED",
+    tgt: Side = "DEAP",
     options: RunOptions | None = None,
     watch: Watch | None = None,
     **changes: Any,
@@ -107,7 +113,8 @@ def run(
     method : str
         Name of a registered method.
     src, tgt : str or Windows
-        ``CORPUS[:TASK]``, or your own windows.
+        ``CORPUS[:TASK]``, or your own windows. Several sources are joined by "+",
+        ``"SEED+SEED-IV"``, or given as a list.
     options : RunOptions
         Or pass its fields as keyword arguments.
     watch : callable, optional
@@ -148,7 +155,7 @@ def run(
 def _suited(cell: Cell) -> bool:
     """Whether a cell's method fits its protocol."""
     try:
-        check_suited(cell.method, cell.protocol, cell.pair)
+        cell.check()
     except UnsuitedError:
         return False
     return True
@@ -177,7 +184,7 @@ def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
 
 
 def settle(
-    method: str, src: str | Windows, tgt: str | Windows, options: RunOptions, watch: Watch
+    method: str, src: Source, tgt: Side, options: RunOptions, watch: Watch
 ) -> Cell:
     """Cell of a run: check every name and setting before anything is read, then read and align.
 
@@ -190,19 +197,17 @@ def settle(
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
-    names = [side_name(side) for side in (src, tgt)]
-    if names[0].corpus == names[1].corpus:
-        raise SettingError(
-            f"source and target are the same corpus, {names[0].corpus}",
-            "A cross-corpus run needs two; the target's own test windows would be in the source.",
-        )
-    params, origin = choose_params(cls, options, names)
-    readings = [read_side(side, options, watch) for side in (src, tgt)]
-    pair = align(*readings)
+    sources = source_sides(src)
+    names, target = [side_name(side) for side in sources], side_name(tgt)
+    check_corpora([n.corpus for n in names], target.corpus)
+    joined = CorpusName(PLUS.join(n.corpus for n in names), "")
+    params, origin = choose_params(cls, options, [joined, target])
+    pair = align([read_side(s, options, watch) for s in sources], read_side(tgt, options, watch))
     _introduce(pair, watch)
     return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
+        scaling=Scaling(options.scaling, options.scaling_scope),
+        scale=settled_scale(options, pair), seed=options.seed,
         sessions=options.read.sessions, rule=options.read.rule, device=options.device,
         save_models=options.save_models,
     )
@@ -210,8 +215,10 @@ def settle(
 
 def _introduce(pair: Pair, watch: Watch) -> None:
     """Say what was read, and what was assumed on the way."""
-    for name, windows in ((pair.source_name, pair.source), (pair.target_name, pair.target)):
-        watch(Event(f"{name}: {describe(windows)}; {', '.join(windows.labels)}", 0, 0))
+    sides = [(p.name, pair.source.take(pair.source.corpus == p.corpus), p.labels)
+             for p in pair.parts] or [(pair.source_name, pair.source, pair.source.labels)]
+    for name, windows, labels in (*sides, (pair.target_name, pair.target, pair.target.labels)):
+        watch(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     watch(Event(
         f"{len(space.channels)} channels in common, {space.width} features each, windows of "
@@ -221,7 +228,42 @@ def _introduce(pair: Pair, watch: Watch) -> None:
         watch(Event(notice, 0, 0))
 
 
-def side_name(side: str | Windows) -> CorpusName:
+def source_sides(source: Source) -> list[Side]:
+    """Each source of ``"SEED+SEED-IV"`` or of a list, in the order of the corpora's names.
+
+    Their order then decides nothing: it is the same cell however it was written.
+    """
+    if isinstance(source, Windows):
+        return [source]
+    sides: list[Side] = []
+    for item in [source] if isinstance(source, str) else source:
+        sides += [part.strip() for part in item.split(PLUS)] if isinstance(item, str) else [item]
+    return sorted(sides, key=lambda side: (side_name(side).corpus, side_name(side).task))
+
+
+def check_corpora(sources: Sequence[str], target: str) -> None:
+    """Refuse a corpus on both sides, or twice among the sources.
+
+    Raises
+    ------
+    SettingError
+    """
+    if target in sources:
+        among = "source and target are the same corpus" if len(sources) == 1 else \
+            "the target is among the sources"
+        raise SettingError(
+            f"{among}, {target}",
+            "A cross-corpus run needs two; the target's own test windows would be in the source.",
+        )
+    twice = sorted({s for s in sources if sources.count(s) > 1})
+    if twice:
+        raise SettingError(
+            f"{twice[0]} is named twice among the sources",
+            "Each source is another corpus, e.g. SEED+SEED-IV.",
+        )
+
+
+def side_name(side: Side) -> CorpusName:
     """Name of a side, looked up if it is a registered corpus."""
     if isinstance(side, Windows):
         return CorpusName(str(side.corpus[0]), "own")
@@ -229,8 +271,7 @@ def side_name(side: str | Windows) -> CorpusName:
 
 
 def check_settings(options: RunOptions) -> None:
-    if options.scaling not in KINDS:
-        raise UnknownNameError("scaling", options.scaling, KINDS)
+    Scaling(options.scaling, options.scaling_scope)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
     if options.simulated and options.data is not None:
@@ -318,7 +359,7 @@ def settled_scale(options: RunOptions, pair: Pair) -> str:
     return options.scale or ("demo" if simulated else "published")
 
 
-def read_side(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
+def read_side(side: Side, options: RunOptions, watch: Watch) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from .align import Pair, align
+from .align import PLUS, Pair, align
 from .attainable import attainable_identity, attainable_record
-from .cell import Cell, Watch, check_suited, run_cell
+from .cell import Cell, Watch, run_cell
 from .data import Reading
 from .errors import BenchError, UnsuitedError
 from .method import Method
@@ -55,7 +55,7 @@ class Workshop:
         return Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling),
+            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             device=self._options.device,
@@ -95,7 +95,7 @@ class Workshop:
         if spec.method == ATTAINABLE:
             return ""
         try:
-            check_suited(cell.method, cell.protocol, cell.pair)
+            cell.check()
         except UnsuitedError as error:
             return str(error)
         return ""
@@ -103,7 +103,8 @@ class Workshop:
     def _pair(self, source: str, target: str) -> Pair:
         key = (source, target)
         if key not in self._pairs:
-            self._pairs[key] = align(self._reading(source), self._reading(target))
+            sources = [self._reading(name) for name in source.split(PLUS)]
+            self._pairs[key] = align(sources, self._reading(target))
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
