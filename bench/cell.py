@@ -91,6 +91,10 @@ class Cell:
     device: str = "cpu"
     save_models: bool = False
 
+    def __post_init__(self) -> None:
+        # Recorded is what is run, not "auto".
+        object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
+
     @property
     def budget(self) -> Budget:
         """Step budget of the scale."""

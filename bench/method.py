@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import SettingError, UnsuitedError, refused_value
 from .protocol import View
 from .reference import Deviation
-from .windows import UnlabelledWindows, Windows
+from .windows import Space, UnlabelledWindows, Windows
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +105,10 @@ class Predictor(Protocol):
         others are passed.
         """
         ...
+
+
+#: Kinds of windows, for methods that work on any.
+ANY_FEATURES = frozenset({"de", "raw"})
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,26 @@ class Method(abc.ABC):
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def settled(self, space: Space) -> Method:
+        """The method for windows of a space: what its parameters leave open is decided here."""
+        return self
+
+    def check_space(self, space: Space) -> None:
+        """Refuse windows the method cannot work on.
+
+        Raises
+        ------
+        UnsuitedError
+            Says which it works on, and what to do.
+        """
+        if space.kind not in self.needs.features:
+            raise UnsuitedError(
+                f"{self.name} works on {' or '.join(sorted(self.needs.features))} windows, not on "
+                f"{space.kind}",
+                "Leave out --features raw, or choose a network: bench list methods."
+                if space.kind == "raw" else "Add --features raw.",
+            )
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """What the method needs under a protocol that grants ``grants``: ``needs`` by default.

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from bench.method import hyper
 from bench.reference import Deviation
+from bench.windows import Space
 
-from .networks import ConvEncoder, Projector, State, init_linear, linear
+from .networks import Encoder, Projector, State, init_linear, linear
 from .scmm_losses import (
     balanced_sum,
     hybrid_mask,
@@ -75,7 +76,7 @@ class SCMMParams(SelfSupervisedParams):
 class SCMMNetwork(Pretext):
     """Encoder, projector and decoder, and the loss of one batch."""
 
-    encoder: ConvEncoder
+    encoder: Encoder
     projector: Projector
     params: SCMMParams
 
@@ -149,7 +150,7 @@ class SCMM(SelfSupervised):
 
         return check(path)
 
-    def network(self, channels: int, features: int) -> SCMMNetwork:
-        """Networks of the pre-training for windows of (channels, features)."""
-        encoder = self.encoder(channels, features)
+    def network(self, space: Space) -> SCMMNetwork:
+        """Networks of the pre-training for windows of a space."""
+        encoder = self.encoder(space)
         return SCMMNetwork(encoder, Projector(encoder.width), self.params)
