@@ -15,6 +15,9 @@ from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .reporting import Outcome
     from .runner import RunOptions
 
 app = typer.Typer(
@@ -34,8 +37,6 @@ app.add_typer(new_app, name="new")
 
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
-#: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run", "frame")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -175,7 +176,7 @@ def report(
     out: Annotated[Path | None, typer.Option(
         help="Where files go; RUNS/report if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(
-        help="Only these reports (see: bench list reports).")] = None,
+        help="Only these reports (see: bench list reports); terminal writes no files.")] = None,
     format_: Annotated[list[str] | None, typer.Option(
         "--format", help="Only these kinds of files: html, csv, md, latex, json, png, pdf, svg; "
         "repeatable or with commas.")] = None,
@@ -184,6 +185,7 @@ def report(
 ) -> None:
     """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
     from .report_options import ReportOptions
+    from .reporting import file_reports, write_reports
     from .store import Store
 
     if not runs.is_dir():
@@ -196,20 +198,24 @@ def report(
     store = Store(runs)
     screen = Console()
     screen.print(load("reports", "terminal")(store, options))
-    folder = out or runs / "report"
+    files = file_reports(options)
+    chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
+    chosen = [n for n in chosen if n != "terminal"]
+    _write_reports(screen, write_reports(store, out or runs / "report", options, chosen))
+
+
+def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
+    """Say what was written, what lay there already, and what there was nothing to draw for."""
     written: list[Path] = []
-    files = [
-        n for n, e in entries("reports").items()
-        if n not in _SCREEN and (not e.formats or any(map(options.wants_format, e.formats)))
-    ]
-    for name in [_choice("--only", n, tuple(files)) for n in only or ()] or files:
-        try:
-            written += load("reports", name)(store, folder, options)
-        except BenchError as error:  # a plot of nothing; the tables still say what there is
-            screen.print(f"[yellow]no {escape(name)}:[/] {escape(error.message)}")
-    if written:
-        screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                     + ", ".join(escape(p.name) for p in written), highlight=False)
+    kept: list[Path] = []
+    for outcome in outcomes:
+        if outcome.refusal:
+            screen.print(f"[yellow]no {escape(outcome.report)}:[/] {escape(outcome.refusal)}")
+        (written if outcome.fresh else kept).extend(outcome.files)
+    for what, paths in (("written to", written), ("up to date in", kept)):
+        if paths:
+            screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
+                         + ", ".join(escape(p.name) for p in paths), highlight=False)
 
 
 @app.command("list")

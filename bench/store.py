@@ -107,16 +107,16 @@ class Record:
             raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
         return found
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Probabilities of the test windows: one row per window.
 
-        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``.
+        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``, or those named.
         """
         import pandas as pd
 
         if self.path is None or not (self.path / "predictions.parquet").is_file():
             raise BenchError(f"record {self.id} has no predictions on disk")
-        return pd.read_parquet(self.path / "predictions.parquet")
+        return pd.read_parquet(self.path / "predictions.parquet", columns=columns)
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
@@ -207,6 +207,18 @@ class Store:
         buffer = io.BytesIO()
         torch.save({"state": state, "curve": curve}, buffer)
         write_bytes(self.root / "pretrained" / f"{key}.pt", buffer.getvalue())
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Changes whenever a record is written, replaced or edited; reads none of them."""
+        found = []
+        for folder in self.cells.iterdir() if self.cells.is_dir() else ():
+            try:
+                stat = (folder / "record.json").stat()
+            except OSError:
+                found.append((folder.name, 0, 0))
+            else:
+                found.append((folder.name, stat.st_mtime_ns, stat.st_size))
+        return sorted(found)
 
     def records(self) -> Iterator[Record]:
         """All whole records, by id; the others are listed in :attr:`torn`."""

@@ -79,7 +79,8 @@ def put(
     return record
 
 
-def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0) -> Any:
+def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0,
+            windows: int = 10) -> Any:
     """Predictions with about this share right: two trials of each class a subject."""
     import pandas as pd
 
@@ -87,7 +88,7 @@ def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0) 
     rows = []
     for subject in range(1, subjects + 1):
         for trial in range(2 * classes):
-            for window in range(10):
+            for window in range(windows):
                 y = trial % classes
                 named = y if rng.random() < right else int(rng.integers(classes))
                 p = np.full(classes, 0.1)
