@@ -124,6 +124,9 @@ def run(
     save_models: Annotated[bool, typer.Option(
         "--save-models", help="Also write the trained networks (weights only).",
         rich_help_panel=_OUT)] = False,
+    diagnostics: Annotated[bool, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of channels and bands, "
+        "for the plots of bench report.", rich_help_panel=_OUT)] = False,
     controls: Annotated[bool, typer.Option(
         help="Also run the controls: target-only, majority.", rich_help_panel=_OUT)] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.",
@@ -144,7 +147,8 @@ def run(
             {} if calibration_trials is None else {"calibration_trials": calibration_trials}
         ),
         params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
-        device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
+        device=device, save_models=save_models, diagnostics=diagnostics,
+        controls=controls, exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed", "killed", "skipped"]
 SCHEMA = 1
-_UNSTORED = {"path", "beside", "curves"}
+_DIAGNOSTICS = "diagnostics.npz"
+_UNSTORED = {"path", "beside", "curves", "diagnostics"}
 
 
 @dataclass(eq=False)
@@ -58,6 +60,9 @@ class Record:
     curves : dict
         Per-epoch values of each stage; stored beside the record and read back only by
         :meth:`read_curves`, so that reading many records stays quick.
+    diagnostics : dict
+        Arrays for reports, where asked for; stored beside the record and read back only by
+        :meth:`read_diagnostics` (see :mod:`bench.diagnostics`).
     simulated : dict or None
         Recipe of the simulated corpora; None for real data.
     notices : list of str
@@ -80,6 +85,7 @@ class Record:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     oracle: dict[str, Any] | None = None
     curves: dict[str, Any] = field(default_factory=dict)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
     simulated: dict[str, Any] | None = None
     notices: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
@@ -106,6 +112,31 @@ class Record:
         except (OSError, ValueError) as error:
             raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
         return found
+
+    @property
+    def has_diagnostics(self) -> bool:
+        """Whether diagnostics lie beside the record, or are about to."""
+        return bool(self.diagnostics) or (
+            self.path is not None and (self.path / _DIAGNOSTICS).is_file()
+        )
+
+    def read_diagnostics(self) -> dict[str, Any]:
+        """Arrays of the diagnostics; none for a record that was run without.
+
+        Raises
+        ------
+        BenchError
+            The file is damaged, or holds objects.
+        """
+        import numpy as np
+
+        if self.diagnostics or self.path is None or not self.has_diagnostics:
+            return self.diagnostics
+        try:
+            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as found:
+                return {name: found[name] for name in found.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise BenchError(f"record {self.id} has damaged diagnostics: {error}") from error
 
     def predictions(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Probabilities of the test windows: one row per window.
@@ -171,6 +202,8 @@ class Store:
             for name, data in (models or {}).items():
                 write_bytes(temporary / "models" / name, data)
             write_text(temporary / "curves.json", json.dumps(record.curves, allow_nan=False))
+            if record.diagnostics:
+                write_bytes(temporary / _DIAGNOSTICS, _packed(record.diagnostics))
             body = {
                 "schema": SCHEMA, "id": record.id,
                 **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
@@ -249,6 +282,16 @@ class Store:
         if record.id != folder.name:
             raise BenchError(f"{path} does not have the identity its folder is named after")
         return record
+
+
+def _packed(arrays: Mapping[str, Any]) -> bytes:
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def _replace_folder(temporary: Path, folder: Path) -> None:

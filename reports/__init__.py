@@ -53,4 +53,10 @@ CATALOGUE: list[Entry] = [
     Entry("calibration", "bench.reports.calibration:write",
           "score against the number of calibration trials", group="reports",
           formats=_PICTURES),
+    Entry("embedding", "bench.reports.embedding:write",
+          "map of encoded windows by corpus, subject, emotion (needs --diagnostics)",
+          group="reports", formats=_PICTURES),
+    Entry("scalp", "bench.reports.scalp:write",
+          "scalp maps of the importance of bands (needs --diagnostics)", group="reports",
+          formats=_PICTURES),
 ]
