@@ -95,6 +95,13 @@ def run(
         help="min-max, z-score, robust or none; source by source statistics, target by "
         "calibration or unlabelled windows, whichever are granted, else by the source's.",
         rich_help_panel=_SEE)] = "min-max",
+    selection: Annotated[str, typer.Option(
+        help="Which epoch is scored. last: the last one. source-val: best on held-out source "
+        "subjects (not few-shot). calibration-val: best on a held-out calibration trial of each "
+        "class (few-shot). entropy, snd, mixval, mano, importance-weighted, dev: best by a "
+        "validator that needs no target label (unsupervised). oracle: best on the test set, never "
+        "ranked. The record holds what every rule that is free of charge would have given.",
+        metavar="RULE", rich_help_panel=_SEE)] = "last",
     data: Data = None,
     simulated: Annotated[bool, typer.Option(
         "--simulated", help="Use simulated corpora in the owners' layouts, written on first "
@@ -146,9 +153,9 @@ def run(
         protocol_params=_pairs(protocol_set, "--protocol-set") | (
             {} if calibration_trials is None else {"calibration_trials": calibration_trials}
         ),
-        params=_pairs(set_, "--set"), preset=params, scaling=scaling, seed=seed, runs=runs,
-        device=device, save_models=save_models, diagnostics=diagnostics,
-        controls=controls, exclude=_subjects(exclude),
+        params=_pairs(set_, "--set"), preset=params, scaling=scaling, selection=selection,
+        seed=seed, runs=runs, device=device, save_models=save_models, controls=controls,
+        diagnostics=diagnostics, exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,

@@ -41,9 +41,9 @@ def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor])
     Returns
     -------
     dict
-        ``embedding`` (n, d) with ``target``, ``subject``, ``trial``, ``y`` (each n), ``source_classes``,
-        ``target_classes``, ``fold`` (subject and session of the encoder; empty if all folds share
-        it); or ``embedding_missing``, why not. ``importance`` (subjects, channels, bands) with
+        ``embedding`` (n, d) with ``target``, ``subject``, ``trial``, ``y`` (each n),
+        ``source_classes``, ``target_classes``, ``fold`` (subject of the encoder; empty if all
+        folds share it); or ``embedding_missing``, why not. ``importance`` (subjects, channels, bands) with
         ``importance_subject``, ``channels``, ``bands`` (bands, 2) in Hz; or
         ``importance_missing``.
     """

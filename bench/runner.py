@@ -33,6 +33,7 @@ from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
+from .selection import check_selection
 from .settings import corpus_folder
 from .store import Record, Store
 from .windows import Windows
@@ -63,6 +64,8 @@ class RunOptions:
         "default", or a named set of the method ("published").
     scaling : str
         One of :data:`bench.scaling.KINDS`.
+    selection : str
+        One of :data:`bench.selection.RULES`: which epoch is scored.
     seed : int
     runs : Path
         Run folder.
@@ -85,6 +88,7 @@ class RunOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
     scaling: str = "min-max"
+    selection: str = "last"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
@@ -193,6 +197,7 @@ def settle(
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
+    check_selection(options.selection, protocol)
     names = [side_name(side) for side in (src, tgt)]
     if names[0].corpus == names[1].corpus:
         raise SettingError(
@@ -205,9 +210,10 @@ def settle(
     _introduce(pair, watch)
     return Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
-        save_models=options.save_models, diagnostics=options.diagnostics,
+        scaling=Scaling(options.scaling), selection=options.selection,
+        scale=settled_scale(options, pair), seed=options.seed, sessions=options.read.sessions,
+        rule=options.read.rule, device=options.device, save_models=options.save_models,
+        diagnostics=options.diagnostics,
     )
 
 

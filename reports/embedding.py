@@ -143,7 +143,7 @@ def _corpus(name: str) -> str:
 
 
 def flattened(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Map (n, 2) of an embedding (n, d): UMAP where it is installed, else t-SNE; always the same."""
+    """Map (n, 2) of an embedding (n, d): UMAP where it is installed, else t-SNE; reproducible."""
     import warnings
 
     import numpy as np
