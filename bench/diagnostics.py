@@ -19,7 +19,7 @@ from .windows import Windows
 if TYPE_CHECKING:
     from .cell import Cell
 
-#: Windows in an embedding, half of each side; principal components kept of them.
+#: Windows in an embedding, at most half of each side; principal components kept of them.
 WINDOWS, COMPONENTS = 2000, 50
 #: Test windows of a subject that importance is measured on.
 TESTED = 240
@@ -68,7 +68,9 @@ def _embedding(
     some = [w.take(_pick(len(w), WINDOWS // 2 // len(tested), rng)) for w in tested]
     parts: list[tuple[Any, bool]] = [(w, True) for w in some]
     if source is not None:
-        parts.insert(0, (source.take(_pick(len(source), WINDOWS // 2, rng)), False))
+        # Not many times the target's, or the map would show the source alone.
+        most = min(WINDOWS // 2, max(200, 2 * sum(map(len, some))))
+        parts.insert(0, (source.take(_pick(len(source), most, rng)), False))
     found = np.concatenate([np.asarray(one.embed(w.x), dtype=np.float64) for w, _ in parts])
     return {
         "embedding": _components(found),

@@ -231,10 +231,11 @@ def draw(table: Table, found: Sequence[Embedding]) -> Figure:
                 side / height,
             ))
             _draw(axes, one, name)
-            if j == 0:
-                where = labels[one.column].replace("→", "\n→ ")
-                axes.set_ylabel(f"{two_rows(one.label)}\n{where}",
-                                size=6.5, labelpad=4)
+        where = labels[one.column].replace("→", "\n→ ")
+        figure.text(0.08 / TWO_COLUMNS, (y + side - 0.1) / height, two_rows(one.label),
+                    weight="bold", size=7, va="top")
+        figure.text(0.08 / TWO_COLUMNS, (y + side - 0.34) / height, where, size=6, va="top",
+                    color="#57606a")
     total = len(diagnosed(table))
     more = f"; {total - len(found)} more left out" if total > len(found) else ""
     folds = sorted({e.fold for e in found if e.fold})

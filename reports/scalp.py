@@ -134,7 +134,7 @@ def draw(table: Table, found: Sequence[Scalp]) -> Figure:
     from matplotlib.figure import Figure
 
     across = max(len(s.bands) for s in found)
-    left, right, top, gap, bottom = 0.82, 0.62, 0.98, 0.14, 0.12
+    left, right, top, gap, bottom = 0.82, 0.62, 0.88, 0.14, 0.1
     side = min((TWO_COLUMNS - left - right) / across, 1.25)
     width = max(ONE_COLUMN, left + across * side + right)
     height = top + len(found) * (side + gap) + bottom
