@@ -90,6 +90,7 @@ class Cell:
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     save_models: bool = False
+    diagnostics: bool = False
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -257,10 +258,18 @@ def run_cell(
     identity = cell.identity()
     record = Record(identity=identity, kind=cell.method.kind)
     known = store.get(record.id)
-    models = known is not None and known.path is not None and (known.path / "models").is_dir()
-    if known is not None and known.status == "done" and (models or not cell.save_models):
+    if known is not None and known.status == "done" and has_extras(
+        known, cell.save_models, cell.diagnostics
+    ):
         return known
     return _Run(cell, store, record, watch or (lambda event: None)).go()
+
+
+def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
+    """Whether a finished record has what is asked for beside its scores."""
+    if models and known.path is not None and not (known.path / "models").is_dir():
+        return False
+    return not diagnostics or known.kind != "method" or known.has_diagnostics
 
 
 class _Run:
@@ -289,6 +298,10 @@ class _Run:
         tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         record.oracle = self._oracle()
         record.curves = self.curves
+        if cell.diagnostics and record.kind == "method":
+            from .diagnostics import diagnose
+
+            record.diagnostics = diagnose(cell, self.folds, predictors)
         record.info |= _provenance(cell, predictors)
         record.info |= {
             "wall_s": round(time.perf_counter() - wall, 3),

@@ -15,6 +15,9 @@ from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .reporting import Outcome
     from .runner import RunOptions
 
 app = typer.Typer(
@@ -34,8 +37,6 @@ app.add_typer(new_app, name="new")
 
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
-#: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run", "frame")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -134,6 +135,9 @@ def run(
     save_models: Annotated[bool, typer.Option(
         "--save-models", help="Also write the trained networks (weights only).",
         rich_help_panel=_OUT)] = False,
+    diagnostics: Annotated[bool, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of channels and bands, "
+        "for the plots of bench report.", rich_help_panel=_OUT)] = False,
     controls: Annotated[bool, typer.Option(
         help="Also run the controls: target-only, majority.", rich_help_panel=_OUT)] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.",
@@ -155,7 +159,8 @@ def run(
         ),
         params=_pairs(set_, "--set"), preset=params, scaling=scaling,
         scaling_scope=scaling_scope, selection=selection, seed=seed, runs=runs,
-        device=device, save_models=save_models, controls=controls, exclude=_subjects(exclude),
+        device=device, save_models=save_models, controls=controls, diagnostics=diagnostics,
+        exclude=_subjects(exclude),
         read=ReadOptions(
             features=_choice("--features", features, FEATURES),
             official_kind=official_kind, window_s=window, sessions=sessions,
@@ -187,7 +192,7 @@ def report(
     out: Annotated[Path | None, typer.Option(
         help="Where files go; RUNS/report if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(
-        help="Only these reports (see: bench list reports).")] = None,
+        help="Only these reports (see: bench list reports); terminal writes no files.")] = None,
     format_: Annotated[list[str] | None, typer.Option(
         "--format", help="Only these kinds of files: html, csv, md, latex, json, png, pdf, svg; "
         "repeatable or with commas.")] = None,
@@ -196,6 +201,7 @@ def report(
 ) -> None:
     """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
     from .report_options import ReportOptions
+    from .reporting import file_reports, write_reports
     from .store import Store
 
     if not runs.is_dir():
@@ -208,20 +214,24 @@ def report(
     store = Store(runs)
     screen = Console()
     screen.print(load("reports", "terminal")(store, options))
-    folder = out or runs / "report"
+    files = file_reports(options)
+    chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
+    chosen = [n for n in chosen if n != "terminal"]
+    _write_reports(screen, write_reports(store, out or runs / "report", options, chosen))
+
+
+def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
+    """Say what was written, what lay there already, and what there was nothing to draw for."""
     written: list[Path] = []
-    files = [
-        n for n, e in entries("reports").items()
-        if n not in _SCREEN and (not e.formats or any(map(options.wants_format, e.formats)))
-    ]
-    for name in [_choice("--only", n, tuple(files)) for n in only or ()] or files:
-        try:
-            written += load("reports", name)(store, folder, options)
-        except BenchError as error:  # a plot of nothing; the tables still say what there is
-            screen.print(f"[yellow]no {escape(name)}:[/] {escape(error.message)}")
-    if written:
-        screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                     + ", ".join(escape(p.name) for p in written), highlight=False)
+    kept: list[Path] = []
+    for outcome in outcomes:
+        if outcome.refusal:
+            screen.print(f"[yellow]no {escape(outcome.report)}:[/] {escape(outcome.refusal)}")
+        (written if outcome.fresh else kept).extend(outcome.files)
+    for what, paths in (("written to", written), ("up to date in", kept)):
+        if paths:
+            screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
+                         + ", ".join(escape(p.name) for p in paths), highlight=False)
 
 
 @app.command("list")

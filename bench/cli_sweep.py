@@ -68,6 +68,9 @@ def sweep(
         metavar="FILE|MODULE", rich_help_panel=_PLAN)] = None,
     save_models: Annotated[bool | None, typer.Option(
         "--save-models", help="Also write the trained networks.", rich_help_panel=_PLAN)] = None,
+    diagnostics: Annotated[bool | None, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of bands, for plots.",
+        rich_help_panel=_PLAN)] = None,
     simulated: Annotated[bool | None, typer.Option(
         "--simulated", help="Use simulated corpora.", rich_help_panel=_DATA)] = None,
     recipe: Annotated[list[str] | None, typer.Option(
@@ -104,6 +107,7 @@ def sweep(
         "preset": preset, "scale": scale, "scaling": scaling,
         "scaling_scope": scaling_scope, "selection": selection, "controls": controls,
         "device": device, "include": include_, "save_models": save_models,
+        "diagnostics": diagnostics,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
         "sessions": sessions, "params": _params(set_),
     }

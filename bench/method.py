@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,15 @@ class Predictor(Protocol):
         Unless the method declares ``transductive``, a window's row does not depend on which
         others are passed.
         """
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a predictor may offer besides: a look at its encoder, for diagnostics."""
+
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Encoded windows (n, width) of windows (n, channels, features)."""
         ...
 
 

@@ -74,6 +74,7 @@ class Request(BaseModel):
     include: Names = Field(default_factory=list, description="files or modules with a CATALOGUE")
     device: str = Field("cpu", description="torch device")
     save_models: bool = Field(False, description="also write trained networks")
+    diagnostics: bool = Field(False, description="also write embeddings and band importance")
 
     def numbers(self) -> list[int]:
         """Seeds, each once."""
@@ -94,8 +95,8 @@ class Request(BaseModel):
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
             scaling=self.scaling, scaling_scope=self.scaling_scope, selection=self.selection,
-            device=self.device, save_models=self.save_models, preset=self.preset,
-            seed=spec.seed if spec else 0,
+            device=self.device, save_models=self.save_models, diagnostics=self.diagnostics,
+            preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
                 features=self.features,  # type: ignore[arg-type]

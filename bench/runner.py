@@ -78,6 +78,8 @@ class RunOptions:
     read : ReadOptions
     exclude : mapping of corpus name to subjects to leave out
     save_models : bool
+    diagnostics : bool
+        Also store embeddings and the importance of channels and bands (bench.diagnostics).
     controls : bool
         Also run the method's controls.
     """
@@ -99,6 +101,7 @@ class RunOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
     exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
     save_models: bool = False
+    diagnostics: bool = False
     controls: bool = True
 
 
@@ -214,7 +217,7 @@ def settle(
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
         scale=settled_scale(options, pair), seed=options.seed,
         sessions=options.read.sessions, rule=options.read.rule, device=options.device,
-        save_models=options.save_models,
+        save_models=options.save_models, diagnostics=options.diagnostics,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .cell import Event
+from .cell import Event, has_extras
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
 from .manifest import Memo, write_manifest
@@ -297,8 +297,10 @@ class Sweep:
     def _enough(self, spec: CellSpec, known: Record | None) -> bool:
         if known is None or known.status in RETRIED[self.options.retry]:
             return False
-        if self.plan.request.save_models and known.path is not None and spec.method != ATTAINABLE \
-                and known.status == "done" and not (known.path / "models").is_dir():
+        request = self.plan.request
+        if known.status == "done" and spec.method != ATTAINABLE and not has_extras(
+            known, request.save_models, request.diagnostics
+        ):
             return False
         self.state.before(spec, known.status, known.reason, score_of(known))
         return True

@@ -60,7 +60,7 @@ class Workshop:
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             device=self._options.device,
-            save_models=self._options.save_models,
+            save_models=self._options.save_models, diagnostics=self._options.diagnostics,
         )
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:

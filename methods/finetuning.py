@@ -246,10 +246,19 @@ class NetworkPredictor:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         with torch.no_grad():
             p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
-            some = next(iter(p.values()))
-            data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
-            logits = self.head(p, self.encoder(p, data.unsqueeze(0), training=False))[0]
+            logits = self.head(p, self._encoded(p, x))[0]
             return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Output of the encoder (n, width) for windows (n, channels, features)."""
+        with torch.no_grad():
+            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+            return self._encoded(p, x)[0].double().cpu().numpy()
+
+    def _encoded(self, p: State, x: NDArray[np.float32]) -> Tensor:
+        some = next(iter(p.values()))
+        data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
+        return self.encoder(p, data.unsqueeze(0), training=False)
 
     def payload(self) -> dict[str, Any]:
         """Shapes and weights, for saving."""

@@ -69,6 +69,10 @@ class ProbePredictor:
         h = _encode(self.encoder, self.state, x).double()
         return torch.softmax(h @ self.weight.T + self.bias, dim=1).numpy()
 
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Output of the frozen encoder (n, width) for windows (n, channels, features)."""
+        return _encode(self.encoder, self.state, x).double().numpy()
+
     def parameters(self) -> int:
         """Number of trained parameters: those of the linear map."""
         return self.weight.numel() + self.bias.numel()

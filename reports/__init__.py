@@ -53,4 +53,13 @@ CATALOGUE: list[Entry] = [
     Entry("calibration", "bench.reports.calibration:write",
           "score against the number of calibration trials", group="reports",
           formats=_PICTURES),
+    Entry("selection", "bench.reports.selection:write",
+          "what each rule of choosing the epoch would have given, against the last epoch",
+          group="reports", formats=("csv", "md", *_PICTURES)),
+    Entry("embedding", "bench.reports.embedding:write",
+          "map of encoded windows by corpus, subject, emotion (needs --diagnostics)",
+          group="reports", formats=_PICTURES),
+    Entry("scalp", "bench.reports.scalp:write",
+          "scalp maps of the importance of bands (needs --diagnostics)", group="reports",
+          formats=_PICTURES),
 ]
