@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from . import cli_sweep
+from . import cli_audit, cli_sweep
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
@@ -35,7 +35,7 @@ app.add_typer(new_app, name="new")
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
 #: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run", "frame")
+_SCREEN = ("terminal", "run", "frame", "audit-screen")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -293,6 +293,7 @@ def new_method_(
 
 
 cli_sweep.register(app)
+cli_audit.register(app)
 
 
 @data_app.command("check")

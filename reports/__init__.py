@@ -53,4 +53,9 @@ CATALOGUE: list[Entry] = [
     Entry("calibration", "bench.reports.calibration:write",
           "score against the number of calibration trials", group="reports",
           formats=_PICTURES),
+    Entry("audit-screen", "bench.reports.audit:show",
+          "what bench audit prints: what each shortcut adds", group="reports"),
+    Entry("audit", "bench.reports.audit:write",
+          "what each shortcut adds to the honest score, of every audit in the folder",
+          group="reports", formats=("csv", "md", "json", *_PICTURES)),
 ]
