@@ -90,6 +90,7 @@ def audit(
     list_: Annotated[bool, typer.Option(
         "--list", help="Show the shortcuts, what each steals, and who took it.")] = False,
 ) -> None:
+    """Measure what shortcuts would add, or check records or a split; see ``_HELP``."""
     if records is not None or split is not None:
         _check(records, split)
         return
@@ -109,7 +110,7 @@ def audit(
         data=data, simulated=simulated, recipe=_pairs(recipe, "--recipe"), scale=scale,
         protocol=protocol, protocol_params=_pairs(protocol_set, "--protocol-set"),
         params=_pairs(set_, "--set"), scaling=scaling, runs=runs, device=device,
-        read=ReadOptions(sessions=sessions),  # type: ignore[arg-type]
+        read=ReadOptions(sessions=sessions),
     )
     from .auditing.run import AuditOptions
 
@@ -130,7 +131,7 @@ def _run(
     from .store import Store
 
     with Display(Console(stderr=True), quiet) as display:
-        path = run_audit(method, src, tgt, options, what, display)
+        path = run_audit(method, src, tgt, options, display, what=what)
     screen = Console()
     load("reports", "audit-screen")(read_audit(path), screen)
     folder = options.runs / "report"

@@ -33,7 +33,6 @@ from .scmm_losses import (
 )
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
-
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
 RELEASED = {
     "uncleared_gradients": "gradients of fine-tuning are never cleared (released code)",

@@ -79,6 +79,7 @@ def caption(audit: Audit) -> list[str]:
         f"Honest run: selection {clean(identity['selection'])}, scaling "
         f"{settings(scaling)}, target access {clean(identity['protocol']['target_access'])}.",
     ]
+    lines[-1] += f" Chance is {percent(audit.honest[WINDOW].before)}."
     lines += [f"{r.name}: {clean(r.note)}." for r in audit.rows if r.note and not r.reason]
     least = 2 / 2**audit.subjects * max(1, audit.compared)
     if least > 0.05:

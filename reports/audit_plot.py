@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.auditing.inflation import MEASURES, Audit, Measure
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _UNITS = ((MEASURES[0], "per window", BLUE, "o"), (MEASURES[1], "per trial", ORANGE, "s"))
-_BAND, _TOP, _BOTTOM, _LEFT, _RIGHT = 0.36, 0.78, 0.52, 2.65, 1.75
+_BAND, _TOP, _BOTTOM, _LEFT, _RIGHT = 0.36, 0.62, 0.5, 2.65, 1.75
 
 
 def draw(audit: Audit) -> Figure:
@@ -71,7 +71,7 @@ def _band(
 
 
 def _names(axes: Axes, at: int, name: str, does: str, colour: str) -> None:
-    where = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right"}
+    where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right"}
     axes.text(-0.02, at + 0.34, clean(name, 34), size=7, color=colour, **where)
     axes.text(-0.02, at + 0.69, clean(does, 62), size=5.2, color="#57606a", **where)
 
@@ -84,10 +84,11 @@ def _texts(figure: Figure, audit: Audit) -> None:
     title = f"What each shortcut adds · {clean(identity['method'], 30)} · " \
             f"{clean(audit.first.pair, 50)} · {clean(identity['protocol']['name'], 30)}"
     title += " · simulated" if audit.simulated else ""
+    seeds = f"seed{'s' * (len(audit.seeds) > 1)} {numbers(audit.seeds)}"
     below = (
         f"leaky twin − honest run on the same target subjects; mean and 95 % interval over "
-        f"{audit.subjects} target subjects,\nseeds {numbers(audit.seeds)} averaged first; p: "
-        f"Wilcoxon, Holm over {audit.compared} shortcuts"
+        f"{audit.subjects} target subjects,\n{seeds}; p: two-sided Wilcoxon, Holm over "
+        f"{audit.compared} shortcut{'s' * (audit.compared != 1)}"
     )
     figure.text(0.08 / width, 1 - 0.1 / height, title, weight="bold", size=8.5, va="top")
     figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top",

@@ -143,7 +143,10 @@ def _record(store: Store, record_id: str) -> Record:
 
 
 def _row(store: Store, entry: Mapping[str, Any]) -> Row:
-    row = Row(*(str(entry[k]) for k in ("name", "does", "steals", "note", "reason")))
+    name, does, steals, note, reason = (
+        str(entry[k]) for k in ("name", "does", "steals", "note", "reason")
+    )
+    row = Row(name, does, steals, note, reason)
     if row.reason:
         return row
     honest = [_record(store, i) for i in entry["honest"]]

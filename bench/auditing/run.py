@@ -92,8 +92,9 @@ def audit(
     src: str | Windows = "SEED",
     tgt: str | Windows = "DEAP",
     options: RunOptions | None = None,
-    what: AuditOptions | None = None,
     watch: Watch | None = None,
+    *,
+    what: AuditOptions | None = None,
     **changes: Any,
 ) -> Path:
     """Run a method honestly and with each shortcut, and write down what is to be compared.
