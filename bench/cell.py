@@ -16,6 +16,7 @@ import numpy as np
 
 from . import __version__
 from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
+from .auditing.shortcuts import per_subject, scaled_folds, test_scaled_alone
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
@@ -24,7 +25,7 @@ from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
-from .scaling import Scaler, Scaling
+from .scaling import Scaling
 from .scoring import fold_scores, majority_share
 from .selection import check_selection
 from .store import Record, Store
@@ -75,7 +76,11 @@ Report = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: everything here is part of the record's identity, but for ``device``."""
+    """What is run: everything here is part of the record's identity, but for ``device``.
+
+    ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.auditing.shortcuts`): the
+    cell is then a leaky twin of the honest one, and its record an oracle.
+    """
 
     method: Method
     params_origin: str
@@ -91,10 +96,16 @@ class Cell:
     device: str = "cpu"
     save_models: bool = False
     diagnostics: bool = False
+    shortcut: str | None = None
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
         object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
+
+    @property
+    def kind(self) -> str:
+        """How reports place it."""
+        return "oracle" if self.shortcut else self.method.kind
 
     @property
     def budget(self) -> Budget:
@@ -150,6 +161,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
     @property
@@ -256,7 +268,7 @@ def run_cell(
             f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
         )
     identity = cell.identity()
-    record = Record(identity=identity, kind=cell.method.kind)
+    record = Record(identity=identity, kind=cell.kind)
     known = store.get(record.id)
     if known is not None and known.status == "done" and has_extras(
         known, cell.save_models, cell.diagnostics
@@ -282,6 +294,8 @@ class _Run:
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
 
     def go(self) -> Record:
+        import pandas as pd
+
         cell, record = self.cell, self.record
         wall, cpu = time.perf_counter(), time.process_time()
         self._cut()
@@ -296,7 +310,12 @@ class _Run:
                 f"{len(self.folds)} folds"
             )
         tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
-        record.oracle = self._oracle()
+        if cell.shortcut:
+            record.folds = per_subject(
+                self.folds, pd.concat(tables, ignore_index=True), len(record.classes)
+            )
+        else:
+            record.oracle = self._oracle()
         record.curves = self.curves
         if cell.diagnostics and record.kind == "method":
             from .diagnostics import diagnose
@@ -329,7 +348,8 @@ class _Run:
                 reasons,
             )
         self.folds = handed(
-            cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
+            scaled_folds(cell.shortcut, cut.folds, cell.scaling, cell.seed),
+            cell.method.needs_under(cell.protocol.grants),
         )
         if "scaling" in cell.peeks:
             self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
@@ -415,6 +435,8 @@ class _Run:
         check_probabilities(self.cell.method, predictor, test, proba, classes)
         if "epoch" in self.cell.peeks and self.best:
             proba = self.best[f"{fold.subject}/{fold.session}"][2]
+        # A part of mixed subjects holds trials of many: their numbers alone do not tell them apart.
+        trial = test.trial_key() if self.cell.shortcut else test.trial
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -423,7 +445,7 @@ class _Run:
             else len(fold.view.calibration),
             "test_windows": len(test),
             "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial, classes),
+            "scores": fold_scores(test.y, proba, trial, classes),
         })
         return pd.DataFrame({
             "subject": test.subject, "session": test.session, "trial": test.trial,
@@ -457,12 +479,6 @@ class _Run:
                 for f, p in zip(self.folds, predictors, strict=True)
             }
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
-
-
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
-    """Fold whose tested windows are scaled by their own statistics: for oracles only."""
-    test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from . import cli_sweep
+from . import cli_audit, cli_sweep
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
@@ -315,6 +315,7 @@ def new_method_(
 
 
 cli_sweep.register(app)
+cli_audit.register(app)
 
 
 @data_app.command("check")

@@ -316,6 +316,14 @@ class Method(abc.ABC):
         """Controls to run beside this method: (name, parameters)."""
         return [("majority", {})]
 
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """Departures of published code to measure in an audit of this method.
+
+        Each is (name, what it does, method that does it, its parameters); with them off that
+        method must be this one. They are run as oracles.
+        """
+        return []
+
     @classmethod
     def control_origin(cls, params: Any, origin: str) -> str:
         """Where parameters of a control come from.

@@ -130,6 +130,11 @@ def repeat(record: Record, data: Path | None = None) -> Comparison:
             f"record {record.id} is {record.status}, so there is nothing to compare with",
             record.reason,
         )
+    if record.identity.get("shortcut"):
+        raise SettingError(
+            f"record {record.id} is the twin of an honest run that takes a shortcut, "
+            f"{record.identity['shortcut']}", "Repeat it with bench audit into an empty --runs.",
+        )
     request, spec = description(record, data)
     scratch = _Scratch()
     new = Workshop(request).run(spec, scratch, lambda event: None)

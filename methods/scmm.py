@@ -34,6 +34,13 @@ from .scmm_losses import (
 )
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
+#: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
+RELEASED = {
+    "uncleared_gradients": "gradients of fine-tuning are never cleared (released code)",
+    "subset_2560": "pre-training only ever sees 2,560 windows (released code)",
+    "aliased_mask": "masking overwrites the original window too (released code)",
+}
+
 
 class SCMMParams(SelfSupervisedParams):
     """Parameters of SCMM; one default set for all pairs."""
@@ -149,6 +156,16 @@ class SCMM(SelfSupervised):
         from .scmm_reference import check
 
         return check(path)
+
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """What the released code does differently in training, one thing at a time."""
+        off = dict.fromkeys((*RELEASED, "loss_stepped_schedule", "reload_best",
+                             "per_split_scaling", "best_test_epoch"), False)
+        return [
+            (name.replace("_", "-"), does, "scmm-released",
+             {**self.params.model_dump(), **off, name: True})
+            for name, does in RELEASED.items()
+        ]
 
     def network(self, space: Space) -> SCMMNetwork:
         """Networks of the pre-training for windows of a space."""

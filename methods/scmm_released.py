@@ -177,6 +177,10 @@ class SCMMReleased(SCMM):
         shared = {k: v for k, v in self.params.model_dump().items() if k in names}
         return SCMM(SCMMParams(**shared)).controls()
 
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """None: it is made of them."""
+        return []
+
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fine-tune folds, one after the other."""
         if self.params.finetune == "probe":
