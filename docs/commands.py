@@ -32,10 +32,10 @@ def _sections(command: Any, name: str) -> list[str]:
         if parameter.name != "help":
             panels.setdefault(parameter.rich_help_panel or "", []).append(_row(parameter))
     if panels:
-        lines += ["| option | |", "|---|---|"]
+        lines += ['<div class="options" markdown>', "", "| option | |", "|---|---|"]
         lines += [row for title, rows in panels.items()
                   for row in ([f"| **{title}** | |", *rows] if title else rows)]
-        lines += ["", "{: .options }", ""]
+        lines += ["", "</div>", ""]
     if command.epilog:
         parts = [part.strip() for part in command.epilog.split("\n\n")]
         lines += ["```bash", *(p for p in parts if p.startswith("bench")), "```", ""]
