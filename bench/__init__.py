@@ -17,9 +17,11 @@ _LAZY = {
     "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
+    "tune": "bench.tuner", "TuneOptions": "bench.tuning",
 }
-__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions", "Windows",
-           "__version__", "leaderboard", "load_model", "read_corpus", "run", "sweep"]
+__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions", "TuneOptions",
+           "Windows", "__version__", "leaderboard", "load_model", "read_corpus", "run", "sweep",
+           "tune"]
 
 if TYPE_CHECKING:
     from .data import read_corpus as read_corpus
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from .store import Store as Store
     from .sweeping import SweepOptions as SweepOptions
     from .sweeping import sweep as sweep
+    from .tuner import tune as tune
+    from .tuning import TuneOptions as TuneOptions
     from .windows import Windows as Windows
 
 

@@ -87,6 +87,8 @@ class Cell:
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     save_models: bool = False
+    #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
+    tuning: Mapping[str, Any] | None = None
 
     @property
     def budget(self) -> Budget:
@@ -133,6 +135,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
         }
 
     @property
