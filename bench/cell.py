@@ -26,6 +26,7 @@ from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
 from .scaling import Scaler, Scaling
 from .scoring import fold_scores, majority_share
+from .selection import check_selection
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -68,6 +69,8 @@ class Event:
 
 
 Watch = Callable[[Event], None]
+#: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
+Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,23 @@ class Cell:
         )
 
 
-def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
+def run_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> Record:
     """Run a cell, or return its record if it is done already.
+
+    Parameters
+    ----------
+    cell : Cell
+    store : Store
+    watch : callable, optional
+        Called with an :class:`Event` as things happen.
+    report : callable, optional
+        Called as ``report(epoch, of, score)`` after each epoch that the chosen selection rule
+        scores, with its mean over the folds that have come to this epoch: once an epoch where
+        folds are trained together, and for folds trained one after the other once an epoch of
+        each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
+        ends the cell and comes out as it is; no record is stored.
 
     Raises
     ------
@@ -188,6 +206,7 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
     BenchError
         Training diverged, or the method broke its contract.
     """
+    check_selection(cell.selection, cell.protocol)
     check_suited(cell.method, cell.protocol, cell.pair)
     if cell.save_models and type(cell.method).restore is Method.restore:
         raise UnsuitedError(

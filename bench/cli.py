@@ -95,6 +95,13 @@ def run(
         help="min-max, z-score, robust or none; source by source statistics, target by "
         "calibration or unlabelled windows, whichever are granted, else by the source's.",
         rich_help_panel=_SEE)] = "min-max",
+    selection: Annotated[str, typer.Option(
+        help="Which epoch is scored. last: the last one. source-val: best on held-out source "
+        "subjects (not few-shot). calibration-val: best on a held-out calibration trial of each "
+        "class (few-shot). entropy, snd, mixval, mano, importance-weighted, dev: best by a "
+        "validator that needs no target label (unsupervised). oracle: best on the test set, never "
+        "ranked. The record holds what every rule that is free of charge would have given.",
+        metavar="RULE", rich_help_panel=_SEE)] = "last",
     data: Data = None,
     simulated: Annotated[bool, typer.Option(
         "--simulated", help="Use simulated corpora in the owners' layouts, written on first "
@@ -144,7 +151,7 @@ def run_options(values: dict[str, Any]) -> RunOptions:
 
     trials = values["calibration_trials"]
     same = ("data", "simulated", "scale", "protocol", "scaling", "seed", "runs", "device",
-            "controls")
+            "controls", "selection")
     return RunOptions(
         **{name: values[name] for name in same},
         recipe=_pairs(values["recipe"], "--recipe"),

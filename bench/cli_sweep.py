@@ -55,6 +55,9 @@ def sweep(
         help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
     scaling: Annotated[str | None, typer.Option(
         help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+    selection: Annotated[str | None, typer.Option(
+        help="Which epoch is scored; see: bench run --help.", metavar="RULE",
+        rich_help_panel=_PLAN)] = None,
     controls: Annotated[bool | None, typer.Option(
         "--controls/--no-controls", help="Also run each method's controls.",
         rich_help_panel=_PLAN)] = None,
@@ -98,8 +101,8 @@ def sweep(
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
     flags = {
         "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
-        "preset": preset, "scale": scale, "scaling": scaling, "controls": controls,
-        "device": device, "include": include_, "save_models": save_models,
+        "preset": preset, "scale": scale, "scaling": scaling, "selection": selection,
+        "controls": controls, "device": device, "include": include_, "save_models": save_models,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
         "sessions": sessions, "params": _params(set_),
         "tune": None if tune is None else {"trials": tune},

@@ -176,8 +176,9 @@ def _locked(path: Path, who: dict[str, Any] | None, what: str) -> LockedError:
     by = "another process" if who is None else (
         f"process {who['pid']} on {who.get('host')}, since {who.get('since')}"
     )
-    watch = f"Watch it with: bench status {path.parent}. Or choose" if path.name == NAME else "Choose"
+    watch = f"Watch it with: bench status {path.parent}. " if path.name == NAME else ""
     return LockedError(
         f"{what} is at work in {path.parent}: {by}",
-        f"{watch} another folder with --runs; run folders can be merged by copying.",
+        f"{watch}{'Or c' if watch else 'C'}hoose another folder with --runs; run folders can be "
+        "merged by copying.",
     )

@@ -66,6 +66,7 @@ class Request(BaseModel):
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
     scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    selection: str = Field("last", description="rule that chooses the epoch that is scored")
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
     features: str = Field("bench", description="bench, or official")
     official_kind: str = Field("", description="which of the owner's features")
@@ -96,7 +97,7 @@ class Request(BaseModel):
 
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, device=self.device, save_models=self.save_models,
+            scaling=self.scaling, selection=self.selection, device=self.device, save_models=self.save_models,
             preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
@@ -109,7 +110,7 @@ class Request(BaseModel):
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
         return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "sessions", "features", "official_kind",
+            "scale", "simulated", "recipe", "scaling", "selection", "sessions", "features", "official_kind",
             "window", "threshold", "drop_middle", "exclude",
         })
 
@@ -354,13 +355,15 @@ def _variants(request: Request, methods: Iterable[str]) -> Iterator[tuple[str, V
 
 
 def _protocols(request: Request) -> Iterator[tuple[str, Values]]:
-    """Name and complete options of each protocol."""
+    """Name and complete options of each protocol, all of which grant the selection's needs."""
     from .runner import make_protocol
+    from .selection import check_selection
 
     tables = {name.lower(): table for name, table in request.protocol.items()}
     for name in dict.fromkeys(request.protocols):
         cls = load("protocols", name)
         protocol = make_protocol(cls, tables.get(name.lower(), {}))
+        check_selection(request.selection, protocol)
         yield cls.name, protocol.model_dump(mode="json")
 
 

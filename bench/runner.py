@@ -33,6 +33,7 @@ from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
+from .selection import check_selection
 from .settings import corpus_folder
 from .store import Record, Store
 from .tuned import Setting, Tuned, check_unseen, defaults_of, find_tuned, need_tuned
@@ -68,6 +69,8 @@ class RunOptions:
         "default", a named set of the method ("published"), or "tuned": what ``bench tune`` found.
     scaling : str
         One of :data:`bench.scaling.KINDS`.
+    selection : str
+        One of :data:`bench.selection.RULES`: which epoch is scored.
     seed : int
     runs : Path
         Run folder.
@@ -88,6 +91,7 @@ class RunOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
     scaling: str = "min-max"
+    selection: str = "last"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
@@ -181,8 +185,8 @@ def setting_of(
 ) -> Setting:
     """Setting that a method, with the parameters it has before any tuning, is tuned in."""
     return Setting.of(
-        method.name, method.params.model_dump(mode="json"), defaults_of(method.tunable()), pair,
-        (protocol.name, protocol.model_dump(mode="json")), options,
+        method.name, method.params.model_dump(mode="json"), defaults_of(method.tunable()),
+        pair=pair, protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
     )
 
 
@@ -253,6 +257,7 @@ def settle(
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
+    check_selection(options.selection, protocol)
     names = [side_name(side) for side in (src, tgt)]
     if names[0].corpus == names[1].corpus:
         raise SettingError(
@@ -266,9 +271,9 @@ def settle(
     _introduce(pair, watch)
     cell = Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
-        save_models=options.save_models,
+        scaling=Scaling(options.scaling), selection=options.selection,
+        scale=settled_scale(options, pair), seed=options.seed, sessions=options.read.sessions,
+        rule=options.read.rule, device=options.device, save_models=options.save_models,
     )
     return cell if tuned is None else with_tuned(cell, tuned)
 

@@ -71,8 +71,8 @@ def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:
 
 def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> Setting:
     return Setting.of(
-        spec.method, spec.params, tunables, (spec.source, spec.target),
-        (spec.protocol, spec.protocol_params), request.options(),
+        spec.method, spec.params, tunables, pair=(spec.source, spec.target),
+        protocol=(spec.protocol, spec.protocol_params), options=request.options(),
     )
 
 

@@ -1,8 +1,8 @@
 """Tuned parameters: what is stored of a tuning, and which runs it is for.
 
-``RUNS/tuning/<method>__<pair>__<protocol>__<scale>__seed<k>__<hash>.json`` holds the parameters that
-``bench tune`` found in one setting; ``--params tuned`` uses them in that setting alone. The hash is
-of everything else that was set.
+``RUNS/tuning/<method>__<pair>__<protocol>__<scale>__seed<k>__<hash>.json`` holds the parameters
+that ``bench tune`` found in one setting; ``--params tuned`` uses them in that setting alone. The
+hash is of everything else that was set.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Setting:
 
     @classmethod
     def of(
-        cls, method: str, params: Mapping[str, Any], tunables: Mapping[str, Any],
+        cls, method: str, params: Mapping[str, Any], tunables: Mapping[str, Any], *,
         pair: tuple[str, str], protocol: tuple[str, Mapping[str, Any]], options: RunOptions,
     ) -> Setting:
         """Setting of a cell that is described in names.
@@ -77,6 +77,7 @@ class Setting:
         read = options.read
         rest = {
             "protocol": dict(protocol[1]), "scaling": options.scaling,
+            "selection": options.selection,
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
             "features": [read.features, read.official_kind, read.window_s, read.sessions],
             "labels": [read.rule.threshold, read.rule.drop_middle],

@@ -57,7 +57,7 @@ class Workshop:
         cell = Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling),
+            scaling=Scaling(self._options.scaling), selection=self._options.selection,
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             device=self._options.device,
