@@ -86,7 +86,7 @@ def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> 
 
 def _show_space(method: str, options: RunOptions, only: tuple[str, ...]) -> None:
     from .registry import load
-    from .tuning import search_space
+    from .space import search_space
     from .tuning_display import space_table
 
     cls = load("methods", method)

@@ -16,9 +16,10 @@ from .cell import Cell, Event
 from .errors import BenchError, UnsuitedError
 from .plan import ATTAINABLE, CellSpec, Plan, Request, expand
 from .runner import TUNED, tuned_origin, with_tuned
+from .space import search_space
 from .store import Store
 from .tuned import Setting, Tuned, defaults_of, find_tuned, need_tuned
-from .tuning import TuneOptions, TuningFailedError, search_space, tune_cell
+from .tuning import TuneOptions, TuningFailedError, tune_cell
 from .workshop import Workshop
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ class _TunedNow:
             self.display.begin(cell, space)
         return tune_cell(
             cell, _setting(spec, defaults, self.request), Store(self.runs),
-            self.options, space, self._say,
-            None if self.display is None else self.display.news,
+            self.options, space, watch=self._say,
+            news=None if self.display is None else self.display.news,
         )
 
     def _say(self, event: Event) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from .cell import Cell, Watch, run_cell
-from .errors import UnsuitedError
-from .method import Tunable
+from .method import Method, Tunable
 from .runner import RunOptions, controls_of, setting_of, settle, with_tuned
+from .space import search_space
 from .statistics import Paired, paired
 from .store import Record, Store
 from .tuned import FOLDER, Tuned
-from .tuning import News, TuneOptions, search_space, tune_cell
+from .tuning import News, TuneOptions, tune_cell
 from .windows import Windows
 
 #: Called with a cell and its search space before it is tuned.
@@ -105,38 +105,34 @@ def tune(
     cell = settle(method, src, tgt, options, tell)
     cells = [(cell, search_space(cell.method, tuning.only, options.params))]
     for beside in controls_of(cell, options, tell) if options.controls else ():
-        space = _control_space(beside, tuning, options)
+        space = _control_space(beside.method, tuning.only, options.params)
         if space:
             cells.append((beside, space))
     out = []
     for each, space in cells:
         if begin is not None:
             begin(each, space)
-        out.append(_tune(each, space, options, tuning, tell, news))
+        out.append(_tune(each, space, options, tuning, watch=tell, news=news))
     return out
 
 
 def _control_space(
-    cell: Cell, tuning: TuneOptions, options: RunOptions
+    method: Method, only: tuple[str, ...], given: Mapping[str, Any]
 ) -> dict[str, Tunable]:
     """What of a control is searched: of the parameters asked for, those it has."""
-    known = cell.method.tunable()
-    try:
-        return search_space(
-            cell.method, [n for n in tuning.only if n in known], options.params
-        ) if not tuning.only or set(tuning.only) & set(known) else {}
-    except UnsuitedError:
-        return {}
+    free = set(method.tunable()) - set(given)
+    wanted = free & set(only) if only else free
+    return search_space(method, wanted, given) if wanted else {}
 
 
 def _tune(
-    cell: Cell, space: dict[str, Tunable], options: RunOptions, tuning: TuneOptions,
+    cell: Cell, space: dict[str, Tunable], options: RunOptions, tuning: TuneOptions, *,
     watch: Watch, news: News | None,
 ) -> Outcome:
     store = Store(options.runs)
     pair = (cell.pair.source_name, cell.pair.target_name)
     setting = setting_of(cell.method, pair, cell.protocol, options)
-    tuned = tune_cell(cell, setting, store, tuning, space, watch, news)
+    tuned = tune_cell(cell, setting, store, tuning, space, watch=watch, news=news)
     return Outcome(
         tuned, space, options.runs / FOLDER / setting.file(cell.seed),
         run_cell(with_tuned(cell, tuned), store, watch), run_cell(cell, store, watch),

@@ -5,50 +5,43 @@ Tested windows are not even there: a trial's folds hold a few of them, all label
 are no records; what they leave is an Optuna study, and the best parameters by name
 (:mod:`bench.tuned`).
 
-Trial k draws from a seed of its own, derived from the names of the cell and from k. So a tuning that
-was killed and goes on gives what an undisturbed one gives, and the labels of the tested trials,
-which no name holds, decide nothing.
+Trial k draws from a seed of its own, derived from the names of the cell and from k. So a tuning
+that was killed and goes on gives what an undisturbed one gives, and the labels of the tested
+trials, which no name holds, decide nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .cache import key_of
 from .cell import Cell, Event, Watch, run_cell
-from .errors import BenchError, SettingError, UnknownNameError, UnsuitedError
+from .errors import BenchError, SettingError
 from .handing import check_suited
-from .method import Method, Tunable
-from .protocol import Fold, Folds, Protocol
-from .selection import RULES, check_selection, lacking, rule
-from .store import Record, Store
+from .method import Tunable
+from .selection import check_selection, rule
+from .space import check_scored, data_used, default_rule, suggested
+from .store import Store
 from .studies import Storage, bury, first_is, indices, live, opened
+from .trials import TrialCell, TrialStore
 from .tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
 from .workshop import reason_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-#: Rules in the order of trust; the first that a protocol grants is the default.
-PREFERRED = ("calibration-val", "source-val")
 #: Share of its epochs that a trial is given before it may be given up.
 PRUNE_FROM = 1 / 3
 #: Epochs of a trial that are told to the storage, at most about.
 REPORTS = 20
 #: Trials before importances mean anything.
 IMPORTANCE_FROM = 10
-#: Windows of the tested part that a trial's folds keep: predictions are still checked on them.
-KEPT = 4
-#: Pre-trained states kept in memory while trials go on.
-STATES = 8
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class TuneOptions:
         if self.trials < 1:
             raise SettingError(f"--trials {self.trials}: at least one is needed")
         if self.rule is not None:
-            _check_scored(self.rule)
+            check_scored(self.rule)
 
 
 @dataclass(frozen=True)
@@ -116,104 +109,9 @@ class TuningFailedError(BenchError):
 News = Callable[[Attempt], None]
 
 
-class TrialCell(Cell):
-    """A cell whose tested windows are a few, all said to be of the first class."""
-
-    def folds(self) -> Folds:
-        """Folds without what a trial must not see."""
-        cut = super().folds()
-        return replace(cut, folds=[_blinded(f) for f in cut.folds])
-
-
-def _blinded(fold: Fold) -> Fold:
-    test = fold.open_test()
-    some = test.take(np.linspace(0, len(test) - 1, min(KEPT, len(test))).astype(int))
-    return Fold(fold.subject, fold.session, fold.view, replace(some, y=np.zeros_like(some.y)))
-
-
-class TrialStore(Store):
-    """Stands in for the run folder: keeps no record, and pre-trained states in memory."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.root)
-        self.states: OrderedDict[str, tuple[Any, dict[str, list[float]]]] = OrderedDict()
-
-    def get(self, cell: str) -> Record | None:
-        """None: trials are no records."""
-        return None
-
-    def put(
-        self, record: Record, predictions: Any = None, models: Mapping[str, bytes] | None = None
-    ) -> Path:
-        """Keep nothing."""
-        return self.root
-
-    def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
-        """State of an earlier trial with the same pre-training, or of the run folder."""
-        return self.states.get(key) or super().get_state(key)
-
-    def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
-        """Keep the latest few."""
-        self.states[key] = state, curve
-        while len(self.states) > STATES:
-            self.states.popitem(last=False)
-
-
-def default_rule(protocol: Protocol) -> str:
-    """Rule that a protocol's tuning goes by if none is named.
-
-    Raises
-    ------
-    UnsuitedError
-        The protocol grants no labels to score by.
-    """
-    for name in PREFERRED:
-        if not lacking(name, protocol):
-            return name
-    raise UnsuitedError(
-        f"{protocol.name} grants no labels that parameters could be scored by",
-        "Name an unsupervised validator, if the protocol allows one: bench run --help",
-    )
-
-
-def search_space(
-    method: Method, only: Iterable[str] = (), given: Iterable[str] = ()
-) -> dict[str, Tunable]:
-    """Parameters to search: those with a range that were not set by hand.
-
-    Parameters
-    ----------
-    only : iterable of str
-        Names to search; all if empty.
-    given : iterable of str
-        Names that were set by hand.
-
-    Raises
-    ------
-    UnsuitedError
-        There is none.
-    UnknownNameError
-        ``only`` names one that has no range.
-    """
-    known, names = method.tunable(), set(given)
-    found = {k: t for k, t in known.items() if k not in names}
-    if not found:
-        raise UnsuitedError(
-            f"{method.name} has no parameter to tune" + (
-                f": {', '.join(known)} {'are' if len(known) > 1 else 'is'} set" if known else ""
-            ),
-            "Leave out --set of one of them." if known else
-            "Its parameters have no search range; see: bench list methods",
-        )
-    for name in only:
-        if name not in found:
-            raise UnknownNameError(f"parameter to tune of {method.name}", name, found)
-    return {k: t for k, t in found.items() if not only or k in set(only)}
-
-
 def tune_cell(
     cell: Cell, setting: Setting, store: Store, options: TuneOptions,
-    space: Mapping[str, Tunable], watch: Watch | None = None, news: News | None = None,
+    space: Mapping[str, Tunable], *, watch: Watch | None = None, news: News | None = None,
 ) -> Tuned:
     """Search a cell's parameters and store the best ones; goes on where an earlier call stopped.
 
@@ -241,22 +139,13 @@ def tune_cell(
     name = options.rule or (
         cell.selection if rule(cell.selection).scored else default_rule(cell.protocol)
     )
-    _check_scored(name)
+    check_scored(name)
     check_selection(name, cell.protocol)
     check_nested(cell)
     return _Tuning(
         cell, setting, store, replace(options, rule=name), dict(space),
         watch or (lambda event: None), news or (lambda attempt: None),
     ).run()
-
-
-def _check_scored(name: str) -> None:
-    """Refuse a rule that has no validation score, or one of test labels."""
-    if not rule(name).scored:
-        scored = ", ".join(n for n, r in RULES.items() if r.scored)
-        why = "uses test labels" if name == "oracle" else "has no score"
-        raise SettingError(f"selection {name} {why}, so nothing can be tuned by it",
-                           f"Rules that can: {scored}")
 
 
 @dataclass
@@ -293,7 +182,7 @@ class _Tuning:
         except OSError as error:
             raise BenchError(
                 f"the trials cannot be written down: {error.strerror or error}",
-                "What was finished before is kept; free some space and give the same command again.",
+                "What was finished is kept; free some space and give the same command again.",
             ) from error
         found.write(self.store.root)
         return found
@@ -412,14 +301,15 @@ class _Tuning:
             raise TrialPruned
 
     def _outcome(self, study: Study, key: str) -> Tuned:
-        done = [t for t in live(study, self.options.trials) if t.state.name == "COMPLETE"]
+        done = [t for t in live(study, self.options.trials) if t.value is not None
+                and t.state.name == "COMPLETE"]
         states = [t.state.name for t in live(study, self.options.trials)]
         if not done:
             reasons = [t.user_attrs.get("reason") for t in live(study, self.options.trials)]
-            first = next((str(r) for r in reasons if r), "every trial was given up early")
+            why = next((str(r) for r in reasons if r), "every trial was given up early")
             raise TuningFailedError(
                 f"all {self.options.trials} trials of {self.setting.method} failed",
-                f"The first: {first}",
+                f"The first: {why}",
             )
         # Of equal scores the earliest: the defaults are kept unless something is better.
         best = max(done, key=lambda t: (t.value, -t.user_attrs["index"]))
@@ -431,20 +321,10 @@ class _Tuning:
             setting=self.setting, params=params,
             searched={k: list(t.values) for k, t in self.space.items()}, rule=self.rule,
             data=data_used(self.rule, self.cell), trials=self.options.trials,
-            seed=self.cell.seed, study=key, score=float(best.value), default_score=first,
+            seed=self.cell.seed, study=key, score=float(best.value or 0.0), default_score=first,
             failed=states.count("FAIL"), pruned=states.count("PRUNED"),
             importance=_importance(study, len(done)),
         )
-
-
-def suggested(trial: Trial, name: str, t: Tunable) -> Any:
-    """Value of a parameter in a trial."""
-    if t.scale == "choice":
-        return trial.suggest_categorical(name, list(t.values))
-    low, high = t.values
-    if t.whole:
-        return trial.suggest_int(name, int(low), int(high), log=t.scale == "log")
-    return trial.suggest_float(name, low, high, log=t.scale == "log")
 
 
 def _importance(study: Study, done: int) -> dict[str, float]:
@@ -458,16 +338,3 @@ def _importance(study: Study, done: int) -> dict[str, float]:
     except (RuntimeError, ValueError):  # all scores are equal
         return {}
     return {name: round(float(share), 4) for name, share in found.items()}
-
-
-def data_used(name: str, cell: Cell) -> str:
-    """Which data a tuning by a rule goes by, and whether that is more than a run of one fold has."""
-    needs, parts = rule(name).needs, []
-    subjects = len({f.subject for f in cell.folds().folds})
-    if "source labels" in needs:
-        parts.append("held-out source subjects")
-    if "calibration" in needs:
-        parts.append(f"calibration trials of all {subjects} target subjects: extra access")
-    if "unlabelled" in needs:
-        parts.append(f"unlabelled windows of all {subjects} target subjects: extra access")
-    return "; ".join(parts)
