@@ -23,8 +23,6 @@ from .tuning import Attempt
 
 _MARKS = {"done": "", "pruned": "given up early", "failed": "failed"}
 _STYLES = {"done": "", "pruned": "dim", "failed": "red"}
-#: Longest that the parameters of a trial may be on its line.
-_WIDE = 88
 
 
 class TuneDisplay:
@@ -81,10 +79,11 @@ class TuneDisplay:
         line.append(f"{score:<6}", style="bold green" if better else "")
         line.append(f"  {duration(attempt.seconds):>6}  ", style="dim")
         what = attempt.reason.splitlines()[0] if attempt.reason else _MARKS[attempt.state]
+        what = f"{what}  " if what else ""
         values = "defaults" if attempt.index == 0 else ", ".join(
             f"{k}={shown(v)}" for k, v in attempt.values.items()
         )
-        line.append(f"{values}  {what}".rstrip(), style=_STYLES[attempt.state])
+        line.append(what + values, style=_STYLES[attempt.state])
         self._say(line)
         self._draw(now=True)
 
