@@ -97,6 +97,8 @@ class Cell:
     save_models: bool = False
     diagnostics: bool = False
     shortcut: str | None = None
+    #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
+    tuning: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -162,6 +164,7 @@ class Cell:
             "seed": self.seed,
             "precision": self.precision,
             **({"shortcut": self.shortcut} if self.shortcut else {}),
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
         }
 
     @property

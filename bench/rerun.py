@@ -169,7 +169,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     spec = CellSpec(
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
-        identity["protocol"]["params"], identity["seed"],
+        identity["protocol"]["params"], identity["seed"], tuning=identity.get("tuning"),
     )
     return request, spec
 

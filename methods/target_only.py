@@ -11,7 +11,17 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import ANY_FEATURES, Context, Job, Method, Needs, Params, Predictor, hyper
+from bench.method import (
+    ANY_FEATURES,
+    Context,
+    Job,
+    Method,
+    Needs,
+    Params,
+    Predictor,
+    Tunable,
+    hyper,
+)
 from bench.protocol import View
 from bench.registry import load
 from bench.windows import Space
@@ -68,6 +78,11 @@ class TargetOnly(Method):
     def check_space(self, space: Space) -> None:
         """Refuse what its network refuses."""
         self.inner().check_space(space)
+
+    def tunable(self) -> dict[str, Tunable]:
+        """What is tuned of the fine-tuning; there is no pre-training."""
+        inner = self.inner().tunable()
+        return {name: t for name, t in inner.items() if t.stage != "pretrain"}
 
     def parts(self) -> list[type]:
         """The control itself, and the method whose network it is (imported by name)."""
