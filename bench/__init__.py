@@ -20,7 +20,8 @@ _LAZY = {
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
 }
 __all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
-           "Windows", "__version__", "audit", "leaderboard", "load_model", "read_corpus", "run", "sweep"]
+           "Windows", "__version__", "audit", "leaderboard", "load_model", "read_corpus", "run",
+           "sweep"]
 
 if TYPE_CHECKING:
     from .auditing.run import AuditOptions as AuditOptions
