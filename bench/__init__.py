@@ -18,10 +18,11 @@ _LAZY = {
     "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
+    "tune": "bench.tuner", "TuneOptions": "bench.tuning",
 }
 __all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
-           "Windows", "__version__", "audit", "leaderboard", "load_model", "read_corpus", "run",
-           "sweep"]
+           "TuneOptions", "Windows", "__version__", "audit", "leaderboard", "load_model",
+           "read_corpus", "run", "sweep", "tune"]
 
 if TYPE_CHECKING:
     from .auditing.run import AuditOptions as AuditOptions
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from .store import Store as Store
     from .sweeping import SweepOptions as SweepOptions
     from .sweeping import sweep as sweep
+    from .tuner import tune as tune
+    from .tuning import TuneOptions as TuneOptions
     from .windows import Windows as Windows
 
 

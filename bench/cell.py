@@ -27,6 +27,7 @@ from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
 from .scaling import Scaling
 from .scoring import fold_scores, majority_share
+from .selection import check_selection
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -69,6 +70,8 @@ class Event:
 
 
 Watch = Callable[[Event], None]
+#: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
+Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Cell:
     device: str = "cpu"
     save_models: bool = False
     shortcut: str | None = None
+    #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
+    tuning: Mapping[str, Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -144,6 +149,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
             **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
@@ -187,8 +193,23 @@ class Cell:
         )
 
 
-def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
+def run_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> Record:
     """Run a cell, or return its record if it is done already.
+
+    Parameters
+    ----------
+    cell : Cell
+    store : Store
+    watch : callable, optional
+        Called with an :class:`Event` as things happen.
+    report : callable, optional
+        Called as ``report(epoch, of, score)`` after each epoch that the chosen selection rule
+        scores, with its mean over the folds that have come to this epoch: once an epoch where
+        folds are trained together, and for folds trained one after the other once an epoch of
+        each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
+        ends the cell and comes out as it is; no record is stored.
 
     Raises
     ------
@@ -197,6 +218,7 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
     BenchError
         Training diverged, or the method broke its contract.
     """
+    check_selection(cell.selection, cell.protocol)
     check_suited(cell.method, cell.protocol, cell.pair)
     if cell.save_models and type(cell.method).restore is Method.restore:
         raise UnsuitedError(

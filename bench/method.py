@@ -60,6 +60,32 @@ def hyper(
     return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
+@dataclass(frozen=True)
+class Tunable:
+    """A parameter with the range worth searching.
+
+    Attributes
+    ----------
+    default : Any
+    doc : str
+    stage : {"network", "pretrain", "fit"}
+    values : tuple
+        Lowest and highest value, or the choices where ``scale`` is "choice".
+    scale : {"linear", "log", "choice"}
+    whole : bool
+        Whether only whole numbers will do.
+    unit : str
+    """
+
+    default: Any
+    doc: str
+    stage: Stage
+    values: tuple[Any, ...]
+    scale: Scale
+    whole: bool = False
+    unit: str = ""
+
+
 class Params(BaseModel):
     """Parameters of a method; unknown names are refused."""
 
@@ -74,6 +100,20 @@ class Params(BaseModel):
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name."""
         return {k: v for k, v in self.model_dump().items() if self.stage_of(k) in stages}
+
+    @classmethod
+    def tunable(cls) -> dict[str, Tunable]:
+        """Parameters that are declared with a search range, by name."""
+        found = {}
+        for name, info in cls.model_fields.items():
+            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            if extra.get("tune"):
+                found[name] = Tunable(
+                    default=info.default, doc=info.description or "", stage=extra["stage"],
+                    values=tuple(extra["tune"]), scale=extra["scale"],
+                    whole=info.annotation is int, unit=extra["unit"],
+                )
+        return found
 
 
 class NoParams(Params):
@@ -290,6 +330,10 @@ class Method(abc.ABC):
         method must be this one. They are run as oracles.
         """
         return []
+
+    def tunable(self) -> dict[str, Tunable]:
+        """Parameters that tuning searches, by name: those that ``Params`` gives a range."""
+        return self.Params.tunable()
 
     @classmethod
     def control_origin(cls, params: Any, origin: str) -> str:

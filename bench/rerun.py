@@ -154,7 +154,8 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     owner, _, kind = str(features["origin"]).partition(":")
     values = {
         "methods": [identity["method"]], "scale": identity["scale"], "data": data,
-        "scaling": identity["scaling"]["name"], "sessions": identity["source"]["sessions"],
+        "scaling": identity["scaling"]["name"],
+        "selection": identity["selection"], "sessions": identity["source"]["sessions"],
         "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
         "threshold": identity["label_rule"]["threshold"],
         "drop_middle": identity["label_rule"]["drop_middle"],
@@ -167,7 +168,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     spec = CellSpec(
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
-        identity["protocol"]["params"], identity["seed"],
+        identity["protocol"]["params"], identity["seed"], tuning=identity.get("tuning"),
     )
     return request, spec
 

@@ -33,12 +33,18 @@ from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
+from .selection import check_selection
 from .settings import corpus_folder
 from .store import Record, Store
+from .tuned import Setting, Tuned, check_unseen, defaults_of, find_tuned, need_tuned
 from .windows import Windows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Parameter set that a tuning found.
+TUNED = "tuned"
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,11 @@ class RunOptions:
     params : mapping
         Parameters of the method that differ from its defaults.
     preset : str
-        "default", or a named set of the method ("published").
+        "default", a named set of the method ("published"), or "tuned": what ``bench tune`` found.
     scaling : str
         One of :data:`bench.scaling.KINDS`.
+    selection : str
+        One of :data:`bench.selection.RULES`: which epoch is scored.
     seed : int
     runs : Path
         Run folder.
@@ -83,6 +91,7 @@ class RunOptions:
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
     scaling: str = "min-max"
+    selection: str = "last"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
@@ -130,19 +139,77 @@ def run(
     store = Store(options.runs)
     record = run_cell(cell, store, tell)
     if options.controls:
-        for name, values in cell.method.controls():
-            control: type[Method] = load("methods", name)
-            own = control.parse(values)
-            beside = replace(
-                cell, method=control(own),
-                params_origin=control.control_origin(own, cell.params_origin),
-            )
-            if _suited(beside):  # no calibration, nothing to train a control on
-                record.beside.append(run_cell(beside, store, tell))
+        for beside in controls_of(cell, options, tell):
+            record.beside.append(run_cell(beside, store, tell))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
     return record
+
+
+def controls_of(cell: Cell, options: RunOptions, watch: Watch) -> list[Cell]:
+    """Cells of a method's controls that fit the protocol.
+
+    Beside a tuned method, a control that can be tuned has the parameters of its own tuning. Those
+    of the method would favour it: they were chosen for another network.
+    """
+    method, origin = cell.method, cell.params_origin
+    pair = (cell.pair.source_name, cell.pair.target_name)
+    if options.preset == TUNED:
+        method = type(method)(method.parse(options.params))
+        origin = "set" if options.params else "default"
+    out = []
+    for name, values in method.controls():
+        control: type[Method] = load("methods", name)
+        own = control.parse(values)
+        beside = replace(
+            cell, method=control(own), params_origin=control.control_origin(own, origin),
+            tuning=None,
+        )
+        if not _suited(beside):  # no calibration, nothing to train a control on
+            continue
+        if options.preset == TUNED and beside.method.tunable():
+            setting = setting_of(beside.method, pair, cell.protocol, options)
+            found = find_tuned(options.runs, setting, cell.seed)
+            if found is None:
+                watch(Event(f"{name} is not tuned and runs with its defaults: less than a fair "
+                            f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
+            else:
+                beside = with_tuned(beside, found)
+        out.append(beside)
+    return out
+
+
+def setting_of(
+    method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
+) -> Setting:
+    """Setting that a method, with the parameters it has before any tuning, is tuned in."""
+    return Setting.of(
+        method.name, method.params.model_dump(mode="json"), defaults_of(method.tunable()),
+        pair=pair, protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
+    )
+
+
+def with_tuned(cell: Cell, tuned: Tuned) -> Cell:
+    """The cell with tuned parameters.
+
+    Raises
+    ------
+    UnsuitedError
+        The tuning saw labels of trials that the cell tests.
+    """
+    method = type(cell.method)
+    changed = replace(
+        cell, method=method(method.parse(tuned.params)),
+        params_origin=tuned_origin(cell.params_origin), tuning=tuned.identity(),
+    )
+    check_unseen(changed)
+    return changed
+
+
+def tuned_origin(before: str) -> str:
+    """Origin of parameters that were tuned, given that of those they started from."""
+    return f"{TUNED} + set" if before == "set" else TUNED
 
 
 def _suited(cell: Cell) -> bool:
@@ -190,6 +257,7 @@ def settle(
     protocol_class: type[Protocol] = load("protocols", options.protocol)
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
+    check_selection(options.selection, protocol)
     names = [side_name(side) for side in (src, tgt)]
     if names[0].corpus == names[1].corpus:
         raise SettingError(
@@ -197,15 +265,27 @@ def settle(
             "A cross-corpus run needs two; the target's own test windows would be in the source.",
         )
     params, origin = choose_params(cls, options, names)
+    tuned = _tuned(cls(params), names, protocol, options)
     readings = [read_side(side, options, watch) for side in (src, tgt)]
     pair = align(*readings)
     _introduce(pair, watch)
-    return Cell(
+    cell = Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
-        save_models=options.save_models,
+        scaling=Scaling(options.scaling), selection=options.selection,
+        scale=settled_scale(options, pair), seed=options.seed, sessions=options.read.sessions,
+        rule=options.read.rule, device=options.device, save_models=options.save_models,
     )
+    return cell if tuned is None else with_tuned(cell, tuned)
+
+
+def _tuned(
+    method: Method, names: Sequence[CorpusName], protocol: Protocol, options: RunOptions
+) -> Tuned | None:
+    """What a tuning found, where that is asked for and the method can be tuned."""
+    if options.preset != TUNED or not method.tunable():
+        return None
+    setting = setting_of(method, (str(names[0]), str(names[1])), protocol, options)
+    return need_tuned(options.runs, setting, options.seed)
 
 
 def _introduce(pair: Pair, watch: Watch) -> None:
@@ -293,12 +373,12 @@ def choose_params(
     SettingError
         Unknown preset, a pair without values in it, or a parameter out of range.
     """
-    if options.preset == "default":
+    if options.preset in ("default", TUNED):  # tuned ones are looked up in the run folder
         return cls.parse(options.params), "set" if options.params else "default"
     if options.preset not in cls.presets:
         raise SettingError(
             f"{cls.name} has no parameter set {options.preset!r}",
-            f"It has: {', '.join(['default', *cls.presets])}",
+            f"It has: {', '.join(['default', TUNED, *cls.presets])}",
         )
     table = cls.presets[options.preset]
     pair = f"{names[0].corpus}>{names[1].corpus}"

@@ -41,7 +41,8 @@ class Record:
         ``subjects``, ``digest``), ``features``, ``label_map``, ``label_rule`` (threshold of
         ratings), ``scaling``, ``protocol``
         (``name``, ``params``, ``target_access``), ``selection``, ``scale``, ``seed``,
-        ``precision``.
+        ``precision``; of tuned parameters also ``tuning`` (``rule``, ``trials``, ``seed``,
+        ``study``, ``data``): how they were chosen, and on what.
     status, reason : str
         "done", or why not.
     classes : list of str
@@ -55,6 +56,11 @@ class Record:
         ``subject``, ``session``, ``reason`` of folds that could not be cut.
     oracle : dict or None
         Scores chosen with test labels, for the gap; never ranked.
+    selections : dict
+        What each selection rule that was evaluated would have given, by name: ``score`` (mean
+        validation score over folds, higher is better; None where there is none), ``uses``, and
+        ``folds``, each ``subject``, ``session``, ``epoch``, ``of`` (epochs in all), ``score`` and
+        ``scores`` as above. Only ``folds`` of the record, those of the chosen rule, are ranked.
     curves : dict
         Per-epoch values of each stage; stored beside the record and read back only by
         :meth:`read_curves`, so that reading many records stays quick.
@@ -79,6 +85,7 @@ class Record:
     folds: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     oracle: dict[str, Any] | None = None
+    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
     curves: dict[str, Any] = field(default_factory=dict)
     simulated: dict[str, Any] | None = None
     notices: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ from .registry import load
 from .runner import make_protocol, read_side, settled_scale
 from .scaling import Scaling
 from .store import Record, Store
+from .tuned import check_unseen
 
 #: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
 PAIRS_KEPT = 3
@@ -45,22 +46,25 @@ class Workshop:
         Raises
         ------
         BenchError
-            A corpus cannot be read, or the two cannot be aligned.
+            A corpus cannot be read, the two cannot be aligned, or the parameters were tuned on
+            trials that the cell tests.
         """
         # The best attainable score is of the folds alone; any method's cell has them.
         cls: type[Method] = load(
             "methods", "majority" if spec.method == ATTAINABLE else spec.method
         )
         pair = self._pair(spec.source, spec.target)
-        return Cell(
+        cell = Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling),
+            scaling=Scaling(self._options.scaling), selection=self._options.selection,
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             device=self._options.device,
-            save_models=self._options.save_models,
+            save_models=self._options.save_models, tuning=spec.tuning,
         )
+        check_unseen(cell)
+        return cell
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
         """Record of a cell that has not been run: its identity, and what kind of row it is."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
+from bench.method import Context, Job, Method, Needs, Params, Predictor, Tunable, hyper
 from bench.protocol import View
 from bench.registry import load
 
@@ -58,6 +58,11 @@ class TargetOnly(Method):
         """The method whose network it is."""
         cls: type[Method] = load("methods", self.params.network)
         return cls(cls.parse(self.params.model_extra or {}))
+
+    def tunable(self) -> dict[str, Tunable]:
+        """What is tuned of the fine-tuning; there is no pre-training."""
+        inner = self.inner().tunable()
+        return {name: t for name, t in inner.items() if t.stage != "pretrain"}
 
     def parts(self) -> list[type]:
         """The control itself, and the method whose network it is (imported by name)."""

@@ -161,7 +161,7 @@ def test_what_does_not_apply_says_why(tmp_path):
     reasons = {r.name: r.reason for r in found.rows}
     assert "not trained in epochs" in reasons["best-test-epoch"]
     assert reasons["test-scaler"] == "nothing is scaled"
-    assert "no parameter" in reasons["tuned-on-test"]
+    assert "no parameter to tune" in reasons["tuned-on-test"]
     assert "one seed" in reasons["best-of-seeds"]
     assert reasons["split-windows"] == reasons["mixed-subjects"] == ""
     assert found.compared == 2
@@ -322,13 +322,14 @@ def test_without_a_shortcut_folds_are_the_honest_ones():
 
 def test_draws_stay_in_their_ranges_and_are_the_same_again():
     scmm = registry.load("methods", "scmm")
-    params = scmm.Params()
-    drawn = random_draws(params, 20, seed=1)
-    assert drawn == random_draws(params, 20, seed=1)
+    method = scmm(scmm.parse({"temperature": 0.3}))
+    drawn = random_draws(method, 20, ("temperature",), seed=1)
+    assert drawn == random_draws(method, 20, ("temperature",), seed=1)
     for values in drawn:
         scmm.parse(values)
         assert 0.02 <= values["sharpness"] <= 1.0
-        assert values["epochs"] == params.epochs
+        assert values["epochs"] == method.params.epochs
+        assert values["temperature"] == 0.3
     assert len({v["lr"] for v in drawn}) == 20
 
 
