@@ -15,6 +15,7 @@ from ..handing import check_suited
 from ..method import Method
 from ..registry import load
 from ..runner import RunOptions, settle
+from ..selection import rule
 from ..store import Record, Store, write_text
 from ..windows import Windows
 from .drafts import Drafts
@@ -184,6 +185,11 @@ class _Audit:
         entry.leaky, entry.oracle = entry.honest, True
 
     def _folds(self, shortcut: Shortcut, entry: Entry) -> None:
+        if shortcut.parts and rule(self.cell.selection).holds_out:
+            raise UnsuitedError(
+                f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
+                "part of mixed subjects has none of its own"
+            )
         twin = replace(self.cell, shortcut=shortcut.name)
         entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
 
@@ -227,14 +233,14 @@ class _Audit:
 
     def _chosen_honestly(self, tried: Sequence[Record]) -> tuple[Record, str]:
         """What would be reported without test labels: by validation score where there is one."""
-        rule = self.cell.selection
+        name = self.cell.selection
         scored = [
             (float(score), -i) for i, r in enumerate(tried)
-            if (score := r.selections.get(rule, {}).get("score")) is not None
+            if (score := r.selections.get(name, {}).get("score")) is not None
         ]
         if len(scored) < len(tried):
             return tried[0], "the honest run's own"
-        return tried[-max(scored)[1]], f"the best by {rule}"
+        return tried[-max(scored)[1]], f"the best by {name}"
 
     def _run(self, cell: Cell) -> Record:
         return run_cell(cell, self.store, self.watch)
