@@ -323,8 +323,8 @@ def new_method_(
 
 
 cli_sweep.register(app)
-cli_audit.register(app)
 cli_tune.register(app, run, run_options)
+cli_audit.register(app, run, run_options)
 
 
 @data_app.command("check")

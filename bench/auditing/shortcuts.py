@@ -54,6 +54,8 @@ class Shortcut:
         Why it means nothing under a protocol and scaling; "" if it does.
     note : str
         What a reader must know to judge its number.
+    parts : bool
+        Whether its folds are parts of the target and no longer its subjects.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Shortcut:
     rescale: Rescale | None = None
     bars: Callable[[Protocol, Scaling], str] | None = None
     note: str = ""
+    parts: bool = False
 
     def check(self, protocol: Protocol, scaling: Scaling) -> None:
         """Refuse where the shortcut means nothing.
@@ -79,19 +82,22 @@ class Shortcut:
             raise UnsuitedError(reason)
 
 
-def scaled_folds(
-    shortcut: str | None, folds: Sequence[Fold], scaling: Scaling, seed: int
-) -> list[Fold]:
-    """Scaled folds, altered by a shortcut if one is named.
+def recut(shortcut: str | None, folds: Sequence[Fold], seed: int) -> list[Fold]:
+    """Folds before scaling, altered by a shortcut if one is named.
 
     A name that is not in :data:`SHORTCUTS` is a method's own switch and alters no fold.
     """
     found = SHORTCUTS.get(shortcut or "")
-    if found is not None and found.cut is not None:
-        folds = found.cut(folds, seed)
-    scaled = scaling.folds(folds)
+    return found.cut(folds, seed) if found is not None and found.cut is not None else list(folds)
+
+
+def scaled_folds(
+    shortcut: str | None, folds: Sequence[Fold], scaling: Scaling, seed: int
+) -> list[Fold]:
+    """Folds scaled, and altered by a shortcut if one is named."""
+    found, scaled = SHORTCUTS.get(shortcut or ""), scaling.folds(folds)
     if found is not None and found.rescale is not None:
-        scaled = found.rescale(scaled, scaling.kind, seed)
+        return found.rescale(scaled, scaling.kind, seed)
     return scaled
 
 
@@ -193,7 +199,7 @@ def _trains_on_target(fold: Fold) -> bool:
     return fold.view.calibration is not None or _of_target(fold)
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame, classes: int) -> list[dict[str, Any]]:
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
     """What a record keeps of each subject and session, wherever its windows were tested.
 
     Parameters
@@ -202,8 +208,8 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame, classes: int) -> lis
         As they were trained; parts of mixed subjects are no subjects.
     table : DataFrame
         Predictions, one row per tested window.
-    classes : int
     """
+    classes = len(folds[0].view.classes)
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
     trained = trained or [f.view.source for f in folds if isinstance(f.view.source, Windows)]
     corpus = folds[0].open_test().corpus[0]
@@ -267,7 +273,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "mixed-subjects", "windows of all target subjects are mixed and cut into parts",
         steals="labelled windows of the tested trials and of all other target subjects",
-        cut=_mixed_raw, rescale=_mixed_scaled,
+        cut=_mixed_raw, rescale=_mixed_scaled, parts=True,
         note="also trains on more windows than the honest run, but under within",
         seen="97.7 against 69.2 on DEAP in one paper: subject-mixed 10-fold against "
         "leave-one-subject-out",
