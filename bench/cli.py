@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from . import cli_sweep
+from . import cli_audit, cli_sweep, cli_tune
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
@@ -63,7 +63,7 @@ Data = Annotated[
 def run(
     method: Annotated[str, typer.Option("--method", "-m", help="See: bench list methods.",
                                         rich_help_panel=_RUN)] = "scmm",
-    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK].",
+    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.",
                                      rich_help_panel=_RUN)] = "SEED",
     tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
                                      rich_help_panel=_RUN)] = "DEAP",
@@ -71,7 +71,8 @@ def run(
         "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE",
         rich_help_panel=_RUN)] = None,
     params: Annotated[str, typer.Option(
-        help="Named parameter set: default, or published (marked: selection unknown).",
+        help="Named parameter set: default, published (marked: selection unknown), or tuned (what "
+        "bench tune found).",
         rich_help_panel=_RUN)] = "default",
     seed: Annotated[int, typer.Option(help="Seed of everything random.",
                                       rich_help_panel=_RUN)] = 0,
@@ -92,9 +93,13 @@ def run(
         "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
         metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
-        help="min-max, z-score, robust or none; source by source statistics, target by "
-        "calibration or unlabelled windows, whichever are granted, else by the source's.",
-        rich_help_panel=_SEE)] = "min-max",
+        help="min-max, z-score, robust or none.", rich_help_panel=_SEE)] = "min-max",
+    scaling_scope: Annotated[str, typer.Option(
+        help="By which statistics. corpus: each source corpus by its own, the tested subject by "
+        "its calibration or unlabelled windows, whichever are granted, else by the source's. "
+        "subject: each subject by its own. source: all by the source's. tested, subject-tested: "
+        "the same, but the tested subject by all its windows, the tested ones among them "
+        "(transductive, and marked so).", rich_help_panel=_SEE)] = "corpus",
     selection: Annotated[str, typer.Option(
         help="Which epoch is scored. last: the last one. source-val: best on held-out source "
         "subjects (not few-shot). calibration-val: best on a held-out calibration trial of each "
@@ -140,29 +145,37 @@ def run(
                                         rich_help_panel=_OUT)] = False,
 ) -> None:
     """Run one method from a source to a target corpus, with its controls, and show the scores."""
-    _include(include_)
-    load("methods", method)  # an unknown name answers before anything heavy is imported
+    _run(method, src, tgt, run_options(locals()), quiet)
+
+
+def run_options(values: dict[str, Any]) -> RunOptions:
+    """Settings of a run from the options of ``bench run``, its further methods included."""
+    _include(values["include_"])
+    load("methods", values["method"])  # an unknown name answers before anything heavy is imported
     from .corpus import FEATURES
     from .data import ReadOptions
     from .labels import LabelRule
     from .runner import RunOptions
 
-    options = RunOptions(
-        data=data, simulated=simulated, recipe=_pairs(recipe, "--recipe"), scale=scale,
-        protocol=protocol,
-        protocol_params=_pairs(protocol_set, "--protocol-set") | (
-            {} if calibration_trials is None else {"calibration_trials": calibration_trials}
+    trials = values["calibration_trials"]
+    same = ("data", "simulated", "scale", "protocol", "scaling", "seed", "runs", "device",
+            "controls", "selection", "scaling_scope")
+    return RunOptions(
+        **{name: values[name] for name in same},
+        recipe=_pairs(values["recipe"], "--recipe"),
+        protocol_params=_pairs(values["protocol_set"], "--protocol-set") | (
+            {} if trials is None else {"calibration_trials": trials}
         ),
-        params=_pairs(set_, "--set"), preset=params, scaling=scaling, selection=selection,
-        seed=seed, runs=runs, device=device, save_models=save_models, controls=controls,
-        diagnostics=diagnostics, exclude=_subjects(exclude),
+        params=_pairs(values["set_"], "--set"), preset=values.get("params", "default"),
+        save_models=values.get("save_models", False),
+        diagnostics=values.get("diagnostics", False), exclude=_subjects(values["exclude"]),
         read=ReadOptions(
-            features=_choice("--features", features, FEATURES),
-            official_kind=official_kind, window_s=window, sessions=sessions,
-            rule=LabelRule(threshold, _band(drop_middle)),
+            features=_choice("--features", values["features"], FEATURES),
+            official_kind=values["official_kind"], window_s=values["window"],
+            sessions=values["sessions"],
+            rule=LabelRule(values["threshold"], _band(values["drop_middle"])),
         ),
     )
-    _run(method, src, tgt, options, quiet)
 
 
 def _run(method: str, src: str, tgt: str, options: RunOptions, quiet: bool) -> None:
@@ -310,6 +323,8 @@ def new_method_(
 
 
 cli_sweep.register(app)
+cli_audit.register(app)
+cli_tune.register(app, run, run_options)
 
 
 @data_app.command("check")

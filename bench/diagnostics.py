@@ -43,8 +43,8 @@ def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor])
     dict
         ``embedding`` (n, d) with ``target``, ``subject``, ``trial``, ``y`` (each n),
         ``source_classes``, ``target_classes``, ``fold`` (subject of the encoder; empty if all
-        folds share it); or ``embedding_missing``, why not. ``importance`` (subjects, channels, bands) with
-        ``importance_subject``, ``channels``, ``bands`` (bands, 2) in Hz; or
+        folds share it); or ``embedding_missing``, why not. ``importance`` (subjects, channels,
+        bands) with ``importance_subject``, ``channels``, ``bands`` (bands, 2) in Hz; or
         ``importance_missing``.
     """
     ctx = cell.context("diagnostics", target=cell.pair.target_name)

@@ -43,7 +43,8 @@ class Record:
         ``subjects``, ``digest``), ``features``, ``label_map``, ``label_rule`` (threshold of
         ratings), ``scaling``, ``protocol``
         (``name``, ``params``, ``target_access``), ``selection``, ``scale``, ``seed``,
-        ``precision``.
+        ``precision``; of tuned parameters also ``tuning`` (``rule``, ``trials``, ``seed``,
+        ``study``, ``data``): how they were chosen, and on what.
     status, reason : str
         "done", or why not.
     classes : list of str

@@ -18,7 +18,7 @@ from .cell import Event, has_extras
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
 from .manifest import Memo, write_manifest
-from .plan import ATTAINABLE, CellSpec, Plan, expand, read_request
+from .plan import ATTAINABLE, CellSpec, Plan, read_request
 from .registry import include
 from .state import SweepState, score_of
 from .store import Record, Status, Store
@@ -366,11 +366,13 @@ def sweep(
     >>> import bench
     >>> bench.sweep(methods="scmm", seeds=5, simulated=True)  # doctest: +SKIP
     """
+    from .sweep_tuning import planned
+
     options = options or SweepOptions()
     request = read_request(Path(file) if file is not None else None, keys)
     for item in request.include:
         include(item)
     memo = Memo(options.runs)
     return Sweep(
-        expand(request, memo.resolve), options, memo, show or (lambda state, line: None)
+        planned(request, options.runs, memo), options, memo, show or (lambda state, line: None)
     ).run()

@@ -62,4 +62,9 @@ CATALOGUE: list[Entry] = [
     Entry("scalp", "bench.reports.scalp:write",
           "scalp maps of the importance of bands (needs --diagnostics)", group="reports",
           formats=_PICTURES),
+    Entry("audit-screen", "bench.reports.audit:show",
+          "what bench audit prints: what each shortcut adds", group="reports"),
+    Entry("audit", "bench.reports.audit:write",
+          "what each shortcut adds to the honest score, of every audit in the folder",
+          group="reports", formats=("csv", "md", "json", *_PICTURES)),
 ]

@@ -95,6 +95,8 @@ class Cell:
         What else may tell two records of the same method apart.
     folds : list of Fold
         Scores of each target subject and session.
+    shortcut : str
+        Of the twin of an audit: what it takes. Such a cell is an oracle.
     record : Record
         Where it came from, for provenance, curves and predictions. Its strings are a stranger's:
         pass them through :func:`~bench.reports.text.clean` before they are shown.
@@ -114,6 +116,7 @@ class Cell:
     rest: str
     folds: list[Fold]
     record: Record = field(repr=False)
+    shortcut: str = ""
 
     def subject_scores(self, metric: str, unit: str) -> dict[str, float]:
         """Subject to score, averaged over the sessions where it is defined."""
@@ -273,6 +276,7 @@ def _cell(record: Record) -> Cell:
         code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
         label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
         folds=[_fold(fold) for fold in record.folds], record=record,
+        shortcut=clean(identity.get("shortcut") or "", 40),
     )
 
 
