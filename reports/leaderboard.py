@@ -124,19 +124,21 @@ def _markdown_table(table: Table) -> str:
     several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
     ranked = several and table.complete > 1
     head = ["method", *(markdown(table.labels[c]) for c in table.columns)]
-    head += ["mean"] * several + ["rank"] * ranked
+    head += ["mean"] * several + ["rank"] * ranked + ["pairs"] * table.covered
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for row in table.methods:
         cells = [_markdown_value(table, row, c) for c in table.columns]
         cells += [_emphasis(table, row, None, percent(row.mean))] * several
         cells += ["" if row.rank is None else f"{row.rank:.2f}"] * ranked
+        cells += [table.coverage(row)] * table.covered
         lines.append([markdown(row.label), *cells])
     chance = [percent(table.chance(c)) for c in table.columns]
     lines.append(["chance (control)", *chance, *[percent(table.mean_chance())] * several,
-                  *[""] * ranked])
+                  *[""] * (ranked + table.covered)])
     for row in [*table.controls, *table.oracles]:
         cells = [_markdown_value(table, row, c) for c in table.columns]
         cells += [percent(row.mean)] * several + [""] * ranked
+        cells += [table.coverage(row)] * table.covered
         if row.key.kind == "oracle":
             cells = [f"*{c}*" if c else c for c in cells]
         lines.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
@@ -212,7 +214,8 @@ def _summary_rows(found: Collection, options: ReportOptions) -> Iterable[dict[st
                             "se": standard_error(scores), "n_subjects": len(scores),
                             "seeds": " ".join(map(str, value.seeds)),
                             "chance": table.chance(column), "all_pairs_mean": row.mean,
-                            "rank": row.rank, "params_origin": cells[0].origin,
+                            "rank": row.rank, "pairs_run": len(row.values),
+                            "pairs": len(table.columns), "params_origin": cells[0].origin,
                             "params": _params(cells), "sessions": column.sessions,
                             "records": " ".join(sorted(c.id for c in cells)), **_setting(table),
                         }
