@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .align import CHANNEL_POLICY, Pair, in_shared_classes
+from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
+from .auditing.shortcuts import per_subject, scaled_folds, test_scaled_alone
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
@@ -24,8 +25,9 @@ from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
-from .scaling import Scaler, Scaling
+from .scaling import Scaling
 from .scoring import fold_scores, majority_share
+from .selection import check_selection
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -68,11 +70,17 @@ class Event:
 
 
 Watch = Callable[[Event], None]
+#: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
+Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: everything here is part of the record's identity, but for ``device``."""
+    """What is run: everything here is part of the record's identity, but for ``device``.
+
+    ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.auditing.shortcuts`): the
+    cell is then a leaky twin of the honest one, and its record an oracle.
+    """
 
     method: Method
     params_origin: str
@@ -87,6 +95,19 @@ class Cell:
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     save_models: bool = False
+    diagnostics: bool = False
+    shortcut: str | None = None
+    #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
+    tuning: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # Recorded is what is run, not "auto".
+        object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
+
+    @property
+    def kind(self) -> str:
+        """How reports place it."""
+        return "oracle" if self.shortcut else self.method.kind
 
     @property
     def budget(self) -> Budget:
@@ -100,6 +121,14 @@ class Cell:
         joint = self.method.shares_classes and "calibration" in self.protocol.grants
         if self.protocol.shares_classes or joint:
             return in_shared_classes(self.pair)
+        return self._agreed[0], None
+
+    @functools.cached_property
+    def _agreed(self) -> tuple[Pair, LabelMap | None]:
+        """Several sources, in the classes they share if the method learns these."""
+        learns = self.method.needs.source == "labelled" and "calibration" in self.protocol.grants
+        if self.pair.parts and learns:
+            return with_agreed_source(self.pair)
         return self.pair, None
 
     def folds(self) -> Folds:
@@ -123,6 +152,7 @@ class Cell:
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
+            **self._source_map(),
             "label_rule": {
                 "threshold": self.rule.threshold,
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
@@ -133,6 +163,8 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"shortcut": self.shortcut} if self.shortcut else {}),
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
         }
 
     @property
@@ -140,31 +172,57 @@ class Cell:
         """What of the test set is used; nothing unless the method is an oracle."""
         return self.method.peeks if self.method.kind == "oracle" else frozenset()
 
+    def check(self) -> None:
+        """Refuse a method, pair or scaling that does not fit; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        check_suited(self.method, self.protocol, self.pair)
+        self.protocol.check_pair(self.pair)
+        self.scaling.check(self.protocol)
+
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
         return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
-        if label_map is None:
-            return None
-        return {
-            "name": label_map.name, "version": label_map.version,
-            "classes": list(pair.target.labels),
-        }
+        return None if label_map is None else _named(label_map, pair.target)
+
+    def _source_map(self) -> dict[str, Any]:
+        """How the classes of several sources were brought together, where only they were."""
+        pair, label_map = self._agreed
+        if label_map is None or self.mapped[1] is not None:
+            return {}
+        return {"source_label_map": _named(label_map, pair.source)}
 
     def _protocol(self) -> dict[str, Any]:
         described = self.protocol.describe()
         if self.method.transductive and not self.protocol.transductive:
             described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        if self.scaling.transductive and not self.protocol.transductive:
+            described["target_access"] += "; for scaling, the tested windows, unlabelled"
         return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
-        corpus, _, task = name.partition(":")
-        return {
-            "name": name, "corpus": corpus, "task": task, "sessions": self.sessions,
+        names = [part.partition(":") for part in name.split(PLUS)]
+        side = {
+            "name": name, "corpus": PLUS.join(n[0] for n in names),
+            "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = (
+                "each corpus by its own statistics; pooled, where the target goes by the source's"
+            )
+            side["parts"] = [
+                {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
+                for p in self.pair.parts
+            ]
+        return side
 
     def context(self, stage: str, **axes: Any) -> Context:
         """Context whose randomness follows from the seed and the axes alone."""
@@ -175,8 +233,29 @@ class Cell:
         )
 
 
-def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
+def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
+    return {
+        "name": label_map.name, "version": label_map.version, "classes": list(windows.labels),
+    }
+
+
+def run_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> Record:
     """Run a cell, or return its record if it is done already.
+
+    Parameters
+    ----------
+    cell : Cell
+    store : Store
+    watch : callable, optional
+        Called with an :class:`Event` as things happen.
+    report : callable, optional
+        Called as ``report(epoch, of, score)`` after each epoch that the chosen selection rule
+        scores, with its mean over the folds that have come to this epoch: once an epoch where
+        folds are trained together, and for folds trained one after the other once an epoch of
+        each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
+        ends the cell and comes out as it is; no record is stored.
 
     Raises
     ------
@@ -185,18 +264,27 @@ def run_cell(cell: Cell, store: Store, watch: Watch | None = None) -> Record:
     BenchError
         Training diverged, or the method broke its contract.
     """
-    check_suited(cell.method, cell.protocol, cell.pair)
+    check_selection(cell.selection, cell.protocol)
+    cell.check()
     if cell.save_models and type(cell.method).restore is Method.restore:
         raise UnsuitedError(
             f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
         )
     identity = cell.identity()
-    record = Record(identity=identity, kind=cell.method.kind)
+    record = Record(identity=identity, kind=cell.kind)
     known = store.get(record.id)
-    models = known is not None and known.path is not None and (known.path / "models").is_dir()
-    if known is not None and known.status == "done" and (models or not cell.save_models):
+    if known is not None and known.status == "done" and has_extras(
+        known, cell.save_models, cell.diagnostics
+    ):
         return known
     return _Run(cell, store, record, watch or (lambda event: None)).go()
+
+
+def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
+    """Whether a finished record has what is asked for beside its scores."""
+    if models and known.path is not None and not (known.path / "models").is_dir():
+        return False
+    return not diagnostics or known.kind != "method" or known.has_diagnostics
 
 
 class _Run:
@@ -209,6 +297,8 @@ class _Run:
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
 
     def go(self) -> Record:
+        import pandas as pd
+
         cell, record = self.cell, self.record
         wall, cpu = time.perf_counter(), time.process_time()
         self._cut()
@@ -223,8 +313,17 @@ class _Run:
                 f"{len(self.folds)} folds"
             )
         tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
-        record.oracle = self._oracle()
+        if cell.shortcut:
+            record.folds = per_subject(
+                self.folds, pd.concat(tables, ignore_index=True), len(record.classes)
+            )
+        else:
+            record.oracle = self._oracle()
         record.curves = self.curves
+        if cell.diagnostics and record.kind == "method":
+            from .diagnostics import diagnose
+
+            record.diagnostics = diagnose(cell, self.folds, predictors)
         record.info |= _provenance(cell, predictors)
         record.info |= {
             "wall_s": round(time.perf_counter() - wall, 3),
@@ -252,7 +351,8 @@ class _Run:
                 reasons,
             )
         self.folds = handed(
-            cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
+            scaled_folds(cell.shortcut, cut.folds, cell.scaling, cell.seed),
+            cell.method.needs_under(cell.protocol.grants),
         )
         if "scaling" in cell.peeks:
             self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
@@ -338,6 +438,8 @@ class _Run:
         check_probabilities(self.cell.method, predictor, test, proba, classes)
         if "epoch" in self.cell.peeks and self.best:
             proba = self.best[f"{fold.subject}/{fold.session}"][2]
+        # A part of mixed subjects holds trials of many: their numbers alone do not tell them apart.
+        trial = test.trial_key() if self.cell.shortcut else test.trial
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -346,7 +448,7 @@ class _Run:
             else len(fold.view.calibration),
             "test_windows": len(test),
             "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial, classes),
+            "scores": fold_scores(test.y, proba, trial, classes),
         })
         return pd.DataFrame({
             "subject": test.subject, "session": test.session, "trial": test.trial,
@@ -380,12 +482,6 @@ class _Run:
                 for f, p in zip(self.folds, predictors, strict=True)
             }
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
-
-
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
-    """Fold whose tested windows are scaled by their own statistics: for oracles only."""
-    test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:

@@ -40,11 +40,7 @@ def check_suited(method: Method, protocol: Protocol, pair: Pair) -> None:
             f"{method.name} needs {' and '.join(lacking)}, which {protocol.name} does not grant",
             f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}",
         )
-    kind = pair.source.space.kind
-    if kind not in needs.features:
-        raise UnsuitedError(
-            f"{method.name} works on {' or '.join(sorted(needs.features))} windows, not on {kind}"
-        )
+    method.check_space(pair.source.space)
 
 
 def granted(protocol: Protocol) -> frozenset[str]:

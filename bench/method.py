@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import SettingError, UnsuitedError, refused_value
 from .protocol import View
 from .reference import Deviation
-from .windows import UnlabelledWindows, Windows
+from .windows import Space, UnlabelledWindows, Windows
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +60,32 @@ def hyper(
     return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
+@dataclass(frozen=True)
+class Tunable:
+    """A parameter with the range worth searching.
+
+    Attributes
+    ----------
+    default : Any
+    doc : str
+    stage : {"network", "pretrain", "fit"}
+    values : tuple
+        Lowest and highest value, or the choices where ``scale`` is "choice".
+    scale : {"linear", "log", "choice"}
+    whole : bool
+        Whether only whole numbers will do.
+    unit : str
+    """
+
+    default: Any
+    doc: str
+    stage: Stage
+    values: tuple[Any, ...]
+    scale: Scale
+    whole: bool = False
+    unit: str = ""
+
+
 class Params(BaseModel):
     """Parameters of a method; unknown names are refused."""
 
@@ -74,6 +100,20 @@ class Params(BaseModel):
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name."""
         return {k: v for k, v in self.model_dump().items() if self.stage_of(k) in stages}
+
+    @classmethod
+    def tunable(cls) -> dict[str, Tunable]:
+        """Parameters that are declared with a search range, by name."""
+        found = {}
+        for name, info in cls.model_fields.items():
+            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            if extra.get("tune"):
+                found[name] = Tunable(
+                    default=info.default, doc=info.description or "", stage=extra["stage"],
+                    values=tuple(extra["tune"]), scale=extra["scale"],
+                    whole=info.annotation is int, unit=extra["unit"],
+                )
+        return found
 
 
 class NoParams(Params):
@@ -105,6 +145,19 @@ class Predictor(Protocol):
         others are passed.
         """
         ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What a predictor may offer besides: a look at its encoder, for diagnostics."""
+
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Encoded windows (n, width) of windows (n, channels, features)."""
+        ...
+
+
+#: Kinds of windows, for methods that work on any.
+ANY_FEATURES = frozenset({"de", "raw"})
 
 
 @dataclass(frozen=True)
@@ -246,6 +299,26 @@ class Method(abc.ABC):
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
 
+    def settled(self, space: Space) -> Method:
+        """The method for windows of a space: what its parameters leave open is decided here."""
+        return self
+
+    def check_space(self, space: Space) -> None:
+        """Refuse windows the method cannot work on.
+
+        Raises
+        ------
+        UnsuitedError
+            Says which it works on, and what to do.
+        """
+        if space.kind not in self.needs.features:
+            raise UnsuitedError(
+                f"{self.name} works on {' or '.join(sorted(self.needs.features))} windows, not on "
+                f"{space.kind}",
+                "Leave out --features raw, or choose a network: bench list methods."
+                if space.kind == "raw" else "Add --features raw.",
+            )
+
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """What the method needs under a protocol that grants ``grants``: ``needs`` by default.
 
@@ -282,6 +355,18 @@ class Method(abc.ABC):
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Controls to run beside this method: (name, parameters)."""
         return [("majority", {})]
+
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """Departures of published code to measure in an audit of this method.
+
+        Each is (name, what it does, method that does it, its parameters); with them off that
+        method must be this one. They are run as oracles.
+        """
+        return []
+
+    def tunable(self) -> dict[str, Tunable]:
+        """Parameters that tuning searches, by name: those that ``Params`` gives a range."""
+        return self.Params.tunable()
 
     @classmethod
     def control_origin(cls, params: Any, origin: str) -> str:

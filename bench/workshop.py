@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from .align import Pair, align
+from .align import PLUS, Pair, align
 from .attainable import attainable_identity, attainable_record
-from .cell import Cell, Watch, check_suited, run_cell
+from .cell import Cell, Watch, run_cell
 from .data import Reading
 from .errors import BenchError, UnsuitedError
 from .method import Method
@@ -16,6 +16,7 @@ from .registry import load
 from .runner import make_protocol, read_side, settled_scale
 from .scaling import Scaling
 from .store import Record, Store
+from .tuned import check_unseen
 
 #: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
 PAIRS_KEPT = 3
@@ -45,22 +46,27 @@ class Workshop:
         Raises
         ------
         BenchError
-            A corpus cannot be read, or the two cannot be aligned.
+            A corpus cannot be read, the two cannot be aligned, or the parameters were tuned on
+            trials that the cell tests.
         """
         # The best attainable score is of the folds alone; any method's cell has them.
         cls: type[Method] = load(
             "methods", "majority" if spec.method == ATTAINABLE else spec.method
         )
         pair = self._pair(spec.source, spec.target)
-        return Cell(
+        cell = Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling),
+            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
+            selection=self._options.selection,
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             device=self._options.device,
-            save_models=self._options.save_models,
+            save_models=self._options.save_models, diagnostics=self._options.diagnostics,
+            tuning=spec.tuning,
         )
+        check_unseen(cell)
+        return cell
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
         """Record of a cell that has not been run: its identity, and what kind of row it is."""
@@ -95,7 +101,7 @@ class Workshop:
         if spec.method == ATTAINABLE:
             return ""
         try:
-            check_suited(cell.method, cell.protocol, cell.pair)
+            cell.check()
         except UnsuitedError as error:
             return str(error)
         return ""
@@ -103,7 +109,8 @@ class Workshop:
     def _pair(self, source: str, target: str) -> Pair:
         key = (source, target)
         if key not in self._pairs:
-            self._pairs[key] = align(self._reading(source), self._reading(target))
+            sources = [self._reading(name) for name in source.split(PLUS)]
+            self._pairs[key] = align(sources, self._reading(target))
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)

@@ -59,6 +59,10 @@ CATALOGUE = [
     Entry("adda", "bench.methods.adda:ADDA",
           "a target encoder whose output passes for the source's", family="adaptation",
           paper="Tzeng et al., CVPR 2017"),
+    Entry("ms-mda", "bench.methods.ms_mda:MSMDA",
+          "a branch for each source subject, brought near the target, predicting together",
+          family="adaptation", paper="Chen et al., Frontiers in Neuroscience 2021, "
+          "arXiv 2107.07740"),
     Entry("adabn", "bench.methods.adabn:AdaBN",
           "batch normalisation by the tested windows", family="test-time",
           paper="Li et al., Pattern Recognition 2018"),

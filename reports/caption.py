@@ -7,7 +7,7 @@ from collections import Counter
 
 from .cells import Collection
 from .table import Table
-from .text import METRIC_NAMES, numbers
+from .text import METRIC_NAMES, clean, numbers
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
@@ -42,6 +42,7 @@ def caption(table: Table) -> list[str]:
     ]
     if len(table.columns) > 1 and table.methods:
         lines.append(_ranks(table))
+    lines += _tuned(table)
     if any(table.best.values()):
         lines.append("Best method of a column in bold, second underlined; controls are not ranked.")
     if table.metric == "macro_f1":
@@ -51,6 +52,23 @@ def caption(table: Table) -> list[str]:
                      "test set: shown for the gap, never ranked.")
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
+    return lines
+
+
+def _tuned(table: Table) -> list[str]:
+    """How tuned rows came by their parameters, and on what data; it differs from a single run's."""
+    how: dict[str, list[str]] = {}
+    for row in table.rows:
+        for tuning in [c.record.identity.get("tuning") for cs in row.cells.values() for c in cs]:
+            if isinstance(tuning, dict):
+                text = (f"{clean(tuning.get('trials'))} trials by {clean(tuning.get('rule'))} on "
+                        f"{clean(tuning.get('data'))}")
+                if row.label not in how.setdefault(text, []):
+                    how[text].append(row.label)
+    lines = [f"Tuned: {', '.join(rows)}: {text}; no tested trial." for text, rows in how.items()]
+    if len({text.split(" on ")[0] for text in how}) > 1:
+        lines.append("These rows were not tuned alike, so their differences are not the methods' "
+                     "alone.")
     return lines
 
 

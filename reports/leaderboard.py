@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,16 +76,16 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     found = collect(store, options)
     shown = tables(found, options)
     compared = [(table, against_target_only(table)) for table in shown]
-    files = {
-        "leaderboard.md": _markdown(found, compared),
-        "leaderboard.csv": _csv(_summary_rows(found, options)),
-        "scores.csv": _csv(_score_rows(found)),
-        "against_target_only.csv": _csv(_comparison_rows(compared)),
+    files: dict[str, Callable[[], str]] = {
+        "leaderboard.md": lambda: _markdown(found, compared),
+        "leaderboard.csv": lambda: _csv(_summary_rows(found, options)),
+        "scores.csv": lambda: _scores(found),
+        "against_target_only.csv": lambda: _csv(_comparison_rows(compared)),
     }
     paths = []
     for name, text in files.items():
-        if text and options.wants_format(name.rpartition(".")[2]):
-            write_text(out / name, text)
+        if options.wants_format(name.rpartition(".")[2]) and (made := text()):
+            write_text(out / name, made)
             paths.append(out / name)
     return paths
 
@@ -235,20 +235,27 @@ def _params(cells: Sequence[Any]) -> str:
     return texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
 
 
-def _score_rows(found: Collection) -> Iterable[dict[str, Any]]:
-    """One row for each record, subject, session and unit."""
+def _scores(found: Collection) -> str:
+    """One line for each record, subject, session and unit: the longest file, so written plainly."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    first = True
     for number, table in enumerate(tables(found, ReportOptions()), 1):
         for row in table.rows:
             for column, cells in row.cells.items():
                 head = {"table": number, **_named(row, table, column), **_setting(table)}
+                if first:
+                    writer.writerow([*head, "record", "seed", "subject", "session", "unit",
+                                     *METRICS])
+                    first = False
+                start = [spreadsheet(v) for v in head.values()]
                 for cell in sorted(cells, key=lambda c: c.seed):
-                    for fold in cell.folds:
-                        for unit, scores in fold.scores.items():
-                            yield {
-                                **head, "record": cell.id, "seed": cell.seed,
-                                "subject": fold.subject, "session": fold.session, "unit": unit,
-                                **scores,
-                            }
+                    writer.writerows(
+                        [*start, cell.id, cell.seed, spreadsheet(fold.subject),
+                         spreadsheet(fold.session), unit, *(scores[m] for m in METRICS)]
+                        for fold in cell.folds for unit, scores in fold.scores.items()
+                    )
+    return buffer.getvalue()
 
 
 def _comparison_rows(

@@ -65,7 +65,7 @@ def ranks(table: Table) -> Ranks | None:
     scores = _blocks(table, rows)
     n = len(scores[0])
     pairs = list(combinations(range(len(rows)), 2))
-    adjusted = holm([paired(scores[i], scores[j]).p for i, j in pairs]) if n else []
+    adjusted = holm([paired(scores[i], scores[j], level=None).p for i, j in pairs]) if n else []
     apart = {pair for pair, p in zip(pairs, adjusted, strict=n > 0) if p < ALPHA}
     test = friedman([list(block) for block in zip(*scores, strict=True)]) if n > 1 else None
     return Ranks([r.label for r in rows], [r.rank or 0.0 for r in rows],

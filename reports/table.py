@@ -7,8 +7,9 @@ agree; each such group is a table of its own. Nothing here draws.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -102,11 +103,19 @@ class Table:
     second: dict[Column | None, set[str]] = field(default_factory=dict)
     complete: int = 0
     notes: list[str] = field(default_factory=list)
+    #: What reports worked out from it, by name.
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[Row]:
         """All rows, blocks one after another."""
         return [*self.methods, *self.controls, *self.oracles]
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
     @property
     def simulated(self) -> bool:
@@ -168,8 +177,11 @@ def tables(
         Its metric and unit hold unless ``metric`` or ``unit`` is given.
     """
     metric, unit = metric or options.metric, unit or options.unit
-    made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
-    return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+    def make() -> list[Table]:
+        made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
+        return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+
+    return list(found.once(("tables", metric, unit), make))
 
 
 def _by_setting(cells: Iterable[Cell]) -> list[tuple[Setting, list[Cell]]]:
@@ -194,7 +206,7 @@ def _but_selection(setting: Setting) -> tuple[str, ...]:
 def _table(
     setting: Setting, cells: list[Cell], metric: str, unit: str, found: Collection
 ) -> Table:
-    keys = row_keys(cells, found.cells)
+    keys = found.once(("rows", setting), lambda: row_keys(cells, found.cells))
     rows: dict[RowKey, Row] = {}
     for cell in cells:
         row = rows.setdefault(keys[cell], Row(keys[cell]))
