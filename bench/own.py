@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,7 +99,7 @@ def from_signals(
     if not parts:
         raise BenchError("there is no signal to make windows of")
     counts = [len(p) for p in parts]
-    spread = {name: np.repeat(column, counts) for name, column in columns.items()}
+    spread: dict[str, Any] = {name: np.repeat(column, counts) for name, column in columns.items()}
     return Windows.from_arrays(
         np.concatenate(parts), spread.pop("y"), **spread, channels=names, labels=labels,
         corpus=corpus, bands=bands, window_s=window_s, source="bench",
