@@ -25,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Benchmark of cross-corpus EEG emotion recognition: train on one corpus, test on "
     "another, and learn honestly which method transfers.",
-    epilog="Try: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]",
+    epilog="Without data: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]\n\n"
+    "Your data: [cyan]bench data check DIR[/], then [cyan]bench data set SEED=DIR DEAP=DIR[/]\n\n"
+    "All scores so far: [cyan]bench report runs[/]",
 )
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -68,8 +70,8 @@ def run(
     tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
                                      rich_help_panel=_RUN)] = "DEAP",
     set_: Annotated[list[str] | None, typer.Option(
-        "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE",
-        rich_help_panel=_RUN)] = None,
+        "--set", help="Parameter of the method, repeatable; a name it has not is answered with "
+        "those it has.", metavar="NAME=VALUE", rich_help_panel=_RUN)] = None,
     params: Annotated[str, typer.Option(
         help="Named parameter set: default, published (marked: selection unknown), or tuned (what "
         "bench tune found).",
@@ -120,7 +122,7 @@ def run(
         help="bench (our unsmoothed DE from raw), official (the owner's files), or official-4s.",
         rich_help_panel=_DATA)] = "bench",
     official_kind: Annotated[str, typer.Option(
-        help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
+        help="With official features, which of the owner's: e.g. de_LDS, de_movingAve.",
         rich_help_panel=_DATA)] = "",
     window: Annotated[float, typer.Option(help="Window length in s of our features: 1 or 4.",
                                           rich_help_panel=_DATA)] = 1.0,
@@ -187,7 +189,8 @@ def _run(method: str, src: str, tgt: str, options: RunOptions, quiet: bool) -> N
     load("reports", "run")(record, Console())
 
 
-@app.command()
+@app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
+             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial")
 def report(
     runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
     metric: Annotated[str, typer.Option(
@@ -207,7 +210,7 @@ def report(
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
-    """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
+    """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
     from .report_options import ReportOptions
     from .reporting import file_reports, write_reports
     from .store import Store
@@ -242,7 +245,7 @@ def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
                          + ", ".join(escape(p.name) for p in paths), highlight=False)
 
 
-@app.command("list")
+@app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
 def list_(
     group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
     include_: Annotated[list[str] | None, typer.Option(
@@ -327,7 +330,8 @@ cli_tune.register(app, run, run_options)
 cli_audit.register(app, run, run_options)
 
 
-@data_app.command("check")
+@data_app.command("check", epilog="Examples:\n\n  bench data check ~/corpora\n\n"
+                  "  bench data check ~/corpora --corpus SEED --read")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
@@ -347,7 +351,8 @@ def data_check(
         raise typer.Exit(2)
 
 
-@data_app.command("simulate")
+@data_app.command("simulate", epilog="Examples:\n\n  bench data simulate corpora --set subjects=3"
+                  "\n\n  bench data simulate corpora --recipe")
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="Where to write; one sub-folder per corpus.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
@@ -382,7 +387,8 @@ def data_simulate(
                      f"{escape(str(folder))}", highlight=False)
 
 
-@data_app.command("set")
+@data_app.command("set", epilog="Example:\n\n  bench data set SEED=~/corpora/SEED_EEG "
+                  "DEAP=~/corpora/DEAP")
 def data_set(
     where: Annotated[list[str], typer.Argument(help="CORPUS=DIR", metavar="CORPUS=DIR...")],
 ) -> None:

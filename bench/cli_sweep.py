@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples:\n\n  bench sweep sweep.toml --workers 4\n\n  bench sweep "
                 "--method scmm,target-only --pairs all --seeds 5 --simulated --scale table "
                 "--dry-run")(sweep)
-    app.command()(status)
-    app.command()(rerun)
+    app.command(epilog="Example:\n\n  bench status runs")(status)
+    app.command(epilog="Example:\n\n  bench rerun 9d8d94b7 --runs runs")(rerun)
 
 
 def sweep(

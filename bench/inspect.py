@@ -44,7 +44,7 @@ def inspect_folder(
     if not found and missing is not None:
         raise MissingCorpusError(
             f"{folder} holds none of {', '.join(corpora)}",
-            "For the layout expected: bench data check DIR --corpus NAME",
+            "Where one is requested, and its layout: bench data check DIR --corpus NAME",
         )
     return good
 

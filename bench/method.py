@@ -259,6 +259,7 @@ class Method(abc.ABC):
     name: ClassVar[str]
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
+    #: What it cannot do without; it is handed that and no more.
     needs: ClassVar[Needs] = Needs()
     #: True if source and calibration windows must be in the classes they share, even where the
     #: protocol leaves the target its own.
