@@ -161,6 +161,7 @@ class _Tuning:
     news: News
     trials: TrialStore = field(init=False)
     last: tuple[int, int, float] | None = None
+    highest: int = 0
 
     def __post_init__(self) -> None:
         self.trials = TrialStore(self.store)
@@ -277,7 +278,7 @@ class _Tuning:
 
     def _score(self, cell: Cell, trial: Trial) -> float:
         """Validation score of the epoch that a run would be scored at."""
-        self.last = None
+        self.last, self.highest = None, 0
         record = run_cell(
             cell, self.trials, self.watch, report=lambda *news: self._report(trial, *news)
         )
@@ -293,7 +294,10 @@ class _Tuning:
         """Note an epoch's score; give the trial up if it is worse than most were by then."""
         from optuna import TrialPruned
 
-        self.last = (epoch, of, score)
+        again = epoch <= self.highest
+        self.last, self.highest = (epoch, of, score), max(epoch, self.highest)
+        if again:  # folds that are trained one after the other: the first of them has been told
+            return
         if epoch % max(1, of // REPORTS) and epoch != of:
             return
         trial.report(score, epoch)
