@@ -201,6 +201,9 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
+    stands_for : (int, int) or None
+        Subject and session of the fold it is of; of a network that several folds share, those of
+        the first. It decides nothing random.
     """
 
     seed_axes: Mapping[str, Any]
@@ -209,6 +212,7 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
+    stands_for: tuple[int, int] | None = None
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -285,6 +289,14 @@ class Method(abc.ABC):
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.
+
+        Its ``pretrain`` then shows a predictor in the target's classes after each epoch, and the
+        engine does not take a stored state in its place: there are no epochs in it to choose from.
+        """
+        return False
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """What the method needs under a protocol that grants ``grants``: ``needs`` by default.

@@ -97,8 +97,8 @@ class Request(BaseModel):
 
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, selection=self.selection, device=self.device, save_models=self.save_models,
-            preset=self.preset, seed=spec.seed if spec else 0,
+            scaling=self.scaling, selection=self.selection, device=self.device,
+            save_models=self.save_models, preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
                 features=self.features,  # type: ignore[arg-type]
@@ -110,8 +110,8 @@ class Request(BaseModel):
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
         return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "selection", "sessions", "features", "official_kind",
-            "window", "threshold", "drop_middle", "exclude",
+            "scale", "simulated", "recipe", "scaling", "selection", "sessions", "features",
+            "official_kind", "window", "threshold", "drop_middle", "exclude",
         })
 
 

@@ -33,7 +33,7 @@ from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import KINDS, Scaling
-from .selection import check_selection
+from .selection import check_selection, rule
 from .settings import corpus_folder
 from .store import Record, Store
 from .tuned import Setting, Tuned, check_unseen, defaults_of, find_tuned, need_tuned
@@ -313,6 +313,11 @@ def check_settings(options: RunOptions) -> None:
         raise UnknownNameError("scaling", options.scaling, KINDS)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.save_models and rule(options.selection).name != "last":
+        raise SettingError(
+            f"--save-models writes the networks of the last epoch, not those that selection "
+            f"{options.selection} scores", "Leave one of the two out.",
+        )
     if options.simulated and options.data is not None:
         raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
     if options.recipe and not options.simulated:

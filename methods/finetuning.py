@@ -122,6 +122,10 @@ class FineTuned(Method):
             )
         return ProbePredictor.restore(payload)
 
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """What predicts with a trained network: by default, the network."""
+        return network
+
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         q, ctx = self.params, jobs[0].ctx
         n, channels, features = labelled(jobs[0].view).x.shape
@@ -152,7 +156,7 @@ class FineTuned(Method):
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for k, job in enumerate(jobs):
                 now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
-                job.ctx.epoch(epoch + 1, epochs, losses[k], now)
+                job.ctx.epoch(epoch + 1, epochs, losses[k], self.predicting(now))
 
         train(
             model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
@@ -217,11 +221,22 @@ class NetworkPredictor:
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         with torch.no_grad():
-            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
-            some = next(iter(p.values()))
-            data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
-            logits = self.head(p, self.encoder(p, data.unsqueeze(0), training=False))[0]
+            p, data = self._ready(x)
+            logits = self.head(p, self.encoder(p, data, training=False))[0]
             return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+    def features(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Encodings (n, width) of windows (n, channels, features)."""
+        with torch.no_grad():
+            p, data = self._ready(x)
+            return self.encoder(p, data, training=False)[0].double().cpu().numpy()
+
+    def _ready(self, x: NDArray[np.float32]) -> tuple[State, Tensor]:
+        """Parameters and windows as a stack of one."""
+        p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+        some = next(iter(p.values()))
+        data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
+        return p, data.unsqueeze(0)
 
     def payload(self) -> dict[str, Any]:
         """Shapes and weights, for saving."""
