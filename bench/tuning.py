@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .cache import key_of
-from .cell import Cell, Event, Watch, run_cell
+from .cell import Cell, Event, Watch, validate_cell
 from .errors import BenchError, SettingError
 from .handing import check_suited
 from .method import Tunable
@@ -279,15 +279,16 @@ class _Tuning:
     def _score(self, cell: Cell, trial: Trial) -> float:
         """Validation score of the epoch that a run would be scored at."""
         self.last, self.highest = None, 0
-        record = run_cell(
+        score = validate_cell(
             cell, self.trials, self.watch, report=lambda *news: self._report(trial, *news)
         )
-        score = record.selections[self.rule]["score"]
         if self.cell.selection == "last" and self.last is not None:
             epoch, of, at_last = self.last
             score = at_last if epoch == of else score
         if score is None or not np.isfinite(score):
-            raise BenchError(f"{self.rule} gives no score of these parameters")
+            raise BenchError(
+                f"{self.rule} gives no score: no fold has enough data to hold some out"
+            )
         return float(score)
 
     def _report(self, trial: Trial, epoch: int, of: int, score: float) -> None:

@@ -383,7 +383,7 @@ class TestCommand:
     def test_prints_parameters_and_what_they_are_worth(self, data, tmp_path):
         shown = bench(*self.flags(data, tmp_path, "--trials", 11))
         assert shown.returncode == 0, shown.stderr
-        for text in ("bias", "-2 to 2", "importance", "11 trials", "by calibration-val",
+        for text in ("bias", "-2 to 2", "11 trials", "by calibration-val",
                      "all 3 target subjects", "--params tuned"):
             assert text in shown.stdout
         assert "[11/11]" in shown.stderr
