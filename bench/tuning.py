@@ -218,6 +218,9 @@ class _Tuning:
     def _search(self, study: Study) -> None:
         """Run trials until all are there; other processes may take a part of them."""
         of, told = self.options.trials, False
+        before = len([t for t in live(study, of) if t.state.is_finished()])
+        if before:
+            self.watch(Event(f"going on after {before} of {of} trials", 0, 0))
         while True:
             bury(study)
             missing = sorted(set(range(of)) - indices(study, of))
