@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -283,6 +284,23 @@ def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
     return not diagnostics or known.kind != "method" or known.has_diagnostics
 
 
+def validate_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> float | None:
+    """Validation score of a cell's selection rule, without a record.
+
+    Parameters are those of :func:`run_cell`. A rule that holds data out is scored by the training
+    that does so, and nothing else is trained.
+
+    Returns
+    -------
+    float or None
+        Mean over folds of the score at the epoch the rule picks; None where there is none.
+    """
+    record = Record(identity=cell.identity(), kind=cell.method.kind)
+    return _Run(cell, store, record, watch or (lambda event: None), report).validation()
+
+
 class _Run:
     """State of one cell in progress."""
 
@@ -328,6 +346,16 @@ class _Run:
         }
         self._write(predictors, tables)
         return record
+
+    def validation(self) -> float | None:
+        """Mean score of what the rule picks."""
+        name = self.cell.selection
+        if not self.rule.holds_out:  # it picks while everything is trained on
+            score: float | None = self.go().selections[name]["score"]
+            return score
+        picks = [found.get(name) for found in self._validate(self._cut()).values()]
+        scores = [p.score for p in picks if p is not None and p.score is not None]
+        return fmean(scores) if scores else None
 
     def _cut(self) -> list[Fold]:
         """Cut and scale the folds, each with a view of what the method may see.
