@@ -19,12 +19,12 @@ from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_so
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
-from .features import VERSION as FEATURES_VERSION
+from .features import version_of
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor, observing
 from .protocol import Fold, Folds, Protocol
-from .scaling import Scaler, Scaling
+from .scaling import Scaling
 from .scoring import fold_scores, majority_share
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
@@ -90,7 +90,9 @@ class Cell:
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
-        object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
 
     @property
     def budget(self) -> Budget:
@@ -129,7 +131,7 @@ class Cell:
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
-                "kind": space.kind, "origin": space.source, "version": FEATURES_VERSION,
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
@@ -299,7 +301,7 @@ class _Run:
             cell.scaling.folds(cut.folds), cell.method.needs_under(cell.protocol.grants)
         )
         if "scaling" in cell.peeks:
-            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
+            self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
 
     def _states(self) -> tuple[dict[int, Any], bool]:
         """Pre-trained state of each source that occurs, by identity; and whether all were known.
@@ -426,10 +428,10 @@ class _Run:
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
 
 
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
+def test_scaled_alone(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose tested windows are scaled by their own statistics: for oracles only."""
     test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
+    return Fold(fold.subject, fold.session, fold.view, scaling.fit(test.x).apply(test))
 
 
 def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:
