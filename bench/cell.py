@@ -16,7 +16,7 @@ from .auditing.shortcuts import per_subject, recut, scaled_folds, test_scaled_al
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
-from .features import VERSION as FEATURES_VERSION
+from .features import version_of
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor, observing
@@ -97,8 +97,9 @@ class Cell:
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
-        object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
-
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
 
     @property
     def kind(self) -> str:
@@ -142,7 +143,7 @@ class Cell:
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
-                "kind": space.kind, "origin": space.source, "version": FEATURES_VERSION,
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
@@ -382,7 +383,7 @@ class _Run:
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
         if "scaling" in cell.peeks:
-            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
+            self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
         return whole
 
     def _handed(self, folds: list[Fold]) -> list[Fold]:

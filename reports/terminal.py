@@ -78,18 +78,19 @@ def _grid(
     covered = summary and table.covered
     if covered:
         grid.add_column(Text("pairs"), justify="right", no_wrap=True)
+    shown = {"stacked": stacked, "several": several, "covered": covered}
     for row in table.methods:
-        grid.add_row(*_cells(table, row, columns, stacked, several, covered))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     chance = [Text(percent(table.chance(c)), "dim") for c in columns]
     if several:
         chance.append(Text(percent(table.mean_chance()), "dim"))
     grid.add_row(Text("chance", "dim"), *chance)
     for row in table.controls:
-        grid.add_row(*_cells(table, row, columns, stacked, several, covered))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     for row in table.oracles:
-        cells = _cells(table, row, columns, stacked, several, covered)
+        cells = _cells(table, row, columns, **shown)
         grid.add_row(*cells, style="bright_black")
     return grid
 
@@ -101,7 +102,7 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: Row, columns: Sequence[Column], stacked: bool, several: bool,
+    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
     covered: bool,
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
