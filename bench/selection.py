@@ -69,7 +69,7 @@ RULES: dict[str, Rule] = {r.name: r for r in (
     Rule("dev",
          "labels of held-out source subjects, weighted by encodings of unlabelled target windows",
          ("source labels", "unlabelled"), "source"),
-    Rule("oracle", "labels of the test windows: never ranked", scored=False),
+    Rule("oracle", "labels of the test windows (accuracy): never ranked", scored=False),
 )}
 
 
