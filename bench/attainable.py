@@ -67,7 +67,8 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
 
 def attainable_identity(cell: Cell) -> dict[str, Any]:
     """Identity of the record of the best attainable scores: the cell's, but for the method."""
-    return cell.identity() | {
+    own = {k: v for k, v in cell.identity().items() if k != "tuning"}
+    return own | {
         "method": "attainable", "params": {}, "params_origin": "default",
         "code": f"generator-{GENERATOR}",
     }
