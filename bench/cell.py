@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .align import CHANNEL_POLICY, Pair, in_shared_classes
-from .auditing.shortcuts import per_subject, recut, scaled_folds, test_scaled_alone
+from .auditing.shortcuts import (
+    more_windows,
+    per_subject,
+    recut,
+    scaled_folds,
+    stretched,
+    test_scaled_alone,
+)
 from .cache import key_of
 from .codehash import code_hash
 from .errors import BenchError, UnsuitedError
@@ -239,6 +246,7 @@ class _Run:
         self.folds: list[Fold] = []
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
         self.reused = True
+        self.more = 1.0
 
     def go(self) -> Record:
         import pandas as pd
@@ -290,6 +298,7 @@ class _Run:
                 reasons,
             )
         whole = recut(cell.shortcut, cut.folds, cell.seed)
+        self.more = more_windows(cut.folds, whole)
         scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
@@ -403,7 +412,10 @@ class _Run:
         context = cell.context(
             "fit", target=cell.pair.target_name, subject=fold.subject, session=fold.session
         )
-        return Job(fold.view, state, replace(context, stands_for=(fold.subject, fold.session)))
+        return Job(fold.view, state, replace(
+            context, stands_for=(fold.subject, fold.session),
+            budget=stretched(context.budget, self.more),
+        ))
 
     def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
