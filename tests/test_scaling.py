@@ -13,7 +13,7 @@ from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
-from bench.scaling import KINDS, SCOPES, Scaler, Scaling
+from bench.scaling import SCOPES, Scaler, Scaling
 from bench.store import Store
 from bench.windows import Windows
 
