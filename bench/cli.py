@@ -95,7 +95,8 @@ def run(
         "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
         metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
-        help="min-max, z-score, robust or none.", rich_help_panel=_SEE)] = "min-max",
+        help="min-max, z-score, robust, euclidean (alignment of covariances, raw windows), none, "
+        "or auto: min-max, for raw windows z-score.", rich_help_panel=_SEE)] = "auto",
     scaling_scope: Annotated[str, typer.Option(
         help="By which statistics. corpus: each source corpus by its own, the tested subject by "
         "its calibration or unlabelled windows, whichever are granted, else by the source's. "
@@ -119,13 +120,15 @@ def run(
     sessions: Annotated[str, typer.Option(help="first (as published) or all.",
                                           rich_help_panel=_DATA)] = "first",
     features: Annotated[str, typer.Option(
-        help="bench (our unsmoothed DE from raw), official (the owner's files), or official-4s.",
+        help="bench (our unsmoothed DE from raw), raw (signals, 128 Hz, 4-45 Hz), official (the "
+        "owner's files), or official-4s.",
         rich_help_panel=_DATA)] = "bench",
     official_kind: Annotated[str, typer.Option(
         help="With official features, which of the owner's: e.g. de_LDS, de_movingAve.",
         rich_help_panel=_DATA)] = "",
-    window: Annotated[float, typer.Option(help="Window length in s of our features: 1 or 4.",
-                                          rich_help_panel=_DATA)] = 1.0,
+    window: Annotated[float, typer.Option(
+        help="Window length in s of bench and raw features, e.g. 1 or 4.",
+        rich_help_panel=_DATA)] = 1.0,
     threshold: Annotated[float, typer.Option(
         help="Ratings above it are high (DEAP).", rich_help_panel=_DATA)] = 5.0,
     drop_middle: Annotated[str | None, typer.Option(
@@ -262,7 +265,7 @@ def list_(
         sys.stdout.write(as_json(group) + "\n")
         return
     screen = Console()
-    screen.print(as_table(group))
+    screen.print(as_table(group, screen.width))
     for name, reason in broken(group).items():
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
 
@@ -326,8 +329,8 @@ def new_method_(
 
 
 cli_sweep.register(app)
-cli_audit.register(app)
 cli_tune.register(app, run, run_options)
+cli_audit.register(app, run, run_options)
 
 
 @data_app.command("check", epilog="Examples:\n\n  bench data check ~/corpora\n\n"
@@ -335,7 +338,8 @@ cli_tune.register(app, run, run_options)
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
-    features: Annotated[str, typer.Option(help="bench, official or official-4s.")] = "bench",
+    features: Annotated[str, typer.Option(
+        help="bench, raw, official or official-4s.")] = "bench",
     read: Annotated[bool, typer.Option(
         "--read", help="Also read every file and check every signal.")] = False,
 ) -> None:

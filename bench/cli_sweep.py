@@ -55,7 +55,7 @@ def sweep(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
     scaling: Annotated[str | None, typer.Option(
-        help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+        help="auto, min-max, z-score, robust, euclidean or none.", rich_help_panel=_PLAN)] = None,
     scaling_scope: Annotated[str | None, typer.Option(
         help="corpus, subject, source, tested or subject-tested; see bench run --help.",
         rich_help_panel=_PLAN)] = None,
@@ -84,6 +84,8 @@ def sweep(
         help="Folder that holds the corpora.", metavar="DIR", rich_help_panel=_DATA)] = None,
     sessions: Annotated[str | None, typer.Option(
         help="first (as published) or all.", rich_help_panel=_DATA)] = None,
+    features: Annotated[str | None, typer.Option(
+        help="bench, raw, official or official-4s.", rich_help_panel=_DATA)] = None,
     runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=_HOW)] = Path("runs"),
     workers: Annotated[int, typer.Option(
         help="Processes that run cells; 1 runs them in this one.", rich_help_panel=_HOW)] = 1,
@@ -113,7 +115,7 @@ def sweep(
         "device": device, "include": include_, "save_models": save_models,
         "diagnostics": diagnostics,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
-        "sessions": sessions, "params": _params(set_),
+        "sessions": sessions, "features": features, "params": _params(set_),
         "tune": None if tune is None else {"trials": tune},
     }
     from .sweeping import SweepOptions

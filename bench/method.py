@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingError, UnsuitedError, refused_value
+from .needs import Needs
 from .protocol import View
 from .reference import Deviation
 from .windows import Space, UnlabelledWindows, Windows
@@ -160,28 +161,6 @@ class Embedder(Protocol):
 ANY_FEATURES = frozenset({"de", "raw"})
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a method cannot do without.
-
-    Attributes
-    ----------
-    source : {"none", "unlabelled", "labelled"}
-        What of the source it uses; it is handed no more than that.
-    calibration : bool
-        Labelled target windows.
-    unlabelled : bool
-        Unlabelled target windows.
-    features : frozenset of str
-        Kinds of windows it can work on: "de", "raw".
-    """
-
-    source: Literal["none", "unlabelled", "labelled"] = "labelled"
-    calibration: bool = False
-    unlabelled: bool = False
-    features: frozenset[str] = frozenset({"de"})
-
-
 # The engine's observer of a training in progress. It lives in a context variable and not in the
 # Context a method receives, so that no path leads from what a method holds to test windows.
 _observer: ContextVar[Callable[..., None] | None] = ContextVar("bench_observer", default=None)
@@ -214,6 +193,9 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
+    stands_for : (int, int) or None
+        Subject and session of the fold it is of; of a network that several folds share, those of
+        the first. It decides nothing random.
     """
 
     seed_axes: Mapping[str, Any]
@@ -222,6 +204,7 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
+    stands_for: tuple[int, int] | None = None
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -319,6 +302,14 @@ class Method(abc.ABC):
                 "Leave out --features raw, or choose a network: bench list methods."
                 if space.kind == "raw" else "Add --features raw.",
             )
+
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.
+
+        Its ``pretrain`` then shows a predictor in the target's classes after each epoch, and the
+        engine does not take a stored state in its place: there are no epochs in it to choose from.
+        """
+        return False
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """What the method needs under a protocol that grants ``grants``: ``needs`` by default.

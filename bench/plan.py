@@ -69,13 +69,15 @@ class Request(BaseModel):
     simulated: bool = Field(False, description="use simulated corpora")
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
-    scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    scaling: str = Field(
+        "auto", description="auto, min-max, z-score, robust, euclidean or none"
+    )
     selection: str = Field("last", description="rule that chooses the epoch that is scored")
     scaling_scope: str = Field(
         "corpus", description="corpus, subject, source, tested or subject-tested"
     )
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
-    features: str = Field("bench", description="bench, or official")
+    features: str = Field("bench", description="bench, raw, official or official-4s")
     official_kind: str = Field("", description="which of the owner's features")
     window: float = Field(1.0, gt=0, description="window length in s")
     threshold: float = Field(5.0, description="ratings above it are high")
@@ -110,7 +112,7 @@ class Request(BaseModel):
             preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
-                features=self.features,  # type: ignore[arg-type]
+                features=self.features,
                 official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
                 rule=LabelRule(self.threshold, self.drop_middle),
             ),
@@ -413,6 +415,7 @@ def corpora_of(name: str) -> list[str]:
 
 def _present(request: Request) -> list[str]:
     """Corpora that can be read: all where they are simulated, else those that are found."""
+    from .data import files_of
     from .errors import MissingCorpusError
     from .runner import corpus_root
 
@@ -423,7 +426,7 @@ def _present(request: Request) -> list[str]:
             continue
         try:
             load("corpora", name)().inventory(
-                corpus_root(name, request.options()), request.features
+                corpus_root(name, request.options()), files_of(request.features)
             )
         except MissingCorpusError:
             continue

@@ -157,7 +157,8 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
         "scaling": identity["scaling"]["name"],
         "scaling_scope": identity["scaling"].get("scope", "corpus"),
         "selection": identity["selection"], "sessions": identity["source"]["sessions"],
-        "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
+        "window": features["window_s"], "features": "official" if owner == "owner" else
+        "raw" if features["kind"] == "raw" else "bench",
         "threshold": identity["label_rule"]["threshold"],
         "drop_middle": identity["label_rule"]["drop_middle"],
         "official_kind": kind, "simulated": record.simulated is not None and data is None,

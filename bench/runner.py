@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .align import PLUS, Pair, align
 from .attainable import attainable_record
 from .cell import BUDGETS, Cell, Event, Watch, run_cell
+from .corpus import FEATURES
 from .data import (
     CorpusName,
     Reading,
@@ -32,7 +33,7 @@ from .protocol import Protocol
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import Scaling
-from .selection import check_selection
+from .selection import check_selection, rule
 from .settings import corpus_folder
 from .store import Record, Store
 from .tuned import Setting, Tuned, check_unseen, defaults_of, find_tuned, need_tuned
@@ -95,7 +96,7 @@ class RunOptions:
     protocol_params: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
-    scaling: str = "min-max"
+    scaling: str = "auto"
     selection: str = "last"
     scaling_scope: str = "corpus"
     seed: int = 0
@@ -303,8 +304,9 @@ def _introduce(pair: Pair, watch: Watch) -> None:
         watch(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     watch(Event(
-        f"{len(space.channels)} channels in common, {space.width} features each, windows of "
-        f"{space.window_s:g} s", 0, 0,
+        f"{len(space.channels)} channels in common, {space.width} "
+        f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
+        0, 0,
     ))
     for notice in pair.notices:
         watch(Event(notice, 0, 0))
@@ -354,8 +356,15 @@ def side_name(side: Side) -> CorpusName:
 
 def check_settings(options: RunOptions) -> None:
     Scaling(options.scaling, options.scaling_scope)
+    if options.read.features not in FEATURES:
+        raise UnknownNameError("kind of features", options.read.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.save_models and rule(options.selection).name != "last":
+        raise SettingError(
+            f"--save-models writes the networks of the last epoch, not those that selection "
+            f"{options.selection} scores", "Leave one of the two out.",
+        )
     if options.simulated and options.data is not None:
         raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
     if options.recipe and not options.simulated:

@@ -127,6 +127,11 @@ class _Grid:
             key = np.char.add(np.char.add(key, "/"), part)
         return key
 
+    def trial_ids(self) -> NDArray[Any]:
+        """Trial of each window; its whole name where there are several subjects or sessions."""
+        alone = all((part == part[:1]).all() for part in (self.subject, self.session))
+        return self.trial if alone else self.trial_key()
+
     def digest(self) -> str:
         """Sha256 of everything in the object, for cache keys and records."""
         h = hashlib.sha256(repr(self.space).encode())

@@ -156,9 +156,9 @@ class SourceTrained(FineTuned):
             for k, lesson in enumerate(lessons):
                 now = None
                 if watched:
-                    now = NetworkPredictor(
+                    now = self.predicting(NetworkPredictor(
                         net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
-                    )
+                    ))
                 lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
         train(
@@ -273,7 +273,11 @@ class Supervised(SourceTrained):
         """Train encoder and head on the source, in its own classes or the shared ones."""
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
-        return self.train_stack([Lesson(source, None, None, ctx)])[0]
+        return self.train_stack([Lesson(source, None, None, ctx)], watched=True)[0]
+
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Where no calibration is granted, the head of the source predicts."""
+        return "calibration" not in grants
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head where calibration is granted, else the head of the source."""

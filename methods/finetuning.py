@@ -151,6 +151,10 @@ class FineTuned(Method):
         """Head of the shape that a saved model names."""
         return Head(**shape)
 
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """What predicts with a trained network: by default, the network."""
+        return network
+
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         q, ctx = self.params, jobs[0].ctx
         first = labelled(jobs[0].view)
@@ -181,7 +185,7 @@ class FineTuned(Method):
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for k, job in enumerate(jobs):
                 now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
-                job.ctx.epoch(epoch + 1, epochs, losses[k], now)
+                job.ctx.epoch(epoch + 1, epochs, losses[k], self.predicting(now))
 
         train(
             model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],

@@ -48,6 +48,10 @@ class TestTime(SourceOnly):
         """Predictors of source-only, made adaptive."""
         return [AdaptivePredictor(self, _network(p)) for p in super().fit_many(jobs)]
 
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """The network, made adaptive: so its epochs are compared as they would predict."""
+        return AdaptivePredictor(self, network)
+
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload."""
         return AdaptivePredictor(self, _network(super().restore(payload)))
