@@ -81,8 +81,16 @@ def run(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published: how many steps (and how large simulated corpora "
         "are). Default: published, for simulated corpora demo.", rich_help_panel=_RUN)] = None,
-    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.",
                                         rich_help_panel=_RUN)] = "cpu",
+    precision: Annotated[str, typer.Option(
+        help="float32, float64, tf32 or bf16; part of the record's identity.",
+        rich_help_panel=_RUN)] = "float32",
+    deterministic: Annotated[bool, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_RUN)] = False,
+    energy: Annotated[bool, typer.Option(
+        "--energy", help="Measure the energy (needs CodeCarbon).", rich_help_panel=_OUT)] = False,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_RUN)] = None,
@@ -164,7 +172,7 @@ def run_options(values: dict[str, Any]) -> RunOptions:
 
     trials = values["calibration_trials"]
     same = ("data", "simulated", "scale", "protocol", "scaling", "seed", "runs", "device",
-            "controls", "selection", "scaling_scope")
+            "controls", "selection", "scaling_scope", "precision", "deterministic")
     return RunOptions(
         **{name: values[name] for name in same},
         recipe=_pairs(values["recipe"], "--recipe"),
@@ -173,7 +181,8 @@ def run_options(values: dict[str, Any]) -> RunOptions:
         ),
         params=_pairs(values["set_"], "--set"), preset=values.get("params", "default"),
         save_models=values.get("save_models", False),
-        diagnostics=values.get("diagnostics", False), exclude=_subjects(values["exclude"]),
+        diagnostics=values.get("diagnostics", False), energy=values.get("energy", False),
+        exclude=_subjects(values["exclude"]),
         read=ReadOptions(
             features=_choice("--features", values["features"], FEATURES),
             official_kind=values["official_kind"], window_s=values["window"],

@@ -66,7 +66,17 @@ def sweep(
         "--controls/--no-controls", help="Also run each method's controls.",
         rich_help_panel=_PLAN)] = None,
     device: Annotated[str | None, typer.Option(
-        help="Torch device: cpu, cuda, mps.", rich_help_panel=_PLAN)] = None,
+        help="auto, cpu, cuda (every GPU), cuda:0,1 or mps. Each GPU gets a worker.",
+        rich_help_panel=_HOW)] = None,
+    precision: Annotated[str | None, typer.Option(
+        help="float32, float64, tf32 or bf16; part of a cell's identity.",
+        rich_help_panel=_PLAN)] = None,
+    deterministic: Annotated[bool | None, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_HOW)] = None,
+    energy: Annotated[bool | None, typer.Option(
+        "--energy", help="Measure each cell's energy (needs CodeCarbon).",
+        rich_help_panel=_HOW)] = None,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_PLAN)] = None,
@@ -92,6 +102,9 @@ def sweep(
     cluster: Annotated[str | None, typer.Option(
         help="Dask scheduler started by hand.", metavar="tcp://HOST:PORT",
         rich_help_panel=_HOW)] = None,
+    stack: Annotated[str, typer.Option(
+        help="Cells that differ in their seed only and are trained as one model: a number, or "
+        "auto (one on a CPU).", metavar="N|auto", rich_help_panel=_HOW)] = "auto",
     timeout: Annotated[float | None, typer.Option(
         help="Most seconds a cell may take (with workers).", rich_help_panel=_HOW)] = None,
     memory: Annotated[str | None, typer.Option(
@@ -112,7 +125,8 @@ def sweep(
         "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
         "preset": preset, "scale": scale, "scaling": scaling,
         "scaling_scope": scaling_scope, "selection": selection, "controls": controls,
-        "device": device, "include": include_, "save_models": save_models,
+        "device": device, "precision": precision, "deterministic": deterministic,
+        "energy": energy, "include": include_, "save_models": save_models,
         "diagnostics": diagnostics,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
         "sessions": sessions, "features": features, "params": _params(set_),
@@ -123,7 +137,7 @@ def sweep(
     options = SweepOptions(
         runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
         retry=retry,  # type: ignore[arg-type]
-        fail_fast=fail_fast,
+        fail_fast=fail_fast, stack=_stack(stack),
     )
     code = run_sweep(file, flags, options, dry_run=dry_run, quiet=quiet)
     if code:
@@ -236,6 +250,15 @@ def _seeds(text: str | None) -> int | list[int] | None:
             f"--seeds {text!r} is neither a number nor a list of numbers",
             "5 means 0 to 4; 0,3 means these two; 3, means this one.",
         ) from None
+
+
+def _stack(text: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"--stack {text!r} is neither a number nor auto") from None
 
 
 def _values(items: list[str] | None, option: str) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import SettingError, UnsuitedError, refused_value
+from .errors import BenchError, SettingError, UnsuitedError, refused_value
 from .needs import Needs
 from .protocol import View
 from .reference import Deviation
@@ -193,6 +194,8 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
+    cell : str
+        Which of the cells that are trained together it belongs to; decides nothing.
     stands_for : (int, int) or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
@@ -204,6 +207,7 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
+    cell: str = ""
     stands_for: tuple[int, int] | None = None
 
     def seed(self, purpose: str) -> int:
@@ -232,10 +236,11 @@ class Context:
     ) -> None:
         """Tell the engine that an epoch is over; returns nothing and changes no random state.
 
-        ``predictor`` predicts with the network as it is now; the engine may score it.
+        ``predictor`` predicts with the network as it is now; the engine may score it. Of a
+        network that is lost, its total loss NaN, there is nothing to tell.
         """
         observer = _observer.get()
-        if observer is not None:
+        if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
 
 
@@ -246,6 +251,23 @@ class Job:
     view: View
     state: Any
     ctx: Context
+
+
+class LostPredictor:
+    """Stands for a fold that failed while the others of its stack went on.
+
+    Parameters
+    ----------
+    error : BenchError
+        What happened; raised when the fold is to be predicted.
+    """
+
+    def __init__(self, error: BenchError) -> None:
+        self.error = error
+
+    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raise the error."""
+        raise self.error
 
 
 class Method(abc.ABC):
@@ -277,6 +299,24 @@ class Method(abc.ABC):
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
         """Learn from the source alone; the result is stored and shared between folds."""
         return None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether jobs of several seeds may be handed to one ``fit_many`` or ``pretrain_many``.
+
+        A method that says so takes nothing of one job (its seed, its folds' common source) for
+        another's.
+        """
+        return False
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Pre-train on one source once for each context; networks do so as one stack.
+
+        A BenchError in place of a state says that this training alone failed.
+        """
+        return [self.pretrain(source, ctx) for ctx in contexts]
 
     @property
     def pretrains(self) -> bool:
@@ -333,7 +373,10 @@ class Method(abc.ABC):
         """Train on what the view holds, starting from the pre-trained ``state`` (or None)."""
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """Fit several folds; methods that can train them as one stack override this."""
+        """Fit several folds; methods that can train them as one stack override this.
+
+        A :class:`LostPredictor` stands for a fold that failed alone.
+        """
         return [self.fit(job.view, job.state, job.ctx) for job in jobs]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:

@@ -20,6 +20,7 @@ from .data import (
     read_corpus,
     simulated_root,
 )
+from .devices import check_precision, devices
 from .errors import (
     BenchError,
     MissingCorpusError,
@@ -30,6 +31,7 @@ from .errors import (
 )
 from .method import Method
 from .protocol import Protocol
+from .provenance import check_energy
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import Scaling
@@ -79,6 +81,13 @@ class RunOptions:
     runs : Path
         Run folder.
     device : str
+        auto, cpu, cuda (the first of ``cuda:0,1``) or mps.
+    precision : str
+        One of :data:`bench.devices.PRECISIONS`.
+    deterministic : bool
+        Use only kernels that repeat bit by bit.
+    energy : bool
+        Measure the energy by CodeCarbon.
     read : ReadOptions
     exclude : mapping of corpus name to subjects to leave out
     save_models : bool
@@ -102,6 +111,9 @@ class RunOptions:
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
+    precision: str = "float32"
+    deterministic: bool = False
+    energy: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
     exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
     save_models: bool = False
@@ -146,10 +158,10 @@ def run(
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell)
+    record = run_cell(cell, store, tell, energy=options.energy)
     if options.controls:
         for beside in controls_of(cell, options, tell):
-            record.beside.append(run_cell(beside, store, tell))
+            record.beside.append(run_cell(beside, store, tell, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
@@ -280,7 +292,8 @@ def settle(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
         scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
+        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
+        device=devices(options.device)[0], deterministic=options.deterministic,
         save_models=options.save_models, diagnostics=options.diagnostics,
     )
     return cell if tuned is None else with_tuned(cell, tuned)
@@ -375,27 +388,10 @@ def check_settings(options: RunOptions) -> None:
             raise UnknownNameError("corpus", name, entries("corpora"))
     if not 0 <= options.seed < 2**63:
         raise SettingError(f"seed {options.seed} is not a whole number from 0")
-    check_device(options.device)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, before anything is read.
-
-    Raises
-    ------
-    SettingError
-    """
-    if device == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
-            "Use --device cpu, or install a build of torch for your accelerator.",
-        ) from error
+    devices(options.device)
+    check_precision(options.precision)
+    if options.energy:
+        check_energy()
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .cache import key_of
-from .cell import Cell, Event, Watch, validate_cell
+from .cell import Cell, Event, Watch
 from .errors import BenchError, SettingError
 from .handing import check_suited
 from .method import Tunable
@@ -29,6 +29,7 @@ from .selection import check_selection, rule
 from .space import check_scored, data_used, default_rule, suggested
 from .store import Store
 from .studies import Storage, bury, first_is, indices, live, opened
+from .together import validate_cell
 from .trials import TrialCell, TrialStore
 from .tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
 from .workshop import reason_of
