@@ -119,12 +119,19 @@ def _check_alike(source: Reading, target: Reading) -> None:
         ("sampling rate", a.rate, b.rate),
     ):
         if left != right:
-            owners = a.source != "bench" and b.source != "bench"
             raise UnsuitedError(
                 f"{source.name} and {target.name} differ in {what}: {left} against {right}",
-                "Use --features bench, which computes the same unsmoothed features for both"
-                + (", or --features official-4s." if owners else "."),
+                _remedy(a.source, b.source),
             )
+
+
+def _remedy(*origins: str) -> str:
+    """How to bring two sides to the same features."""
+    if "own" in origins:
+        return ("bench.from_signals computes from your own signals what --features bench does for "
+                "a corpus.")
+    return ("Use --features bench, which computes the same unsmoothed features for both"
+            + ("." if "bench" in origins else ", or --features official-4s."))
 
 
 def _digest(sources: Sequence[Reading]) -> str:

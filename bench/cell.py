@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
-import platform
-import resource
-import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__
 from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
-from .auditing.shortcuts import per_subject, scaled_folds, test_scaled_alone
+from .auditing.shortcuts import per_subject, recut, scaled_folds, test_scaled_alone
 from .cache import key_of
 from .codehash import code_hash
+from .devices import dtype_of
 from .errors import BenchError, UnsuitedError
-from .features import VERSION as FEATURES_VERSION
+from .features import version_of
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
-from .method import Budget, Context, Job, Method, Predictor, observing
+from .method import Budget, Context, Job, Method, Predictor
+from .observer import Judge, Key, Observer, Pick, Report, Tell, columns, oracle
 from .protocol import Fold, Folds, Protocol
+from .provenance import provenance
 from .scaling import Scaling
 from .scoring import fold_scores, majority_share
-from .selection import check_selection
+from .selection import check_selection, evaluated, held_out, rule
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -42,7 +39,6 @@ BUDGETS: dict[str, Budget] = {
     "published": Budget(),
 }
 
-_SHORT = {"total": "loss"}
 #: What a stage of training is called while it goes on.
 _DOING = {
     "pretrain": "pre-training", "fit": "calibrating", "adapt": "adapting",
@@ -70,13 +66,11 @@ class Event:
 
 
 Watch = Callable[[Event], None]
-#: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
-Report = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: everything here is part of the record's identity, but for ``device``.
+    """What is run: all of it is in the record's identity, but for ``device`` and what follows.
 
     ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.auditing.shortcuts`): the
     cell is then a leaky twin of the honest one, and its record an oracle.
@@ -94,6 +88,7 @@ class Cell:
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
+    deterministic: bool = False
     save_models: bool = False
     diagnostics: bool = False
     shortcut: str | None = None
@@ -102,7 +97,9 @@ class Cell:
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
-        object.__setattr__(self, "method", self.method.settled(self.pair.source.space))
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
 
     @property
     def kind(self) -> str:
@@ -146,7 +143,7 @@ class Cell:
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
-                "kind": space.kind, "origin": space.source, "version": FEATURES_VERSION,
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
@@ -163,8 +160,8 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
-            **({"shortcut": self.shortcut} if self.shortcut else {}),
             **({"tuning": dict(self.tuning)} if self.tuning else {}),
+            **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
     @property
@@ -216,7 +213,8 @@ class Cell:
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (
-                "each corpus by its own statistics; pooled, where the target goes by the source's"
+                "each corpus by its own statistics; where the target goes by the source's, by all "
+                "of them together"
             )
             side["parts"] = [
                 {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
@@ -228,7 +226,7 @@ class Cell:
         """Context whose randomness follows from the seed and the axes alone."""
         return Context(
             seed_axes={"seed": self.seed, "stage": stage, **axes}, device=self.device,
-            budget=self.budget, stage=stage, dtype=self.precision,
+            budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
 
@@ -240,7 +238,8 @@ def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
 
 
 def run_cell(
-    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None,
+    energy: bool = False,
 ) -> Record:
     """Run a cell, or return its record if it is done already.
 
@@ -256,6 +255,8 @@ def run_cell(
         folds are trained together, and for folds trained one after the other once an epoch of
         each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
         ends the cell and comes out as it is; no record is stored.
+    energy : bool
+        Measure the energy by CodeCarbon.
 
     Raises
     ------
@@ -264,20 +265,12 @@ def run_cell(
     BenchError
         Training diverged, or the method broke its contract.
     """
-    check_selection(cell.selection, cell.protocol)
-    cell.check()
-    if cell.save_models and type(cell.method).restore is Method.restore:
-        raise UnsuitedError(
-            f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
-        )
-    identity = cell.identity()
-    record = Record(identity=identity, kind=cell.kind)
-    known = store.get(record.id)
-    if known is not None and known.status == "done" and has_extras(
-        known, cell.save_models, cell.diagnostics
-    ):
-        return known
-    return _Run(cell, store, record, watch or (lambda event: None)).go()
+    from .together import run_cells
+
+    outcome = run_cells([cell], store, watch, energy, report)[0]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
@@ -287,53 +280,92 @@ def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
     return not diagnostics or known.kind != "method" or known.has_diagnostics
 
 
-class _Run:
-    """State of one cell in progress: the engine's side of the observer."""
+@dataclass(frozen=True)
+class Wanted:
+    """A pre-trained state that folds of a cell start from.
 
-    def __init__(self, cell: Cell, store: Store, record: Record, watch: Watch) -> None:
-        self.cell, self.store, self.record, self.watch = cell, store, record, watch
+    Attributes
+    ----------
+    key : str
+        Its name in the run folder.
+    digest : str
+        Of the source.
+    source : Windows or UnlabelledWindows
+        What it is trained on.
+    context : Context
+    stored : bool
+        Whether one that is stored may take its place.
+    """
+
+    key: str
+    digest: str
+    source: Windows | UnlabelledWindows
+    context: Context
+    stored: bool
+
+
+class Run:
+    """A cell in progress: what is trained for it, and the record that comes of it."""
+
+    def __init__(
+        self, cell: Cell, store: Store, watch: Watch, name: str = "", report: Report | None = None
+    ) -> None:
+        check_selection(cell.selection, cell.protocol)
+        cell.check()
+        if cell.save_models and type(cell.method).restore is Method.restore:
+            raise UnsuitedError(
+                f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
+            )
+        self.cell, self.store, self.watch, self.name = cell, store, watch, name
+        self.report = report
+        self.record = Record(identity=cell.identity(), kind=cell.kind)
+        self.rule = rule(cell.selection)
+        self.whole: list[Fold] = []
         self.folds: list[Fold] = []
-        self.best: dict[str, tuple[float, int, np.ndarray]] = {}
-        self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
+        self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
+        self.planned: dict[Key, dict[str, Pick]] = {}
+        self.reused = True
 
-    def go(self) -> Record:
+    def known(self) -> Record | None:
+        """The record, if the cell is done already."""
+        known, cell = self.store.get(self.record.id), self.cell
+        if known is not None and known.status == "done" and has_extras(
+            known, cell.save_models, cell.diagnostics
+        ):
+            return known
+        return None
+
+    def finish(self, training: Training, info: Callable[[], Mapping[str, Any]]) -> Record:
+        """Score what was trained on all that is granted; ``info`` is read before it is written."""
         import pandas as pd
 
-        cell, record = self.cell, self.record
-        wall, cpu = time.perf_counter(), time.process_time()
-        self._cut()
-        with observing(self._observe):
-            states, reused = self._states()
-            predictors = cell.method.fit_many(
-                [self._job(f, states[id(f.view.source)]) for f in self.folds]
-            )
-        if len(predictors) != len(self.folds):
-            raise BenchError(
-                f"{cell.method.name} returned {len(predictors)} predictors for "
-                f"{len(self.folds)} folds"
-            )
-        tables = [self._score(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        cell, record, observer = self.cell, self.record, training.observer
+        predictors = training.predictors
+        finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        observer.finish(predictors)
+        found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
+        record.selections = {name: column for name, (column, _) in found.items()}
+        _, chosen = found["oracle" if "epoch" in cell.peeks else cell.selection]
+        tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
         if cell.shortcut:
-            record.folds = per_subject(
-                self.folds, pd.concat(tables, ignore_index=True), len(record.classes)
-            )
+            record.folds = per_subject(self.folds, pd.concat(tables, ignore_index=True))
         else:
-            record.oracle = self._oracle()
-        record.curves = self.curves
+            record.oracle = oracle(observer, record.selections)
+        record.curves |= observer.curves
         if cell.diagnostics and record.kind == "method":
             from .diagnostics import diagnose
 
             record.diagnostics = diagnose(cell, self.folds, predictors)
-        record.info |= _provenance(cell, predictors)
+        count = getattr(predictors[0], "parameters", None)
         record.info |= {
-            "wall_s": round(time.perf_counter() - wall, 3),
-            "cpu_s": round(time.process_time() - cpu, 3),
-            "pretraining_reused": reused,
+            **provenance(cell.device, {"seed": cell.seed}),
+            "parameters": count() if callable(count) else None,
+            "pretraining_reused": self.reused, **info(),
         }
         self._write(predictors, tables)
         return record
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
         """Cut and scale the folds, each with a view of what the method may see."""
         cell, record = self.cell, self.record
         cut = cell.folds()
@@ -350,96 +382,117 @@ class _Run:
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
                 reasons,
             )
-        self.folds = handed(
-            scaled_folds(cell.shortcut, cut.folds, cell.scaling, cell.seed),
-            cell.method.needs_under(cell.protocol.grants),
-        )
+        whole = recut(cell.shortcut, cut.folds, cell.seed)
+        scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
+        self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        self.folds = self._handed(scaled)
         if "scaling" in cell.peeks:
-            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
+            self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
+        self.whole = whole
 
-    def _states(self) -> tuple[dict[int, Any], bool]:
-        """Pre-trained state of each source that occurs, by identity; and whether all were known.
+    def _handed(self, folds: list[Fold]) -> list[Fold]:
+        return handed(folds, self.cell.method.needs_under(self.cell.protocol.grants))
 
-        Only ``within`` has more than one: there, curves are kept of the last.
-        """
-        states: dict[int, Any] = {}
-        reused = True
-        for view in (fold.view for fold in self.folds):
-            if id(view.source) not in states:
-                states[id(view.source)], known = self._state(
-                    as_needed(view.source, self.cell.method.needs.source)
-                )
-                reused = reused and known
-        return states, reused
+    def validation(self) -> Training | None:
+        """Training without what the rule holds out; None if it holds out nothing."""
+        cell, what = self.cell, self.rule.holds_out
+        if not what:
+            return None
+        scaled = held_out(self.whole, what, cell.scaling, cell.seed)
+        missing = [f for f in self.whole if (f.subject, f.session) not in
+                   {(g.subject, g.session) for g in scaled}]
+        if missing:
+            self.record.notices.append(_nothing_to_hold_out(missing, what))
+        if not scaled:
+            return None
+        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        names = [r.name for r in evaluated(cell.selection, cell.protocol) if r.holds_out]
 
-    def _state(self, source: Windows | UnlabelledWindows | None) -> tuple[Any, bool]:
-        """Pre-trained state, from the store if the same windows were pre-trained on before."""
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, unlabelled), self._teller("choosing the epoch: "),
+                chosen=cell.selection, report=self.report, tested=False,
+                pretrained=self.pretrains_predictor,
+            )
+
+        return Training(self, self._handed(scaled), observer)
+
+    def validated(self, training: Training) -> None:
+        """Keep what each rule picked where something was held out, by fold."""
+        training.observer.finish(training.predictors)
+        self.record.curves["validation"] = training.observer.curves
+        self.planned = training.observer.picks
+
+    def training(self) -> Training:
+        """Training on all that the protocol grants."""
+        names = [
+            r.name for r in evaluated(self.cell.selection, self.cell.protocol)
+            if r.scored and not r.holds_out
+        ]
+
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, self.unlabelled), self._teller(),
+                chosen=self.cell.selection, report=self.report, planned=self.planned,
+                pretrained=self.pretrains_predictor,
+            )
+
+        return Training(self, self.folds, observer)
+
+    def _teller(self, prefix: str = "") -> Tell:
+        def tell(stage: str, number: int, of: int, detail: str) -> None:
+            doing = f"{prefix}{_DOING.get(stage, stage)} {self.cell.method.name}"
+            self.watch(Event(doing, number, of, detail))
+
+        return tell
+
+    @property
+    def pretrains_predictor(self) -> bool:
+        """Whether what is pre-trained predicts in the end."""
+        return self.cell.method.pretrains_predictor(self.cell.protocol.grants)
+
+    def wanted(self, fold: Fold) -> Wanted | None:
+        """Pre-trained state that a fold starts from; None without one."""
         cell = self.cell
+        source = as_needed(fold.view.source, cell.method.needs.source)
         if not cell.method.pretrains or source is None:
-            return None, False
+            return None
+        digest = source.digest()
         key = key_of(
             "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-            code_hash(*cell.method.parts()), type(source).__name__, source.digest(), cell.seed,
+            code_hash(*cell.method.parts()), type(source).__name__, digest, cell.seed,
             vars(cell.budget)["pretrain"], cell.precision,
         )
         self.record.info["pretrained"] = key
-        self.curves["pretrain"] = {}
-        found = self.store.get_state(key)
-        if found is not None:
-            state, self.curves["pretrain"] = found
-            return state, True
-        state = cell.method.pretrain(source, cell.context("pretrain"))
-        self.store.put_state(key, state, self.curves["pretrain"])
-        return state, False
+        # A stored state has no epochs to choose from.
+        return Wanted(key, digest, source, self._context("pretrain", fold),
+                      not self.pretrains_predictor)
 
-    def _job(self, fold: Fold, state: Any) -> Job:
-        cell = self.cell
-        context = cell.context(
-            "fit", target=cell.pair.target_name, subject=fold.subject, session=fold.session
+    def job(self, fold: Fold, state: Any) -> Job:
+        """What is to be fitted on a fold."""
+        target = self.cell.pair.target_name
+        return Job(fold.view, state, self._context(
+            "fit", fold, target=target, subject=fold.subject, session=fold.session
+        ))
+
+    def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
+        return replace(
+            self.cell.context(stage, **axes), cell=self.name,
+            stands_for=(fold.subject, fold.session),
         )
-        return Job(fold.view, state, context)
 
-    def _observe(
-        self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
-        predictor: Predictor | None,
-    ) -> None:
-        """Draw curves and the oracle; the method learns nothing of it."""
-        row = {k: round(float(v), 6) for k, v in losses.items()}
-        name = self.cell.method.name
-        detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
-        axes = ctx.seed_axes
-        curves = self.curves.setdefault(ctx.stage, {})
-        if "subject" not in axes:  # a network that all folds share
-            _append(curves, row)
-            self.watch(Event(f"{_DOING.get(ctx.stage, ctx.stage)} {name}", number, of, detail))
-            return
-        fold = next(
-            f for f in self.folds
-            if (f.subject, f.session) == (axes["subject"], axes["session"])
-        )
-        if predictor is not None:
-            test = fold.open_test()
-            proba = predictor.predict_proba(test.x)
-            row["test_accuracy"] = round(float((proba.argmax(axis=1) == test.y).mean()), 6)
-            key = f"{fold.subject}/{fold.session}"
-            if key not in self.best or row["test_accuracy"] > self.best[key][0]:
-                self.best[key] = (row["test_accuracy"], number, proba)
-        _append(curves.setdefault(f"{fold.subject}/{fold.session}", {}), row)
-        doing = _DOING.get(ctx.stage, ctx.stage)
-        self.watch(Event(f"{doing} {name}", number, of, f"{ctx.fold}  {detail}"))
+    def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
+        """Test probabilities of the last epoch; checks that windows are predicted on their own."""
+        test = fold.open_test()
+        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
+        check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
+        return proba
 
-    def _score(self, fold: Fold, predictor: Predictor) -> pd.DataFrame:
-        """Predict and score one fold; check that windows are predicted on their own."""
+    def _score(self, fold: Fold, proba: np.ndarray) -> pd.DataFrame:
+        """Score one fold; returns its predictions."""
         import pandas as pd
 
         test = fold.open_test()
-        classes = len(fold.view.classes)
-        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
-        check_probabilities(self.cell.method, predictor, test, proba, classes)
-        if "epoch" in self.cell.peeks and self.best:
-            proba = self.best[f"{fold.subject}/{fold.session}"][2]
-        # A part of mixed subjects holds trials of many: their numbers alone do not tell them apart.
-        trial = test.trial_key() if self.cell.shortcut else test.trial
         self.record.folds.append({
             "subject": fold.subject, "session": fold.session,
             "calibration_trials": _trials(fold.view.calibration),
@@ -448,27 +501,13 @@ class _Run:
             else len(fold.view.calibration),
             "test_windows": len(test),
             "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, trial, classes),
+            "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
         })
         return pd.DataFrame({
             "subject": test.subject, "session": test.session, "trial": test.trial,
             "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
-            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(classes)},
+            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
         })
-
-    def _oracle(self) -> dict[str, Any] | None:
-        """Scores at the epoch that is best on the test set: the field's shortcut, measured."""
-        if not self.best:
-            return None
-        folds = []
-        for fold in self.folds:
-            test = fold.open_test()
-            _, epoch, proba = self.best[f"{fold.subject}/{fold.session}"]
-            folds.append({
-                "subject": fold.subject, "session": fold.session, "epoch": epoch,
-                "scores": fold_scores(test.y, proba, test.trial, len(fold.view.classes)),
-            })
-        return {"selection": "best test epoch", "folds": folds}
 
     def _write(self, predictors: list[Predictor], tables: list[pd.DataFrame]) -> None:
         import pandas as pd
@@ -484,33 +523,62 @@ class _Run:
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
 
 
-def _append(curve: dict[str, list[float]], row: Mapping[str, float]) -> None:
-    for name, value in row.items():
-        curve.setdefault(name, []).append(value)
+class Training:
+    """One training of folds of a cell, and who watches it.
+
+    Attributes
+    ----------
+    run : Run
+    folds : list of Fold
+    observer : Observer
+    predictors : list of Predictor
+        One for each fold, once they are trained.
+    """
+
+    def __init__(
+        self, run: Run, folds: list[Fold], watching: Callable[[Sequence[Fold]], Observer]
+    ) -> None:
+        self.run, self.folds, self._watching = run, folds, watching
+        self.predictors: list[Predictor] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen before."""
+        self.observer = self._watching(self.folds)
+
+    def wanted(self) -> dict[int, Wanted]:
+        """Pre-trained states of the sources that occur, by the source's identity.
+
+        Only ``within`` has more than one: there, curves are kept of the last.
+        """
+        out: dict[int, Wanted] = {}
+        for fold in self.folds:
+            if id(fold.view.source) not in out:
+                found = self.run.wanted(fold)
+                if found is not None:
+                    out[id(fold.view.source)] = found
+        return out
+
+    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
+        """What is to be fitted, from the states of the sources."""
+        return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
+
+
+def _judge(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Judge:
+    """Judge of some rules; scikit-learn is imported only if there are any."""
+    if not names:
+        return lambda fold, predictor: {}
+    from .validators import judge_of
+
+    return judge_of(names, unlabelled)
+
+
+def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
+    """Notice of folds that are scored at the last epoch, whatever the rule."""
+    why = "one calibration trial of a class" if what == "calibration" else "one source subject"
+    names = ", ".join(f"{f.subject}/{f.session}" for f in folds)
+    return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 
 def _trials(windows: Windows | None) -> list[int]:
     return [] if windows is None else np.unique(windows.trial).tolist()
-
-
-def _provenance(cell: Cell, predictors: list[Predictor]) -> dict[str, Any]:
-    """Versions, machine and size: what is worth knowing but does not decide the numbers."""
-    import pandas as pd
-
-    versions = {
-        "bench": __version__, "python": platform.python_version(), "numpy": np.__version__,
-        "pandas": pd.__version__,
-    }
-    torch = sys.modules.get("torch")
-    threads = 0
-    if torch is not None:
-        versions["torch"] = str(torch.__version__)
-        threads = int(torch.get_num_threads())
-    count = getattr(predictors[0], "parameters", None)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "versions": versions, "device": cell.device, "threads": threads,
-        "parameters": count() if callable(count) else None,
-        "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

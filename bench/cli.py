@@ -25,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Benchmark of cross-corpus EEG emotion recognition: train on one corpus, test on "
     "another, and learn honestly which method transfers.",
-    epilog="Try: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]",
+    epilog="Without data: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]\n\n"
+    "Your data: [cyan]bench data check DIR[/], then [cyan]bench data set SEED=DIR DEAP=DIR[/]\n\n"
+    "All scores so far: [cyan]bench report runs[/]",
 )
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -68,8 +70,8 @@ def run(
     tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
                                      rich_help_panel=_RUN)] = "DEAP",
     set_: Annotated[list[str] | None, typer.Option(
-        "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE",
-        rich_help_panel=_RUN)] = None,
+        "--set", help="Parameter of the method, repeatable; a name it has not is answered with "
+        "those it has.", metavar="NAME=VALUE", rich_help_panel=_RUN)] = None,
     params: Annotated[str, typer.Option(
         help="Named parameter set: default, published (marked: selection unknown), or tuned (what "
         "bench tune found).",
@@ -79,8 +81,16 @@ def run(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published: how many steps (and how large simulated corpora "
         "are). Default: published, for simulated corpora demo.", rich_help_panel=_RUN)] = None,
-    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.",
                                         rich_help_panel=_RUN)] = "cpu",
+    precision: Annotated[str, typer.Option(
+        help="float32, float64, tf32 or bf16; part of the record's identity.",
+        rich_help_panel=_RUN)] = "float32",
+    deterministic: Annotated[bool, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_RUN)] = False,
+    energy: Annotated[bool, typer.Option(
+        "--energy", help="Measure the energy (needs CodeCarbon).", rich_help_panel=_OUT)] = False,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_RUN)] = None,
@@ -93,7 +103,8 @@ def run(
         "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
         metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
-        help="min-max, z-score, robust or none.", rich_help_panel=_SEE)] = "min-max",
+        help="min-max, z-score, robust, euclidean (alignment of covariances, raw windows), none, "
+        "or auto: min-max, for raw windows z-score.", rich_help_panel=_SEE)] = "auto",
     scaling_scope: Annotated[str, typer.Option(
         help="By which statistics. corpus: each source corpus by its own, the tested subject by "
         "its calibration or unlabelled windows, whichever are granted, else by the source's. "
@@ -117,13 +128,15 @@ def run(
     sessions: Annotated[str, typer.Option(help="first (as published) or all.",
                                           rich_help_panel=_DATA)] = "first",
     features: Annotated[str, typer.Option(
-        help="bench (our unsmoothed DE from raw), official (the owner's files), or official-4s.",
+        help="bench (our unsmoothed DE from raw), raw (signals, 128 Hz, 4-45 Hz), official (the "
+        "owner's files), or official-4s.",
         rich_help_panel=_DATA)] = "bench",
     official_kind: Annotated[str, typer.Option(
-        help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
+        help="With official features, which of the owner's: e.g. de_LDS, de_movingAve.",
         rich_help_panel=_DATA)] = "",
-    window: Annotated[float, typer.Option(help="Window length in s of our features: 1 or 4.",
-                                          rich_help_panel=_DATA)] = 1.0,
+    window: Annotated[float, typer.Option(
+        help="Window length in s of bench and raw features, e.g. 1 or 4.",
+        rich_help_panel=_DATA)] = 1.0,
     threshold: Annotated[float, typer.Option(
         help="Ratings above it are high (DEAP).", rich_help_panel=_DATA)] = 5.0,
     drop_middle: Annotated[str | None, typer.Option(
@@ -159,7 +172,7 @@ def run_options(values: dict[str, Any]) -> RunOptions:
 
     trials = values["calibration_trials"]
     same = ("data", "simulated", "scale", "protocol", "scaling", "seed", "runs", "device",
-            "controls", "selection", "scaling_scope")
+            "controls", "selection", "scaling_scope", "precision", "deterministic")
     return RunOptions(
         **{name: values[name] for name in same},
         recipe=_pairs(values["recipe"], "--recipe"),
@@ -168,7 +181,8 @@ def run_options(values: dict[str, Any]) -> RunOptions:
         ),
         params=_pairs(values["set_"], "--set"), preset=values.get("params", "default"),
         save_models=values.get("save_models", False),
-        diagnostics=values.get("diagnostics", False), exclude=_subjects(values["exclude"]),
+        diagnostics=values.get("diagnostics", False), energy=values.get("energy", False),
+        exclude=_subjects(values["exclude"]),
         read=ReadOptions(
             features=_choice("--features", values["features"], FEATURES),
             official_kind=values["official_kind"], window_s=values["window"],
@@ -187,7 +201,8 @@ def _run(method: str, src: str, tgt: str, options: RunOptions, quiet: bool) -> N
     load("reports", "run")(record, Console())
 
 
-@app.command()
+@app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
+             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial")
 def report(
     runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
     metric: Annotated[str, typer.Option(
@@ -207,7 +222,7 @@ def report(
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
-    """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
+    """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
     from .report_options import ReportOptions
     from .reporting import file_reports, write_reports
     from .store import Store
@@ -242,7 +257,7 @@ def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
                          + ", ".join(escape(p.name) for p in paths), highlight=False)
 
 
-@app.command("list")
+@app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
 def list_(
     group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
     include_: Annotated[list[str] | None, typer.Option(
@@ -259,7 +274,7 @@ def list_(
         sys.stdout.write(as_json(group) + "\n")
         return
     screen = Console()
-    screen.print(as_table(group))
+    screen.print(as_table(group, screen.width))
     for name, reason in broken(group).items():
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
 
@@ -323,15 +338,17 @@ def new_method_(
 
 
 cli_sweep.register(app)
-cli_audit.register(app)
 cli_tune.register(app, run, run_options)
+cli_audit.register(app, run, run_options)
 
 
-@data_app.command("check")
+@data_app.command("check", epilog="Examples:\n\n  bench data check ~/corpora\n\n"
+                  "  bench data check ~/corpora --corpus SEED --read")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
-    features: Annotated[str, typer.Option(help="bench, official or official-4s.")] = "bench",
+    features: Annotated[str, typer.Option(
+        help="bench, raw, official or official-4s.")] = "bench",
     read: Annotated[bool, typer.Option(
         "--read", help="Also read every file and check every signal.")] = False,
 ) -> None:
@@ -347,7 +364,8 @@ def data_check(
         raise typer.Exit(2)
 
 
-@data_app.command("simulate")
+@data_app.command("simulate", epilog="Examples:\n\n  bench data simulate corpora --set subjects=3"
+                  "\n\n  bench data simulate corpora --recipe")
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="Where to write; one sub-folder per corpus.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
@@ -382,7 +400,8 @@ def data_simulate(
                      f"{escape(str(folder))}", highlight=False)
 
 
-@data_app.command("set")
+@data_app.command("set", epilog="Example:\n\n  bench data set SEED=~/corpora/SEED_EEG "
+                  "DEAP=~/corpora/DEAP")
 def data_set(
     where: Annotated[list[str], typer.Argument(help="CORPUS=DIR", metavar="CORPUS=DIR...")],
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from .cli_shared import with_options_of
 
 if TYPE_CHECKING:
     from .runner import RunOptions
@@ -72,13 +73,7 @@ def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> 
         for outcome in found:
             show_outcome(outcome, Console())
 
-    own = [p for p in inspect.signature(tune, eval_str=True).parameters.values()
-           if p.name != "values"]
-    shared = [p for p in inspect.signature(run, eval_str=True).parameters.values()
-              if p.name not in _NOT_SHARED]
-    tune.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
-    )
+    with_options_of(tune, run, _NOT_SHARED)
     app.command(epilog="Examples:\n\n  bench tune --method scmm --src SEED --tgt DEAP --simulated "
                 "--scale table\n\n  bench tune --method dann --protocol unsupervised --only weight,"
                 "lr --trials 50 --storage sqlite:///studies.db")(tune)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .cache import key_of
-from .data import simulated_path
+from .data import files_of, simulated_path
 from .errors import BenchError
 from .plan import CellSpec, Plan, Request, Resolved, corpora_of, resolve
 from .registry import GROUPS, entries, load
@@ -163,7 +163,7 @@ def corpus_stamp(request: Request, corpus: str) -> str:
         root = simulated_path(adapter, simulated_recipe(options))
     else:
         root = corpus_root(corpus, options)
-    inventory = adapter.inventory(root, request.features)
+    inventory = adapter.inventory(root, files_of(request.features))
     rows = []
     for folder, _, files in os.walk(inventory.root):
         rows += [_file(Path(folder) / name) for name in files]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import SettingError, UnsuitedError, refused_value
+from .errors import BenchError, SettingError, UnsuitedError, refused_value
+from .needs import Needs
 from .protocol import View
 from .reference import Deviation
 from .windows import Space, UnlabelledWindows, Windows
@@ -160,28 +162,6 @@ class Embedder(Protocol):
 ANY_FEATURES = frozenset({"de", "raw"})
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a method cannot do without.
-
-    Attributes
-    ----------
-    source : {"none", "unlabelled", "labelled"}
-        What of the source it uses; it is handed no more than that.
-    calibration : bool
-        Labelled target windows.
-    unlabelled : bool
-        Unlabelled target windows.
-    features : frozenset of str
-        Kinds of windows it can work on: "de", "raw".
-    """
-
-    source: Literal["none", "unlabelled", "labelled"] = "labelled"
-    calibration: bool = False
-    unlabelled: bool = False
-    features: frozenset[str] = frozenset({"de"})
-
-
 # The engine's observer of a training in progress. It lives in a context variable and not in the
 # Context a method receives, so that no path leads from what a method holds to test windows.
 _observer: ContextVar[Callable[..., None] | None] = ContextVar("bench_observer", default=None)
@@ -214,6 +194,11 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
+    cell : str
+        Which of the cells that are trained together it belongs to; decides nothing.
+    stands_for : (int, int) or None
+        Subject and session of the fold it is of; of a network that several folds share, those of
+        the first. It decides nothing random.
     """
 
     seed_axes: Mapping[str, Any]
@@ -222,6 +207,8 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
+    cell: str = ""
+    stands_for: tuple[int, int] | None = None
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -249,10 +236,11 @@ class Context:
     ) -> None:
         """Tell the engine that an epoch is over; returns nothing and changes no random state.
 
-        ``predictor`` predicts with the network as it is now; the engine may score it.
+        ``predictor`` predicts with the network as it is now; the engine may score it. Of a
+        network that is lost, its total loss NaN, there is nothing to tell.
         """
         observer = _observer.get()
-        if observer is not None:
+        if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
 
 
@@ -263,6 +251,23 @@ class Job:
     view: View
     state: Any
     ctx: Context
+
+
+class LostPredictor:
+    """Stands for a fold that failed while the others of its stack went on.
+
+    Parameters
+    ----------
+    error : BenchError
+        What happened; raised when the fold is to be predicted.
+    """
+
+    def __init__(self, error: BenchError) -> None:
+        self.error = error
+
+    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raise the error."""
+        raise self.error
 
 
 class Method(abc.ABC):
@@ -276,6 +281,7 @@ class Method(abc.ABC):
     name: ClassVar[str]
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
+    #: What it cannot do without; it is handed that and no more.
     needs: ClassVar[Needs] = Needs()
     #: True if source and calibration windows must be in the classes they share, even where the
     #: protocol leaves the target its own.
@@ -293,6 +299,24 @@ class Method(abc.ABC):
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
         """Learn from the source alone; the result is stored and shared between folds."""
         return None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether jobs of several seeds may be handed to one ``fit_many`` or ``pretrain_many``.
+
+        A method that says so takes nothing of one job (its seed, its folds' common source) for
+        another's.
+        """
+        return False
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Pre-train on one source once for each context; networks do so as one stack.
+
+        A BenchError in place of a state says that this training alone failed.
+        """
+        return [self.pretrain(source, ctx) for ctx in contexts]
 
     @property
     def pretrains(self) -> bool:
@@ -319,6 +343,14 @@ class Method(abc.ABC):
                 if space.kind == "raw" else "Add --features raw.",
             )
 
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.
+
+        Its ``pretrain`` then shows a predictor in the target's classes after each epoch, and the
+        engine does not take a stored state in its place: there are no epochs in it to choose from.
+        """
+        return False
+
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """What the method needs under a protocol that grants ``grants``: ``needs`` by default.
 
@@ -341,7 +373,10 @@ class Method(abc.ABC):
         """Train on what the view holds, starting from the pre-trained ``state`` (or None)."""
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """Fit several folds; methods that can train them as one stack override this."""
+        """Fit several folds; methods that can train them as one stack override this.
+
+        A :class:`LostPredictor` stands for a fold that failed alone.
+        """
         return [self.fit(job.view, job.state, job.ctx) for job in jobs]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .cache import key_of
+from .clusters import ClusterSpec
 from .errors import SettingError
 from .registry import entries, entry, load
 
@@ -69,13 +70,15 @@ class Request(BaseModel):
     simulated: bool = Field(False, description="use simulated corpora")
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
-    scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    scaling: str = Field(
+        "auto", description="auto, min-max, z-score, robust, euclidean or none"
+    )
     selection: str = Field("last", description="rule that chooses the epoch that is scored")
     scaling_scope: str = Field(
         "corpus", description="corpus, subject, source, tested or subject-tested"
     )
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
-    features: str = Field("bench", description="bench, or official")
+    features: str = Field("bench", description="bench, raw, official or official-4s")
     official_kind: str = Field("", description="which of the owner's features")
     window: float = Field(1.0, gt=0, description="window length in s")
     threshold: float = Field(5.0, description="ratings above it are high")
@@ -83,7 +86,11 @@ class Request(BaseModel):
     exclude: dict[str, list[int]] = Field(default_factory=dict, description="subjects per corpus")
     controls: bool = Field(True, description="also run the controls of each method")
     include: Names = Field(default_factory=list, description="files or modules with a CATALOGUE")
-    device: str = Field("cpu", description="torch device")
+    device: str = Field("cpu", description="auto, cpu, cuda, cuda:0,1 or mps")
+    precision: str = Field("float32", description="float32, float64, tf32 or bf16")
+    deterministic: bool = Field(False, description="only kernels that repeat bit by bit")
+    energy: bool = Field(False, description="measure energy with CodeCarbon")
+    cluster: ClusterSpec | None = Field(None, description="batch system that runs the workers")
     save_models: bool = Field(False, description="also write trained networks")
     diagnostics: bool = Field(False, description="also write embeddings and band importance")
 
@@ -106,11 +113,12 @@ class Request(BaseModel):
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
             scaling=self.scaling, scaling_scope=self.scaling_scope, selection=self.selection,
-            device=self.device, save_models=self.save_models, diagnostics=self.diagnostics,
+            device=self.device, precision=self.precision, deterministic=self.deterministic,
+            energy=self.energy, save_models=self.save_models, diagnostics=self.diagnostics,
             preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
-                features=self.features,  # type: ignore[arg-type]
+                features=self.features,
                 official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
                 rule=LabelRule(self.threshold, self.drop_middle),
             ),
@@ -121,6 +129,7 @@ class Request(BaseModel):
         return self.model_dump(mode="json", include={
             "scale", "simulated", "recipe", "scaling", "scaling_scope", "selection", "sessions",
             "features", "official_kind", "window", "threshold", "drop_middle", "exclude",
+            "precision",
         })
 
 
@@ -333,10 +342,12 @@ def _rows(
 
 
 def _check_values(request: Request) -> None:
+    from .devices import FORM, devices
     from .runner import check_settings, simulated_recipe
 
     options = request.options()
-    check_settings(options)
+    check_settings(replace(options, device="cpu"))  # whether it is there, the sweep finds out
+    devices(request.device, FORM)
     if request.simulated:
         simulated_recipe(options)
 
@@ -413,6 +424,7 @@ def corpora_of(name: str) -> list[str]:
 
 def _present(request: Request) -> list[str]:
     """Corpora that can be read: all where they are simulated, else those that are found."""
+    from .data import files_of
     from .errors import MissingCorpusError
     from .runner import corpus_root
 
@@ -423,7 +435,7 @@ def _present(request: Request) -> list[str]:
             continue
         try:
             load("corpora", name)().inventory(
-                corpus_root(name, request.options()), request.features
+                corpus_root(name, request.options()), files_of(request.features)
             )
         except MissingCorpusError:
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .align import PLUS, Pair, align
 from .attainable import attainable_record
 from .cell import BUDGETS, Cell, Event, Watch, run_cell
+from .corpus import FEATURES
 from .data import (
     CorpusName,
     Reading,
@@ -19,6 +20,7 @@ from .data import (
     read_corpus,
     simulated_root,
 )
+from .devices import check_precision, devices
 from .errors import (
     BenchError,
     MissingCorpusError,
@@ -29,10 +31,11 @@ from .errors import (
 )
 from .method import Method
 from .protocol import Protocol
+from .provenance import check_energy
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
 from .scaling import Scaling
-from .selection import check_selection
+from .selection import check_selection, rule
 from .settings import corpus_folder
 from .store import Record, Store
 from .tuned import Setting, Tuned, check_unseen, defaults_of, find_tuned, need_tuned
@@ -78,6 +81,13 @@ class RunOptions:
     runs : Path
         Run folder.
     device : str
+        auto, cpu, cuda (the first of ``cuda:0,1``) or mps.
+    precision : str
+        One of :data:`bench.devices.PRECISIONS`.
+    deterministic : bool
+        Use only kernels that repeat bit by bit.
+    energy : bool
+        Measure the energy by CodeCarbon.
     read : ReadOptions
     exclude : mapping of corpus name to subjects to leave out
     save_models : bool
@@ -95,12 +105,15 @@ class RunOptions:
     protocol_params: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
-    scaling: str = "min-max"
+    scaling: str = "auto"
     selection: str = "last"
     scaling_scope: str = "corpus"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
+    precision: str = "float32"
+    deterministic: bool = False
+    energy: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
     exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
     save_models: bool = False
@@ -145,10 +158,10 @@ def run(
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell)
+    record = run_cell(cell, store, tell, energy=options.energy)
     if options.controls:
         for beside in controls_of(cell, options, tell):
-            record.beside.append(run_cell(beside, store, tell))
+            record.beside.append(run_cell(beside, store, tell, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
@@ -279,7 +292,8 @@ def settle(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
         scale=settled_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, device=options.device,
+        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
+        device=devices(options.device)[0], deterministic=options.deterministic,
         save_models=options.save_models, diagnostics=options.diagnostics,
     )
     return cell if tuned is None else with_tuned(cell, tuned)
@@ -303,8 +317,9 @@ def _introduce(pair: Pair, watch: Watch) -> None:
         watch(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     watch(Event(
-        f"{len(space.channels)} channels in common, {space.width} features each, windows of "
-        f"{space.window_s:g} s", 0, 0,
+        f"{len(space.channels)} channels in common, {space.width} "
+        f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
+        0, 0,
     ))
     for notice in pair.notices:
         watch(Event(notice, 0, 0))
@@ -354,8 +369,15 @@ def side_name(side: Side) -> CorpusName:
 
 def check_settings(options: RunOptions) -> None:
     Scaling(options.scaling, options.scaling_scope)
+    if options.read.features not in FEATURES:
+        raise UnknownNameError("kind of features", options.read.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.save_models and rule(options.selection).name != "last":
+        raise SettingError(
+            f"--save-models writes the networks of the last epoch, not those that selection "
+            f"{options.selection} scores", "Leave one of the two out.",
+        )
     if options.simulated and options.data is not None:
         raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
     if options.recipe and not options.simulated:
@@ -366,27 +388,10 @@ def check_settings(options: RunOptions) -> None:
             raise UnknownNameError("corpus", name, entries("corpora"))
     if not 0 <= options.seed < 2**63:
         raise SettingError(f"seed {options.seed} is not a whole number from 0")
-    check_device(options.device)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, before anything is read.
-
-    Raises
-    ------
-    SettingError
-    """
-    if device == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
-            "Use --device cpu, or install a build of torch for your accelerator.",
-        ) from error
+    devices(options.device)
+    check_precision(options.precision)
+    if options.energy:
+        check_energy()
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:

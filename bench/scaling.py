@@ -8,21 +8,24 @@ written into each record.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SettingError, UnknownNameError, UnsuitedError
+from .euclidean import Whitener
 from .protocol import Fold, Protocol, View
-from .windows import UnlabelledWindows, Windows
+from .windows import Space, UnlabelledWindows, Windows
 
-Kind = Literal["min-max", "z-score", "robust", "none"]
+Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "none"]
 Scope = Literal["corpus", "subject", "source", "tested", "subject-tested"]
 W = TypeVar("W", Windows, UnlabelledWindows)
-KINDS: tuple[str, ...] = ("min-max", "z-score", "robust", "none")
+KINDS: tuple[str, ...] = ("auto", "min-max", "z-score", "robust", "euclidean", "none")
+#: What "auto" stands for on each kind of windows.
+DEFAULT = {"de": "min-max", "raw": "z-score"}
 #: What the source and the tested subject are scaled by; see docs/protocols.md.
 SCOPES: tuple[str, ...] = get_args(Scope)
 
@@ -33,18 +36,26 @@ class Scaler:
 
     Attributes
     ----------
-    shift, scale : (channels, features) float64
+    shift, scale : (channels, features) or (channels, 1) float64
     """
 
     shift: NDArray[np.float64]
     scale: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, x: NDArray[np.float32], kind: str = "min-max") -> Scaler:
+    def fit(
+        cls, x: NDArray[np.float32], kind: str = "min-max", over_time: bool = False
+    ) -> Scaler:
         """Statistics of (windows, channels, features), one pair per (channel, feature).
 
-        A feature that does not vary keeps scale 1.
+        With ``over_time`` features are samples, and there is one pair per channel. A feature that
+        does not vary keeps scale 1.
         """
+        if over_time:
+            each = [cls.fit(x[:, c].reshape(-1, 1, 1), kind) for c in range(x.shape[1])]
+            return cls(*(
+                np.array([[getattr(s, part).item()] for s in each]) for part in ("shift", "scale")
+            ))
         data = x.astype(np.float64)
         if kind == "min-max":
             shift, scale = data.min(axis=0), np.ptp(data, axis=0)
@@ -82,10 +93,14 @@ class Scaling:
         source's. "subject": each source subject by its own; the tested one by what is granted of
         it. "source": all by the source's. "tested" and "subject-tested": the tested subject by
         all its windows of the session, the tested ones among them; transductive, and flagged.
+        Under "corpus", Euclidean alignment also goes by each source subject.
+    over_time : bool
+        Statistics per channel, over windows and time, instead of per feature: for raw windows.
     """
 
     kind: str = "min-max"
     scope: str = "corpus"
+    over_time: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -105,7 +120,30 @@ class Scaling:
 
     @property
     def _by_subject(self) -> bool:
-        return self.scope.startswith("subject")
+        alone = self.kind == "euclidean" and self.scope == "corpus"
+        return alone or self.scope.startswith("subject")
+
+    def settled(self, space: Space) -> Scaling:
+        """The scaling of windows of a space: what "auto" stands for, statistics over time.
+
+        Raises
+        ------
+        UnsuitedError
+            Euclidean alignment of windows that are no signals.
+        """
+        kind = DEFAULT[space.kind] if self.kind == "auto" else self.kind
+        if kind == "euclidean" and space.kind != "raw":
+            raise UnsuitedError(
+                f"scaling euclidean aligns covariances of signals, not {space.kind} windows",
+                "Add --features raw, or use --scaling min-max.",
+            )
+        return replace(self, kind=kind, over_time=space.kind == "raw")
+
+    def fit(self, x: NDArray[np.float32]) -> Scaler | Whitener:
+        """Scaler by the statistics of windows (n, channels, features)."""
+        if self.kind == "euclidean":
+            return Whitener.fit(x)
+        return Scaler.fit(x, self.kind, self.over_time)
 
     def check(self, protocol: Protocol) -> None:
         """Refuse a scope for which the protocol grants nothing.
@@ -130,7 +168,7 @@ class Scaling:
         view, test, source = fold.view, fold.open_test(), None
         if view.source is not None:
             if id(view.source) not in sources:
-                sources[id(view.source)] = _Source(view.source, self.kind, self._by_subject)
+                sources[id(view.source)] = _Source(view.source, self.fit, self._by_subject)
             source = sources[id(view.source)]
         scaler = self._target_scaler(fold, source)
         changed = View(
@@ -140,20 +178,20 @@ class Scaling:
         )
         return Fold(fold.subject, fold.session, changed, scaler.apply(test))
 
-    def _target_scaler(self, fold: Fold, source: _Source | None) -> Scaler:
+    def _target_scaler(self, fold: Fold, source: _Source | None) -> Scaler | Whitener:
         view = fold.view
         granted = view.unlabelled if view.calibration is None else view.calibration
         if self.transductive:
             test = fold.open_test().x
             if granted is not None and not np.array_equal(granted.x, test):
                 test = np.concatenate([granted.x, test])
-            return Scaler.fit(test, self.kind)
+            return self.fit(test)
         # Not the tested windows: where the protocol grants them, they stand in ``unlabelled``.
         if granted is not None and self.scope != "source":
-            return Scaler.fit(granted.x, self.kind)
+            return self.fit(granted.x)
         if source is None:
             raise UnsuitedError("the protocol grants no window to scale the target by")
-        return source.of(fold) if self._by_subject else source.pooled
+        return source.of(fold) if self.scope.startswith("subject") else source.pooled
 
     def describe(self, protocol: Protocol) -> dict[str, str]:
         """Scope of the statistics under a protocol, for the record."""
@@ -166,7 +204,13 @@ class Scaling:
             "name": self.kind, "source": "each subject" if self._by_subject else "source",
             "target": target,
         }
+        if self.over_time:
+            described["statistics"] = "mean covariance of channels" if self.kind == "euclidean" \
+                else "per channel, over time"
         return described if self.scope == "corpus" else {**described, "scope": self.scope}
+
+
+Fit = Callable[[NDArray[np.float32]], Scaler | Whitener]
 
 
 class _Source:
@@ -175,30 +219,31 @@ class _Source:
     Parameters
     ----------
     windows : Windows or UnlabelledWindows
-    kind : str
+    fit : callable
+        Gives a scaler for (n, channels, features).
     by_subject : bool
         Parts are subjects; else corpora.
     """
 
     def __init__(
-        self, windows: Windows | UnlabelledWindows, kind: str, by_subject: bool
+        self, windows: Windows | UnlabelledWindows, fit: Fit, by_subject: bool
     ) -> None:
-        self._windows, self._kind = windows, kind
-        self._scalers: dict[Hashable, Scaler] = {}
+        self._windows, self._fit = windows, fit
+        self._scalers: dict[Hashable, Scaler | Whitener] = {}
         x = np.empty_like(windows.x)
         for key, rows in _parts(windows, by_subject):
-            self._scalers[key] = Scaler.fit(windows.x[rows], kind)
+            self._scalers[key] = fit(windows.x[rows])
             x[rows] = self._scalers[key](windows.x[rows])
         self.scaled = windows.with_x(x)
 
     @functools.cached_property
-    def pooled(self) -> Scaler:
+    def pooled(self) -> Scaler | Whitener:
         """Statistics of all windows of the source."""
         if len(self._scalers) == 1:
             return next(iter(self._scalers.values()))
-        return Scaler.fit(self._windows.x, self._kind)
+        return self._fit(self._windows.x)
 
-    def of(self, fold: Fold) -> Scaler:
+    def of(self, fold: Fold) -> Scaler | Whitener:
         """Statistics of the tested subject's own windows in the source.
 
         Raises

@@ -8,13 +8,19 @@ on, each a column of the record; only the chosen one is ranked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from .errors import UnknownNameError, UnsuitedError
-from .protocol import Protocol
+import numpy as np
 
+from .errors import UnknownNameError, UnsuitedError
+from .protocol import Fold, Protocol
+from .scaling import Scaling
+from .windows import Windows
+
+#: Share of the source's subjects that are held out, at least one.
+HELD_OUT = 0.2
 #: Why a protocol cannot grant what a rule needs.
 LACKING: Mapping[str, str] = {
     "source labels": "source windows in the classes the final network tells apart",
@@ -32,7 +38,7 @@ class Rule:
     name : str
         On the command line.
     uses : str
-        Which labels and windows it uses, for records.
+        Which labels and windows it chooses by, for records.
     needs : tuple of str
         What a protocol must grant: keys of :data:`LACKING`.
     holds_out : {"", "source", "calibration"}
@@ -122,3 +128,76 @@ def evaluated(chosen: str, protocol: Protocol) -> list[Rule]:
     return [
         r for r in RULES.values() if r.holds_out in ("", held) and not lacking(r.name, protocol)
     ]
+
+
+def held_out(
+    folds: Sequence[Fold], what: Literal["source", "calibration"], scaling: Scaling, seed: int
+) -> list[Fold]:
+    """Folds whose view lacks a part, which stands in place of the test windows; scaled.
+
+    The statistics of the scaling are those of what is left in the view. Folds in which nothing
+    can be held out are left out; folds that share a source go on sharing what is left of it.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+        Not scaled yet.
+    what : {"source", "calibration"}
+        A fifth of the source's subjects, drawn by the seed; or the last calibration trial of each
+        class, where a class has more than one.
+    """
+    if what == "calibration":
+        cut = [_without_trials(fold) for fold in folds]
+        return scaling.folds([fold for fold in cut if fold is not None])
+    return _without_subjects(folds, scaling, seed)
+
+
+def _without_trials(fold: Fold) -> Fold | None:
+    """Fold without the last calibration trial of each class, or None if one has no other."""
+    windows = fold.view.calibration
+    if windows is None:
+        return None
+    chosen = []
+    for label in np.unique(windows.y):
+        mine = windows.y == label
+        trials = sorted(set(zip(windows.order[mine].tolist(), windows.trial[mine].tolist(),
+                                strict=True)))
+        if len(trials) < 2:
+            return None
+        chosen.append(trials[-1][1])
+    out = np.isin(windows.trial, chosen)
+    view = replace(fold.view, calibration=windows.take(~out))
+    return Fold(fold.subject, fold.session, view, windows.take(out))
+
+
+def _without_subjects(folds: Sequence[Fold], scaling: Scaling, seed: int) -> list[Fold]:
+    parts: dict[int, tuple[Windows, Windows] | None] = {}
+    cut = []
+    for fold in folds:
+        source = fold.view.source
+        if id(source) not in parts:
+            parts[id(source)] = _cut_source(source, seed) if isinstance(source, Windows) else None
+        found = parts[id(source)]
+        if found is not None:
+            view = replace(fold.view, source=found[0])
+            cut.append(Fold(fold.subject, fold.session, view, found[1]))
+    # The held-out subjects are scaled as the source is, whatever the target is scaled by.
+    scaled = {
+        id(kept): scaling.fit(kept.x).apply(out)
+        for kept, out in (pair for pair in parts.values() if pair is not None)
+    }
+    return [
+        Fold(new.subject, new.session, new.view, scaled[id(old.view.source)])
+        for old, new in zip(cut, scaling.folds(cut), strict=True)
+    ]
+
+
+def _cut_source(source: Windows, seed: int) -> tuple[Windows, Windows] | None:
+    """Source without some subjects, and these; None if it has only one."""
+    named = np.char.add(np.char.add(source.corpus, "/"), source.subject.astype(str))
+    names = np.unique(named)
+    if len(names) < 2:
+        return None
+    count = max(1, round(HELD_OUT * len(names)))
+    out = np.isin(named, np.random.default_rng([seed, len(names)]).permutation(names)[:count])
+    return source.take(~out), source.take(out)

@@ -14,7 +14,7 @@ import os
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -223,6 +223,9 @@ class Store:
             raise
         record.path = folder
         return folder
+
+    def will_read(self, keys: Iterable[str]) -> None:
+        """Be told which states will be asked for; a store that must send for them does so here."""
 
     def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
         """Pre-trained state and its loss curve, or None if there is none (or a torn one)."""

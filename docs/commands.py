@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -53,6 +54,7 @@ def _row(parameter: Any) -> str:
         shown += f" `{metavar}`"
     text = re.sub(r"\[/?\w*\]", "", getattr(parameter, "help", "") or "")
     default = parameter.default
-    if default not in (None, False, True, (), [], "") and not callable(default):
+    shown_too = isinstance(default, int | float | str | os.PathLike) and default != ""
+    if shown_too and not isinstance(default, bool):
         text += f" Default: `{default}`."
     return f"| {shown} | {text} |".replace("\\|", "|")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -32,6 +32,12 @@ class ADDA(Adaptation):
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Source-only training."""
         return SourceOnly(self.params).pretrain(source, ctx)
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Source-only training for each context, as one stack."""
+        return SourceOnly(self.params).pretrain_many(source, contexts)
 
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.method import ANY_FEATURES, Context, Job, Needs, Predictor
+from bench.errors import BenchError
+from bench.method import ANY_FEATURES, Context, Job, LostPredictor, Needs, Predictor
 from bench.training import (
     Losses,
     Optimiser,
@@ -109,6 +110,11 @@ class SourceTrained(FineTuned):
     params: NetworkParams
     scratch: ClassVar[str | None] = "source-only"
 
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
+
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
         raise NotImplementedError
@@ -135,10 +141,11 @@ class SourceTrained(FineTuned):
         head = Head(encoder.width, source.n_classes)
         return Network(encoder, head, len(np.unique(source.subject)))
 
-    def train_stack(self, lessons: Sequence[Lesson], watched: bool = False) -> list[State]:
+    def train_stack(self, lessons: Sequence[Lesson], watched: bool = False) -> list[Any]:
         """Train one network for each lesson, all on the same source, as one stack.
 
-        ``watched`` shows the engine a predictor after each epoch.
+        ``watched`` shows the engine a predictor after each epoch. Returns the states, and the
+        error in place of one that diverged.
         """
         q, ctx, net = self.params, lessons[0].ctx, self.network_of(lessons[0].source)
         model = stack(
@@ -156,17 +163,17 @@ class SourceTrained(FineTuned):
             for k, lesson in enumerate(lessons):
                 now = None
                 if watched:
-                    now = NetworkPredictor(
+                    now = self.predicting(NetworkPredictor(
                         net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
-                    )
+                    ))
                 lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
-        train(
+        lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
             names=[lesson.ctx.fold or "pre-training" for lesson in lessons],
             optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
         )
-        return [net.own(unstack(model, k)) for k in range(len(lessons))]
+        return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
     def _start(self, net: Network, lesson: Lesson) -> State:
         own, ctx = lesson.start, lesson.ctx
@@ -176,7 +183,9 @@ class SourceTrained(FineTuned):
             )
         return own | self.beside(net, own, ctx.generator("init extra"))
 
-    def _with_source_head(self, source: Windows, state: State) -> NetworkPredictor:
+    def _with_source_head(self, source: Windows, state: Any) -> Predictor:
+        if isinstance(state, BenchError):
+            return LostPredictor(state)
         net = self.network_of(source)
         return NetworkPredictor(net.encoder, net.head, net.own(state))
 
@@ -271,9 +280,22 @@ class Supervised(SourceTrained):
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and head on the source, in its own classes or the shared ones."""
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """One training on the source for each context, as one stack."""
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
-        return self.train_stack([Lesson(source, None, None, ctx)])[0]
+        return self.train_stack(
+            [Lesson(source, None, None, c) for c in contexts], watched=True
+        )
+
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """Where no calibration is granted, the head of the source predicts."""
+        return "calibration" not in grants
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head where calibration is granted, else the head of the source."""

@@ -18,7 +18,8 @@ from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional
 
-from bench.method import Context, Job, Method, Params, Predictor, hyper
+from bench.errors import BenchError
+from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocol import View
 from bench.training import (
     Optimiser,
@@ -128,8 +129,11 @@ class FineTuned(Method):
         first: dict[object, int] = {}
         which = [first.setdefault(_decides(job), i) for i, job in enumerate(jobs)]
         chosen = {i: _at_source(jobs[i]) for i in first.values()}
-        ordered = list(chosen)
-        out: dict[int, Predictor] = {}
+        out: dict[int, Predictor] = {
+            i: LostPredictor(job.state) for i, job in chosen.items()
+            if isinstance(job.state, BenchError)
+        }
+        ordered = [i for i in chosen if i not in out]
         fit = self._probe if self.params.finetune == "probe" else self._finetune
         for group in groups_of_equal(ordered, lambda i: _alike(chosen[i])):
             members = [ordered[g] for g in group]
@@ -150,6 +154,10 @@ class FineTuned(Method):
     def head_from(self, shape: Mapping[str, Any]) -> Any:
         """Head of the shape that a saved model names."""
         return Head(**shape)
+
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """What predicts with a trained network: by default, the network."""
+        return network
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         q, ctx = self.params, jobs[0].ctx
@@ -181,14 +189,17 @@ class FineTuned(Method):
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for k, job in enumerate(jobs):
                 now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
-                job.ctx.epoch(epoch + 1, epochs, losses[k], now)
+                job.ctx.epoch(epoch + 1, epochs, losses[k], self.predicting(now))
 
-        train(
+        lost = train(
             model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
             optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
             on_epoch=on_epoch,
         )
-        return [NetworkPredictor(encoder, head, unstack(model, k)) for k in range(len(jobs))]
+        return [
+            LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))
+            for k, error in enumerate(lost)
+        ]
 
     def _probe(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Logistic regression on the standardised output of the frozen encoder."""
@@ -220,7 +231,7 @@ def labelled(view: View) -> Windows:
 def _decides(job: Job) -> object:
     """What a fine-tuning depends on beside the method's parameters."""
     if job.view.calibration is None:
-        return id(job.view.source), id(job.state)
+        return job.ctx.cell, id(job.view.source), id(job.state)
     return id(job)
 
 

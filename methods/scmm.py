@@ -26,10 +26,10 @@ from bench.windows import Space
 from .networks import Encoder, Projector, State, init_linear, linear
 from .scmm_losses import (
     balanced_sum,
-    hybrid_mask,
     masked_copies,
     relations,
     soft_weights,
+    window_mask,
     with_positives,
 )
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
@@ -99,7 +99,8 @@ class SCMMNetwork(Pretext):
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Masks (m, B, C, F) of one batch of one model."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
-        return hybrid_mask(shape, self.params.mask_ratio, self.params.channel_mask, g)
+        q = self.params
+        return window_mask(shape, q.mask_ratio, q.channel_mask, g, self.encoder.raw)
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""

@@ -63,7 +63,7 @@ class LossStepped(Optimiser):
 
     seen: list[Tensor] = field(default_factory=list)
 
-    def rate(self, epoch: int, epochs: int) -> float:
+    def rate(self, epoch: int, epochs: int) -> float | Tensor:
         """Learning rate of the next epoch; forgets the losses it is made from."""
         if not self.seen:
             return self.lr
@@ -87,7 +87,7 @@ class UnclearedOptimiser(Optimiser):
         """One Adam over stacked leaves."""
         return _Uncleared(
             list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
-            weight_decay=self.weight_decay, fused=True,
+            weight_decay=float(self.weight_decay), fused=True,
         )
 
 
@@ -170,6 +170,11 @@ class SCMMReleased(SCMM):
         q = self.params
         wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}
         return frozenset(name for name, on in wanted.items() if on)
+
+    @property
+    def stacks(self) -> bool:
+        """The released schedule watches the loss of one training."""
+        return False
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Those of SCMM itself: the switches have no meaning for them."""

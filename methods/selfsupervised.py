@@ -6,6 +6,7 @@ task that the encoder is pre-trained on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -89,18 +90,32 @@ class SelfSupervised(FineTuned):
         """Pre-training task for windows of a space."""
         return self.task(self.encoder(space), self.params)
 
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
+
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).
 
         Returns the state of the encoder and of everything beside it.
         """
-        q = self.params
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """One pre-training for each context, as one stack."""
+        q, ctx = self.params, contexts[0]
         task = self.network(source.space)
-        first = task.encoder.init(ctx.generator("init")) | task.init(ctx.generator("init heads"))
         dtype = getattr(torch, ctx.dtype)
-        model = stack([first], ctx.device, dtype)
+        model = stack([
+            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
+            for c in contexts
+        ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
-        order, noise = ctx.generator("order"), ctx.generator("noise")
+        orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
         sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
         steps = sampler.steps
         epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
@@ -108,18 +123,20 @@ class SelfSupervised(FineTuned):
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
             if batch == 0:
-                plan[:] = sampler.epoch(order)
-            x = data[plan[batch].to(ctx.device)].unsqueeze(0)
-            drawn = task.noise(plan[batch].numel(), noise).to(ctx.device).unsqueeze(0)
-            return task.losses(model, x, drawn)
+                plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
+            chosen = plan[batch]
+            drawn = torch.stack([task.noise(chosen[0].numel(), g) for g in noises])
+            return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
 
         def after_step(epoch: int, batch: int) -> None:
             task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
 
-        train(
-            model, step, epochs=epochs, steps=steps, names=["pre-training"],
-            after_step=after_step,
-            optimiser=task.optimiser(),
-            on_epoch=lambda epoch, losses: ctx.epoch(epoch + 1, epochs, losses[0]),
+        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
+            for c, row in zip(contexts, losses, strict=True):
+                c.epoch(epoch + 1, epochs, row)
+
+        lost = train(
+            model, step, epochs=epochs, steps=steps, names=["pre-training"] * len(contexts),
+            after_step=after_step, optimiser=task.optimiser(), on_epoch=on_epoch,
         )
-        return unstack(model, 0)
+        return [error or unstack(model, k) for k, error in enumerate(lost)]

@@ -83,6 +83,10 @@ class Shuffled(Method):
         """As the method."""
         return self.inner.pretrains
 
+    def pretrains_predictor(self, grants: frozenset[str]) -> bool:
+        """As the method."""
+        return self.inner.pretrains_predictor(grants)
+
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """As the method."""
         return self.inner.needs_under(grants)

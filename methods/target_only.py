@@ -92,6 +92,11 @@ class TargetOnly(Method):
         """Predictor from a saved payload: the network's method knows how."""
         return self.inner().restore(payload)
 
+    @property
+    def stacks(self) -> bool:
+        """As the method whose network it is."""
+        return self.inner().stacks
+
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Fit one fold from scratch."""
         return self.fit_many([Job(view, None, ctx)])[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +16,13 @@ from .against import interval
 from .text import (
     METRIC_NAMES,
     clean,
+    csv_text,
     markdown,
     numbers,
     p_value,
     percent,
     settings,
     signed,
-    spreadsheet,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +143,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     if not audits:
         return []
     files = {
-        "audit.csv": _csv(audits), "audit.md": _markdown(audits),
+        "audit.csv": csv_text(_rows(audits)), "audit.md": _markdown(audits),
         "audit.json": json.dumps(_json(audits), indent=1, ensure_ascii=False) + "\n",
     }
     paths = []
@@ -204,15 +202,6 @@ def _numbers(row: Row, key: Key) -> dict[str, Any]:
         m.before, m.after, t.mean, low, high, t.p, adjusted, t.rank_biserial, t.n, t.wins,
         t.losses, t.ties,
     ), strict=True))
-
-
-def _csv(audits: list[Audit]) -> str:
-    rows = list(_rows(audits))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
-    return out.getvalue()
 
 
 def _json(audits: list[Audit]) -> dict[str, Any]:

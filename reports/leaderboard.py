@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from .against import Comparison, against_target_only, footnotes, interval
 from .caption import caption, problems, shortened, title
 from .cells import Collection, Column, collect
 from .table import Row, Table, tables
-from .text import markdown, p_value, percent, signed, spreadsheet
+from .text import csv_text, markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +78,9 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     compared = [(table, against_target_only(table)) for table in shown]
     files: dict[str, Callable[[], str]] = {
         "leaderboard.md": lambda: _markdown(found, compared),
-        "leaderboard.csv": lambda: _csv(_summary_rows(found, options)),
+        "leaderboard.csv": lambda: csv_text(_summary_rows(found, options)),
         "scores.csv": lambda: _scores(found),
-        "against_target_only.csv": lambda: _csv(_comparison_rows(compared)),
+        "against_target_only.csv": lambda: csv_text(_comparison_rows(compared)),
     }
     paths = []
     for name, text in files.items():
@@ -180,18 +180,6 @@ def _markdown_comparisons(table: Table, found: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Text of a CSV file; empty when there are no rows."""
-    rows = list(rows)
-    if not rows:
-        return ""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
-    return buffer.getvalue()
-
-
 def _setting(table: Table) -> dict[str, Any]:
     s = table.setting
     return {
@@ -205,6 +193,7 @@ def _setting(table: Table) -> dict[str, Any]:
 def _named(row: Row, table: Table, column: Column) -> dict[str, Any]:
     return {
         "method": row.key.method, "network": row.key.network, "variant": row.key.variant,
+        "shortcut": row.key.shortcut,
         "block": row.key.kind, "pair": table.labels[column],
         "source": column.source, "target": column.target,
     }

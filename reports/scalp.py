@@ -189,7 +189,7 @@ def _draw(axes: Axes, one: Scalp, band_number: int, most: float) -> None:
         sphere=(0.0, 0.0, 0.0, 1.0), res=96,
     )
     for line in [*axes.lines, *axes.collections]:
-        line.set_linewidth(0.7)
+        line.set(linewidth=0.7)
     for dots in axes.lines:
         if dots.get_marker() == ".":
             dots.set(markersize=0.8, alpha=0.6)

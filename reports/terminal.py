@@ -70,31 +70,29 @@ def _grid(
     labels = table.short_labels()
     for column in columns:
         grid.add_column(_heading(labels[column]), justify="right", no_wrap=True)
-    several, covered = summary and _several(table), summary and table.covered
+    several = summary and len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
     if several:
         grid.add_column(Text("mean"), justify="right", no_wrap=True)
         if table.complete > 1:
             grid.add_column(Text("rank"), justify="right", no_wrap=True)
+    covered = summary and table.covered
     if covered:
         grid.add_column(Text("pairs"), justify="right", no_wrap=True)
+    shown = {"stacked": stacked, "several": several, "covered": covered}
     for row in table.methods:
-        grid.add_row(*_cells(table, row, columns, stacked, summary))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     chance = [Text(percent(table.chance(c)), "dim") for c in columns]
     if several:
         chance.append(Text(percent(table.mean_chance()), "dim"))
     grid.add_row(Text("chance", "dim"), *chance)
     for row in table.controls:
-        grid.add_row(*_cells(table, row, columns, stacked, summary))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     for row in table.oracles:
-        cells = _cells(table, row, columns, stacked, summary)
+        cells = _cells(table, row, columns, **shown)
         grid.add_row(*cells, style="bright_black")
     return grid
-
-
-def _several(table: Table) -> bool:
-    return len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
 
 
 def _heading(label: str) -> Text:
@@ -104,7 +102,8 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: Row, columns: Sequence[Column], stacked: bool, summary: bool
+    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
+    covered: bool,
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
@@ -122,11 +121,11 @@ def _cells(
             text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
                         "dim not bold not underline")
         out.append(text)
-    if summary and _several(table):
+    if several:
         out.append(Text(percent(row.mean), _style(table, row, None)))
         if table.complete > 1:
             out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
-    if summary and table.covered:
+    if covered:
         out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
     return out
 

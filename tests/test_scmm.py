@@ -328,8 +328,16 @@ def test_folds_of_unequal_size_are_fitted_apart_and_returned_in_order():
 
 def test_divergence_names_the_fold():
     method = SCMM(SCMM.parse({"fit_epochs": 3}))
+    jobs, calm = jobs_of(3, factor=(2, np.nan)), jobs_of(3)
+    lost = method.fit_many(jobs)
     with pytest.raises(DivergedError, match=r"^subject 2: the loss is nan at epoch 1, batch 1"):
-        method.fit_many(jobs_of(3, factor=(2, np.nan)))
+        lost[1].predict_proba(jobs[1].view.calibration.x)
+    good = method.fit_many(calm)
+    for k in (0, 2):  # to the last bit as if the neighbour had not diverged
+        for name, tensor in good[k].state.items():
+            assert torch.equal(tensor, lost[k].state[name]), name
+    with pytest.raises(DivergedError, match=r"^subject 2: the loss is nan at epoch 1, batch 1"):
+        method.fit(jobs[1].view, None, jobs[1].ctx)
 
 
 def test_a_huge_learning_rate_is_told_as_divergence():

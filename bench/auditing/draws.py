@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from ..errors import UnsuitedError
-from ..method import Params
+from ..method import Method
+from ..space import search_space, suggested
 
 
-def random_draws(params: Params, count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """All parameters ``count`` times, those worth searching drawn anew each time.
+def random_draws(
+    method: Method, count: int, given: Iterable[str] = (), seed: int = 0
+) -> list[dict[str, Any]]:
+    """All parameters of a method ``count`` times, those worth searching drawn anew each time.
 
-    Each is drawn from its declared range, evenly or evenly in its logarithm, to four significant
-    digits so that it can be written down.
+    Parameters
+    ----------
+    given : iterable of str
+        Parameters that were set by hand and stay as they are.
 
     Raises
     ------
     UnsuitedError
-        The method declares no parameter to search.
+        The method has no parameter to search.
     """
-    fields = {
-        name: extra for name, field in type(params).model_fields.items()
-        if isinstance(extra := field.json_schema_extra, dict) and extra.get("tune")
-    }
-    if not fields:
-        raise UnsuitedError("the method has no parameter with a search range")
-    rng = np.random.default_rng(seed)
-    return [
-        {**params.model_dump(),
-         **{name: _draw(extra, getattr(params, name), rng) for name, extra in fields.items()}}
-        for _ in range(count)
-    ]
+    space = search_space(method, given=given)
+    import optuna
 
-
-def _draw(extra: dict[str, Any], now: Any, rng: np.random.Generator) -> Any:
-    choices = extra["tune"]
-    if extra.get("scale") == "choice" or isinstance(choices[0], str):
-        return choices[int(rng.integers(len(choices)))]
-    low, high = (float(v) for v in choices)
-    if extra.get("scale") == "log":
-        value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    else:
-        value = float(rng.uniform(low, high))
-    return round(value) if isinstance(now, int) else float(f"{value:.4g}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    draws = []
+    for _ in range(count):
+        trial = study.ask()
+        drawn = {name: suggested(trial, name, t) for name, t in space.items()}
+        draws.append({**method.params.model_dump(), **drawn})
+    return draws

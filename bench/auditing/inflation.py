@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import BenchError
 from ..statistics import Paired, holm, paired
 from ..store import Record, Store
+from .drafts import Drafts
 
 #: (metric, unit) of every table, the main one first.
 MEASURES = (
@@ -134,7 +135,7 @@ def read_audit(path: Path) -> Audit:
 
 
 def _record(store: Store, record_id: str) -> Record:
-    record = store.get(record_id)
+    record = store.get(record_id) or Drafts(store.root).get(record_id)
     if record is None or record.status != "done":
         raise BenchError(
             f"record {record_id} is not in {store.root}", "Run the audit again: bench audit ..."

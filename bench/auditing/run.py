@@ -15,8 +15,10 @@ from ..handing import check_suited
 from ..method import Method
 from ..registry import load
 from ..runner import RunOptions, settle
+from ..selection import rule
 from ..store import Record, Store, write_text
 from ..windows import Windows
+from .drafts import Drafts
 from .draws import random_draws
 from .shortcuts import SHORTCUTS, Shortcut
 
@@ -76,17 +78,6 @@ class Entry:
     reason: str = ""
 
 
-class Drafts(Store):
-    """Records of parameter draws, kept out of the leaderboard: ``RUNS/audit/cells``.
-
-    Pre-trained states are shared with the run folder.
-    """
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.cells = root / "audit" / "cells"
-
-
 def audit(
     method: str = "scmm",
     src: str | Windows = "SEED",
@@ -123,11 +114,16 @@ def audit(
             f"{cls.name} takes shortcuts itself, so it has no honest run to compare with",
             "Audit the method it is a copy of.",
         )
+    if options.preset == "tuned":
+        raise SettingError(
+            "an audit with tuned parameters is not possible: each seed has a tuning of its own",
+            "Give the parameters with --set.",
+        )
     wanted = chosen(cls, what.only)
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     check_suited(cell.method, cell.protocol, cell.pair)
-    run = _Audit(cell, Store(options.runs), what, tell)
+    run = _Audit(cell, Store(options.runs), what, tell, tuple(options.params))
     tell(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
     run.honest = [run_cell(replace(cell, seed=s), run.store, tell) for s in what.seeds]
     entries = []
@@ -169,6 +165,7 @@ class _Audit:
     store: Store
     what: AuditOptions
     watch: Watch
+    given: tuple[str, ...]
     honest: list[Record] = field(default_factory=list)
 
     def entry(self, shortcut: Shortcut) -> Entry:
@@ -188,6 +185,11 @@ class _Audit:
         entry.leaky, entry.oracle = entry.honest, True
 
     def _folds(self, shortcut: Shortcut, entry: Entry) -> None:
+        if shortcut.parts and rule(self.cell.selection).holds_out:
+            raise UnsuitedError(
+                f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
+                "part of mixed subjects has none of its own"
+            )
         twin = replace(self.cell, shortcut=shortcut.name)
         entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
 
@@ -215,19 +217,30 @@ class _Audit:
         drafts = Drafts(self.store.root)
         cls = type(self.cell.method)
         tried = [self.honest[0]]
-        for number, values in enumerate(random_draws(self.cell.method.params, self.what.draws), 1):
-            self.watch(Event(f"draw {number} of {self.what.draws}", 0, 0))
+        draws = random_draws(self.cell.method, self.what.draws, self.given)
+        for number, values in enumerate(draws, 1):
+            self.watch(Event(f"draw {number} of {len(draws)}", 0, 0))
             try:
                 tried.append(run_cell(replace(twin, method=cls(cls.parse(values))), drafts,
                                       self.watch))
             except BenchError as error:  # a draw may diverge; the others are still to choose from
                 self.watch(Event(f"draw {number} failed: {error.message}", 0, 0))
-        best = max(tried, key=test_score)
-        entry.honest = [self.honest[0].id]
-        entry.leaky = [self._compose(best, shortcut.name, tried).id]
-        kept = "; the honest parameters were best" if best is self.honest[0] else ""
-        entry.note = (f"best of {len(tried)} parameter sets, the honest one among them, seed "
-                      f"{seed}{kept}")
+        honest, how = self._chosen_honestly(tried)
+        entry.honest = [honest.id]
+        entry.leaky = [self._compose(max(tried, key=test_score), shortcut.name, tried).id]
+        entry.note = (f"best on test of {len(tried)} parameter sets, the honest one among them, "
+                      f"against {how}; seed {seed}")
+
+    def _chosen_honestly(self, tried: Sequence[Record]) -> tuple[Record, str]:
+        """What would be reported without test labels: by validation score where there is one."""
+        name = self.cell.selection
+        scored = [
+            (float(score), -i) for i, r in enumerate(tried)
+            if (score := r.selections.get(name, {}).get("score")) is not None
+        ]
+        if len(scored) < len(tried):
+            return tried[0], "the honest run's own"
+        return tried[-max(scored)[1]], f"the best by {name}"
 
     def _run(self, cell: Cell) -> Record:
         return run_cell(cell, self.store, self.watch)

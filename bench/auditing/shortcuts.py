@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import UnsuitedError
 from ..protocol import Fold, Protocol, View
-from ..scaling import Scaler, Scaling
+from ..scaling import Scaling
 from ..scoring import fold_scores, majority_share
 from ..windows import UnlabelledWindows, Windows
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARTS = 10
 
 Cut = Callable[[Sequence[Fold], int], list[Fold]]
-Rescale = Callable[[Sequence[Fold], str, int], list[Fold]]
+Rescale = Callable[[Sequence[Fold], Scaling, int], list[Fold]]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,13 @@ class Shortcut:
     cut : callable, optional
         Folds before scaling, and the seed, to altered folds.
     rescale : callable, optional
-        Scaled folds, kind of scaling and seed, to altered folds.
+        Scaled folds, scaling and seed, to altered folds.
     bars : callable, optional
         Why it means nothing under a protocol and scaling; "" if it does.
     note : str
         What a reader must know to judge its number.
+    parts : bool
+        Whether its folds are parts of the target and no longer its subjects.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Shortcut:
     rescale: Rescale | None = None
     bars: Callable[[Protocol, Scaling], str] | None = None
     note: str = ""
+    parts: bool = False
 
     def check(self, protocol: Protocol, scaling: Scaling) -> None:
         """Refuse where the shortcut means nothing.
@@ -79,36 +82,39 @@ class Shortcut:
             raise UnsuitedError(reason)
 
 
-def scaled_folds(
-    shortcut: str | None, folds: Sequence[Fold], scaling: Scaling, seed: int
-) -> list[Fold]:
-    """Scaled folds, altered by a shortcut if one is named.
+def recut(shortcut: str | None, folds: Sequence[Fold], seed: int) -> list[Fold]:
+    """Folds before scaling, altered by a shortcut if one is named.
 
     A name that is not in :data:`SHORTCUTS` is a method's own switch and alters no fold.
     """
     found = SHORTCUTS.get(shortcut or "")
-    if found is not None and found.cut is not None:
-        folds = found.cut(folds, seed)
-    scaled = scaling.folds(folds)
+    return found.cut(folds, seed) if found is not None and found.cut is not None else list(folds)
+
+
+def scaled_folds(
+    shortcut: str | None, folds: Sequence[Fold], scaling: Scaling, seed: int
+) -> list[Fold]:
+    """Folds scaled, and altered by a shortcut if one is named."""
+    found, scaled = SHORTCUTS.get(shortcut or ""), scaling.folds(folds)
     if found is not None and found.rescale is not None:
-        scaled = found.rescale(scaled, scaling.kind, seed)
+        return found.rescale(scaled, scaling, seed)
     return scaled
 
 
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
+def test_scaled_alone(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose tested windows are scaled by their own statistics."""
     test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
+    return Fold(fold.subject, fold.session, fold.view, scaling.fit(test.x).apply(test))
 
 
-def scaled_together(fold: Fold, kind: str) -> Fold:
+def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose target windows, granted and tested, are scaled by the statistics of them all.
 
     Scalers are affine per feature, so that it does not matter that the fold is scaled already.
     """
     view, test = fold.view, fold.open_test()
     parts = [p.x for p in (view.calibration, view.unlabelled) if p is not None]
-    scaler = Scaler.fit(np.concatenate([*parts, test.x]), kind)
+    scaler = scaling.fit(np.concatenate([*parts, test.x]))
     changed = View(
         source=view.source, classes=view.classes,
         calibration=None if view.calibration is None else scaler.apply(view.calibration),
@@ -184,7 +190,7 @@ def _mixed_raw(folds: Sequence[Fold], seed: int) -> list[Fold]:
     return mixed(folds, seed) if _trains_on_target(folds[0]) else list(folds)
 
 
-def _mixed_scaled(folds: Sequence[Fold], kind: str, seed: int) -> list[Fold]:
+def _mixed_scaled(folds: Sequence[Fold], scaling: Scaling, seed: int) -> list[Fold]:
     # Where source and target meet in one training set, each is scaled first, as in the honest run.
     return list(folds) if _trains_on_target(folds[0]) else mixed(folds, seed)
 
@@ -193,7 +199,7 @@ def _trains_on_target(fold: Fold) -> bool:
     return fold.view.calibration is not None or _of_target(fold)
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame, classes: int) -> list[dict[str, Any]]:
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
     """What a record keeps of each subject and session, wherever its windows were tested.
 
     Parameters
@@ -202,8 +208,8 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame, classes: int) -> lis
         As they were trained; parts of mixed subjects are no subjects.
     table : DataFrame
         Predictions, one row per tested window.
-    classes : int
     """
+    classes = len(folds[0].view.classes)
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
     trained = trained or [f.view.source for f in folds if isinstance(f.view.source, Windows)]
     corpus = folds[0].open_test().corpus[0]
@@ -254,7 +260,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "test-scaler", "tested windows are scaled by their own statistics",
         steals="statistics of the tested windows", bars=_no_scaling,
-        rescale=lambda folds, kind, seed: [test_scaled_alone(f, kind) for f in folds],
+        rescale=lambda folds, scaling, seed: [test_scaled_alone(f, scaling) for f in folds],
         seen="SCMM's released loader; +12.5 points on SEED (Fdez et al. 2021)",
     ),
     Shortcut(
@@ -267,7 +273,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "mixed-subjects", "windows of all target subjects are mixed and cut into parts",
         steals="labelled windows of the tested trials and of all other target subjects",
-        cut=_mixed_raw, rescale=_mixed_scaled,
+        cut=_mixed_raw, rescale=_mixed_scaled, parts=True,
         note="also trains on more windows than the honest run, but under within",
         seen="97.7 against 69.2 on DEAP in one paper: subject-mixed 10-fold against "
         "leave-one-subject-out",
@@ -275,7 +281,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "transductive-scaling", "granted and tested windows are scaled together",
         steals="statistics of the tested windows", bars=_no_granted,
-        rescale=lambda folds, kind, seed: [scaled_together(f, kind) for f in folds],
+        rescale=lambda folds, scaling, seed: [scaled_together(f, scaling) for f in folds],
         seen="per-subject normalisation of whole recordings, in most published pipelines",
     ),
     Shortcut(

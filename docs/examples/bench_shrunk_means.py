@@ -10,7 +10,7 @@ from bench.method import Context, Method, Needs, Params, hyper
 from bench.protocol import View
 from bench.registry import Entry
 
-CATALOGUE = [Entry("shrunk-means", ":ShrunkMeans", "nearest class mean, pulled to the source")]
+CATALOGUE = [Entry("shrunk-means", ":ShrunkMeans", "class means, pulled to the source")]
 
 
 class ShrunkMeansParams(Params):
