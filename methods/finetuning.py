@@ -181,7 +181,7 @@ class FineTuned(Method):
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
             index = (start + order(batch)).flatten()
-            drawn = windows.index_select(0, index).view(len(jobs), -1, channels, features)
+            drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
             logits = head(model, encoder(model, drawn, training=True))
             loss = functional.cross_entropy(
                 logits.flatten(0, 1), classes.index_select(0, index), reduction="none"

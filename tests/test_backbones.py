@@ -64,7 +64,8 @@ def trained(encoder, states, x, steps=2):
     def step(epoch, batch):
         h = encoder(model, x, training=True)
         half = x.shape[1] // 2
-        return {"total": (h[:, :half] - 1).square().mean((1, 2)) + h[:, half:].square().mean((1, 2))}
+        near_one, near_zero = (h[:, :half] - 1).square(), h[:, half:].square()
+        return {"total": near_one.mean((1, 2)) + near_zero.mean((1, 2))}
 
     train(model, step, epochs=1, steps=steps, optimiser=Optimiser(1e-2),
           names=["model"] * len(states), on_epoch=lambda epoch, losses: None)
