@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "audit": "bench.auditing.run", "AuditOptions": "bench.auditing.run",
     "leaderboard": "bench.runner",
     "run": "bench.runner", "RunOptions": "bench.runner", "sweep": "bench.sweeping",
     "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
+    "from_signals": "bench.own",
+    "tune": "bench.tuner", "TuneOptions": "bench.tuning",
 }
-__all__ = ["BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions", "Windows",
-           "__version__", "leaderboard", "load_model", "read_corpus", "run", "sweep"]
+__all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
+           "TuneOptions", "Windows", "__version__", "audit", "from_signals", "leaderboard",
+           "load_model", "read_corpus", "run", "sweep", "tune"]
 
 if TYPE_CHECKING:
+    from .auditing.run import AuditOptions as AuditOptions
+    from .auditing.run import audit as audit
     from .data import read_corpus as read_corpus
     from .errors import BenchError as BenchError
     from .models import load_model as load_model
+    from .own import from_signals as from_signals
     from .recipe import Recipe as Recipe
     from .runner import RunOptions as RunOptions
     from .runner import leaderboard as leaderboard
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from .store import Store as Store
     from .sweeping import SweepOptions as SweepOptions
     from .sweeping import sweep as sweep
+    from .tuner import tune as tune
+    from .tuning import TuneOptions as TuneOptions
     from .windows import Windows as Windows
 
 

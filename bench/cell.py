@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .align import CHANNEL_POLICY, Pair, in_shared_classes
+from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
+from .auditing.shortcuts import (
+    more_windows,
+    per_subject,
+    recut,
+    scaled_folds,
+    stretched,
+    test_scaled_alone,
+)
 from .cache import key_of
 from .codehash import code_hash
 from .devices import dtype_of
 from .errors import BenchError, UnsuitedError
-from .features import VERSION as FEATURES_VERSION
+from .features import version_of
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
 from .method import Budget, Context, Job, Method, Predictor
 from .observer import Judge, Key, Observer, Pick, Report, Tell, columns, oracle
 from .protocol import Fold, Folds, Protocol
 from .provenance import provenance
-from .scaling import Scaler, Scaling
+from .scaling import Scaling
 from .scoring import fold_scores, majority_share
 from .selection import check_selection, evaluated, held_out, rule
 from .store import Record, Store
@@ -69,7 +77,11 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: all of it is in the record's identity, but for ``device`` and what follows."""
+    """What is run: all of it is in the record's identity, but for ``device`` and what follows.
+
+    ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.auditing.shortcuts`): the
+    cell is then a leaky twin of the honest one, and its record an oracle.
+    """
 
     method: Method
     params_origin: str
@@ -85,6 +97,21 @@ class Cell:
     device: str = "cpu"
     deterministic: bool = False
     save_models: bool = False
+    diagnostics: bool = False
+    shortcut: str | None = None
+    #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
+    tuning: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # Recorded is what is run, not "auto".
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
+
+    @property
+    def kind(self) -> str:
+        """How reports place it."""
+        return "oracle" if self.shortcut else self.method.kind
 
     @property
     def budget(self) -> Budget:
@@ -98,6 +125,14 @@ class Cell:
         joint = self.method.shares_classes and "calibration" in self.protocol.grants
         if self.protocol.shares_classes or joint:
             return in_shared_classes(self.pair)
+        return self._agreed[0], None
+
+    @functools.cached_property
+    def _agreed(self) -> tuple[Pair, LabelMap | None]:
+        """Several sources, in the classes they share if the method learns these."""
+        learns = self.method.needs.source == "labelled" and "calibration" in self.protocol.grants
+        if self.pair.parts and learns:
+            return with_agreed_source(self.pair)
         return self.pair, None
 
     def folds(self) -> Folds:
@@ -115,12 +150,13 @@ class Cell:
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
-                "kind": space.kind, "origin": space.source, "version": FEATURES_VERSION,
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
+            **self._source_map(),
             "label_rule": {
                 "threshold": self.rule.threshold,
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
@@ -131,6 +167,8 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
+            **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
     @property
@@ -138,31 +176,58 @@ class Cell:
         """What of the test set is used; nothing unless the method is an oracle."""
         return self.method.peeks if self.method.kind == "oracle" else frozenset()
 
+    def check(self) -> None:
+        """Refuse a method, pair or scaling that does not fit; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        check_suited(self.method, self.protocol, self.pair)
+        self.protocol.check_pair(self.pair)
+        self.scaling.check(self.protocol)
+
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
         return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
-        if label_map is None:
-            return None
-        return {
-            "name": label_map.name, "version": label_map.version,
-            "classes": list(pair.target.labels),
-        }
+        return None if label_map is None else _named(label_map, pair.target)
+
+    def _source_map(self) -> dict[str, Any]:
+        """How the classes of several sources were brought together, where only they were."""
+        pair, label_map = self._agreed
+        if label_map is None or self.mapped[1] is not None:
+            return {}
+        return {"source_label_map": _named(label_map, pair.source)}
 
     def _protocol(self) -> dict[str, Any]:
         described = self.protocol.describe()
         if self.method.transductive and not self.protocol.transductive:
             described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        if self.scaling.transductive and not self.protocol.transductive:
+            described["target_access"] += "; for scaling, the tested windows, unlabelled"
         return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
-        corpus, _, task = name.partition(":")
-        return {
-            "name": name, "corpus": corpus, "task": task, "sessions": self.sessions,
+        names = [part.partition(":") for part in name.split(PLUS)]
+        side = {
+            "name": name, "corpus": PLUS.join(n[0] for n in names),
+            "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = (
+                "each corpus by its own statistics; where the target goes by the source's, by all "
+                "of them together"
+            )
+            side["parts"] = [
+                {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
+                for p in self.pair.parts
+            ]
+        return side
 
     def context(self, stage: str, **axes: Any) -> Context:
         """Context whose randomness follows from the seed and the axes alone."""
@@ -171,6 +236,12 @@ class Cell:
             budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
+
+
+def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
+    return {
+        "name": label_map.name, "version": label_map.version, "classes": list(windows.labels),
+    }
 
 
 def run_cell(
@@ -209,6 +280,13 @@ def run_cell(
     return outcome
 
 
+def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
+    """Whether a finished record has what is asked for beside its scores."""
+    if models and known.path is not None and not (known.path / "models").is_dir():
+        return False
+    return not diagnostics or known.kind != "method" or known.has_diagnostics
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A pre-trained state that folds of a cell start from.
@@ -240,31 +318,35 @@ class Run:
         self, cell: Cell, store: Store, watch: Watch, name: str = "", report: Report | None = None
     ) -> None:
         check_selection(cell.selection, cell.protocol)
-        check_suited(cell.method, cell.protocol, cell.pair)
+        cell.check()
         if cell.save_models and type(cell.method).restore is Method.restore:
             raise UnsuitedError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
         self.cell, self.store, self.watch, self.name = cell, store, watch, name
         self.report = report
-        self.record = Record(identity=cell.identity(), kind=cell.method.kind)
+        self.record = Record(identity=cell.identity(), kind=cell.kind)
         self.rule = rule(cell.selection)
         self.whole: list[Fold] = []
         self.folds: list[Fold] = []
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
         self.planned: dict[Key, dict[str, Pick]] = {}
         self.reused = True
+        self.more = 1.0
 
     def known(self) -> Record | None:
         """The record, if the cell is done already."""
-        known = self.store.get(self.record.id)
-        models = known is not None and known.path is not None and (known.path / "models").is_dir()
-        if known is not None and known.status == "done" and (models or not self.cell.save_models):
+        known, cell = self.store.get(self.record.id), self.cell
+        if known is not None and known.status == "done" and has_extras(
+            known, cell.save_models, cell.diagnostics
+        ):
             return known
         return None
 
     def finish(self, training: Training, info: Callable[[], Mapping[str, Any]]) -> Record:
         """Score what was trained on all that is granted; ``info`` is read before it is written."""
+        import pandas as pd
+
         cell, record, observer = self.cell, self.record, training.observer
         predictors = training.predictors
         finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
@@ -273,8 +355,15 @@ class Run:
         record.selections = {name: column for name, (column, _) in found.items()}
         _, chosen = found["oracle" if "epoch" in cell.peeks else cell.selection]
         tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
-        record.oracle = oracle(observer, record.selections)
+        if cell.shortcut:
+            record.folds = per_subject(self.folds, pd.concat(tables, ignore_index=True))
+        else:
+            record.oracle = oracle(observer, record.selections)
         record.curves |= observer.curves
+        if cell.diagnostics and record.kind == "method":
+            from .diagnostics import diagnose
+
+            record.diagnostics = diagnose(cell, self.folds, predictors)
         count = getattr(predictors[0], "parameters", None)
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
@@ -301,12 +390,14 @@ class Run:
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
                 reasons,
             )
-        scaled = cell.scaling.folds(cut.folds)
+        whole = recut(cell.shortcut, cut.folds, cell.seed)
+        self.more = more_windows(cut.folds, whole)
+        scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
         if "scaling" in cell.peeks:
-            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
-        self.whole = cut.folds
+            self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
+        self.whole = whole
 
     def _handed(self, folds: list[Fold]) -> list[Fold]:
         return handed(folds, self.cell.method.needs_under(self.cell.protocol.grants))
@@ -389,9 +480,11 @@ class Run:
     def job(self, fold: Fold, state: Any) -> Job:
         """What is to be fitted on a fold."""
         target = self.cell.pair.target_name
-        return Job(fold.view, state, self._context(
+        context = self._context(
             "fit", fold, target=target, subject=fold.subject, session=fold.session
-        ))
+        )
+        longer = stretched(context.budget, self.more)
+        return Job(fold.view, state, replace(context, budget=longer))
 
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
@@ -419,7 +512,7 @@ class Run:
             else len(fold.view.calibration),
             "test_windows": len(test),
             "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial, proba.shape[1]),
+            "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
         })
         return pd.DataFrame({
             "subject": test.subject, "session": test.session, "trial": test.trial,
@@ -480,12 +573,6 @@ class Training:
     def jobs(self, states: Mapping[int, Any]) -> list[Job]:
         """What is to be fitted, from the states of the sources."""
         return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
-
-
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
-    """Fold whose tested windows are scaled by their own statistics: for oracles only."""
-    test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
 
 
 def _judge(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Judge:

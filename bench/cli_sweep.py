@@ -12,6 +12,7 @@ from .errors import BenchError, SettingError
 from .registry import include
 
 if TYPE_CHECKING:
+    from .manifest import Memo
     from .plan import Plan, Request
     from .sweeping import Sweep, SweepOptions
 
@@ -25,8 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples:\n\n  bench sweep sweep.toml --workers 4\n\n  bench sweep "
                 "--method scmm,target-only --pairs all --seeds 5 --simulated --scale table "
                 "--dry-run")(sweep)
-    app.command()(status)
-    app.command()(rerun)
+    app.command(epilog="Example:\n\n  bench status runs")(status)
+    app.command(epilog="Example:\n\n  bench rerun 9d8d94b7 --runs runs")(rerun)
 
 
 def sweep(
@@ -35,7 +36,8 @@ def sweep(
     method: Annotated[str | None, typer.Option(
         "--method", "-m", help="Methods, with commas.", rich_help_panel=_PLAN)] = None,
     pairs: Annotated[str | None, typer.Option(
-        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV'.", rich_help_panel=_PLAN)] = None,
+        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV,SEED+SEED-IV->DEAP'.",
+        rich_help_panel=_PLAN)] = None,
     protocols: Annotated[str | None, typer.Option(
         "--protocol", "--protocols", help="Protocols, with commas.",
         rich_help_panel=_PLAN)] = None,
@@ -45,12 +47,18 @@ def sweep(
         "--set", help="Parameter of a method, repeatable.", metavar="METHOD.NAME=VALUE",
         rich_help_panel=_PLAN)] = None,
     preset: Annotated[str | None, typer.Option(
-        "--params", help="Named parameter set: default or published.",
+        "--params", help="Named parameter set: default, published, or tuned (by bench tune).",
         rich_help_panel=_PLAN)] = None,
+    tune: Annotated[int | None, typer.Option(
+        help="Tune every method first, in each pair and protocol, with so many trials.",
+        metavar="TRIALS", rich_help_panel=_PLAN)] = None,
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
     scaling: Annotated[str | None, typer.Option(
-        help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+        help="auto, min-max, z-score, robust, euclidean or none.", rich_help_panel=_PLAN)] = None,
+    scaling_scope: Annotated[str | None, typer.Option(
+        help="corpus, subject, source, tested or subject-tested; see bench run --help.",
+        rich_help_panel=_PLAN)] = None,
     selection: Annotated[str | None, typer.Option(
         help="Which epoch is scored; see: bench run --help.", metavar="RULE",
         rich_help_panel=_PLAN)] = None,
@@ -74,6 +82,9 @@ def sweep(
         metavar="FILE|MODULE", rich_help_panel=_PLAN)] = None,
     save_models: Annotated[bool | None, typer.Option(
         "--save-models", help="Also write the trained networks.", rich_help_panel=_PLAN)] = None,
+    diagnostics: Annotated[bool | None, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of bands, for plots.",
+        rich_help_panel=_PLAN)] = None,
     simulated: Annotated[bool | None, typer.Option(
         "--simulated", help="Use simulated corpora.", rich_help_panel=_DATA)] = None,
     recipe: Annotated[list[str] | None, typer.Option(
@@ -83,6 +94,8 @@ def sweep(
         help="Folder that holds the corpora.", metavar="DIR", rich_help_panel=_DATA)] = None,
     sessions: Annotated[str | None, typer.Option(
         help="first (as published) or all.", rich_help_panel=_DATA)] = None,
+    features: Annotated[str | None, typer.Option(
+        help="bench, raw, official or official-4s.", rich_help_panel=_DATA)] = None,
     runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=_HOW)] = Path("runs"),
     workers: Annotated[int, typer.Option(
         help="Processes that run cells; 1 runs them in this one.", rich_help_panel=_HOW)] = 1,
@@ -110,12 +123,14 @@ def sweep(
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
     flags = {
         "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
-        "preset": preset, "scale": scale, "scaling": scaling, "selection": selection,
-        "controls": controls, "device": device, "precision": precision,
-        "deterministic": deterministic, "energy": energy, "include": include_,
-        "save_models": save_models,
+        "preset": preset, "scale": scale, "scaling": scaling,
+        "scaling_scope": scaling_scope, "selection": selection, "controls": controls,
+        "device": device, "precision": precision, "deterministic": deterministic,
+        "energy": energy, "include": include_, "save_models": save_models,
+        "diagnostics": diagnostics,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
-        "sessions": sessions, "params": _params(set_),
+        "sessions": sessions, "features": features, "params": _params(set_),
+        "tune": None if tune is None else {"trials": tune},
     }
     from .sweeping import SweepOptions
 
@@ -135,13 +150,12 @@ def run_sweep(
 ) -> int:
     """Run a sweep and print its summary; returns the exit code."""
     from .manifest import Memo
-    from .plan import expand
     from .sweep_display import SweepDisplay, summary
     from .sweeping import Sweep
 
     request = asked(file, flags)
     memo = Memo(options.runs)
-    plan = expand(request, memo.resolve)
+    plan = _planned(request, options.runs, memo, dry_run, quiet)
     sweep_ = Sweep(plan, options, memo)
     if dry_run:
         _show_plan(plan, sweep_)
@@ -155,6 +169,20 @@ def run_sweep(
                                    "from there.")
         return 130
     return state.exit_code
+
+
+def _planned(request: Request, runs: Path, memo: Memo, dry_run: bool, quiet: bool) -> Plan:
+    """Plan of a request; tuning comes before it, and has a display of its own."""
+    from .plan import expand
+    from .runner import TUNED
+
+    if request.tune is None and request.preset != TUNED:
+        return expand(request, memo.resolve)
+    from .sweep_tuning import planned
+    from .tuning_display import TuneDisplay
+
+    with TuneDisplay(Console(stderr=True), quiet) as display:
+        return planned(request, runs, memo, display, dry=dry_run)
 
 
 def asked(file: Path | None, flags: dict[str, Any]) -> Request:

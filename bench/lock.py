@@ -1,4 +1,4 @@
-"""One sweep at a time in a run folder: a lock file that says who holds it.
+"""One at a time: a lock file that says who holds it, of a sweep's run folder or of a tuning.
 
 The lock proper is the operating system's (``flock``), which ends with the process that holds it,
 so a lock left by a kill is simply free. The file's text is for people, and for file systems
@@ -36,6 +36,15 @@ class LockedError(BenchError):
 class RunLock:
     """Lock of a run folder, as a context manager.
 
+    Parameters
+    ----------
+    runs : Path
+        Folder that the lock file lies in.
+    name : str
+        Of the file; another name is another lock.
+    what : str
+        What holds it, for people.
+
     Raises
     ------
     LockedError
@@ -44,8 +53,9 @@ class RunLock:
         The folder cannot be written.
     """
 
-    def __init__(self, runs: Path) -> None:
-        self.path = runs / NAME
+    def __init__(self, runs: Path, name: str = NAME, what: str = "a sweep") -> None:
+        self.path = runs / name
+        self.what = what
         self.took_over: dict[str, Any] | None = None
         self._handle = -1
 
@@ -85,11 +95,11 @@ class RunLock:
                 break
             time.sleep(0.05 * attempt)
         else:
-            raise _locked(self.path, holder(self.path))
+            raise _locked(self.path, holder(self.path), self.what)
         before = holder(self.path)
         if before is not None:
             if _alive(before, self.path):
-                raise _locked(self.path, before)
+                raise _locked(self.path, before, self.what)
             self.took_over = before
         text = json.dumps({
             "pid": os.getpid(), "host": socket.gethostname(),
@@ -162,12 +172,13 @@ def _silent(path: Path) -> bool:
         return True
 
 
-def _locked(path: Path, who: dict[str, Any] | None) -> LockedError:
+def _locked(path: Path, who: dict[str, Any] | None, what: str) -> LockedError:
     by = "another process" if who is None else (
         f"process {who['pid']} on {who.get('host')}, since {who.get('since')}"
     )
+    watch = f"Watch it with: bench status {path.parent}. " if path.name == NAME else ""
     return LockedError(
-        f"a sweep is at work in {path.parent}: {by}",
-        f"Watch it with: bench status {path.parent}. Or choose another folder with --runs; "
-        "run folders can be merged by copying.",
+        f"{what} is at work in {path.parent}: {by}",
+        f"{watch}{'Or c' if watch else 'C'}hoose another folder with --runs; run folders can be "
+        "merged by copying.",
     )

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, SettingError, UnsuitedError, refused_value
+from .needs import Needs
 from .protocol import View
 from .reference import Deviation
-from .windows import UnlabelledWindows, Windows
+from .windows import Space, UnlabelledWindows, Windows
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,32 @@ def hyper(
     return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
+@dataclass(frozen=True)
+class Tunable:
+    """A parameter with the range worth searching.
+
+    Attributes
+    ----------
+    default : Any
+    doc : str
+    stage : {"network", "pretrain", "fit"}
+    values : tuple
+        Lowest and highest value, or the choices where ``scale`` is "choice".
+    scale : {"linear", "log", "choice"}
+    whole : bool
+        Whether only whole numbers will do.
+    unit : str
+    """
+
+    default: Any
+    doc: str
+    stage: Stage
+    values: tuple[Any, ...]
+    scale: Scale
+    whole: bool = False
+    unit: str = ""
+
+
 class Params(BaseModel):
     """Parameters of a method; unknown names are refused."""
 
@@ -75,6 +102,20 @@ class Params(BaseModel):
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name."""
         return {k: v for k, v in self.model_dump().items() if self.stage_of(k) in stages}
+
+    @classmethod
+    def tunable(cls) -> dict[str, Tunable]:
+        """Parameters that are declared with a search range, by name."""
+        found = {}
+        for name, info in cls.model_fields.items():
+            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            if extra.get("tune"):
+                found[name] = Tunable(
+                    default=info.default, doc=info.description or "", stage=extra["stage"],
+                    values=tuple(extra["tune"]), scale=extra["scale"],
+                    whole=info.annotation is int, unit=extra["unit"],
+                )
+        return found
 
 
 class NoParams(Params):
@@ -108,26 +149,17 @@ class Predictor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a method cannot do without.
+@runtime_checkable
+class Embedder(Protocol):
+    """What a predictor may offer besides: a look at its encoder, for diagnostics."""
 
-    Attributes
-    ----------
-    source : {"none", "unlabelled", "labelled"}
-        What of the source it uses; it is handed no more than that.
-    calibration : bool
-        Labelled target windows.
-    unlabelled : bool
-        Unlabelled target windows.
-    features : frozenset of str
-        Kinds of windows it can work on: "de", "raw".
-    """
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Encoded windows (n, width) of windows (n, channels, features)."""
+        ...
 
-    source: Literal["none", "unlabelled", "labelled"] = "labelled"
-    calibration: bool = False
-    unlabelled: bool = False
-    features: frozenset[str] = frozenset({"de"})
+
+#: Kinds of windows, for methods that work on any.
+ANY_FEATURES = frozenset({"de", "raw"})
 
 
 # The engine's observer of a training in progress. It lives in a context variable and not in the
@@ -249,6 +281,7 @@ class Method(abc.ABC):
     name: ClassVar[str]
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
+    #: What it cannot do without; it is handed that and no more.
     needs: ClassVar[Needs] = Needs()
     #: True if source and calibration windows must be in the classes they share, even where the
     #: protocol leaves the target its own.
@@ -289,6 +322,26 @@ class Method(abc.ABC):
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def settled(self, space: Space) -> Method:
+        """The method for windows of a space: what its parameters leave open is decided here."""
+        return self
+
+    def check_space(self, space: Space) -> None:
+        """Refuse windows the method cannot work on.
+
+        Raises
+        ------
+        UnsuitedError
+            Says which it works on, and what to do.
+        """
+        if space.kind not in self.needs.features:
+            raise UnsuitedError(
+                f"{self.name} works on {' or '.join(sorted(self.needs.features))} windows, not on "
+                f"{space.kind}",
+                "Leave out --features raw, or choose a network: bench list methods."
+                if space.kind == "raw" else "Add --features raw.",
+            )
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.
@@ -337,6 +390,18 @@ class Method(abc.ABC):
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Controls to run beside this method: (name, parameters)."""
         return [("majority", {})]
+
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """Departures of published code to measure in an audit of this method.
+
+        Each is (name, what it does, method that does it, its parameters); with them off that
+        method must be this one. They are run as oracles.
+        """
+        return []
+
+    def tunable(self) -> dict[str, Tunable]:
+        """Parameters that tuning searches, by name: those that ``Params`` gives a range."""
+        return self.Params.tunable()
 
     @classmethod
     def control_origin(cls, params: Any, origin: str) -> str:

@@ -228,7 +228,7 @@ def columns(
             folds.append({
                 "subject": fold.subject, "session": fold.session, "epoch": pick.epoch,
                 "of": pick.of, "score": pick.score if one.scored else None,
-                "scores": fold_scores(test.y, proba, test.trial, proba.shape[1]),
+                "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
             })
         scores = [f["score"] for f in folds if f["score"] is not None]
         mean = fmean(scores) if scores else None

@@ -24,6 +24,8 @@ from .registry import entries, entry, load
 if TYPE_CHECKING:
     from .runner import RunOptions
 
+#: Between the names of several sources; :data:`bench.align.PLUS`, which would import NumPy.
+PLUS = "+"
 #: The row of what a simulated corpus allows at best; no method, but planned like a control.
 ATTAINABLE = "attainable"
 
@@ -37,28 +39,46 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 Values = dict[str, Any]
 
 
+class Tune(BaseModel):
+    """Table ``tune`` of a ``sweep.toml``: every method is tuned before it is run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(20, ge=1, description="trials of each method in each pair and protocol")
+    rule: str | None = Field(None, description="selection rule; the protocol's own if not given")
+    storage: str | None = Field(None, description="Optuna storage; else journals in the run folder")
+
+
 class Request(BaseModel):
     """What a ``sweep.toml`` may hold; the flags of ``bench sweep`` are its top-level keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: Names = Field(min_length=1, description="names; see bench list methods")
-    pairs: Names = Field(["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed")
+    pairs: Names = Field(
+        ["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed; A+B->C joins sources"
+    )
     protocols: Names = Field(["few-shot"], min_length=1, description="see bench list protocols")
     seeds: int | list[int] = Field(1, description="how many (from 0), or which")
     params: dict[str, Values | list[Values]] = Field(
         default_factory=dict, description="table per method; a list of tables is a list of variants"
     )
     preset: str = Field("default", description="named parameter set of every method")
+    tune: Tune | None = Field(None, description="table with trials, rule, storage: tune first")
     protocol: dict[str, Values] = Field(default_factory=dict, description="options per protocol")
     scale: str | None = Field(None, description="demo, table, null or published")
     simulated: bool = Field(False, description="use simulated corpora")
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
-    scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    scaling: str = Field(
+        "auto", description="auto, min-max, z-score, robust, euclidean or none"
+    )
     selection: str = Field("last", description="rule that chooses the epoch that is scored")
+    scaling_scope: str = Field(
+        "corpus", description="corpus, subject, source, tested or subject-tested"
+    )
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
-    features: str = Field("bench", description="bench, or official")
+    features: str = Field("bench", description="bench, raw, official or official-4s")
     official_kind: str = Field("", description="which of the owner's features")
     window: float = Field(1.0, gt=0, description="window length in s")
     threshold: float = Field(5.0, description="ratings above it are high")
@@ -72,6 +92,7 @@ class Request(BaseModel):
     energy: bool = Field(False, description="measure energy with CodeCarbon")
     cluster: ClusterSpec | None = Field(None, description="batch system that runs the workers")
     save_models: bool = Field(False, description="also write trained networks")
+    diagnostics: bool = Field(False, description="also write embeddings and band importance")
 
     def numbers(self) -> list[int]:
         """Seeds, each once."""
@@ -91,12 +112,13 @@ class Request(BaseModel):
 
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, selection=self.selection, device=self.device,
-            precision=self.precision, deterministic=self.deterministic, energy=self.energy,
-            save_models=self.save_models, preset=self.preset, seed=spec.seed if spec else 0,
+            scaling=self.scaling, scaling_scope=self.scaling_scope, selection=self.selection,
+            device=self.device, precision=self.precision, deterministic=self.deterministic,
+            energy=self.energy, save_models=self.save_models, diagnostics=self.diagnostics,
+            preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
-                features=self.features,  # type: ignore[arg-type]
+                features=self.features,
                 official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
                 rule=LabelRule(self.threshold, self.drop_middle),
             ),
@@ -105,8 +127,9 @@ class Request(BaseModel):
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
         return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "selection", "sessions", "features",
-            "official_kind", "window", "threshold", "drop_middle", "exclude", "precision",
+            "scale", "simulated", "recipe", "scaling", "scaling_scope", "selection", "sessions",
+            "features", "official_kind", "window", "threshold", "drop_middle", "exclude",
+            "precision",
         })
 
 
@@ -119,10 +142,12 @@ class CellSpec:
     method, params, origin
         Registered method, all its parameters, and where they come from.
     source, target : str
-        ``CORPUS:TASK``.
+        ``CORPUS:TASK``; several sources are joined by "+".
     protocol, protocol_params, seed
     control : bool
         Planned only because another method wants it beside itself.
+    tuning : mapping or None
+        How tuned parameters were chosen; see :meth:`bench.tuned.Tuned.identity`.
     """
 
     method: str
@@ -134,6 +159,7 @@ class CellSpec:
     protocol_params: Mapping[str, Any]
     seed: int
     control: bool = field(default=False, compare=False)
+    tuning: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -149,6 +175,7 @@ class CellSpec:
     def label(self) -> str:
         """One line for people; cells whose parameters were set are told apart by their key."""
         variant = f" #{self.key[:4]}" if self.origin.endswith("set") else ""
+        variant += " [tuned]" if self.tuning else ""
         return f"{self.method}{variant}  {self.pair}  {self.protocol}  seed {self.seed}"
 
     @property
@@ -173,15 +200,27 @@ class Plan:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A method with its parameters checked: all of them, their origin, and its controls."""
+    """A method with its parameters checked.
+
+    Attributes
+    ----------
+    params, origin
+        All parameters, and where they come from.
+    controls : sequence of (name, parameters, origin, defaults of what can be tuned)
+    tunables : dict
+        Defaults of the parameters that can be tuned.
+    """
 
     params: Values
     origin: str
-    controls: Sequence[tuple[str, Values, str]]
+    controls: Sequence[tuple[str, Values, str, Values]]
+    tunables: Values = field(default_factory=dict)
 
 
 #: Resolves (method, its own values, request, pair of CORPUS names).
 Resolver = Callable[[str, Mapping[str, Any], Request, tuple[str, str]], Resolved]
+#: Puts tuned parameters into a cell, given the defaults of those that can be tuned.
+TunedParams = Callable[[CellSpec, Mapping[str, Any]], CellSpec]
 
 
 def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
@@ -200,7 +239,10 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
             raise SettingError(f"{path} is not there", "See docs/sweeps.md.") from None
         except (OSError, ValueError) as error:
             raise SettingError(f"{path} is no TOML file: {error}") from error
-    values |= {k: v for k, v in flags.items() if v is not None}
+    given = {k: v for k, v in flags.items() if v is not None}
+    if isinstance(values.get("tune"), dict) and "tune" in given:
+        given["tune"] = values["tune"] | given["tune"]
+    values |= given
     if "methods" not in values:
         raise SettingError(
             "no methods to sweep over", "Give a sweep.toml, or --method NAME,NAME,..."
@@ -233,6 +275,7 @@ def resolve(
     from .data import CorpusName
     from .method import Method
     from .runner import RunOptions, choose_params
+    from .tuned import defaults_of
 
     cls: type[Method] = load("methods", method)
     names = [CorpusName(c, "") for c in corpora]
@@ -242,14 +285,23 @@ def resolve(
     for name, its in cls(params).controls() if request.controls else ():
         control: type[Method] = load("methods", name)
         own = control.parse(its)
-        controls.append(
-            (control.name, own.model_dump(mode="json"), control.control_origin(own, origin))
-        )
-    return Resolved(params.model_dump(mode="json"), origin, controls)
+        controls.append((
+            control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
+            defaults_of(control(own).tunable()),
+        ))
+    tunables = defaults_of(cls(params).tunable())
+    return Resolved(params.model_dump(mode="json"), origin, controls, tunables)
 
 
-def expand(request: Request, resolver: Resolver = resolve) -> Plan:
+def expand(
+    request: Request, resolver: Resolver = resolve, tuned: TunedParams | None = None
+) -> Plan:
     """Cells of a request, controls included, each once.
+
+    Parameters
+    ----------
+    tuned : callable, optional
+        Puts tuned parameters into a cell, or leaves it as it is.
 
     Raises
     ------
@@ -263,14 +315,16 @@ def expand(request: Request, resolver: Resolver = resolve) -> Plan:
     seeds = request.numbers()
     cells: dict[str, CellSpec] = {}
     for source, target in _pairs(request):
-        corpora = (source.partition(":")[0], target.partition(":")[0])
+        corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
             for protocol, options in protocols:
                 for seed in seeds:
-                    for name, params, origin, control in _rows(request, method, found):
+                    for name, params, origin, control, tunables in _rows(request, method, found):
                         spec = CellSpec(name, params, origin, source, target, protocol, options,
                                         seed, control)
+                        if tuned is not None and tunables:
+                            spec = tuned(spec, tunables)
                         if spec.key not in cells or not control:
                             cells[spec.key] = spec
     return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
@@ -278,13 +332,13 @@ def expand(request: Request, resolver: Resolver = resolve) -> Plan:
 
 def _rows(
     request: Request, method: str, found: Resolved
-) -> Iterator[tuple[str, Mapping[str, Any], str, bool]]:
+) -> Iterator[tuple[str, Mapping[str, Any], str, bool, Mapping[str, Any]]]:
     """A method, its controls, and what is attainable at best where that is known."""
-    yield method, found.params, found.origin, False
-    for name, params, origin in found.controls:
-        yield name, params, origin, True
+    yield method, found.params, found.origin, False, found.tunables
+    for name, params, origin, tunables in found.controls:
+        yield name, params, origin, True, tunables
     if request.controls and request.simulated and request.window == 1.0:
-        yield ATTAINABLE, {}, "default", True
+        yield ATTAINABLE, {}, "default", True, {}
 
 
 def _check_values(request: Request) -> None:
@@ -337,17 +391,22 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     """Pairs asked for as full names; ``all`` and ``*`` stand for every corpus there is."""
     from .data import parse_name
     from .report_options import split_pair
+    from .runner import check_corpora, side_name, source_sides
 
     found: dict[tuple[str, str], None] = {}
     for text in request.pairs:
         left, right = ("*", "*") if text.lower() == "all" else split_pair(text)
-        sides = [
-            [str(parse_name(n)[1]) for n in (_present(request) if side == "*" else [side])]
-            for side in (left, right)
+        present = _present(request) if "*" in (left, right) else []
+        targets = [str(parse_name(n)[1]) for n in (present if right == "*" else [right])]
+        sources = [
+            PLUS.join(str(side_name(s)) for s in source_sides(n))
+            for n in (present if left == "*" else [left])
         ]
+        if PLUS in left:  # a pair that was spelt out is refused, not passed over
+            check_corpora(corpora_of(sources[0]), "" if right == "*" else corpora_of(right)[0])
         chosen = {
-            (s, t): None for s in sides[0] for t in sides[1]
-            if s.partition(":")[0] != t.partition(":")[0]
+            (s, t): None for s in sources for t in targets
+            if corpora_of(t)[0] not in corpora_of(s)
         }
         if not chosen:
             raise SettingError(
@@ -358,8 +417,14 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     return list(found)
 
 
+def corpora_of(name: str) -> list[str]:
+    """Corpora of a side: ``["SEED", "SEED-IV"]`` of ``SEED:3+SEED-IV:4``."""
+    return [part.partition(":")[0] for part in name.split(PLUS)]
+
+
 def _present(request: Request) -> list[str]:
     """Corpora that can be read: all where they are simulated, else those that are found."""
+    from .data import files_of
     from .errors import MissingCorpusError
     from .runner import corpus_root
 
@@ -370,7 +435,7 @@ def _present(request: Request) -> list[str]:
             continue
         try:
             load("corpora", name)().inventory(
-                corpus_root(name, request.options()), request.features
+                corpus_root(name, request.options()), files_of(request.features)
             )
         except MissingCorpusError:
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BenchError, SettingError
-from .plan import CellSpec, Request, read_request
+from .plan import CellSpec, Request, corpora_of, read_request
 from .registry import load
 from .remote import CarriedStore, State
 from .store import Record, Store
@@ -132,6 +132,11 @@ def repeat(record: Record, data: Path | None = None) -> Comparison:
             f"record {record.id} is {record.status}, so there is nothing to compare with",
             record.reason,
         )
+    if record.identity.get("shortcut"):
+        raise SettingError(
+            f"record {record.id} is the twin of an honest run that takes a shortcut, "
+            f"{record.identity['shortcut']}", "Repeat it with bench audit into an empty --runs.",
+        )
     request, spec = description(record, data)
     scratch = _Scratch()
     new = Workshop(request).run(spec, scratch, lambda event: None)
@@ -152,8 +157,10 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     values = {
         "methods": [identity["method"]], "scale": identity["scale"], "data": data,
         "scaling": identity["scaling"]["name"],
+        "scaling_scope": identity["scaling"].get("scope", "corpus"),
         "selection": identity["selection"], "sessions": identity["source"]["sessions"],
-        "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
+        "window": features["window_s"], "features": "official" if owner == "owner" else
+        "raw" if features["kind"] == "raw" else "bench",
         "threshold": identity["label_rule"]["threshold"],
         "drop_middle": identity["label_rule"]["drop_middle"],
         "official_kind": kind, "precision": identity["precision"],
@@ -166,7 +173,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     spec = CellSpec(
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
-        identity["protocol"]["params"], identity["seed"],
+        identity["protocol"]["params"], identity["seed"], tuning=identity.get("tuning"),
     )
     return request, spec
 
@@ -178,13 +185,15 @@ def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
 
     out = {}
     options = request.options()
-    for side in ("source", "target"):
-        corpus = record.identity[side]["corpus"]
+    sides = [*record.identity["source"].get("parts", [record.identity["source"]]),
+             record.identity["target"]]
+    for side in sides:
+        corpus = corpora_of(side["name"])[0]
         root = simulated_root(corpus, simulated_recipe(options)) if request.simulated \
             else corpus_root(corpus, options)
         inventory = load("corpora", corpus)().inventory(root, request.features)
         present = {r.subject for r in inventory.recordings}
-        out[corpus] = sorted(present - set(record.identity[side]["subjects"]))
+        out[corpus] = sorted(present - set(side["subjects"]))
     return {corpus: subjects for corpus, subjects in out.items() if subjects}
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .cell import Event
+from .cell import Event, has_extras
 from .devices import devices, footprint, places
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
 from .manifest import Memo, write_manifest
-from .plan import ATTAINABLE, CellSpec, Plan, expand, read_request
+from .plan import ATTAINABLE, CellSpec, Plan, read_request
 from .registry import include
 from .stacks import stacks, usual
 from .state import SweepState, score_of
@@ -330,8 +330,10 @@ class Sweep:
     def _enough(self, spec: CellSpec, known: Record | None) -> bool:
         if known is None or known.status in RETRIED[self.options.retry]:
             return False
-        if self.plan.request.save_models and known.path is not None and spec.method != ATTAINABLE \
-                and known.status == "done" and not (known.path / "models").is_dir():
+        request = self.plan.request
+        if known.status == "done" and spec.method != ATTAINABLE and not has_extras(
+            known, request.save_models, request.diagnostics
+        ):
             return False
         self.state.before(spec, known.status, known.reason, score_of(known))
         return True
@@ -397,11 +399,13 @@ def sweep(
     >>> import bench
     >>> bench.sweep(methods="scmm", seeds=5, simulated=True)  # doctest: +SKIP
     """
+    from .sweep_tuning import planned
+
     options = options or SweepOptions()
     request = read_request(Path(file) if file is not None else None, keys)
     for item in request.include:
         include(item)
     memo = Memo(options.runs)
     return Sweep(
-        expand(request, memo.resolve), options, memo, show or (lambda state, line: None)
+        planned(request, options.runs, memo), options, memo, show or (lambda state, line: None)
     ).run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from .cell import Cell, Run, Training, Wanted, Watch
@@ -19,6 +20,7 @@ from .method import Context, Method, observing
 from .observer import Report
 from .protocol import Fold
 from .provenance import Meter
+from .selection import rule
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows
 
@@ -51,6 +53,22 @@ def run_cells(
     return _Together(cells, store, watch or (lambda event: None), energy, report).go()
 
 
+def validate_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> float | None:
+    """Validation score of a cell's selection rule, without a record.
+
+    Parameters are those of :func:`bench.cell.run_cell`. A rule that holds data out is scored by
+    the training that does so, and nothing else is trained.
+
+    Returns
+    -------
+    float or None
+        Mean over folds of the score at the epoch the rule picks; None where there is none.
+    """
+    return _Together([cell], store, watch or (lambda event: None), False, report).validation()
+
+
 class _Together:
     """Cells in progress, and the outcome of those that have one."""
 
@@ -74,6 +92,32 @@ class _Together:
             with arithmetic(first.precision, first.deterministic), meter:
                 self._train_and_score(meter)
         return [self.outcomes[i] for i in range(len(self.cells))]
+
+    def validation(self) -> float | None:
+        """Mean score of what the rule of the only cell picks."""
+        cell = self.cells[0]
+        if not rule(cell.selection).holds_out:  # it picks while everything is trained on
+            score: float | None = self._only(self.go()[0]).selections[cell.selection]["score"]
+            return score
+        self._begin(0, cell)
+        run = self.runs[0]
+        training = run.validation()
+        if training is None:
+            return None
+        with arithmetic(cell.precision, cell.deterministic):
+            self._train({0: training})
+        if 0 in self.outcomes:
+            self._only(self.outcomes[0])
+        run.validated(training)
+        picks = [found.get(cell.selection) for found in run.planned.values()]
+        scores = [p.score for p in picks if p is not None and p.score is not None]
+        return fmean(scores) if scores else None
+
+    @staticmethod
+    def _only(outcome: Outcome) -> Record:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
 
     def _begin(self, i: int, cell: Cell) -> None:
         run = Run(cell, self.store, self.watch, str(i), self.report)

@@ -127,6 +127,11 @@ class _Grid:
             key = np.char.add(np.char.add(key, "/"), part)
         return key
 
+    def trial_ids(self) -> NDArray[Any]:
+        """Trial of each window; its whole name where there are several subjects or sessions."""
+        alone = all((part == part[:1]).all() for part in (self.subject, self.session))
+        return self.trial if alone else self.trial_key()
+
     def digest(self) -> str:
         """Sha256 of everything in the object, for cache keys and records."""
         h = hashlib.sha256(repr(self.space).encode())
@@ -227,8 +232,9 @@ class Windows(_Grid):
         bands: Sequence[tuple[float, float]] = FIVE_BANDS,
         rate: float = 0.0,
         window_s: float = 1.0,
+        source: str = "own",
     ) -> Windows:
-        """Wrap your own arrays.
+        """Wrap your own arrays; :func:`bench.own.from_signals` makes them from signals.
 
         Parameters
         ----------
@@ -242,6 +248,9 @@ class Windows(_Grid):
             Rank of presentation; defaults to the trial number.
         onset : (n,) or None
             Seconds; defaults to counting windows within each trial.
+        source : str
+            Who computed the features: "bench" if :mod:`bench.features` did. Windows of different
+            origin are not put into one pair.
 
         Examples
         --------
@@ -270,7 +279,7 @@ class Windows(_Grid):
         space = Space(
             channels=tuple(canonical(c) for c in channels), kind=kind,
             bands=tuple((float(a), float(b)) for a, b in bands) if kind == "de" else (),
-            rate=rate, window_s=window_s, source="own",
+            rate=rate, window_s=window_s, source=source,
         )
         return cls(
             x=data, y=column(y), corpus=np.full(n, corpus), subject=subjects, session=sessions,

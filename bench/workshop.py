@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from .align import Pair, align
-from .attainable import attainable_identity, attainable_record
-from .cell import Cell, Watch, check_suited
+from .align import PLUS, Pair, align
+from .attainable import attainable_identity, attainable_record, is_known
+from .cell import Cell, Watch
 from .data import Reading
 from .devices import devices
 from .errors import BenchError, UnsuitedError
@@ -19,6 +19,7 @@ from .runner import make_protocol, read_side, settled_scale
 from .scaling import Scaling
 from .store import Record, Store
 from .together import Outcome, run_cells
+from .tuned import check_unseen
 
 #: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
 PAIRS_KEPT = 3
@@ -48,22 +49,27 @@ class Workshop:
         Raises
         ------
         BenchError
-            A corpus cannot be read, or the two cannot be aligned.
+            A corpus cannot be read, the two cannot be aligned, or the parameters were tuned on
+            trials that the cell tests.
         """
         # The best attainable score is of the folds alone; any method's cell has them.
         cls: type[Method] = load(
             "methods", "majority" if spec.method == ATTAINABLE else spec.method
         )
         pair = self._pair(spec.source, spec.target)
-        return Cell(
+        cell = Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling), selection=self._options.selection,
+            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
+            selection=self._options.selection,
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             precision=self._options.precision, device=devices(self._options.device)[0],
             deterministic=self._options.deterministic, save_models=self._options.save_models,
+            diagnostics=self._options.diagnostics, tuning=spec.tuning,
         )
+        check_unseen(cell)
+        return cell
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
         """Record of a cell that has not been run: its identity, and what kind of row it is."""
@@ -104,7 +110,7 @@ class Workshop:
     def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
         record = attainable_record(cell, store)
         if record is None:
-            raise UnsuitedError(f"the best attainable score on {spec.target} is not known")
+            raise UnsuitedError(_unknown(spec))
         return record
 
     def stacks(self, spec: CellSpec) -> bool:
@@ -122,9 +128,9 @@ class Workshop:
     def unsuited(self, spec: CellSpec, cell: Cell) -> str:
         """Why a method does not fit its protocol and pair; empty if it does."""
         if spec.method == ATTAINABLE:
-            return ""
+            return "" if is_known(cell) else _unknown(spec)
         try:
-            check_suited(cell.method, cell.protocol, cell.pair)
+            cell.check()
         except UnsuitedError as error:
             return str(error)
         return ""
@@ -132,7 +138,8 @@ class Workshop:
     def _pair(self, source: str, target: str) -> Pair:
         key = (source, target)
         if key not in self._pairs:
-            self._pairs[key] = align(self._reading(source), self._reading(target))
+            sources = [self._reading(name) for name in source.split(PLUS)]
+            self._pairs[key] = align(sources, self._reading(target))
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
@@ -150,6 +157,10 @@ class Workshop:
         if isinstance(found, BenchError):
             raise found
         return found
+
+
+def _unknown(spec: CellSpec) -> str:
+    return f"the best attainable score on {spec.target} is not known"
 
 
 def reason_of(error: BaseException) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.method import Context, Job, LostPredictor, Needs, Predictor
+from bench.method import ANY_FEATURES, Context, Job, LostPredictor, Needs, Predictor
 from bench.training import (
     Losses,
     Optimiser,
@@ -33,21 +33,24 @@ from bench.training import (
 from bench.windows import UnlabelledWindows, Windows
 
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
-from .networks import ConvEncoder, Head, State
+from .networks import Encoder, Head, State, names_of
 
 
 @dataclass(frozen=True)
 class Network:
     """Encoder, head over the source's classes, and how many domains the source has."""
 
-    encoder: ConvEncoder
-    head: Head
+    encoder: Encoder
+    head: Any
     domains: int
+
+    def encodes(self, name: str) -> bool:
+        """Whether a tensor of a state belongs to the encoder."""
+        return name in names_of(self.encoder)
 
     def own(self, state: State) -> State:
         """The part of a state that predicts."""
-        wanted = self.encoder.init(torch.Generator()) | self.head.init(torch.Generator())
-        return {name: state[name] for name in wanted}
+        return {name: state[name] for part in (self.encoder, self.head) for name in names_of(part)}
 
     def encode(self, p: State, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encodings (K, B, W) of the source and (K, T, W) of the target.
@@ -134,7 +137,7 @@ class SourceTrained(FineTuned):
 
     def network_of(self, source: Windows) -> Network:
         """Network for a source."""
-        encoder = self.encoder(*source.x.shape[1:])
+        encoder = self.encoder(source.space)
         head = Head(encoder.width, source.n_classes)
         return Network(encoder, head, len(np.unique(source.subject)))
 
@@ -273,7 +276,7 @@ class _Round:
 class Supervised(SourceTrained):
     """Learn the labelled source once for all folds (domains are its subjects)."""
 
-    needs: ClassVar[Needs] = Needs(source="labelled")
+    needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and head on the source, in its own classes or the shared ones."""
@@ -312,7 +315,7 @@ class Adaptation(SourceTrained):
     then trained on them with their labels.
     """
 
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Adapt, folds of one source as one stack; then a new head where there is calibration."""

@@ -21,17 +21,25 @@ from torch import Tensor
 
 from bench.method import hyper
 from bench.reference import Deviation
+from bench.windows import Space
 
-from .networks import ConvEncoder, Projector, State, init_linear, linear
+from .networks import Encoder, Projector, State, init_linear, linear
 from .scmm_losses import (
     balanced_sum,
-    hybrid_mask,
     masked_copies,
     relations,
     soft_weights,
+    window_mask,
     with_positives,
 )
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+
+#: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
+RELEASED = {
+    "uncleared_gradients": "gradients of fine-tuning are never cleared (released code)",
+    "subset_2560": "pre-training only ever sees 2,560 windows (released code)",
+    "aliased_mask": "masking overwrites the original window too (released code)",
+}
 
 
 class SCMMParams(SelfSupervisedParams):
@@ -75,7 +83,7 @@ class SCMMParams(SelfSupervisedParams):
 class SCMMNetwork(Pretext):
     """Encoder, projector and decoder, and the loss of one batch."""
 
-    encoder: ConvEncoder
+    encoder: Encoder
     projector: Projector
     params: SCMMParams
 
@@ -91,7 +99,8 @@ class SCMMNetwork(Pretext):
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Masks (m, B, C, F) of one batch of one model."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
-        return hybrid_mask(shape, self.params.mask_ratio, self.params.channel_mask, g)
+        q = self.params
+        return window_mask(shape, q.mask_ratio, q.channel_mask, g, self.encoder.raw)
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""
@@ -149,7 +158,17 @@ class SCMM(SelfSupervised):
 
         return check(path)
 
-    def network(self, channels: int, features: int) -> SCMMNetwork:
-        """Networks of the pre-training for windows of (channels, features)."""
-        encoder = self.encoder(channels, features)
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """What the released code does differently in training, one thing at a time."""
+        off = dict.fromkeys((*RELEASED, "loss_stepped_schedule", "reload_best",
+                             "per_split_scaling", "best_test_epoch"), False)
+        return [
+            (name.replace("_", "-"), does, "scmm-released",
+             {**self.params.model_dump(), **off, name: True})
+            for name, does in RELEASED.items()
+        ]
+
+    def network(self, space: Space) -> SCMMNetwork:
+        """Networks of the pre-training for windows of a space."""
+        encoder = self.encoder(space)
         return SCMMNetwork(encoder, Projector(encoder.width), self.params)

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from bench.method import Job, Predictor, hyper
 from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 from .finetuning import NetworkPredictor, labelled
 from .networks import Head, Projector, State
@@ -159,9 +159,9 @@ class SCMMReleased(SCMM):
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
 
-    def network(self, channels: int, features: int) -> ReleasedNetwork:
-        """Networks of the pre-training for windows of (channels, features)."""
-        encoder = self.encoder(channels, features)
+    def network(self, space: Space) -> ReleasedNetwork:
+        """Networks of the pre-training for windows of a space."""
+        encoder = self.encoder(space)
         return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
 
     @property
@@ -182,6 +182,10 @@ class SCMMReleased(SCMM):
         shared = {k: v for k, v in self.params.model_dump().items() if k in names}
         return SCMM(SCMMParams(**shared)).controls()
 
+    def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
+        """None: it is made of them."""
+        return []
+
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fine-tune folds, one after the other."""
         if self.params.finetune == "probe":
@@ -191,7 +195,7 @@ class SCMMReleased(SCMM):
     def _released(self, job: Job) -> Predictor:
         """Fine-tune one fold as the released code does."""
         q, ctx, windows = self.params, job.ctx, labelled(job.view)
-        encoder = self.encoder(*windows.x.shape[1:])
+        encoder = self.encoder(windows.space)
         head = Head(encoder.width, len(job.view.classes))
         start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
         dtype = getattr(torch, ctx.dtype)

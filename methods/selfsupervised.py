@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Context, Needs
+from bench.method import ANY_FEATURES, Context, Needs
 from bench.training import Optimiser, stack, train, unstack
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 from .finetuning import FineTuned, NetworkParams
-from .networks import ConvEncoder, State
+from .networks import Encoder, State
 from .sampling import Sampler, Shuffled
 
 
@@ -30,13 +30,13 @@ class Pretext:
 
     Attributes
     ----------
-    encoder : ConvEncoder
+    encoder : Encoder
         What is pre-trained; its parameters stand in the state under their own names.
     params : SelfSupervisedParams
         The method's.
     """
 
-    def __init__(self, encoder: ConvEncoder, params: Any) -> None:
+    def __init__(self, encoder: Encoder, params: Any) -> None:
         self.encoder, self.params = encoder, params
 
     def init(self, g: torch.Generator) -> State:
@@ -76,21 +76,19 @@ class SelfSupervised(FineTuned):
 
     Params = SelfSupervisedParams
     params: SelfSupervisedParams
-    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True)
+    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Labelled source windows for the head, where no calibration is granted."""
-        return self.needs if "calibration" in grants else Needs(source="labelled")
+        if "calibration" in grants:
+            return self.needs
+        return Needs(source="labelled", features=self.needs.features)
 
-    def network(self, channels: int, features: int) -> Pretext:
-        """Pre-training task for windows of (channels, features)."""
-        return self.task(self.encoder(channels, features), self.params)
-
-    def initial(self, channels: int, features: int, ctx: Context) -> State:
-        """Fresh encoder of one model."""
-        return self.encoder(channels, features).init(ctx.generator("init"))
+    def network(self, space: Space) -> Pretext:
+        """Pre-training task for windows of a space."""
+        return self.task(self.encoder(space), self.params)
 
     @property
     def stacks(self) -> bool:
@@ -110,11 +108,10 @@ class SelfSupervised(FineTuned):
     ) -> list[Any]:
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
-        channels, features = source.x.shape[1:]
-        task = self.network(channels, features)
+        task = self.network(source.space)
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            self.initial(channels, features, c) | task.init(c.generator("init heads"))
+            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
             for c in contexts
         ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)

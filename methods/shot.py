@@ -53,7 +53,7 @@ class SHOT(Adaptation):
 
     def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
         """One step, of the encoder alone."""
-        return [(lambda name: name.startswith(("conv", "bn")), self.losses)]
+        return [(net.encodes, self.losses)]
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor:
         """Nearest class centroids of all target windows, at the beginning of each epoch."""

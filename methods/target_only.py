@@ -11,9 +11,20 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
+from bench.method import (
+    ANY_FEATURES,
+    Context,
+    Job,
+    Method,
+    Needs,
+    Params,
+    Predictor,
+    Tunable,
+    hyper,
+)
 from bench.protocol import View
 from bench.registry import load
+from bench.windows import Space
 
 
 class TargetOnlyParams(Params):
@@ -31,7 +42,7 @@ class TargetOnly(Method):
     kind: ClassVar[str] = "control"
     Params = TargetOnlyParams
     params: TargetOnlyParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True)
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TargetOnlyParams:
@@ -58,6 +69,20 @@ class TargetOnly(Method):
         """The method whose network it is."""
         cls: type[Method] = load("methods", self.params.network)
         return cls(cls.parse(self.params.model_extra or {}))
+
+    def settled(self, space: Space) -> TargetOnly:
+        """With the parameters its network settles on."""
+        own = self.inner().settled(space).params.only("network", "fit")
+        return type(self)(self.Params(network=self.params.network, **own))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what its network refuses."""
+        self.inner().check_space(space)
+
+    def tunable(self) -> dict[str, Tunable]:
+        """What is tuned of the fine-tuning; there is no pre-training."""
+        inner = self.inner().tunable()
+        return {name: t for name, t in inner.items() if t.stage != "pretrain"}
 
     def parts(self) -> list[type]:
         """The control itself, and the method whose network it is (imported by name)."""

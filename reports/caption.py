@@ -7,7 +7,7 @@ from collections import Counter
 
 from .cells import Collection
 from .table import Table
-from .text import METRIC_NAMES, numbers
+from .text import METRIC_NAMES, clean, numbers
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
@@ -27,8 +27,9 @@ def title(table: Table) -> str:
 def caption(table: Table) -> list[str]:
     """Lines under a table: what ± runs over, setting, data, ranks, *simulated*."""
     s = table.setting
+    told = re.sub(r"\w+=null(, |$)", "", s.protocol_params).removesuffix(", ")
     parts = [
-        f"protocol {s.protocol}" + (f" ({s.protocol_params})" if s.protocol_params else ""),
+        f"protocol {s.protocol}" + (f" ({told})" if told else ""),
         f"target access {s.target_access}" if s.target_access else "",
         f"selection {s.selection}", f"scaling {s.scaling or 'none'}", f"scale {s.scale or '–'}",
         # The edges of the bands are in the CSV; here they would be half the caption.
@@ -42,15 +43,33 @@ def caption(table: Table) -> list[str]:
     ]
     if len(table.columns) > 1 and table.methods:
         lines.append(_ranks(table))
+    lines += _tuned(table)
     if any(table.best.values()):
         lines.append("Best method of a column in bold, second underlined; controls are not ranked.")
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
     if table.oracles:
-        lines.append("Oracle rows used test labels for a choice, such as the best epoch on the "
-                     "test set: shown for the gap, never ranked.")
+        lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
+                     "labels to choose the best epoch by: shown for the gap, never ranked.")
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
+    return lines
+
+
+def _tuned(table: Table) -> list[str]:
+    """How tuned rows came by their parameters, and on what data; it differs from a single run's."""
+    how: dict[str, list[str]] = {}
+    for row in table.rows:
+        for tuning in [c.record.identity.get("tuning") for cs in row.cells.values() for c in cs]:
+            if isinstance(tuning, dict):
+                text = (f"{clean(tuning.get('trials'))} trials by {clean(tuning.get('rule'))} on "
+                        f"{clean(tuning.get('data'))}")
+                if row.label not in how.setdefault(text, []):
+                    how[text].append(row.label)
+    lines = [f"Tuned: {', '.join(rows)}: {text}; no tested trial." for text, rows in how.items()]
+    if len({text.split(" on ")[0] for text in how}) > 1:
+        lines.append("These rows were not tuned alike, so their differences are not the methods' "
+                     "alone.")
     return lines
 
 

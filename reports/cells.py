@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,8 @@ class Cell:
         What else may tell two records of the same method apart.
     folds : list of Fold
         Scores of each target subject and session.
+    shortcut : str
+        Of the twin of an audit: what it takes. Such a cell is an oracle.
     record : Record
         Where it came from, for provenance, curves and predictions. Its strings are a stranger's:
         pass them through :func:`~bench.reports.text.clean` before they are shown.
@@ -114,6 +116,7 @@ class Cell:
     rest: str
     folds: list[Fold]
     record: Record = field(repr=False)
+    shortcut: str = ""
 
     def subject_scores(self, metric: str, unit: str) -> dict[str, float]:
         """Subject to score, averaged over the sessions where it is defined."""
@@ -144,6 +147,14 @@ class Collection:
     cells: list[Cell] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     torn: list[tuple[str, str]] = field(default_factory=list)
+    #: What was worked out from it, by name: several reports need the same tables.
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
 
 def collect(store: Store, options: ReportOptions) -> Collection:
@@ -160,7 +171,7 @@ def collect(store: Store, options: ReportOptions) -> Collection:
         A filter names a method or protocol that no record has.
     """
     key = (options.pairs, options.methods, options.protocols)
-    state = _state(store)
+    state = store.state()
     known_state, known = _READ.get(store, (None, {}))
     if known_state != state:
         known = {}
@@ -171,19 +182,6 @@ def collect(store: Store, options: ReportOptions) -> Collection:
 
 
 _READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDictionary()
-
-
-def _state(store: Store) -> list[tuple[str, int, int]]:
-    """Changes whenever a record is written, replaced or edited."""
-    found = []
-    for folder in store.cells.iterdir() if store.cells.is_dir() else ():
-        try:
-            stat = (folder / "record.json").stat()
-        except OSError:
-            found.append((folder.name, 0, 0))
-        else:
-            found.append((folder.name, stat.st_mtime_ns, stat.st_size))
-    return sorted(found)
 
 
 def _collect(store: Store, options: ReportOptions) -> Collection:
@@ -278,6 +276,7 @@ def _cell(record: Record) -> Cell:
         code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
         label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
         folds=[_fold(fold) for fold in record.folds], record=record,
+        shortcut=clean(identity.get("shortcut") or "", 40),
     )
 
 

@@ -53,7 +53,8 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     """A row; ``scores`` by pair, one that was not run is absent."""
     return {
         "label": row.label, "method": row.key.method, "network": row.key.network,
-        "variant": row.key.variant, "mean": row.mean, "rank": row.rank,
+        "variant": row.key.variant, "shortcut": row.key.shortcut, "mean": row.mean,
+        "rank": row.rank, "coverage": {"run": len(row.values), "of": len(table.columns)},
         "scores": {
             table.labels[c]: {
                 "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),

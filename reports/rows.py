@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .cells import Cell
@@ -33,18 +33,22 @@ class RowKey:
         ``network`` is set for target-only: the method whose network it is.
     variant : str
         What sets it apart from the method with its default parameters; may be empty.
+    shortcut : str
+        Set for the twin of an audit: the shortcut it takes.
     """
 
     kind: str
     method: str
     network: str = ""
     variant: str = ""
+    shortcut: str = ""
 
     @property
     def label(self) -> str:
-        """``target-only (scmm) [finetune=probe]``."""
+        """``target-only (scmm) [finetune=probe]``, ``scmm + split windows``."""
         name = "best attainable" if self.method == "attainable" else self.method
         name += f" ({self.network})" if self.network else ""
+        name += f" + {self.shortcut.replace('-', ' ')}" if self.shortcut else ""
         return name + (f" [{self.variant}]" if self.variant else "")
 
 
@@ -71,15 +75,15 @@ def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, Ro
         for cell in members:
             parts = [names[cell], *_versions(cell, members)]
             variant = "; ".join(p for p in parts if p)
-            keys[cell] = RowKey(family.kind, family.method, family.network, variant)
-    for apart in (_choices, lambda c: c.rest):
+            keys[cell] = replace(family, variant=variant)
+    for apart in (_choices, _setting, lambda c: c.rest):
         _split_clashes(keys, apart)
     return keys
 
 
 def _family(cell: Cell) -> RowKey:
     network = clean(cell.params.get("network", ""), 60) if cell.method == "target-only" else ""
-    return RowKey(cell.kind, cell.method, network)
+    return RowKey(cell.kind, cell.method, network, shortcut=cell.shortcut)
 
 
 def _default_params(cells: Iterable[Cell]) -> dict[str, Any] | None:
@@ -96,13 +100,13 @@ def _params_names(cells: Sequence[Cell], default: dict[str, Any] | None) -> dict
         if cell.origin == "set":
             behind[name].add(_json(cell.params))
     for cell, name in names.items():
-        if cell.origin == "set" and len(behind[name]) > 1:
+        if name and cell.origin == "set" and len(behind[name]) > 1:
             names[cell] = f"{name} #{_digest(_json(cell.params))}"
     return names
 
 
 def _params_name(cell: Cell, default: dict[str, Any] | None) -> str:
-    if cell.origin == "default":
+    if cell.origin == "default" or cell.shortcut:
         return ""
     if cell.origin != "set" or default is None:
         return cell.origin
@@ -127,6 +131,11 @@ def _choices(cell: Cell) -> str:
     return _json([cell.params, cell.label_map])
 
 
+def _setting(cell: Cell) -> str:
+    """Differs within a table only between oracle rows, which take liberties of several kinds."""
+    return _json(vars(cell.setting))
+
+
 def _split_clashes(keys: dict[Cell, RowKey], apart: Callable[[Cell], str]) -> None:
     """Split rows that hold two records of one pair and seed, by what ``apart`` says of them."""
     rows: dict[RowKey, list[Cell]] = defaultdict(list)
@@ -142,7 +151,7 @@ def _split_clashes(keys: dict[Cell, RowKey], apart: Callable[[Cell], str]) -> No
             if len(maps) > 1 and cell.label_map:
                 mark = f"{clean(cell.label_map, 40)} {mark}"
             variant = f"{key.variant}; {mark}" if key.variant else mark
-            keys[cell] = RowKey(key.kind, key.method, key.network, variant)
+            keys[cell] = replace(key, variant=variant)
 
 
 def _plain(value: Any) -> str:

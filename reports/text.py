@@ -7,10 +7,12 @@ escapes what is special to it.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 METRIC_NAMES = {
@@ -48,6 +50,18 @@ def spreadsheet(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Text of a CSV file; empty when there are no rows."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
+    return buffer.getvalue()
 
 
 def percent(value: float | None, digits: int = 1) -> str:

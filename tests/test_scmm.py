@@ -25,6 +25,7 @@ from bench.methods.scmm_losses import (
 )
 from bench.protocols.few_shot import FewShot
 from bench.training import Optimiser, stack, train
+from bench.windows import Space
 
 METRICS = ("cosine", "euclidean", "manhattan")
 
@@ -172,7 +173,7 @@ def test_hybrid_masks_hide_what_they_should(ratio, share):
 
 
 def network(channels=5, **params):
-    encoder = SCMM().encoder(channels, 5)
+    encoder = SCMM().encoder(Space(tuple(map(str, range(channels)))))
     return SCMMNetwork(encoder, Projector(encoder.width), SCMMParams(**params))
 
 
@@ -397,8 +398,8 @@ def test_an_epoch_draws_so_many_windows():
     task = SCMM.network
 
     class Counting(SCMM):
-        def network(self, channels, features):
-            inner = task(self, channels, features)
+        def network(self, space):
+            inner = task(self, space)
             seen.clear()
 
             class Task(type(inner)):

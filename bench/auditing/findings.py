@@ -1,0 +1,103 @@
+"""What a check finds, how bad it is, and how it is shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Severity = Literal["leak", "warning", "declared", "note"]
+#: Worst first, with its colour and what it means.
+SEVERITIES: dict[str, tuple[str, str]] = {
+    "leak": ("bold red", "test data was used where nobody would expect it"),
+    "warning": ("yellow", "a reader must know it to judge the numbers"),
+    "declared": ("blue", "test data was used, and the record says so: never ranked"),
+    "note": ("dim", "worth knowing"),
+}
+#: Places named of each finding.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found at one place.
+
+    Attributes
+    ----------
+    severity : str
+        One of :data:`SEVERITIES`.
+    what : str
+        What it is; equal texts are shown together.
+    where : str
+        Record, file, trial.
+    """
+
+    severity: Severity
+    what: str
+    where: str = ""
+
+
+@dataclass
+class Report:
+    """What was checked and what was found.
+
+    Attributes
+    ----------
+    title : str
+    checked : str
+        How many of what.
+    findings : list of Finding
+    """
+
+    title: str
+    checked: str
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def leaks(self) -> int:
+        """Undeclared leaks."""
+        return sum(f.severity == "leak" for f in self.findings)
+
+
+def grouped(findings: Iterable[Finding]) -> list[tuple[Severity, str, list[str]]]:
+    """Findings with equal texts together, the worst first, then the most frequent."""
+    places: dict[tuple[Severity, str], list[str]] = defaultdict(list)
+    for f in findings:
+        places[f.severity, f.what].append(f.where)
+    order = list(SEVERITIES)
+    rows = [(severity, what, where) for (severity, what), where in places.items()]
+    return sorted(rows, key=lambda r: (order.index(r[0]), -len(r[2]), r[1]))
+
+
+def show(report: Report, console: Console) -> int:
+    """Print a report; returns the number of undeclared leaks."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(report.title, "bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("severity", no_wrap=True)
+    table.add_column("finding", overflow="fold", ratio=3)
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("where", overflow="fold", ratio=2)
+    rows = grouped(report.findings)
+    for severity, what, where in rows:
+        places = list(dict.fromkeys(w for w in where if w))
+        named = ", ".join(places[:_NAMED]) + (", …" if len(places) > _NAMED else "")
+        style = SEVERITIES[severity][0]
+        table.add_row(Text(severity, style), Text(what), str(len(where)), Text(named, "dim"))
+    if rows:
+        console.print(table)
+        used = dict.fromkeys(r[0] for r in rows)
+        for severity in used:
+            console.print(Text(f" {severity}: {SEVERITIES[severity][1]}", "dim"))
+    leaks = report.leaks
+    verdict = Text(f"{leaks} undeclared leak{'s' * (leaks != 1)}", "bold red") if leaks else \
+        Text("no undeclared leak", "bold green")
+    console.print(Text.assemble(verdict, f" in {report.checked}"))
+    return leaks

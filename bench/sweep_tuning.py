@@ -1,0 +1,165 @@
+"""Plan of a sweep whose parameters are tuned: before it begins, or by an earlier ``bench tune``.
+
+The coordinator tunes, one method after the other, each with the same number of trials; controls
+are no exception. One tuning serves all seeds, unless another seed tests trials that the tuning
+saw: that seed then has a tuning of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cell import Cell, Event
+from .errors import BenchError, UnsuitedError
+from .plan import ATTAINABLE, CellSpec, Plan, Request, expand
+from .runner import TUNED, tuned_origin, with_tuned
+from .space import search_space
+from .store import Store
+from .tuned import Setting, Tuned, defaults_of, find_tuned, need_tuned
+from .tuning import TuneOptions, TuningFailedError, tune_cell
+from .workshop import Workshop
+
+if TYPE_CHECKING:
+    from .manifest import Memo
+    from .tuning_display import TuneDisplay
+
+#: Origin of the defaults where tuning was asked for and gave nothing.
+FAILED = "default (tuning failed)"
+#: Origin in the plan of a sweep that is only shown.
+PENDING = "to be tuned"
+
+
+def planned(
+    request: Request, runs: Path, memo: Memo, display: TuneDisplay | None = None, *,
+    dry: bool = False,
+) -> Plan:
+    """Cells of a request; tunes first where that is asked for.
+
+    Parameters
+    ----------
+    display : TuneDisplay, optional
+        Watches the tuning.
+    dry : bool
+        Tune nothing: cells without stored parameters are marked "to be tuned".
+
+    Raises
+    ------
+    BenchError
+        A name or value is wrong, or there are no tuned parameters where they are asked for.
+    """
+    if request.tune is None and request.preset != TUNED:
+        return expand(request, memo.resolve)
+    plain = request.model_copy(update={"preset": "default" if request.preset == TUNED
+                                       else request.preset, "tune": None})
+    if request.tune is None or dry:
+        found = _Stored(request, runs)
+        plan = expand(plain, memo.resolve, found.apply)
+    else:
+        options = TuneOptions(**request.tune.model_dump())
+        tuned = _TunedNow(request, runs, options, display)
+        tuned.tune(expand(plain, memo.resolve).cells)
+        plan = expand(plain, memo.resolve, tuned.apply)
+    return replace(plan, request=request)
+
+
+def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:
+    return replace(spec, params=tuned.params, origin=tuned_origin(spec.origin),
+                   tuning=tuned.identity())
+
+
+def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> Setting:
+    return Setting.of(
+        spec.method, spec.params, tunables, pair=(spec.source, spec.target),
+        protocol=(spec.protocol, spec.protocol_params), options=request.options(),
+    )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Parameters that earlier tunings stored."""
+
+    request: Request
+    runs: Path
+
+    def apply(self, spec: CellSpec, tunables: Mapping[str, Any]) -> CellSpec:
+        setting, tune = _setting(spec, tunables, self.request), self.request.tune
+        if tune is not None:
+            found = find_tuned(self.runs, setting, spec.seed)
+            if found is None or found.trials != tune.trials:
+                return replace(spec, origin=PENDING)
+            return _applied(spec, found)
+        if spec.control:  # beside a tuned method; its row says that it is not tuned
+            found = find_tuned(self.runs, setting, spec.seed)
+            return spec if found is None else _applied(spec, found)
+        return _applied(spec, need_tuned(self.runs, setting, spec.seed))
+
+
+@dataclass
+class _TunedNow:
+    """Parameters that are tuned before the sweep."""
+
+    request: Request
+    runs: Path
+    options: TuneOptions
+    display: TuneDisplay | None
+    found: dict[str, Tuned] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def apply(self, spec: CellSpec, tunables: Mapping[str, Any]) -> CellSpec:
+        if spec.key in self.failed:
+            return replace(spec, origin=FAILED)
+        tuned = self.found.get(spec.key)
+        return spec if tuned is None else _applied(spec, tuned)
+
+    def tune(self, cells: Iterable[CellSpec]) -> None:
+        """Tune what can be tuned of a plan's cells."""
+        workshop = Workshop(self.request, self._say)
+        groups: dict[str, list[CellSpec]] = {}
+        for spec in sorted((c for c in cells if c.method != ATTAINABLE), key=lambda c: c.seed):
+            groups.setdefault(replace(spec, seed=0).key, []).append(spec)
+        for specs in groups.values():
+            known: list[Tuned] = []
+            for spec in specs:
+                try:
+                    cell = workshop.cell(spec)
+                except BenchError:  # the cell itself will say why it cannot be run
+                    continue
+                if cell.method.tunable() and not workshop.unsuited(spec, cell):
+                    self._one(spec, cell, known)
+
+    def _one(self, spec: CellSpec, cell: Cell, known: list[Tuned]) -> None:
+        """Find or tune the parameters of one cell; ``known`` are those of other seeds."""
+        for tuned in known:
+            try:
+                with_tuned(cell, tuned)
+            except UnsuitedError:
+                continue
+            self.found[spec.key] = tuned
+            return
+        try:
+            self.found[spec.key] = self._tuned(spec, cell)
+            known.append(self.found[spec.key])
+        except UnsuitedError as error:
+            self._say(Event(f"{spec.label} is not tuned: {error.message}", 0, 0))
+        except TuningFailedError as error:
+            self.failed.add(spec.key)
+            self._say(Event(f"{spec.label} runs with its defaults: {error.message}", 0, 0))
+
+    def _tuned(self, spec: CellSpec, cell: Cell) -> Tuned:
+        defaults = defaults_of(cell.method.tunable())
+        given = [k for k, v in defaults.items() if spec.params.get(k) != v]
+        space = search_space(cell.method, given=given)
+        if self.display is not None:
+            self.display.begin(cell, space)
+        return tune_cell(
+            cell, _setting(spec, defaults, self.request), Store(self.runs),
+            self.options, space, watch=self._say,
+            news=None if self.display is None else self.display.news,
+        )
+
+    def _say(self, event: Event) -> None:
+        if self.display is not None:
+            self.display(event)

@@ -1,0 +1,349 @@
+"""Tuning: search a method's parameters by the score that its protocol allows.
+
+A trial runs the cell with other parameters and looks at the validation score of a selection rule.
+Tested windows are not even there: a trial's folds hold a few of them, all labelled alike. Trials
+are no records; what they leave is an Optuna study, and the best parameters by name
+(:mod:`bench.tuned`).
+
+Trial k draws from a seed of its own, derived from the names of the cell and from k. So a tuning
+that was killed and goes on gives what an undisturbed one gives, and the labels of the tested
+trials, which no name holds, decide nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .cache import key_of
+from .cell import Cell, Event, Watch
+from .errors import BenchError, SettingError
+from .handing import check_suited
+from .method import Tunable
+from .selection import check_selection, rule
+from .space import check_scored, data_used, default_rule, suggested
+from .store import Store
+from .studies import Storage, bury, first_is, indices, live, opened
+from .together import validate_cell
+from .trials import TrialCell, TrialStore
+from .tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
+from .workshop import reason_of
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+#: Share of its epochs that a trial is given before it may be given up.
+PRUNE_FROM = 1 / 3
+#: Epochs of a trial that are told to the storage, at most about.
+REPORTS = 20
+#: Trials before importances mean anything.
+IMPORTANCE_FROM = 10
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to tune; the same for every method that is to be compared.
+
+    Attributes
+    ----------
+    trials : int
+        Trials in all, those of earlier calls included.
+    rule : str or None
+        Selection rule whose score is maximised; None for the protocol's default.
+    only : tuple of str
+        Parameters to search; all that can be tuned if empty.
+    storage : str or None
+        URL of an Optuna storage, or a journal file; None for a journal in the run folder.
+    """
+
+    trials: int = 20
+    rule: str | None = None
+    only: tuple[str, ...] = ()
+    storage: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise SettingError(f"--trials {self.trials}: at least one is needed")
+        if self.rule is not None:
+            check_scored(self.rule)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A trial that has ended, for whoever watches.
+
+    Attributes
+    ----------
+    index, of : int
+        Place among all trials, from 0, and how many there will be.
+    state : {"done", "pruned", "failed"}
+    values : dict
+        Parameters that were searched.
+    score : float or None
+        Validation score, where there is one.
+    best : float or None
+        Best score so far.
+    seconds : float
+    reason : str
+        Why it failed.
+    """
+
+    index: int
+    of: int
+    state: Literal["done", "pruned", "failed"]
+    values: dict[str, Any]
+    score: float | None
+    best: float | None
+    seconds: float
+    reason: str = ""
+
+
+class TuningFailedError(BenchError):
+    """No trial of a tuning gave a score."""
+
+
+News = Callable[[Attempt], None]
+
+
+def tune_cell(
+    cell: Cell, setting: Setting, store: Store, options: TuneOptions,
+    space: Mapping[str, Tunable], *, watch: Watch | None = None, news: News | None = None,
+) -> Tuned:
+    """Search a cell's parameters and store the best ones; goes on where an earlier call stopped.
+
+    Parameters
+    ----------
+    cell : Cell
+        With the parameters that the first trial has: the defaults.
+    setting : Setting
+        Names the outcome.
+    store : Store
+        Run folder; trials write no record into it.
+    space : mapping of str to Tunable
+        From :func:`search_space`.
+    watch, news : callable, optional
+        Told how each trial goes on, and of each that ends.
+
+    Raises
+    ------
+    UnsuitedError
+        Method, rule and protocol do not go together, or tested trials would be seen.
+    BenchError
+        Every trial failed, or the storage cannot be used.
+    """
+    check_suited(cell.method, cell.protocol, cell.pair)
+    name = options.rule or (
+        cell.selection if rule(cell.selection).scored else default_rule(cell.protocol)
+    )
+    check_scored(name)
+    check_selection(name, cell.protocol)
+    check_nested(cell)
+    return _Tuning(
+        cell, setting, store, replace(options, rule=name), dict(space),
+        watch or (lambda event: None), news or (lambda attempt: None),
+    ).run()
+
+
+@dataclass
+class _Tuning:
+    """One study in progress."""
+
+    cell: Cell
+    setting: Setting
+    store: Store
+    options: TuneOptions
+    space: dict[str, Tunable]
+    watch: Watch
+    news: News
+    trials: TrialStore = field(init=False)
+    last: tuple[int, int, float] | None = None
+    highest: int = 0
+
+    def __post_init__(self) -> None:
+        self.trials = TrialStore(self.store)
+
+    @property
+    def rule(self) -> str:
+        assert self.options.rule is not None
+        return self.options.rule
+
+    def run(self) -> Tuned:
+        key = self.key()
+        before = self._before(key)
+        if before is not None:
+            return before
+        try:
+            with opened(Storage(self.options.storage, self.store.root), self.name(key)) as study:
+                self._search(study)
+                found = self._outcome(study, key)
+        except OSError as error:
+            raise BenchError(
+                f"the trials cannot be written down: {error.strerror or error}",
+                "What was finished is kept; free some space and give the same command again.",
+            ) from error
+        found.write(self.store.root)
+        return found
+
+    def _before(self, key: str) -> Tuned | None:
+        """Outcome of this very tuning, if it is stored."""
+        path = self.store.root / FOLDER / self.setting.file(self.cell.seed)
+        if not path.is_file():
+            return None
+        found = read_tuned(path)
+        return found if (found.study, found.trials) == (key, self.options.trials) else None
+
+    def key(self) -> str:
+        """Hash of everything but the parameters: two tunings with equal keys are one."""
+        identity = {k: v for k, v in self.cell.identity().items()
+                    if k not in ("params", "params_origin", "tuning")}
+        params = self.cell.method.params.model_dump(mode="json")
+        fixed = {k: v for k, v in params.items() if k not in self.space}
+        ranges = {k: [t.default, list(t.values), t.scale] for k, t in self.space.items()}
+        return key_of("tuning", identity, fixed, ranges, self.rule)[:20]
+
+    def name(self, key: str) -> str:
+        """Name of the study in its storage."""
+        return f"{self.setting.name}__seed{self.cell.seed}__{key[:12]}"
+
+    def seed(self, index: int) -> int:
+        """Seed of a trial, from names alone: no digest of the data is in it."""
+        axes = [self.setting.name, self.rule, self.cell.seed, sorted(self.space), index]
+        digest = hashlib.sha256(repr(axes).encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+    def _search(self, study: Study) -> None:
+        """Run trials until all are there; other processes may take a part of them."""
+        of, told = self.options.trials, False
+        before = len([t for t in live(study, of) if t.state.is_finished()])
+        if before:
+            self.watch(Event(f"going on after {before} of {of} trials", 0, 0))
+        while True:
+            bury(study)
+            missing = sorted(set(range(of)) - indices(study, of))
+            if missing:
+                self._trial(study, missing[0])
+            elif all(t.state.is_finished() for t in live(study, of)):
+                return
+            else:
+                if not told:
+                    self.watch(Event("waiting for trials that other processes run", 0, 0))
+                told = True
+                time.sleep(1.0)
+
+    def _trial(self, study: Study, index: int) -> None:
+        from optuna.samplers import TPESampler
+
+        began = time.monotonic()
+        if index == 0:
+            first_is(study, {name: t.default for name, t in self.space.items()})
+        study.sampler = TPESampler(seed=self.seed(index))
+        study.optimize(
+            lambda trial: self._objective(trial, index), n_trials=1, catch=(Exception,)
+        )
+        trials = live(study, self.options.trials)
+        trial = next(t for t in reversed(trials) if t.user_attrs["index"] == index)
+        scores = [t.value for t in trials if t.state.name == "COMPLETE" and t.value is not None]
+        state: Any = {"COMPLETE": "done", "PRUNED": "pruned"}.get(trial.state.name, "failed")
+        self.news(Attempt(
+            index, self.options.trials, state, trial.params, trial.value,
+            max(scores, default=None), time.monotonic() - began,
+            str(trial.user_attrs.get("reason", "")),
+        ))
+
+    def _objective(self, trial: Trial, index: int) -> float:
+        from optuna import TrialPruned
+
+        trial.set_user_attr("index", index)
+        began = time.monotonic()
+        try:
+            params = self.cell.method.params.model_dump()
+            values = {n: suggested(trial, n, t) for n, t in self.space.items()}
+            return self._score(self._with(params | values), trial)
+        except TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr("reason", reason_of(error))
+            raise
+        finally:
+            trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
+
+    def _with(self, values: Mapping[str, Any]) -> Cell:
+        cell, cls = self.cell, type(self.cell.method)
+        parts = {f: getattr(cell, f) for f in cell.__dataclass_fields__} | {
+            "method": cls(cls.parse(values)), "selection": self.rule, "params_origin": "tuned",
+            "save_models": False,
+        }
+        return TrialCell(**parts)
+
+    def _score(self, cell: Cell, trial: Trial) -> float:
+        """Validation score of the epoch that a run would be scored at."""
+        self.last, self.highest = None, 0
+        score = validate_cell(
+            cell, self.trials, self.watch, report=lambda *news: self._report(trial, *news)
+        )
+        if self.cell.selection == "last" and self.last is not None:
+            epoch, of, at_last = self.last
+            score = at_last if epoch == of else score
+        if score is None or not np.isfinite(score):
+            raise BenchError(
+                f"{self.rule} gives no score: no fold has enough data to hold some out"
+            )
+        return float(score)
+
+    def _report(self, trial: Trial, epoch: int, of: int, score: float) -> None:
+        """Note an epoch's score; give the trial up if it is worse than most were by then."""
+        from optuna import TrialPruned
+
+        again = epoch <= self.highest
+        self.last, self.highest = (epoch, of, score), max(epoch, self.highest)
+        if again:  # folds that are trained one after the other: the first of them has been told
+            return
+        if epoch % max(1, of // REPORTS) and epoch != of:
+            return
+        trial.report(score, epoch)
+        if PRUNE_FROM * of <= epoch < of and trial.should_prune():
+            raise TrialPruned
+
+    def _outcome(self, study: Study, key: str) -> Tuned:
+        done = [t for t in live(study, self.options.trials) if t.value is not None
+                and t.state.name == "COMPLETE"]
+        states = [t.state.name for t in live(study, self.options.trials)]
+        if not done:
+            reasons = [t.user_attrs.get("reason") for t in live(study, self.options.trials)]
+            why = next((str(r) for r in reasons if r), "every trial was given up early")
+            raise TuningFailedError(
+                f"all {self.options.trials} trials of {self.setting.method} failed",
+                f"The first: {why}",
+            )
+        # Of equal scores the earliest: the defaults are kept unless something is better.
+        best = max(done, key=lambda t: (t.value, -t.user_attrs["index"]))
+        first = next((t.value for t in done if t.user_attrs["index"] == 0), None)
+        params = type(self.cell.method).parse(
+            self.cell.method.params.model_dump() | best.params
+        ).model_dump(mode="json")
+        return Tuned(
+            setting=self.setting, params=params,
+            searched={k: list(t.values) for k, t in self.space.items()}, rule=self.rule,
+            data=data_used(self.rule, self.cell), trials=self.options.trials,
+            seed=self.cell.seed, study=key, score=float(best.value or 0.0), default_score=first,
+            failed=states.count("FAIL"), pruned=states.count("PRUNED"),
+            importance=_importance(study, len(done)),
+        )
+
+
+def _importance(study: Study, done: int) -> dict[str, float]:
+    """Share of the scores' variance that goes with each parameter (fANOVA), the largest first."""
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    if done < IMPORTANCE_FROM:
+        return {}
+    try:
+        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    except (RuntimeError, ValueError):  # all scores are equal
+        return {}
+    return {name: round(float(share), 4) for name, share in found.items()}

@@ -1,0 +1,250 @@
+"""What each shortcut adds to an honest score: on the screen, as Markdown, CSV, JSON and a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import __version__
+from bench.auditing.inflation import MEASURES, Audit, Key, Measure, Row, read_audits
+from bench.report_options import ReportOptions
+from bench.store import Store, write_text
+
+from .against import interval
+from .text import (
+    METRIC_NAMES,
+    clean,
+    csv_text,
+    markdown,
+    numbers,
+    p_value,
+    percent,
+    settings,
+    signed,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+#: Changes when a key changes its meaning.
+SCHEMA = 1
+#: Below these widths intervals stand under their differences, and accuracy is left to the files.
+_WIDE, _ROOMY = 118, 92
+WINDOW, TRIAL, ACCURACY = MEASURES[0], MEASURES[1], MEASURES[2]
+
+
+def show(audit: Audit, console: Console) -> None:
+    """Print an audit: the honest score, what each shortcut adds to it, and over what."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    title = Text(f"Audit of {heading(audit)}", "bold")
+    if audit.simulated:
+        title.append("  SIMULATED", style="bold yellow")
+    console.print()
+    console.print(title)
+    console.print(_table(audit, console.width))
+    for line in caption(audit):
+        console.print(Padding(Text(line, "dim"), (0, 0, 0, 1)))
+    for row in audit.rows:
+        if row.reason:
+            text = Text(f"{row.name} does not apply: {clean(row.reason)}", "yellow")
+            console.print(Padding(text, (0, 0, 0, 1)))
+
+
+def heading(audit: Audit) -> str:
+    """``scmm  SEED:3→DEAP:valence  few-shot  scale demo``."""
+    identity = audit.first.identity
+    parts = (identity["method"], audit.first.pair, identity["protocol"]["name"],
+             f"scale {identity['scale']}")
+    return "  ".join(clean(p, 60) for p in parts)
+
+
+def caption(audit: Audit) -> list[str]:
+    """What the numbers are, over what, and what each note says."""
+    identity = audit.first.identity
+    scaling = identity["scaling"]
+    lines = [
+        f"Balanced accuracy in %, and what a shortcut adds in percentage points: leaky twin less "
+        f"honest run, mean over {audit.subjects} target subjects (sessions and seeds averaged "
+        f"within a subject first; seeds {numbers(audit.seeds)}), with its 95 % bootstrap "
+        f"interval clustered on subjects. p: two-sided Wilcoxon signed-rank over subjects, Holm "
+        f"over the {audit.compared} shortcut{'s' * (audit.compared != 1)} of the table. "
+        "The line honest − chance is the honest run itself, its p unadjusted.",
+        f"Honest run: selection {clean(identity['selection'])}, scaling "
+        f"{settings(scaling)}, target access {clean(identity['protocol']['target_access'])}.",
+    ]
+    lines[-1] += f" Chance is {percent(audit.honest[WINDOW].before)}."
+    lines += [f"{r.name}: {clean(r.note)}." for r in audit.rows if r.note and not r.reason]
+    least = 2 / 2**audit.subjects * max(1, audit.compared)
+    if least > 0.05:
+        lines.append(f"With {audit.subjects} subjects and {audit.compared} shortcuts the "
+                     f"smallest p (Holm) there can be is {min(1.0, least):.2f}: read the "
+                     "intervals, or audit more subjects or fewer shortcuts.")
+    if audit.simulated:
+        recipe = settings(audit.first.simulated or {})
+        lines.append(f"Scores are from simulated corpora ({recipe}); they say nothing of EEG.")
+    return lines
+
+
+def _table(audit: Audit, width: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from .terminal import HOUSE
+
+    stacked, accuracy = width < _WIDE, width >= _ROOMY
+    gap = int(accuracy)  # besides the divider of the box
+    table = Table(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("shortcut", no_wrap=True)
+    heads = ["honest\n→ with it", "adds\nper window", "p\nHolm", "adds\nper trial", "p\nHolm"]
+    for name in [*heads, *["adds to\naccuracy"] * accuracy]:
+        table.add_column(name, justify="right", no_wrap=True, vertical="top")
+    own = [audit.honest[k] for k in (WINDOW, TRIAL)]
+    table.add_row(
+        Text("honest − chance", "dim"), percent(own[0].after), _added(own[0], stacked),
+        Text(p_value(own[0].test.p), "dim"), _added(own[1], stacked),
+        Text(p_value(own[1].test.p), "dim"),
+    )
+    table.add_section()
+    for row in audit.rows:
+        if not row.measures:
+            table.add_row(Text(row.name, "dim"), *[Text("–", "dim")] * (5 + accuracy))
+            continue
+        window, trial = (row.measures[k] for k in (WINDOW, TRIAL))
+        cells = [signed(row.measures[ACCURACY].test.mean)] * accuracy
+        table.add_row(
+            row.name, f"{percent(window.before)}→{percent(window.after)}",
+            _added(window, stacked), p_value(window.holm), _added(trial, stacked),
+            p_value(trial.holm), *cells,
+        )
+    return table
+
+
+def _added(measure: Measure, stacked: bool) -> Any:
+    from rich.text import Text
+
+    between = "\n" if stacked else " "
+    bounds = measure.test.interval
+    text = Text(signed(measure.test.mean), "bold" if bounds and bounds[0] > 0 else "")
+    if bounds:
+        text.append(f"{between}[{signed(bounds[0])}, {signed(bounds[1])}]", "dim not bold")
+    return text
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``audit.csv``, ``.md``, ``.json`` and a plot of every audit of a run folder.
+
+    A run folder without an audit gets no files.
+    """
+    audits = [a for a in read_audits(store) if _wanted(a, options)]
+    if not audits:
+        return []
+    files = {
+        "audit.csv": csv_text(_rows(audits)), "audit.md": _markdown(audits),
+        "audit.json": json.dumps(_json(audits), indent=1, ensure_ascii=False) + "\n",
+    }
+    paths = []
+    for name, text in files.items():
+        if options.wants_format(name.rpartition(".")[2]):
+            write_text(out / name, text)
+            paths.append(out / name)
+    from .audit_plot import draw
+    from .style import house_style, save
+
+    for audit in audits:
+        stem = out / ("audit" if len(audits) == 1 else audit.path.stem)
+        with house_style():
+            paths += save(draw(audit), stem, f"Audit of {heading(audit)}", options)
+    return paths
+
+
+def _wanted(audit: Audit, options: ReportOptions) -> bool:
+    identity = audit.first.identity
+    return (
+        options.wants_method(identity["method"])
+        and options.wants_protocol(identity["protocol"]["name"])
+        and options.wants_pair(identity["source"]["name"], identity["target"]["name"])
+    )
+
+
+def _rows(audits: list[Audit]) -> Iterator[dict[str, Any]]:
+    """One row for each shortcut, metric and unit; the honest run's is against chance."""
+    for audit in audits:
+        identity = audit.first.identity
+        fixed = {
+            "audit": audit.path.stem, "method": identity["method"],
+            "source": identity["source"]["name"], "target": identity["target"]["name"],
+            "protocol": identity["protocol"]["name"], "scale": identity["scale"],
+            "simulated": audit.simulated, "seeds": numbers(audit.seeds),
+        }
+        honest = Row("honest − chance", "the honest run against guessing", "", "", "",
+                     audit.honest)
+        for row in (honest, *audit.rows):
+            about = {"shortcut": row.name, "does": row.does, "steals": row.steals,
+                     "note": row.note, "reason": row.reason}
+            for key in MEASURES if row.reason else row.measures:
+                yield fixed | about | {"metric": key[0], "unit": key[1]} | _numbers(row, key)
+
+
+def _numbers(row: Row, key: Key) -> dict[str, Any]:
+    names = ("before", "after", "inflation", "low", "high", "p", "p_holm", "rank_biserial",
+             "subjects", "wins", "losses", "ties")
+    if key not in row.measures:
+        return dict.fromkeys(names)
+    m = row.measures[key]
+    t = m.test
+    low, high = t.interval or (None, None)
+    adjusted = None if row.name == "honest − chance" else m.holm
+    return dict(zip(names, (
+        m.before, m.after, t.mean, low, high, t.p, adjusted, t.rank_biserial, t.n, t.wins,
+        t.losses, t.ties,
+    ), strict=True))
+
+
+def _json(audits: list[Audit]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA, "bench": __version__,
+        "audits": [
+            {"audit": a.path.stem, "title": heading(a), "simulated": a.first.simulated,
+             "caption": caption(a), "rows": list(_rows([a]))}
+            for a in audits
+        ],
+    }
+
+
+def _markdown(audits: list[Audit]) -> str:
+    parts = []
+    for audit in audits:
+        mark = " (simulated)" if audit.simulated else ""
+        parts += [f"# Audit of {markdown(heading(audit))}{mark}", _markdown_table(audit)]
+        lines = [*caption(audit), *(f"{r.name} does not apply: {clean(r.reason)}"
+                                    for r in audit.rows if r.reason)]
+        parts.append("\n".join(f"- {markdown(line)}" for line in lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(audit: Audit) -> str:
+    head = ["shortcut", "what is done", "honest", "with it"]
+    for key in MEASURES[:3]:
+        head += [f"adds: {METRIC_NAMES[key[0]]} per {key[1]} [95 %]", "p (Holm)"]
+    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
+    for row in audit.rows:
+        if not row.measures:
+            lines.append([row.name, markdown(row.does), *["–"] * (len(head) - 2)])
+            continue
+        cells = [row.name, markdown(row.does), percent(row.measures[WINDOW].before),
+                 percent(row.measures[WINDOW].after)]
+        for key in MEASURES[:3]:
+            m = row.measures[key]
+            cells += [f"{signed(m.test.mean)} [{interval(m.test)}]", p_value(m.holm)]
+        lines.append(cells)
+    own = [audit.honest[k] for k in (WINDOW, TRIAL)]
+    cells = ["honest − chance", "", percent(own[0].after), ""]
+    for m in own:
+        cells += [f"{signed(m.test.mean)} [{interval(m.test)}]", f"{p_value(m.test.p)} (raw)"]
+    lines.insert(2, [*cells, "", ""])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
