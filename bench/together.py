@@ -80,7 +80,6 @@ class _Together:
         self.report = report
         self.outcomes: dict[int, Outcome] = {}
         self.runs: dict[int, Run] = {}
-        self.trainings: dict[int, Training] = {}
 
     def go(self) -> list[Outcome]:
         for i, cell in enumerate(self.cells):

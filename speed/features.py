@@ -9,7 +9,6 @@ periodogram, in nats, another estimate of the same quantity.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.features import differential_entropy
@@ -23,7 +22,7 @@ SHARE = 200
 
 def main() -> None:
     """A subject of DEAP, a file of SEED: time and compare."""
-    torch.set_num_threads(2)
+    timing.threads()
     timing.header("differential entropy, five bands, windows of 1 s; median of 5 (baseline: every "
                   f"{SHARE}th window, once, scaled)")
     rng = np.random.default_rng(0)

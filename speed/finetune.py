@@ -16,7 +16,7 @@ SHARE = 5
 
 def main() -> None:
     """Time the baseline one by one, ours one by one, ours as a stack."""
-    torch.set_num_threads(2)
+    timing.threads()
     timing.header(f"{SUBJECTS} fine-tunings, {EPOCHS} epochs (all timed on 1/{SHARE} of them, "
                   "scaled), batches of 128; median of 3 rounds")
     method = SCMM(SCMM.parse({"fit_epochs": EPOCHS // SHARE}))

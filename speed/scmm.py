@@ -20,7 +20,7 @@ SHARE = 20
 
 def main() -> None:
     """Time both stages, ours and the baseline, and print the ratios."""
-    torch.set_num_threads(2)
+    timing.threads()
     rng = np.random.default_rng(0)
     source = timing.windows(rng, [1] * 5120)
     calibration = timing.windows(rng, NINE_TRIALS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from bench.method import Context
@@ -17,7 +18,7 @@ BATCH, STEPS = 256, 4
 
 def main() -> None:
     """Time steps of forward, backward and Adam: ours, and the baseline's."""
-    torch.set_num_threads(2)
+    timing.threads()
     timing.header("SCMM pre-training step, 256 + 256 windows of 62 x 5; median of 5 rounds of 4")
     for device in timing.devices():
         ours, base = _ours(device), _baseline(device)
@@ -44,8 +45,9 @@ def flops() -> float:
 
 def _ours(device: str) -> Callable[[], None]:
     method, ctx = SCMM(), Context({"seed": 0})
-    network = method.network(timing.CHANNELS, 5)
-    first = method.initial(timing.CHANNELS, 5, ctx) | network.init(ctx.generator("init heads"))
+    network = method.network(timing.windows(np.random.default_rng(0), [3]).space)
+    first = network.encoder.init(ctx.generator("init")) | network.init(
+        ctx.generator("init heads"))
     model = stack([first], device, torch.float32)
     adam = network.optimiser().build([t for n, t in model.items() if not is_buffer(n)])
     x = torch.rand(1, BATCH, timing.CHANNELS, 5, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bench.cell import run_cell
 from bench.errors import DivergedError
 from bench.method import Context
 from bench.methods.finetuning import FineTuned
-from bench.methods.scmm import SCMM
+from bench.methods.scmm import SCMM, SCMMNetwork
 from bench.plan import CellSpec
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.zero_shot import ZeroShot
@@ -101,6 +102,20 @@ def flat(curves: dict[str, Any]) -> list[float]:
     return out
 
 
+@dataclass(frozen=True)
+class SpoiltNetwork(SCMMNetwork):
+    """Its decoder starts from what is no number, if it is the pre-training of seed 1."""
+
+    stage: str = ""
+
+    def init(self, g):
+        state = super().init(g)
+        mine = Context({"seed": 1, "stage": "pretrain"}).seed("init heads")
+        if self.stage == "pretrain" and g.initial_seed() == mine:
+            state["decoder.weight"] *= float("nan")
+        return state
+
+
 class Poisoned(SCMM):
     """Starts from weights that are no numbers, for one seed and one of two stages."""
 
@@ -110,8 +125,9 @@ class Poisoned(SCMM):
         state = super()._encoder_state(job, encoder)
         return self._spoilt(state, job.ctx)
 
-    def initial(self, channels, features, ctx):
-        return self._spoilt(super().initial(channels, features, ctx), ctx)
+    def network(self, space):
+        network = super().network(space)
+        return SpoiltNetwork(network.encoder, network.projector, network.params, self.stage)
 
     def _spoilt(self, state, ctx):
         if (ctx.seed_axes["seed"], ctx.stage) != (self.seed, self.stage):
