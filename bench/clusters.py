@@ -71,7 +71,7 @@ class ClusterSpec(BaseModel):
             job_extra_directives=self.directives, job_script_prologue=[*limits, *self.prologue],
             log_directory=self.logs, job_name="bench-sweep", death_timeout=ORPHANED,
             worker_extra_args=["--no-dashboard"], silence_logs="critical",
-            scheduler_options={"dashboard_address": None, "allowed_failures": 0},
+            scheduler_options={"dashboard_address": ":0", "allowed_failures": 0},
         )
         try:
             # As scale() does, but waited for: a job that is refused is an error here.
