@@ -104,10 +104,10 @@ def _draw(found: dict[str, list[tuple[float, float]]]) -> None:
         xs, ys = AXES[axis], np.array(points)
         left.plot(xs, ys[:, 0], "o-", color="#0072B2")
         right.plot(xs, ys[:, 1], "s--", color="#D55E00")
-        left.set(xscale="log", xlabel=TITLES[axis], ylim=(0, None))
+        left.set(xscale="log", xlabel=TITLES[axis], ylim=(0, 1.12 * ys[:, 0].max()))
         left.set_xticks(xs, [f"{x:,}" for x in xs])
         left.minorticks_off()
-        right.set_ylim(0, None)
+        right.set_ylim(0, 1.12 * ys[:, 1].max())
         left.tick_params(axis="y", colors="#0072B2")
         right.tick_params(axis="y", colors="#D55E00")
         if number == 0:
