@@ -35,6 +35,7 @@ from bench.scaling import Scaler, Scaling
 from bench.selection import RULES, held_out, lacking
 from bench.store import Store
 from bench.validators import MOST, Density, Given, Standing, _scored, dev, judge_of, some
+from bench.windows import Windows
 from bench.workshop import Workshop
 
 DEAP = ("low valence", "high valence")
@@ -245,6 +246,25 @@ def test_the_first_training_is_scaled_by_what_it_sees():
         own = Scaler.fit(a.view.source.x, "z-score")
         np.testing.assert_array_equal(b.open_test().x, own(a.open_test().x))
         np.testing.assert_array_equal(b.view.source.x, own(a.view.source.x))
+
+
+def test_held_out_subjects_are_scaled_with_their_corpus_or_by_themselves():
+    a, b = (made_up(5, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB"))
+    two = replace(a, x=a.x + 3, corpus=np.full(len(a), "C"), subject=a.subject + 10_000)
+    source = Windows.concatenate([a, two])
+    whole = Unsupervised().folds(replace(paired(a, b), source=source), 0).folds
+    bare = held_out(whole, "source", Scaling("none"), 0)[0]
+    for scope in ("corpus", "subject"):
+        new = held_out(whole, "source", Scaling("z-score", scope), 0)[0]
+        kept, out = bare.view.source, bare.open_test()
+        for name, subject in {(str(c), int(s)) for c, s in zip(out.corpus, out.subject)}:
+            mine = (out.corpus == name) & (out.subject == subject)
+            known = kept.x[kept.corpus == name] if scope == "corpus" else out.x[mine]
+            np.testing.assert_array_equal(
+                new.open_test().x[mine], Scaler.fit(known, "z-score")(out.x[mine]))
+    tested = held_out(whole, "source", Scaling("z-score", "tested"), 0)[0]
+    whole_ = Scaling("z-score", "tested").folds(whole)[0]  # the target is scaled as it ever is
+    np.testing.assert_array_equal(tested.view.unlabelled.x, whole_.view.unlabelled.x)
 
 
 def test_a_fold_with_nothing_to_hold_out_is_scored_at_its_last_epoch(scripted, alike, store):
