@@ -17,9 +17,17 @@ from bench.auditing.checks import check_records
 from bench.auditing.draws import random_draws
 from bench.auditing.inflation import Audit, read_audit
 from bench.auditing.run import AuditOptions, audit
-from bench.auditing.shortcuts import SHORTCUTS, mixed, scaled_folds, split_windows
+from bench.auditing.shortcuts import (
+    SHORTCUTS,
+    mixed,
+    more_windows,
+    scaled_folds,
+    split_windows,
+    stretched,
+)
 from bench.auditing.split import check_split
 from bench.errors import BenchError, DataError, SettingError, UnknownNameError
+from bench.method import Budget
 from bench.protocols.few_shot import FewShot
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
@@ -294,6 +302,18 @@ def test_mixed_parts_test_each_window_once_and_never_train_on_it(protocol):
         known = part.view.calibration if part.view.calibration is not None else part.view.source
         assert not set(map(bytes, known.x)) & set(map(bytes, part.open_test().x))
         assert set(part.open_test().subject) <= set(known.subject)
+
+
+def test_a_budget_is_stretched_by_the_windows_there_are_more():
+    folds = _folds(FewShot())
+    assert more_windows(folds, folds) == 1.0
+    own = len(folds[0].view.calibration)
+    expected = np.mean([len(p.view.calibration) for p in mixed(folds, 0)]) / own
+    assert more_windows(folds, mixed(folds, 0)) == pytest.approx(expected)
+    assert expected > 3
+    assert more_windows(_folds(Within()), mixed(_folds(Within()), 0)) == 1.0
+    assert stretched(Budget(fit=40), 2.5).fit == 100
+    assert stretched(Budget(), 2.5).fit is None
 
 
 @pytest.mark.parametrize("kind", ["min-max", "z-score", "robust"])
