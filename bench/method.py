@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingError, UnsuitedError, refused_value
-from .needs import Needs
+from .needs import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
 from .protocol import View
 from .reference import Deviation
 from .windows import UnlabelledWindows, Windows
