@@ -2,35 +2,39 @@
 
 from dataclasses import replace
 
-from bench.needs import Needs, Profile
+from bench.needs import ANY_FEATURES, Needs, Profile
 from bench.registry import Entry
 
-_LABELLED = Needs(source="labelled")
-_ANY = frozenset({"de", "raw"})
+#: Kinds of windows that networks work on.
+_NETWORKS = frozenset({"de"})
+_LABELLED = Needs(source="labelled", features=_NETWORKS)
+_ADAPTED = Needs(source="labelled", unlabelled=True, features=_NETWORKS)
 #: What the methods of a family declare; an entry that differs says so itself. Tests compare both
 #: with the classes.
 _FAMILIES = {
-    "control": Profile(Needs(source="none", calibration=True)),
-    "self-supervised": Profile(Needs(source="unlabelled", calibration=True), bare=_LABELLED),
+    "control": Profile(Needs(source="none", calibration=True, features=_NETWORKS)),
+    "self-supervised": Profile(
+        Needs(source="unlabelled", calibration=True, features=_NETWORKS), bare=_LABELLED
+    ),
     "supervised": Profile(_LABELLED),
-    "adaptation": Profile(Needs(source="labelled", unlabelled=True)),
+    "adaptation": Profile(_ADAPTED),
     "test-time": Profile(_LABELLED, transductive=True),
-    "source-free": Profile(Needs(source="labelled", unlabelled=True)),
-    "shallow": Profile(_LABELLED),
+    "source-free": Profile(_ADAPTED),
+    "shallow": Profile(Needs(source="labelled")),
     "shallow adaptation": Profile(Needs(source="labelled", unlabelled=True)),
 }
 
 _ENTRIES = [
     Entry("majority", "bench.methods.majority:Majority",
           "the calibration trials' class frequencies, whatever the window", family="control",
-          profile=Profile(Needs(source="none", calibration=True, features=_ANY))),
+          profile=Profile(Needs(source="none", calibration=True, features=ANY_FEATURES))),
     Entry("target-only", "bench.methods.target_only:TargetOnly",
           "a method's network from scratch on the calibration trials, without a source",
           family="control"),
     Entry("random", "bench.methods.random:Random",
           "classes drawn by their frequencies, whatever the window", family="control",
-          profile=Profile(Needs(source="none", calibration=True, features=_ANY),
-                          bare=replace(_LABELLED, features=_ANY))),
+          profile=Profile(Needs(source="none", calibration=True, features=ANY_FEATURES),
+                          bare=replace(_LABELLED, features=ANY_FEATURES))),
     Entry("shuffled", "bench.methods.shuffled:Shuffled",
           "a method taught labels that are shuffled among trials", family="control",
           profile=_FAMILIES["self-supervised"]),
@@ -130,7 +134,8 @@ _ENTRIES = [
     Entry("clisa", "bench.methods.clisa:CLISA",
           "contrast of stimuli between subjects; uses the source's stimulus ids",
           family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559",
-          profile=Profile(Needs(source="labelled", calibration=True), bare=_LABELLED)),
+          profile=Profile(Needs(source="labelled", calibration=True, features=_NETWORKS),
+                          bare=_LABELLED)),
     Entry("lr", "bench.methods.lr:LogisticRegressionMethod",
           "logistic regression on source and calibration windows", family="shallow",
           paper="scikit-learn"),
