@@ -451,10 +451,15 @@ def _provenance(cell: Cell, predictors: list[Predictor]) -> dict[str, Any]:
         "bench": __version__, "python": platform.python_version(), "numpy": np.__version__,
         "pandas": pd.__version__,
     }
+    # Whatever library a method's networks or estimators came from.
+    versions |= {
+        name: str(sys.modules[name].__version__)
+        for name in ("torch", "braindecode", "torcheeg", "sklearn", "skada")
+        if hasattr(sys.modules.get(name), "__version__")
+    }
     torch = sys.modules.get("torch")
     threads = 0
     if torch is not None:
-        versions["torch"] = str(torch.__version__)
         threads = int(torch.get_num_threads())
     count = getattr(predictors[0], "parameters", None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

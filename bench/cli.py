@@ -115,8 +115,9 @@ def run(
     official_kind: Annotated[str, typer.Option(
         help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
         rich_help_panel=_DATA)] = "",
-    window: Annotated[float, typer.Option(help="Window length in s of bench and raw features, e.g. 1 or 4.",
-                                          rich_help_panel=_DATA)] = 1.0,
+    window: Annotated[float, typer.Option(
+        help="Window length in s of bench and raw features, e.g. 1 or 4.",
+        rich_help_panel=_DATA)] = 1.0,
     threshold: Annotated[float, typer.Option(
         help="Ratings above it are high (DEAP).", rich_help_panel=_DATA)] = 5.0,
     drop_middle: Annotated[str | None, typer.Option(

@@ -150,7 +150,8 @@ def read_corpus(
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
-            fingerprints.of(recording.path), recording.subject, recording.session, repr(space), options.official_kind,
+            fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
+            options.official_kind,
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         trials = adapter.trials(inventory, recording, notices)
