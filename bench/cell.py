@@ -198,8 +198,8 @@ class Cell:
         }
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
-            side["scaled"] = "each corpus by its own statistics; pooled, where the target goes by " \
-                "the source's"
+            side["scaled"] = "each corpus by its own statistics; where the target goes by the " \
+                "source's, by all of them together"
             side["parts"] = [
                 {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
                 for p in self.pair.parts

@@ -237,7 +237,7 @@ def list_(
         sys.stdout.write(as_json(group) + "\n")
         return
     screen = Console()
-    screen.print(as_table(group))
+    screen.print(as_table(group, screen.width))
     for name, reason in broken(group).items():
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingError, UnsuitedError, refused_value
+from .needs import Needs
 from .protocol import View
 from .reference import Deviation
 from .windows import Space, UnlabelledWindows, Windows
@@ -105,32 +106,6 @@ class Predictor(Protocol):
         others are passed.
         """
         ...
-
-
-#: Kinds of windows, for methods that work on any.
-ANY_FEATURES = frozenset({"de", "raw"})
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a method cannot do without.
-
-    Attributes
-    ----------
-    source : {"none", "unlabelled", "labelled"}
-        What of the source it uses; it is handed no more than that.
-    calibration : bool
-        Labelled target windows.
-    unlabelled : bool
-        Unlabelled target windows.
-    features : frozenset of str
-        Kinds of windows it can work on: "de", "raw".
-    """
-
-    source: Literal["none", "unlabelled", "labelled"] = "labelled"
-    calibration: bool = False
-    unlabelled: bool = False
-    features: frozenset[str] = frozenset({"de"})
 
 
 # The engine's observer of a training in progress. It lives in a context variable and not in the

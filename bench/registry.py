@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from .errors import BenchError, UnknownNameError
+from .needs import Profile
 
 GROUPS = ("methods", "corpora", "protocols", "reports")
 
@@ -45,6 +46,10 @@ class Entry:
         Only needed in files given to ``--include`` when it is not a method.
     formats : tuple of str
         Of a report: the kinds of files it writes, for ``bench report --format``.
+    profile : Profile or None
+        Of a method: what it needs. Left out, ``bench list`` asks the class, which imports it.
+    grants : tuple of str
+        Of a protocol: what it grants.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Entry:
     origin: str = ""
     group: str = "methods"
     formats: tuple[str, ...] = ()
+    profile: Profile | None = None
+    grants: tuple[str, ...] = ()
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from .align import PLUS, Pair, align
-from .attainable import attainable_identity, attainable_record
+from .attainable import attainable_identity, attainable_record, is_known
 from .cell import Cell, Watch, run_cell
 from .data import Reading
 from .errors import BenchError, UnsuitedError
@@ -87,13 +87,13 @@ class Workshop:
             return run_cell(cell, store, watch)
         record = attainable_record(cell, store)
         if record is None:
-            raise UnsuitedError(f"the best attainable score on {spec.target} is not known")
+            raise UnsuitedError(_unknown(spec))
         return record
 
     def unsuited(self, spec: CellSpec, cell: Cell) -> str:
         """Why a method does not fit its protocol and pair; empty if it does."""
         if spec.method == ATTAINABLE:
-            return ""
+            return "" if is_known(cell) else _unknown(spec)
         try:
             cell.check()
         except UnsuitedError as error:
@@ -122,6 +122,10 @@ class Workshop:
         if isinstance(found, BenchError):
             raise found
         return found
+
+
+def _unknown(spec: CellSpec) -> str:
+    return f"the best attainable score on {spec.target} is not known"
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,17 +1,41 @@
 """Methods: one file each. A new one is a file here and a line in this catalogue."""
 
+from dataclasses import replace
+
+from bench.needs import ANY_FEATURES, Needs, Profile
 from bench.registry import Entry
 
-CATALOGUE = [
+_LABELLED = Needs(source="labelled")
+# Networks work on raw windows too, with another backbone.
+_NET = Needs(source="labelled", features=ANY_FEATURES)
+_ADAPTS = replace(_NET, unlabelled=True)
+#: What the methods of a family declare; an entry that differs says so itself. Tests compare both
+#: with the classes.
+_FAMILIES = {
+    "control": Profile(Needs(source="none", calibration=True, features=ANY_FEATURES)),
+    "self-supervised": Profile(
+        Needs(source="unlabelled", calibration=True, features=ANY_FEATURES), bare=_NET
+    ),
+    "supervised": Profile(_NET),
+    "adaptation": Profile(_ADAPTS),
+    "test-time": Profile(_NET, transductive=True),
+    "source-free": Profile(_ADAPTS),
+    "shallow": Profile(_LABELLED),
+    "shallow adaptation": Profile(Needs(source="labelled", unlabelled=True)),
+}
+
+_ENTRIES = [
     Entry("majority", "bench.methods.majority:Majority",
           "the calibration trials' class frequencies, whatever the window", family="control"),
     Entry("target-only", "bench.methods.target_only:TargetOnly",
           "a method's network from scratch on the calibration trials, without a source",
           family="control"),
     Entry("random", "bench.methods.random:Random",
-          "classes drawn by their frequencies, whatever the window", family="control"),
+          "classes drawn by their frequencies, whatever the window", family="control",
+          profile=replace(_FAMILIES["control"], bare=_NET)),
     Entry("shuffled", "bench.methods.shuffled:Shuffled",
-          "a method taught labels that are shuffled among trials", family="control"),
+          "a method taught labels that are shuffled among trials", family="control",
+          profile=_FAMILIES["self-supervised"]),
     Entry("scmm", "bench.methods.scmm:SCMM",
           "soft contrastive masked modelling, pre-trained on the source, calibrated on the target",
           family="self-supervised", paper="Liu et al., ACM MM 2025, arXiv 2408.09186"),
@@ -107,7 +131,8 @@ CATALOGUE = [
           family="self-supervised", paper="Dong et al., NeurIPS 2023, arXiv 2302.00861"),
     Entry("clisa", "bench.methods.clisa:CLISA",
           "contrast of stimuli between subjects; uses the source's stimulus ids",
-          family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559"),
+          family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559",
+          profile=Profile(replace(_NET, calibration=True), bare=_NET)),
     Entry("lr", "bench.methods.lr:LogisticRegressionMethod",
           "logistic regression on source and calibration windows", family="shallow",
           paper="scikit-learn"),
@@ -139,3 +164,5 @@ CATALOGUE = [
           "joint transport of windows and their classes", family="shallow adaptation",
           paper="Courty et al., NeurIPS 2017"),
 ]
+
+CATALOGUE = [e if e.profile else replace(e, profile=_FAMILIES[e.family]) for e in _ENTRIES]

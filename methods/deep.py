@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.method import ANY_FEATURES, Context, Job, Needs, Predictor
+from bench.method import Context, Job, Needs, Predictor
+from bench.needs import ANY_FEATURES
 from bench.training import (
     Losses,
     Optimiser,
