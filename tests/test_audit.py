@@ -163,6 +163,22 @@ def test_null_honest_is_chance_and_the_best_epoch_is_not(tmp_path):
     assert only(found).measures[TRIAL].holm < 0.001
 
 
+@pytest.mark.slow
+def test_null_of_scmm_on_simulated_corpora(tmp_path):
+    """The command of docs/audit.md: fifteen subjects, three classes, fifty epochs, six trials."""
+    path = audit(
+        "scmm", "DEAP", "SEED", simulated=True, runs=tmp_path,
+        recipe={"class_effect": 0, "subjects": 15, "length": 0.05},
+        what=AuditOptions(seeds=(0,), only=("best-test-epoch",)),
+    )
+    found = read_audit(path)
+    for key in (WINDOW, TRIAL):
+        low, high = found.honest[key].test.interval
+        assert low < 0 < high
+    assert 0.04 < only(found).measures[WINDOW].after - 1 / 3 < 0.12
+    assert only(found).measures[WINDOW].test.interval[0] > 0
+
+
 def test_what_does_not_apply_says_why(tmp_path):
     target = corpus("B", own_trials)
     found = audited(tmp_path, "memory", target)

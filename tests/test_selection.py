@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity
 from support import Means, NearestMean, cell_of, in_order, made_up, paired
@@ -29,6 +32,10 @@ from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
+from bench.registry import load
+from bench.report_options import ReportOptions
+from bench.reports.cells import collect
+from bench.reports.table import tables
 from bench.rerun import repeat
 from bench.runner import RunOptions, settle
 from bench.scaling import Scaler, Scaling
@@ -160,6 +167,36 @@ def test_rules_free_of_charge_are_columns_of_every_record(scripted, alike, store
     free = ["last", "entropy", "snd", "mixval", "mano", "oracle"]
     assert columns("inductive") == free
     assert set(columns("inductive", "dev")) == {*free, "source-val", "importance-weighted", "dev"}
+
+
+def test_the_run_report_shows_what_each_rule_would_have_given(scripted, alike, store):
+    def shown(protocol, rule):
+        cell = cell_of(scripted, alike, PROTOCOLS[protocol], selection=rule)
+        screen = Console(record=True, width=160, file=io.StringIO())
+        load("reports", "run")(run_cell(cell, store), screen)
+        return screen.export_text()
+
+    text = shown("few-shot", "calibration-val")
+    rows = text[text.index("each rule would choose"):].splitlines()
+    rules = [r.split() for r in rows if "± " in r]
+    assert [r[1] if r[0] == "▸" else r[0] for r in rules] == ["calibration-val", "last", "oracle"]
+    assert rules[0][:5] == ["▸", "calibration-val", "100.0", "±", "0.0"]
+    assert "3 of 4" in next(r for r in rows if "▸" in r)
+    assert rules[1][1] == "0.0"
+    assert "at the epoch chosen by calibration-val" in text
+    assert "oracle − chosen epoch" in text
+    assert "each rule would choose" not in shown("few-shot", "last")  # last and oracle say all
+    assert "uses the test set, never ranked" in shown("few-shot", "oracle")
+
+
+def test_rules_are_never_side_by_side(tmp_path):
+    runs = Store(tmp_path)
+    for name in ("last", "calibration-val"):
+        records.put(runs, "scmm", [0.6, 0.7], identity={"selection": name})
+    found = tables(collect(runs, ReportOptions()), ReportOptions())
+    assert sorted(t.setting.selection for t in found) == ["calibration-val", "last"]
+    for table in found:
+        assert [len(r.cells) for r in table.methods] == [1]
 
 
 # Methods without epochs.
