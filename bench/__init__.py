@@ -18,11 +18,12 @@ _LAZY = {
     "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
     "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
     "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
+    "from_signals": "bench.own",
     "tune": "bench.tuner", "TuneOptions": "bench.tuning",
 }
 __all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
-           "TuneOptions", "Windows", "__version__", "audit", "leaderboard", "load_model",
-           "read_corpus", "run", "sweep", "tune"]
+           "TuneOptions", "Windows", "__version__", "audit", "from_signals", "leaderboard",
+           "load_model", "read_corpus", "run", "sweep", "tune"]
 
 if TYPE_CHECKING:
     from .auditing.run import AuditOptions as AuditOptions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .data import read_corpus as read_corpus
     from .errors import BenchError as BenchError
     from .models import load_model as load_model
+    from .own import from_signals as from_signals
     from .recipe import Recipe as Recipe
     from .runner import RunOptions as RunOptions
     from .runner import leaderboard as leaderboard

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .align import CHANNEL_POLICY, Pair, in_shared_classes
+from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
 from .auditing.shortcuts import (
     more_windows,
     per_subject,
@@ -21,11 +20,12 @@ from .auditing.shortcuts import (
 )
 from .cache import key_of
 from .codehash import code_hash
+from .devices import dtype_of
 from .errors import BenchError, UnsuitedError
-from .features import VERSION as FEATURES_VERSION
+from .features import version_of
 from .handing import as_needed, check_probabilities, check_suited, handed
 from .labels import LabelMap, LabelRule
-from .method import Budget, Context, Job, Method, Predictor, observing
+from .method import Budget, Context, Job, Method, Predictor
 from .observer import Judge, Key, Observer, Pick, Report, Tell, columns, oracle
 from .protocol import Fold, Folds, Protocol
 from .provenance import provenance
@@ -77,7 +77,7 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run: everything here is part of the record's identity, but for ``device``.
+    """What is run: all of it is in the record's identity, but for ``device`` and what follows.
 
     ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.auditing.shortcuts`): the
     cell is then a leaky twin of the honest one, and its record an oracle.
@@ -95,10 +95,18 @@ class Cell:
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
+    deterministic: bool = False
     save_models: bool = False
+    diagnostics: bool = False
     shortcut: str | None = None
     #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
     tuning: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        # Recorded is what is run, not "auto".
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
 
     @property
     def kind(self) -> str:
@@ -117,6 +125,14 @@ class Cell:
         joint = self.method.shares_classes and "calibration" in self.protocol.grants
         if self.protocol.shares_classes or joint:
             return in_shared_classes(self.pair)
+        return self._agreed[0], None
+
+    @functools.cached_property
+    def _agreed(self) -> tuple[Pair, LabelMap | None]:
+        """Several sources, in the classes they share if the method learns these."""
+        learns = self.method.needs.source == "labelled" and "calibration" in self.protocol.grants
+        if self.pair.parts and learns:
+            return with_agreed_source(self.pair)
         return self.pair, None
 
     def folds(self) -> Folds:
@@ -134,12 +150,13 @@ class Cell:
             "source": self._side(self.pair.source, self.pair.source_name, 0),
             "target": self._side(self.pair.target, self.pair.target_name, 1),
             "features": {
-                "kind": space.kind, "origin": space.source, "version": FEATURES_VERSION,
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
             },
             "label_map": self._label_map(),
+            **self._source_map(),
             "label_rule": {
                 "threshold": self.rule.threshold,
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
@@ -159,43 +176,77 @@ class Cell:
         """What of the test set is used; nothing unless the method is an oracle."""
         return self.method.peeks if self.method.kind == "oracle" else frozenset()
 
+    def check(self) -> None:
+        """Refuse a method, pair or scaling that does not fit; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        check_suited(self.method, self.protocol, self.pair)
+        self.protocol.check_pair(self.pair)
+        self.scaling.check(self.protocol)
+
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
         return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
-        if label_map is None:
-            return None
-        return {
-            "name": label_map.name, "version": label_map.version,
-            "classes": list(pair.target.labels),
-        }
+        return None if label_map is None else _named(label_map, pair.target)
+
+    def _source_map(self) -> dict[str, Any]:
+        """How the classes of several sources were brought together, where only they were."""
+        pair, label_map = self._agreed
+        if label_map is None or self.mapped[1] is not None:
+            return {}
+        return {"source_label_map": _named(label_map, pair.source)}
 
     def _protocol(self) -> dict[str, Any]:
         described = self.protocol.describe()
         if self.method.transductive and not self.protocol.transductive:
             described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        if self.scaling.transductive and not self.protocol.transductive:
+            described["target_access"] += "; for scaling, the tested windows, unlabelled"
         return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
-        corpus, _, task = name.partition(":")
-        return {
-            "name": name, "corpus": corpus, "task": task, "sessions": self.sessions,
+        names = [part.partition(":") for part in name.split(PLUS)]
+        side = {
+            "name": name, "corpus": PLUS.join(n[0] for n in names),
+            "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = (
+                "each corpus by its own statistics; where the target goes by the source's, by all "
+                "of them together"
+            )
+            side["parts"] = [
+                {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
+                for p in self.pair.parts
+            ]
+        return side
 
     def context(self, stage: str, **axes: Any) -> Context:
         """Context whose randomness follows from the seed and the axes alone."""
         return Context(
             seed_axes={"seed": self.seed, "stage": stage, **axes}, device=self.device,
-            budget=self.budget, stage=stage, dtype=self.precision,
+            budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
 
 
+def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
+    return {
+        "name": label_map.name, "version": label_map.version, "classes": list(windows.labels),
+    }
+
+
 def run_cell(
-    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None,
+    energy: bool = False,
 ) -> Record:
     """Run a cell, or return its record if it is done already.
 
@@ -211,6 +262,8 @@ def run_cell(
         folds are trained together, and for folds trained one after the other once an epoch of
         each. Never for ``last`` and ``oracle``, which have no validation score. What it raises
         ends the cell and comes out as it is; no record is stored.
+    energy : bool
+        Measure the energy by CodeCarbon.
 
     Raises
     ------
@@ -219,44 +272,83 @@ def run_cell(
     BenchError
         Training diverged, or the method broke its contract.
     """
-    check_selection(cell.selection, cell.protocol)
-    check_suited(cell.method, cell.protocol, cell.pair)
-    if cell.save_models and type(cell.method).restore is Method.restore:
-        raise UnsuitedError(
-            f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
-        )
-    identity = cell.identity()
-    record = Record(identity=identity, kind=cell.kind)
-    known = store.get(record.id)
-    models = known is not None and known.path is not None and (known.path / "models").is_dir()
-    if known is not None and known.status == "done" and (models or not cell.save_models):
-        return known
-    return _Run(cell, store, record, watch or (lambda event: None), report).go()
+    from .together import run_cells
+
+    outcome = run_cells([cell], store, watch, energy, report)[0]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
-class _Run:
-    """State of one cell in progress."""
+def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
+    """Whether a finished record has what is asked for beside its scores."""
+    if models and known.path is not None and not (known.path / "models").is_dir():
+        return False
+    return not diagnostics or known.kind != "method" or known.has_diagnostics
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A pre-trained state that folds of a cell start from.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the run folder.
+    digest : str
+        Of the source.
+    source : Windows or UnlabelledWindows
+        What it is trained on.
+    context : Context
+    stored : bool
+        Whether one that is stored may take its place.
+    """
+
+    key: str
+    digest: str
+    source: Windows | UnlabelledWindows
+    context: Context
+    stored: bool
+
+
+class Run:
+    """A cell in progress: what is trained for it, and the record that comes of it."""
 
     def __init__(
-        self, cell: Cell, store: Store, record: Record, watch: Watch, report: Report | None
+        self, cell: Cell, store: Store, watch: Watch, name: str = "", report: Report | None = None
     ) -> None:
-        self.cell, self.store, self.record, self.watch = cell, store, record, watch
+        check_selection(cell.selection, cell.protocol)
+        cell.check()
+        if cell.save_models and type(cell.method).restore is Method.restore:
+            raise UnsuitedError(
+                f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
+            )
+        self.cell, self.store, self.watch, self.name = cell, store, watch, name
         self.report = report
+        self.record = Record(identity=cell.identity(), kind=cell.kind)
         self.rule = rule(cell.selection)
+        self.whole: list[Fold] = []
         self.folds: list[Fold] = []
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
+        self.planned: dict[Key, dict[str, Pick]] = {}
         self.reused = True
         self.more = 1.0
 
-    def go(self) -> Record:
+    def known(self) -> Record | None:
+        """The record, if the cell is done already."""
+        known, cell = self.store.get(self.record.id), self.cell
+        if known is not None and known.status == "done" and has_extras(
+            known, cell.save_models, cell.diagnostics
+        ):
+            return known
+        return None
+
+    def finish(self, training: Training, info: Callable[[], Mapping[str, Any]]) -> Record:
+        """Score what was trained on all that is granted; ``info`` is read before it is written."""
         import pandas as pd
 
-        cell, record = self.cell, self.record
-        wall, cpu = time.perf_counter(), time.process_time()
-        whole = self._cut()
-        planned = self._validate(whole) if self.rule.holds_out else {}
-        observer = self._observer(self.folds, planned)
-        predictors = self._train(self.folds, observer)
+        cell, record, observer = self.cell, self.record, training.observer
+        predictors = training.predictors
         finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         observer.finish(predictors)
         found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
@@ -268,20 +360,21 @@ class _Run:
         else:
             record.oracle = oracle(observer, record.selections)
         record.curves |= observer.curves
-        record.info |= provenance(cell.device, predictors)
+        if cell.diagnostics and record.kind == "method":
+            from .diagnostics import diagnose
+
+            record.diagnostics = diagnose(cell, self.folds, predictors)
+        count = getattr(predictors[0], "parameters", None)
         record.info |= {
-            "wall_s": round(time.perf_counter() - wall, 3),
-            "cpu_s": round(time.process_time() - cpu, 3),
-            "pretraining_reused": self.reused,
+            **provenance(cell.device, {"seed": cell.seed}),
+            "parameters": count() if callable(count) else None,
+            "pretraining_reused": self.reused, **info(),
         }
         self._write(predictors, tables)
         return record
 
-    def _cut(self) -> list[Fold]:
-        """Cut and scale the folds, each with a view of what the method may see.
-
-        Returns the folds as they were cut, not scaled.
-        """
+    def cut(self) -> None:
+        """Cut and scale the folds, each with a view of what the method may see."""
         cell, record = self.cell, self.record
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
@@ -303,47 +396,57 @@ class _Run:
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
         if "scaling" in cell.peeks:
-            self.folds = [test_scaled_alone(fold, cell.scaling.kind) for fold in self.folds]
-        return whole
+            self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
+        self.whole = whole
 
     def _handed(self, folds: list[Fold]) -> list[Fold]:
         return handed(folds, self.cell.method.needs_under(self.cell.protocol.grants))
 
-    def _validate(self, whole: list[Fold]) -> dict[Key, dict[str, Pick]]:
-        """Train without what the rule holds out; what each rule of its kind picks, by fold."""
+    def validation(self) -> Training | None:
+        """Training without what the rule holds out; None if it holds out nothing."""
         cell, what = self.cell, self.rule.holds_out
-        assert what
-        scaled = held_out(whole, what, cell.scaling, cell.seed)
-        missing = [f for f in whole if (f.subject, f.session) not in
+        if not what:
+            return None
+        scaled = held_out(self.whole, what, cell.scaling, cell.seed)
+        missing = [f for f in self.whole if (f.subject, f.session) not in
                    {(g.subject, g.session) for g in scaled}]
         if missing:
             self.record.notices.append(_nothing_to_hold_out(missing, what))
         if not scaled:
-            return {}
+            return None
         unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
-        folds = self._handed(scaled)
         names = [r.name for r in evaluated(cell.selection, cell.protocol) if r.holds_out]
-        observer = Observer(
-            folds, _judge(names, unlabelled), self._teller("choosing the epoch: "),
-            chosen=cell.selection, report=self.report, tested=False,
-            pretrained=self._pretrains_predictor,
-        )
-        observer.finish(self._train(folds, observer))
-        self.record.curves["validation"] = observer.curves
-        return observer.picks
 
-    def _observer(
-        self, folds: list[Fold], planned: dict[Key, dict[str, Pick]]
-    ) -> Observer:
-        """Observer of the training on all that the protocol grants."""
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, unlabelled), self._teller("choosing the epoch: "),
+                chosen=cell.selection, report=self.report, tested=False,
+                pretrained=self.pretrains_predictor,
+            )
+
+        return Training(self, self._handed(scaled), observer)
+
+    def validated(self, training: Training) -> None:
+        """Keep what each rule picked where something was held out, by fold."""
+        training.observer.finish(training.predictors)
+        self.record.curves["validation"] = training.observer.curves
+        self.planned = training.observer.picks
+
+    def training(self) -> Training:
+        """Training on all that the protocol grants."""
         names = [
             r.name for r in evaluated(self.cell.selection, self.cell.protocol)
             if r.scored and not r.holds_out
         ]
-        return Observer(
-            folds, _judge(names, self.unlabelled), self._teller(), chosen=self.cell.selection,
-            report=self.report, planned=planned, pretrained=self._pretrains_predictor,
-        )
+
+        def observer(folds: Sequence[Fold]) -> Observer:
+            return Observer(
+                folds, _judge(names, self.unlabelled), self._teller(),
+                chosen=self.cell.selection, report=self.report, planned=self.planned,
+                pretrained=self.pretrains_predictor,
+            )
+
+        return Training(self, self.folds, observer)
 
     def _teller(self, prefix: str = "") -> Tell:
         def tell(stage: str, number: int, of: int, detail: str) -> None:
@@ -353,69 +456,41 @@ class _Run:
         return tell
 
     @property
-    def _pretrains_predictor(self) -> bool:
+    def pretrains_predictor(self) -> bool:
+        """Whether what is pre-trained predicts in the end."""
         return self.cell.method.pretrains_predictor(self.cell.protocol.grants)
 
-    def _train(self, folds: list[Fold], observer: Observer) -> list[Predictor]:
-        """Pre-train and fit all folds; one predictor for each."""
-        with observing(observer):
-            states = self._states(folds, observer.curves)
-            predictors = self.cell.method.fit_many(
-                [self._job(f, states[id(f.view.source)]) for f in folds]
-            )
-        if len(predictors) != len(folds):
-            raise BenchError(
-                f"{self.cell.method.name} returned {len(predictors)} predictors for "
-                f"{len(folds)} folds"
-            )
-        return predictors
-
-    def _states(self, folds: list[Fold], curves: dict[str, Any]) -> dict[int, Any]:
-        """Pre-trained state of each source that occurs, by identity.
-
-        Only ``within`` has more than one: there, curves are kept of the last.
-        """
-        states: dict[int, Any] = {}
-        for fold in folds:
-            source = fold.view.source
-            if id(source) not in states:
-                states[id(source)], known = self._state(fold, curves)
-                self.reused = self.reused and known
-        return states
-
-    def _state(self, fold: Fold, curves: dict[str, Any]) -> tuple[Any, bool]:
-        """Pre-trained state, from the store if the same windows were pre-trained on before."""
+    def wanted(self, fold: Fold) -> Wanted | None:
+        """Pre-trained state that a fold starts from; None without one."""
         cell = self.cell
         source = as_needed(fold.view.source, cell.method.needs.source)
         if not cell.method.pretrains or source is None:
-            return None, False
+            return None
+        digest = source.digest()
         key = key_of(
             "pretrained", cell.method.name, cell.method.params.only("network", "pretrain"),
-            code_hash(*cell.method.parts()), type(source).__name__, source.digest(), cell.seed,
+            code_hash(*cell.method.parts()), type(source).__name__, digest, cell.seed,
             vars(cell.budget)["pretrain"], cell.precision,
         )
         self.record.info["pretrained"] = key
-        curves["pretrain"] = {}
-        stored = not self._pretrains_predictor  # a stored state has no epochs to choose from
-        found = self.store.get_state(key) if stored else None
-        if found is not None:
-            state, curves["pretrain"] = found
-            return state, True
-        context = replace(cell.context("pretrain"), stands_for=(fold.subject, fold.session))
-        state = cell.method.pretrain(source, context)
-        if stored:
-            self.store.put_state(key, state, curves["pretrain"])
-        return state, False
+        # A stored state has no epochs to choose from.
+        return Wanted(key, digest, source, self._context("pretrain", fold),
+                      not self.pretrains_predictor)
 
-    def _job(self, fold: Fold, state: Any) -> Job:
-        cell = self.cell
-        context = cell.context(
-            "fit", target=cell.pair.target_name, subject=fold.subject, session=fold.session
+    def job(self, fold: Fold, state: Any) -> Job:
+        """What is to be fitted on a fold."""
+        target = self.cell.pair.target_name
+        context = self._context(
+            "fit", fold, target=target, subject=fold.subject, session=fold.session
         )
-        return Job(fold.view, state, replace(
-            context, stands_for=(fold.subject, fold.session),
-            budget=stretched(context.budget, self.more),
-        ))
+        budget = stretched(context.budget, self.more)
+        return Job(fold.view, state, replace(context, budget=budget))
+
+    def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
+        return replace(
+            self.cell.context(stage, **axes), cell=self.name,
+            stands_for=(fold.subject, fold.session),
+        )
 
     def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
@@ -457,6 +532,47 @@ class _Run:
                 for f, p in zip(self.folds, predictors, strict=True)
             }
         self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
+
+
+class Training:
+    """One training of folds of a cell, and who watches it.
+
+    Attributes
+    ----------
+    run : Run
+    folds : list of Fold
+    observer : Observer
+    predictors : list of Predictor
+        One for each fold, once they are trained.
+    """
+
+    def __init__(
+        self, run: Run, folds: list[Fold], watching: Callable[[Sequence[Fold]], Observer]
+    ) -> None:
+        self.run, self.folds, self._watching = run, folds, watching
+        self.predictors: list[Predictor] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was seen before."""
+        self.observer = self._watching(self.folds)
+
+    def wanted(self) -> dict[int, Wanted]:
+        """Pre-trained states of the sources that occur, by the source's identity.
+
+        Only ``within`` has more than one: there, curves are kept of the last.
+        """
+        out: dict[int, Wanted] = {}
+        for fold in self.folds:
+            if id(fold.view.source) not in out:
+                found = self.run.wanted(fold)
+                if found is not None:
+                    out[id(fold.view.source)] = found
+        return out
+
+    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
+        """What is to be fitted, from the states of the sources."""
+        return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
 
 
 def _judge(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Judge:

@@ -15,6 +15,9 @@ from .errors import BenchError, SettingError, UnknownNameError
 from .registry import GROUPS, broken, entries, include, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .reporting import Outcome
     from .runner import RunOptions
 
 app = typer.Typer(
@@ -22,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Benchmark of cross-corpus EEG emotion recognition: train on one corpus, test on "
     "another, and learn honestly which method transfers.",
-    epilog="Try: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]",
+    epilog="Without data: [cyan]bench run --method scmm --src SEED --tgt DEAP --simulated[/]\n\n"
+    "Your data: [cyan]bench data check DIR[/], then [cyan]bench data set SEED=DIR DEAP=DIR[/]\n\n"
+    "All scores so far: [cyan]bench report runs[/]",
 )
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -34,8 +39,6 @@ app.add_typer(new_app, name="new")
 
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
-#: Reports that draw on the screen and write no files.
-_SCREEN = ("terminal", "run", "frame", "audit-screen")
 _RUN = "What to run"
 _SEE = "What the method may see"
 _DATA = "Data"
@@ -62,13 +65,13 @@ Data = Annotated[
 def run(
     method: Annotated[str, typer.Option("--method", "-m", help="See: bench list methods.",
                                         rich_help_panel=_RUN)] = "scmm",
-    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK].",
+    src: Annotated[str, typer.Option(help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.",
                                      rich_help_panel=_RUN)] = "SEED",
     tgt: Annotated[str, typer.Option(help="Target, CORPUS[:TASK], e.g. DEAP:arousal.",
                                      rich_help_panel=_RUN)] = "DEAP",
     set_: Annotated[list[str] | None, typer.Option(
-        "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE",
-        rich_help_panel=_RUN)] = None,
+        "--set", help="Parameter of the method, repeatable; a name it has not is answered with "
+        "those it has.", metavar="NAME=VALUE", rich_help_panel=_RUN)] = None,
     params: Annotated[str, typer.Option(
         help="Named parameter set: default, published (marked: selection unknown), or tuned (what "
         "bench tune found).",
@@ -78,8 +81,16 @@ def run(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published: how many steps (and how large simulated corpora "
         "are). Default: published, for simulated corpora demo.", rich_help_panel=_RUN)] = None,
-    device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.",
                                         rich_help_panel=_RUN)] = "cpu",
+    precision: Annotated[str, typer.Option(
+        help="float32, float64, tf32 or bf16; part of the record's identity.",
+        rich_help_panel=_RUN)] = "float32",
+    deterministic: Annotated[bool, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_RUN)] = False,
+    energy: Annotated[bool, typer.Option(
+        "--energy", help="Measure the energy (needs CodeCarbon).", rich_help_panel=_OUT)] = False,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_RUN)] = None,
@@ -92,9 +103,14 @@ def run(
         "--protocol-set", help="Option of the protocol, repeatable, e.g. form=transductive.",
         metavar="NAME=VALUE", rich_help_panel=_SEE)] = None,
     scaling: Annotated[str, typer.Option(
-        help="min-max, z-score, robust or none; source by source statistics, target by "
-        "calibration or unlabelled windows, whichever are granted, else by the source's.",
-        rich_help_panel=_SEE)] = "min-max",
+        help="min-max, z-score, robust, euclidean (alignment of covariances, raw windows), none, "
+        "or auto: min-max, for raw windows z-score.", rich_help_panel=_SEE)] = "auto",
+    scaling_scope: Annotated[str, typer.Option(
+        help="By which statistics. corpus: each source corpus by its own, the tested subject by "
+        "its calibration or unlabelled windows, whichever are granted, else by the source's. "
+        "subject: each subject by its own. source: all by the source's. tested, subject-tested: "
+        "the same, but the tested subject by all its windows, the tested ones among them "
+        "(transductive, and marked so).", rich_help_panel=_SEE)] = "corpus",
     selection: Annotated[str, typer.Option(
         help="Which epoch is scored. last: the last one. source-val: best on held-out source "
         "subjects (not few-shot). calibration-val: best on a held-out calibration trial of each "
@@ -112,13 +128,15 @@ def run(
     sessions: Annotated[str, typer.Option(help="first (as published) or all.",
                                           rich_help_panel=_DATA)] = "first",
     features: Annotated[str, typer.Option(
-        help="bench (our unsmoothed DE from raw), official (the owner's files), or official-4s.",
+        help="bench (our unsmoothed DE from raw), raw (signals, 128 Hz, 4-45 Hz), official (the "
+        "owner's files), or official-4s.",
         rich_help_panel=_DATA)] = "bench",
     official_kind: Annotated[str, typer.Option(
-        help="Which of the owner's features, e.g. de_LDS or de_movingAve.",
+        help="With official features, which of the owner's: e.g. de_LDS, de_movingAve.",
         rich_help_panel=_DATA)] = "",
-    window: Annotated[float, typer.Option(help="Window length in s of our features: 1 or 4.",
-                                          rich_help_panel=_DATA)] = 1.0,
+    window: Annotated[float, typer.Option(
+        help="Window length in s of bench and raw features, e.g. 1 or 4.",
+        rich_help_panel=_DATA)] = 1.0,
     threshold: Annotated[float, typer.Option(
         help="Ratings above it are high (DEAP).", rich_help_panel=_DATA)] = 5.0,
     drop_middle: Annotated[str | None, typer.Option(
@@ -131,6 +149,9 @@ def run(
     save_models: Annotated[bool, typer.Option(
         "--save-models", help="Also write the trained networks (weights only).",
         rich_help_panel=_OUT)] = False,
+    diagnostics: Annotated[bool, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of channels and bands, "
+        "for the plots of bench report.", rich_help_panel=_OUT)] = False,
     controls: Annotated[bool, typer.Option(
         help="Also run the controls: target-only, majority.", rich_help_panel=_OUT)] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.",
@@ -151,7 +172,7 @@ def run_options(values: dict[str, Any]) -> RunOptions:
 
     trials = values["calibration_trials"]
     same = ("data", "simulated", "scale", "protocol", "scaling", "seed", "runs", "device",
-            "controls", "selection")
+            "controls", "selection", "scaling_scope", "precision", "deterministic")
     return RunOptions(
         **{name: values[name] for name in same},
         recipe=_pairs(values["recipe"], "--recipe"),
@@ -159,7 +180,9 @@ def run_options(values: dict[str, Any]) -> RunOptions:
             {} if trials is None else {"calibration_trials": trials}
         ),
         params=_pairs(values["set_"], "--set"), preset=values.get("params", "default"),
-        save_models=values.get("save_models", False), exclude=_subjects(values["exclude"]),
+        save_models=values.get("save_models", False),
+        diagnostics=values.get("diagnostics", False), energy=values.get("energy", False),
+        exclude=_subjects(values["exclude"]),
         read=ReadOptions(
             features=_choice("--features", values["features"], FEATURES),
             official_kind=values["official_kind"], window_s=values["window"],
@@ -178,7 +201,8 @@ def _run(method: str, src: str, tgt: str, options: RunOptions, quiet: bool) -> N
     load("reports", "run")(record, Console())
 
 
-@app.command()
+@app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
+             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial")
 def report(
     runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
     metric: Annotated[str, typer.Option(
@@ -191,15 +215,16 @@ def report(
     out: Annotated[Path | None, typer.Option(
         help="Where files go; RUNS/report if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(
-        help="Only these reports (see: bench list reports).")] = None,
+        help="Only these reports (see: bench list reports); terminal writes no files.")] = None,
     format_: Annotated[list[str] | None, typer.Option(
         "--format", help="Only these kinds of files: html, csv, md, latex, json, png, pdf, svg; "
         "repeatable or with commas.")] = None,
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
-    """Show the leaderboard of a run folder; write it as CSV and Markdown, and draw the plots."""
+    """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
     from .report_options import ReportOptions
+    from .reporting import file_reports, write_reports
     from .store import Store
 
     if not runs.is_dir():
@@ -212,23 +237,27 @@ def report(
     store = Store(runs)
     screen = Console()
     screen.print(load("reports", "terminal")(store, options))
-    folder = out or runs / "report"
+    files = file_reports(options)
+    chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
+    chosen = [n for n in chosen if n != "terminal"]
+    _write_reports(screen, write_reports(store, out or runs / "report", options, chosen))
+
+
+def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
+    """Say what was written, what lay there already, and what there was nothing to draw for."""
     written: list[Path] = []
-    files = [
-        n for n, e in entries("reports").items()
-        if n not in _SCREEN and (not e.formats or any(map(options.wants_format, e.formats)))
-    ]
-    for name in [_choice("--only", n, tuple(files)) for n in only or ()] or files:
-        try:
-            written += load("reports", name)(store, folder, options)
-        except BenchError as error:  # a plot of nothing; the tables still say what there is
-            screen.print(f"[yellow]no {escape(name)}:[/] {escape(error.message)}")
-    if written:
-        screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                     + ", ".join(escape(p.name) for p in written), highlight=False)
+    kept: list[Path] = []
+    for outcome in outcomes:
+        if outcome.refusal:
+            screen.print(f"[yellow]no {escape(outcome.report)}:[/] {escape(outcome.refusal)}")
+        (written if outcome.fresh else kept).extend(outcome.files)
+    for what, paths in (("written to", written), ("up to date in", kept)):
+        if paths:
+            screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
+                         + ", ".join(escape(p.name) for p in paths), highlight=False)
 
 
-@app.command("list")
+@app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
 def list_(
     group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
     include_: Annotated[list[str] | None, typer.Option(
@@ -245,7 +274,7 @@ def list_(
         sys.stdout.write(as_json(group) + "\n")
         return
     screen = Console()
-    screen.print(as_table(group))
+    screen.print(as_table(group, screen.width))
     for name, reason in broken(group).items():
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
 
@@ -313,11 +342,13 @@ cli_tune.register(app, run, run_options)
 cli_audit.register(app, run, run_options)
 
 
-@data_app.command("check")
+@data_app.command("check", epilog="Examples:\n\n  bench data check ~/corpora\n\n"
+                  "  bench data check ~/corpora --corpus SEED --read")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder with one or several corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
-    features: Annotated[str, typer.Option(help="bench, official or official-4s.")] = "bench",
+    features: Annotated[str, typer.Option(
+        help="bench, raw, official or official-4s.")] = "bench",
     read: Annotated[bool, typer.Option(
         "--read", help="Also read every file and check every signal.")] = False,
 ) -> None:
@@ -333,7 +364,8 @@ def data_check(
         raise typer.Exit(2)
 
 
-@data_app.command("simulate")
+@data_app.command("simulate", epilog="Examples:\n\n  bench data simulate corpora --set subjects=3"
+                  "\n\n  bench data simulate corpora --recipe")
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="Where to write; one sub-folder per corpus.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
@@ -368,7 +400,8 @@ def data_simulate(
                      f"{escape(str(folder))}", highlight=False)
 
 
-@data_app.command("set")
+@data_app.command("set", epilog="Example:\n\n  bench data set SEED=~/corpora/SEED_EEG "
+                  "DEAP=~/corpora/DEAP")
 def data_set(
     where: Annotated[list[str], typer.Argument(help="CORPUS=DIR", metavar="CORPUS=DIR...")],
 ) -> None:

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples:\n\n  bench sweep sweep.toml --workers 4\n\n  bench sweep "
                 "--method scmm,target-only --pairs all --seeds 5 --simulated --scale table "
                 "--dry-run")(sweep)
-    app.command()(status)
-    app.command()(rerun)
+    app.command(epilog="Example:\n\n  bench status runs")(status)
+    app.command(epilog="Example:\n\n  bench rerun 9d8d94b7 --runs runs")(rerun)
 
 
 def sweep(
@@ -36,7 +36,8 @@ def sweep(
     method: Annotated[str | None, typer.Option(
         "--method", "-m", help="Methods, with commas.", rich_help_panel=_PLAN)] = None,
     pairs: Annotated[str | None, typer.Option(
-        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV'.", rich_help_panel=_PLAN)] = None,
+        help="all, or pairs with commas: 'SEED->DEAP,*->SEED-IV,SEED+SEED-IV->DEAP'.",
+        rich_help_panel=_PLAN)] = None,
     protocols: Annotated[str | None, typer.Option(
         "--protocol", "--protocols", help="Protocols, with commas.",
         rich_help_panel=_PLAN)] = None,
@@ -54,7 +55,10 @@ def sweep(
     scale: Annotated[str | None, typer.Option(
         help="demo, table, null or published.", rich_help_panel=_PLAN)] = None,
     scaling: Annotated[str | None, typer.Option(
-        help="min-max, z-score, robust or none.", rich_help_panel=_PLAN)] = None,
+        help="auto, min-max, z-score, robust, euclidean or none.", rich_help_panel=_PLAN)] = None,
+    scaling_scope: Annotated[str | None, typer.Option(
+        help="corpus, subject, source, tested or subject-tested; see bench run --help.",
+        rich_help_panel=_PLAN)] = None,
     selection: Annotated[str | None, typer.Option(
         help="Which epoch is scored; see: bench run --help.", metavar="RULE",
         rich_help_panel=_PLAN)] = None,
@@ -62,12 +66,25 @@ def sweep(
         "--controls/--no-controls", help="Also run each method's controls.",
         rich_help_panel=_PLAN)] = None,
     device: Annotated[str | None, typer.Option(
-        help="Torch device: cpu, cuda, mps.", rich_help_panel=_PLAN)] = None,
+        help="auto, cpu, cuda (every GPU), cuda:0,1 or mps. Each GPU gets a worker.",
+        rich_help_panel=_HOW)] = None,
+    precision: Annotated[str | None, typer.Option(
+        help="float32, float64, tf32 or bf16; part of a cell's identity.",
+        rich_help_panel=_PLAN)] = None,
+    deterministic: Annotated[bool | None, typer.Option(
+        "--deterministic", help="Only kernels that repeat bit by bit (matters on a GPU).",
+        rich_help_panel=_HOW)] = None,
+    energy: Annotated[bool | None, typer.Option(
+        "--energy", help="Measure each cell's energy (needs CodeCarbon).",
+        rich_help_panel=_HOW)] = None,
     include_: Annotated[list[str] | None, typer.Option(
         "--include", help="Python file or module with a CATALOGUE of further methods.",
         metavar="FILE|MODULE", rich_help_panel=_PLAN)] = None,
     save_models: Annotated[bool | None, typer.Option(
         "--save-models", help="Also write the trained networks.", rich_help_panel=_PLAN)] = None,
+    diagnostics: Annotated[bool | None, typer.Option(
+        "--diagnostics", help="Also write embeddings and the importance of bands, for plots.",
+        rich_help_panel=_PLAN)] = None,
     simulated: Annotated[bool | None, typer.Option(
         "--simulated", help="Use simulated corpora.", rich_help_panel=_DATA)] = None,
     recipe: Annotated[list[str] | None, typer.Option(
@@ -77,12 +94,17 @@ def sweep(
         help="Folder that holds the corpora.", metavar="DIR", rich_help_panel=_DATA)] = None,
     sessions: Annotated[str | None, typer.Option(
         help="first (as published) or all.", rich_help_panel=_DATA)] = None,
+    features: Annotated[str | None, typer.Option(
+        help="bench, raw, official or official-4s.", rich_help_panel=_DATA)] = None,
     runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=_HOW)] = Path("runs"),
     workers: Annotated[int, typer.Option(
         help="Processes that run cells; 1 runs them in this one.", rich_help_panel=_HOW)] = 1,
     cluster: Annotated[str | None, typer.Option(
         help="Dask scheduler started by hand.", metavar="tcp://HOST:PORT",
         rich_help_panel=_HOW)] = None,
+    stack: Annotated[str, typer.Option(
+        help="Cells that differ in their seed only and are trained as one model: a number, or "
+        "auto (one on a CPU).", metavar="N|auto", rich_help_panel=_HOW)] = "auto",
     timeout: Annotated[float | None, typer.Option(
         help="Most seconds a cell may take (with workers).", rich_help_panel=_HOW)] = None,
     memory: Annotated[str | None, typer.Option(
@@ -101,10 +123,13 @@ def sweep(
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
     flags = {
         "methods": method, "pairs": pairs, "protocols": protocols, "seeds": _seeds(seeds),
-        "preset": preset, "scale": scale, "scaling": scaling, "selection": selection,
-        "controls": controls, "device": device, "include": include_, "save_models": save_models,
+        "preset": preset, "scale": scale, "scaling": scaling,
+        "scaling_scope": scaling_scope, "selection": selection, "controls": controls,
+        "device": device, "precision": precision, "deterministic": deterministic,
+        "energy": energy, "include": include_, "save_models": save_models,
+        "diagnostics": diagnostics,
         "simulated": simulated, "recipe": _values(recipe, "--recipe"), "data": data,
-        "sessions": sessions, "params": _params(set_),
+        "sessions": sessions, "features": features, "params": _params(set_),
         "tune": None if tune is None else {"trials": tune},
     }
     from .sweeping import SweepOptions
@@ -112,7 +137,7 @@ def sweep(
     options = SweepOptions(
         runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
         retry=retry,  # type: ignore[arg-type]
-        fail_fast=fail_fast,
+        fail_fast=fail_fast, stack=_stack(stack),
     )
     code = run_sweep(file, flags, options, dry_run=dry_run, quiet=quiet)
     if code:
@@ -225,6 +250,15 @@ def _seeds(text: str | None) -> int | list[int] | None:
             f"--seeds {text!r} is neither a number nor a list of numbers",
             "5 means 0 to 4; 0,3 means these two; 3, means this one.",
         ) from None
+
+
+def _stack(text: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingError(f"--stack {text!r} is neither a number nor auto") from None
 
 
 def _values(items: list[str] | None, option: str) -> dict[str, str] | None:

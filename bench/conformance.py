@@ -28,12 +28,14 @@ from .models import pack
 from .protocol import Fold, Protocol
 from .protocols.few_shot import FewShot
 from .registry import entries, entry, include, load
-from .windows import Windows
+from .windows import Kind, Windows
 
 #: Optimiser steps of the networks that are only looked at from outside, ...
 _FEW = Budget(pretrain=1, fit=1)
 #: ... and of those that must have learnt something.
 _SOME = Budget(pretrain=20, fit=20)
+#: Samples per second of made-up raw windows.
+_RATE = 128.0
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,10 @@ def _run(name: str, check: Callable[[], str | None]) -> Check:
 
 
 def made_up(
-    corpus: str, classes: int, channels: int, *, subjects: int, trials: int, effect: float
+    corpus: str, classes: int, channels: int, *, subjects: int, trials: int, effect: float,
+    kind: Kind = "de",
 ) -> Windows:
-    """Windows whose class raises a feature of its own in a third of the channels.
+    """Windows whose class raises a feature (or rhythm) of its own in a third of the channels.
 
     ``trials`` of each class, in turns, of ten windows: long enough for methods that use time.
     """
@@ -155,19 +158,27 @@ def made_up(
     y = np.tile(np.repeat(np.tile(np.arange(classes), trials), 10), subjects)
     subject = np.repeat(np.arange(subjects), len(y) // subjects) + 1
     trial = np.tile(np.repeat(np.arange(classes * trials), 10), subjects)
-    x = rng.normal(size=(len(y), channels, 5))
+    x = rng.normal(size=(len(y), channels, 5 if kind == "de" else round(_RATE)))
+    time = np.arange(_RATE) / _RATE
     for k in range(classes):
-        x[y == k, k // 5 :: 3, k % 5] += effect
+        if kind == "de":
+            x[y == k, k // 5 :: 3, k % 5] += effect
+            continue
+        phase = rng.uniform(0, 2 * np.pi, size=(int((y == k).sum()), 1, 1))
+        x[y == k, k // 5 :: 3] += effect * np.sin(2 * np.pi * (6 + 4 * k) * time + phase)
     return Windows.from_arrays(
         x, y, subject=subject, trial=trial + 1, channels=list(POSITIONS)[:channels],
-        labels=[f"class {k}" for k in range(classes)], corpus=corpus,
+        labels=[f"class {k}" for k in range(classes)], corpus=corpus, kind=kind,
+        rate=_RATE if kind == "raw" else 0.0,
     )
 
 
-def made_up_pair(classes: int = 3, channels: int = 14, effect: float = 1.0) -> Pair:
+def made_up_pair(
+    classes: int = 3, channels: int = 14, effect: float = 1.0, kind: Kind = "de"
+) -> Pair:
     """Two made-up corpora; leaving out one target subject leaves two to compare."""
-    source = made_up("A", classes, channels, subjects=2, trials=2, effect=effect)
-    target = made_up("B", classes, channels, subjects=3, trials=3, effect=effect)
+    source = made_up("A", classes, channels, subjects=2, trials=2, effect=effect, kind=kind)
+    target = made_up("B", classes, channels, subjects=3, trials=3, effect=effect, kind=kind)
     return Pair(source, target, "A:own", "B:own", ("a", "b"))
 
 
@@ -246,6 +257,15 @@ class _Suite:
         """A fresh instance."""
         return self.cls(self.cls.parse(self.values))
 
+    def pair(self, classes: int = 3, channels: int = 14, effect: float = 1.0) -> Pair:
+        """Two made-up corpora: raw windows if the method refuses differential entropy."""
+        made = made_up_pair(classes, channels, effect)
+        try:
+            self.method().check_space(made.source.space)
+        except UnsuitedError:
+            return made_up_pair(classes, channels, effect, "raw")
+        return made
+
     def suited(self, pair: Pair) -> dict[str, str | Protocol]:
         """Protocols the method fits, and for the others why not."""
         out: dict[str, str | Protocol] = {}
@@ -262,7 +282,7 @@ class _Suite:
     def base(self) -> tuple[_Case, Predictor, np.ndarray]:
         """Case under the first protocol that suits, its predictor and predictions."""
         if self._known is None:
-            case = self.case(made_up_pair())
+            case = self.case(self.pair())
             predictor = case.train()
             self._known = case, predictor, case.predict(predictor)
         return self._known
@@ -288,7 +308,7 @@ class _Suite:
 
     def protocols(self) -> str:
         """Every protocol that suits gives probabilities."""
-        pair, case = made_up_pair(), self.base()[0]
+        pair, case = self.pair(), self.base()[0]
         fits = []
         for name, protocol in self.suited(pair).items():
             if not isinstance(protocol, Protocol):
@@ -302,12 +322,12 @@ class _Suite:
     def repeats(self) -> None:
         """The same seed gives the same numbers, wherever global generators have got to."""
         case, _, proba = self.base()
-        again = _Case.of(self.method(), case.cell.protocol, made_up_pair())
+        again = _Case.of(self.method(), case.cell.protocol, self.pair())
         _same(proba, again.predict(again.train()), "a second training")
 
     def leaves_alone(self) -> None:
         """Windows that were handed are not written to."""
-        fresh = _Case.of(self.method(), self.base()[0].cell.protocol, made_up_pair())
+        fresh = _Case.of(self.method(), self.base()[0].cell.protocol, self.pair())
         for name in ("source", "calibration", "unlabelled"):
             used = getattr(self.base()[0].folds[0].view, name)
             handed_out = getattr(fresh.folds[0].view, name)
@@ -317,7 +337,7 @@ class _Suite:
     def test_untouched(self) -> None:
         """Other tested windows, and other labels of them, train the same predictor."""
         case, _, proba = self.base()
-        other = _Case.of(self.method(), case.cell.protocol, made_up_pair())
+        other = _Case.of(self.method(), case.cell.protocol, self.pair())
         other.folds = [_spoilt(fold) for fold in other.folds]
         again = other.predict(other.train(), case.folds[0].open_test())
         _same(proba, again, "training beside other test windows")
@@ -334,7 +354,7 @@ class _Suite:
         """Classes far apart are not found less often than by chance."""
         if self.cls.kind != "method":
             raise _SkippedError(f"is a {self.cls.kind}")
-        case = self.case(made_up_pair(classes=2, effect=3.0), _SOME)
+        case = self.case(self.pair(classes=2, effect=3.0), _SOME)
         proba, y = case.predict(case.train()), case.folds[0].open_test().y
         recalls = [float((proba[y == k].argmax(axis=1) == k).mean()) for k in (0, 1)]
         score = sum(recalls) / 2
@@ -345,12 +365,12 @@ class _Suite:
 
     def sizes(self, classes: int, channels: int) -> None:
         """Other numbers of classes and channels."""
-        case = self.case(made_up_pair(classes, channels))
+        case = self.case(self.pair(classes, channels))
         case.predict(case.train())
 
     def one_trial(self) -> None:
         """The least that few-shot can grant."""
-        pair, protocol = made_up_pair(), FewShot.model_validate({"calibration_trials": 1})
+        pair, protocol = self.pair(), FewShot.model_validate({"calibration_trials": 1})
         try:
             case = _Case.of(self.method(), protocol, pair)
         except UnsuitedError as reason:

@@ -23,7 +23,8 @@ from .windows import FIVE_BANDS
 
 #: Our own features from raw signals; the owner's; the owner's in 4-s windows, given several.
 Features = Literal["bench", "official", "official-4s"]
-FEATURES: tuple[str, ...] = ("bench", "official", "official-4s")
+#: What can be asked for: also raw windows, for which files are read as for our own features.
+FEATURES: tuple[str, ...] = ("bench", "raw", "official", "official-4s")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import numpy as np
 from .cache import Fingerprints, cache_root, cached_arrays, key_of, one_thread
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
 from .errors import BenchError, DataError, LabelValueError, SettingError
-from .features import VERSION, differential_entropy
+from .features import differential_entropy, version_of
 from .labels import LabelRule, Task
 from .montage import canonical
+from .raw import RATE, raw_windows
 from .recipe import Recipe, read_marker
 from .registry import load
 from .windows import Space, Windows
@@ -42,9 +43,10 @@ class ReadOptions:
 
     Attributes
     ----------
-    features : {"bench", "official", "official-4s"}
-        Our own unsmoothed differential entropy from raw signals, or the owner's files (in 4-s
-        windows, where the owner distributes several).
+    features : {"bench", "raw", "official", "official-4s"}
+        Our own unsmoothed differential entropy from raw signals, the signals themselves at a
+        common rate and in a common band, or the owner's files (in 4-s windows, where the owner
+        distributes several).
     official_kind : str
         Which of the owner's features, e.g. "de_LDS"; the adapter's first kind if empty.
     window_s : float
@@ -57,12 +59,22 @@ class ReadOptions:
         Subjects to leave out.
     """
 
-    features: Features = "bench"
+    features: str = "bench"
     official_kind: str = ""
     window_s: float = 1.0
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     exclude: frozenset[int] = frozenset()
+
+    @property
+    def files(self) -> Features:
+        """Which of an owner's files are read."""
+        return files_of(self.features)
+
+
+def files_of(features: str) -> Features:
+    """Which of an owner's files hold what is asked for: raw signals serve two kinds of windows."""
+    return "bench" if features == "raw" else features  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +138,7 @@ def read_corpus(
     """
     options = options or ReadOptions()
     adapter, corpus_name, task = parse_name(name)
-    inventory = adapter.inventory(root, options.features)
+    inventory = adapter.inventory(root, options.files)
     notices = [f"{adapter.name}: {m}" for m in inventory.missing]
     notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
     recordings = _chosen(adapter, inventory, options, notices)
@@ -137,8 +149,9 @@ def read_corpus(
     fingerprints = Fingerprints()
     for i, recording in enumerate(recordings):
         key = key_of(
-            "features", adapter.name, adapter.version, VERSION, fingerprints.of(recording.path),
-            recording.subject, recording.session, repr(space), options.official_kind,
+            "features", adapter.name, adapter.version, version_of(space.kind),
+            fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
+            options.official_kind,
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         trials = adapter.trials(inventory, recording, notices)
@@ -195,9 +208,13 @@ def _chosen(
 
 def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
     channels = tuple(canonical(c) for c in adapter.channels)
-    if options.features == "bench":
+    if options.files == "bench":
         if options.window_s <= 0:
             raise SettingError(f"window length {options.window_s:g} s is not positive")
+        if options.features == "raw":
+            return Space(
+                channels=channels, kind="raw", bands=(), rate=RATE, window_s=options.window_s
+            )
         return Space(channels=channels, window_s=options.window_s)
     found = adapter.official(inventory, options.official_kind)
     return Space(
@@ -212,13 +229,18 @@ def _maker(
     """What computes the arrays of one recording when the cache has none."""
 
     def make() -> dict[str, np.ndarray]:
-        signals = adapter.read(recording, options.features, options.official_kind)
+        signals = adapter.read(recording, options.files, options.official_kind)
         blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
         for signal in signals:
             where = f"{recording.path} trial {signal.number}"
-            if options.features == "bench":
+            if options.files == "bench":
                 check_signal(signal.data, where, space.channels)
-                x = differential_entropy(signal.data, adapter.rate, space.window_s, space.bands)
+                if space.kind == "raw":
+                    x = raw_windows(signal.data, adapter.rate, space.window_s)
+                else:
+                    x = differential_entropy(
+                        signal.data, adapter.rate, space.window_s, space.bands
+                    )
             else:
                 x = signal.data.transpose(1, 0, 2).astype(np.float32)
                 if not np.isfinite(x).all():

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from . import raw
 from .errors import BenchError
 
 #: Raised whenever the numbers change; part of cache keys and of each record.
@@ -20,6 +21,11 @@ VERSION = "de-hann-1"
 #: A band's variance is never taken below this share of the channel's variance over the trial
 #: (a flat second would otherwise give minus infinity).
 FLOOR = 1e-9
+
+
+def version_of(kind: str) -> str:
+    """Version of what makes windows of a kind, "de" or "raw"."""
+    return {"de": VERSION, "raw": raw.VERSION}[kind]
 
 
 def band_variance(

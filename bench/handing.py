@@ -31,26 +31,13 @@ def check_suited(method: Method, protocol: Protocol, pair: Pair) -> None:
         Says what is needed, what is granted, and what to do.
     """
     needs = method.needs_under(protocol.grants)
-    wanted = {"source"} if needs.source != "none" else set()
-    wanted |= {"calibration"} if needs.calibration else set()
-    wanted |= {"unlabelled"} if needs.unlabelled else set()
-    lacking = sorted(wanted - granted(protocol))
+    lacking = needs.lacking(protocol.grants)
     if lacking:
         raise UnsuitedError(
             f"{method.name} needs {' and '.join(lacking)}, which {protocol.name} does not grant",
             f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}",
         )
-    kind = pair.source.space.kind
-    if kind not in needs.features:
-        raise UnsuitedError(
-            f"{method.name} works on {' or '.join(sorted(needs.features))} windows, not on {kind}"
-        )
-
-
-def granted(protocol: Protocol) -> frozenset[str]:
-    """What a protocol grants; calibration windows may also be used without their labels."""
-    extra = {"unlabelled"} if "calibration" in protocol.grants else set()
-    return protocol.grants | extra
+    method.check_space(pair.source.space)
 
 
 def as_needed(

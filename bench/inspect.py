@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from .cell import Event
-from .corpus import CorpusAdapter, Features
-from .data import ReadOptions, read_corpus
+from .corpus import CorpusAdapter
+from .data import ReadOptions, files_of, read_corpus
 from .errors import BenchError, MissingCorpusError
 from .progress import Display
 from .recipe import read_marker
@@ -19,7 +19,7 @@ from .registry import load
 
 
 def inspect_folder(
-    folder: Path, corpora: Sequence[str], screen: Console, *, features: Features = "bench",
+    folder: Path, corpora: Sequence[str], screen: Console, *, features: str = "bench",
     read: bool = False, named: bool = False,
 ) -> bool:
     """Report on each corpus; returns whether at least one was found and all read.
@@ -44,15 +44,15 @@ def inspect_folder(
     if not found and missing is not None:
         raise MissingCorpusError(
             f"{folder} holds none of {', '.join(corpora)}",
-            "For the layout expected: bench data check DIR --corpus NAME",
+            "Where one is requested, and its layout: bench data check DIR --corpus NAME",
         )
     return good
 
 
 def _inspect(
-    adapter: CorpusAdapter, folder: Path, screen: Console, features: Features, read: bool
+    adapter: CorpusAdapter, folder: Path, screen: Console, features: str, read: bool
 ) -> bool:
-    inventory = adapter.inventory(folder, features)
+    inventory = adapter.inventory(folder, files_of(features))
     subjects = {r.subject for r in inventory.recordings}
     sessions = {r.session for r in inventory.recordings}
     note = " [yellow](simulated)[/]" if read_marker(inventory.root) else ""

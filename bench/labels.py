@@ -128,27 +128,29 @@ MAPS: tuple[LabelMap, ...] = (
 
 
 def shared_classes(
-    source: tuple[str, ...], target: tuple[str, ...]
+    *spaces: tuple[str, ...]
 ) -> tuple[LabelMap, tuple[str, ...]]:
-    """Map that keeps most classes of both label spaces, and the classes it leads to.
+    """Map that keeps most classes of all label spaces, and the classes it leads to.
 
     Raises
     ------
     UnsuitedError
-        If no map relates the two (valence and arousal, say).
+        If no map relates them (valence and arousal, say).
     """
-    if source == target:
-        return LabelMap("identity", 1, {c: c for c in source}), source
+    if len(set(spaces)) == 1:
+        return LabelMap("identity", 1, {c: c for c in spaces[0]}), spaces[0]
     best: tuple[LabelMap, tuple[str, ...]] | None = None
     for label_map in MAPS[1:]:
-        left = {label_map.to[c] for c in source if c in label_map.to}
-        right = {label_map.to[c] for c in target if c in label_map.to}
-        if left == right and len(left) > 1 and (best is None or len(left) > len(best[1])):
+        reached = [{label_map.to[c] for c in space if c in label_map.to} for space in spaces]
+        shared = reached[0]
+        if any(r != shared for r in reached) or len(shared) < 2:
+            continue
+        if best is None or len(shared) > len(best[1]):
             order = dict.fromkeys(label_map.to.values())
-            best = (label_map, tuple(c for c in order if c in left))
+            best = (label_map, tuple(c for c in order if c in shared))
     if best is None:
         raise UnsuitedError(
-            f"no label map relates the classes {', '.join(source)} and {', '.join(target)}",
+            f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",
             "Choose tasks that have the same classes, or a protocol that gives the target its "
             "own (few-shot).",
         )

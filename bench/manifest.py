@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from .cache import key_of
-from .data import simulated_path
+from .data import files_of, simulated_path
 from .errors import BenchError
-from .plan import CellSpec, Plan, Request, Resolved, resolve
+from .plan import CellSpec, Plan, Request, Resolved, corpora_of, resolve
 from .registry import GROUPS, entries, load
 from .runner import corpus_root, simulated_recipe
 from .store import write_text
@@ -125,13 +125,13 @@ class Memo:
                 self._changed = False
 
     def _key(self, plan: Plan, spec: CellSpec) -> str | None:
-        sides = [self._stamp(plan.request, n) for n in (spec.source, spec.target)]
+        corpora = corpora_of(spec.source) + corpora_of(spec.target)
+        sides = [self._stamp(plan.request, corpus) for corpus in corpora]
         if None in sides:
             return None
         return key_of("cell", code_stamp(), _shared(plan), spec.key, sides)
 
-    def _stamp(self, request: Request, name: str) -> str | None:
-        corpus = name.partition(":")[0]
+    def _stamp(self, request: Request, corpus: str) -> str | None:
         if corpus not in self._stamps:
             try:
                 self._stamps[corpus] = corpus_stamp(request, corpus)
@@ -163,7 +163,7 @@ def corpus_stamp(request: Request, corpus: str) -> str:
         root = simulated_path(adapter, simulated_recipe(options))
     else:
         root = corpus_root(corpus, options)
-    inventory = adapter.inventory(root, request.features)
+    inventory = adapter.inventory(root, files_of(request.features))
     rows = []
     for folder, _, files in os.walk(inventory.root):
         rows += [_file(Path(folder) / name) for name in files]

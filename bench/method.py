@@ -10,20 +10,22 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .errors import SettingError, UnsuitedError, refused_value
+from .errors import BenchError, SettingError, UnsuitedError, refused_value
+from .needs import Needs
 from .protocol import View
 from .reference import Deviation
-from .windows import UnlabelledWindows, Windows
+from .windows import Space, UnlabelledWindows, Windows
 
 if TYPE_CHECKING:
     import torch
@@ -147,26 +149,17 @@ class Predictor(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a method cannot do without.
+@runtime_checkable
+class Embedder(Protocol):
+    """What a predictor may offer besides: a look at its encoder, for diagnostics."""
 
-    Attributes
-    ----------
-    source : {"none", "unlabelled", "labelled"}
-        What of the source it uses; it is handed no more than that.
-    calibration : bool
-        Labelled target windows.
-    unlabelled : bool
-        Unlabelled target windows.
-    features : frozenset of str
-        Kinds of windows it can work on: "de", "raw".
-    """
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Encoded windows (n, width) of windows (n, channels, features)."""
+        ...
 
-    source: Literal["none", "unlabelled", "labelled"] = "labelled"
-    calibration: bool = False
-    unlabelled: bool = False
-    features: frozenset[str] = frozenset({"de"})
+
+#: Kinds of windows, for methods that work on any.
+ANY_FEATURES = frozenset({"de", "raw"})
 
 
 # The engine's observer of a training in progress. It lives in a context variable and not in the
@@ -201,6 +194,8 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
+    cell : str
+        Which of the cells that are trained together it belongs to; decides nothing.
     stands_for : (int, int) or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
@@ -212,6 +207,7 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
+    cell: str = ""
     stands_for: tuple[int, int] | None = None
 
     def seed(self, purpose: str) -> int:
@@ -240,10 +236,11 @@ class Context:
     ) -> None:
         """Tell the engine that an epoch is over; returns nothing and changes no random state.
 
-        ``predictor`` predicts with the network as it is now; the engine may score it.
+        ``predictor`` predicts with the network as it is now; the engine may score it. Of a
+        network that is lost, its total loss NaN, there is nothing to tell.
         """
         observer = _observer.get()
-        if observer is not None:
+        if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
 
 
@@ -254,6 +251,23 @@ class Job:
     view: View
     state: Any
     ctx: Context
+
+
+class LostPredictor:
+    """Stands for a fold that failed while the others of its stack went on.
+
+    Parameters
+    ----------
+    error : BenchError
+        What happened; raised when the fold is to be predicted.
+    """
+
+    def __init__(self, error: BenchError) -> None:
+        self.error = error
+
+    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raise the error."""
+        raise self.error
 
 
 class Method(abc.ABC):
@@ -267,6 +281,7 @@ class Method(abc.ABC):
     name: ClassVar[str]
     #: Parameter model.
     Params: ClassVar[type[Params]] = NoParams
+    #: What it cannot do without; it is handed that and no more.
     needs: ClassVar[Needs] = Needs()
     #: True if source and calibration windows must be in the classes they share, even where the
     #: protocol leaves the target its own.
@@ -286,9 +301,47 @@ class Method(abc.ABC):
         return None
 
     @property
+    def stacks(self) -> bool:
+        """Whether jobs of several seeds may be handed to one ``fit_many`` or ``pretrain_many``.
+
+        A method that says so takes nothing of one job (its seed, its folds' common source) for
+        another's.
+        """
+        return False
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Pre-train on one source once for each context; networks do so as one stack.
+
+        A BenchError in place of a state says that this training alone failed.
+        """
+        return [self.pretrain(source, ctx) for ctx in contexts]
+
+    @property
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
+
+    def settled(self, space: Space) -> Method:
+        """The method for windows of a space: what its parameters leave open is decided here."""
+        return self
+
+    def check_space(self, space: Space) -> None:
+        """Refuse windows the method cannot work on.
+
+        Raises
+        ------
+        UnsuitedError
+            Says which it works on, and what to do.
+        """
+        if space.kind not in self.needs.features:
+            raise UnsuitedError(
+                f"{self.name} works on {' or '.join(sorted(self.needs.features))} windows, not on "
+                f"{space.kind}",
+                "Leave out --features raw, or choose a network: bench list methods."
+                if space.kind == "raw" else "Add --features raw.",
+            )
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.
@@ -320,7 +373,10 @@ class Method(abc.ABC):
         """Train on what the view holds, starting from the pre-trained ``state`` (or None)."""
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """Fit several folds; methods that can train them as one stack override this."""
+        """Fit several folds; methods that can train them as one stack override this.
+
+        A :class:`LostPredictor` stands for a fold that failed alone.
+        """
         return [self.fit(job.view, job.state, job.ctx) for job in jobs]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:

@@ -10,19 +10,22 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from .cache import key_of
+from .clusters import ClusterSpec
 from .errors import SettingError
 from .registry import entries, entry, load
 
 if TYPE_CHECKING:
     from .runner import RunOptions
 
+#: Between the names of several sources; :data:`bench.align.PLUS`, which would import NumPy.
+PLUS = "+"
 #: The row of what a simulated corpus allows at best; no method, but planned like a control.
 ATTAINABLE = "attainable"
 
@@ -52,7 +55,9 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: Names = Field(min_length=1, description="names; see bench list methods")
-    pairs: Names = Field(["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed")
+    pairs: Names = Field(
+        ["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed; A+B->C joins sources"
+    )
     protocols: Names = Field(["few-shot"], min_length=1, description="see bench list protocols")
     seeds: int | list[int] = Field(1, description="how many (from 0), or which")
     params: dict[str, Values | list[Values]] = Field(
@@ -65,10 +70,15 @@ class Request(BaseModel):
     simulated: bool = Field(False, description="use simulated corpora")
     recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
     data: Path | None = Field(None, description="folder of the corpora")
-    scaling: str = Field("min-max", description="min-max, z-score, robust or none")
+    scaling: str = Field(
+        "auto", description="auto, min-max, z-score, robust, euclidean or none"
+    )
     selection: str = Field("last", description="rule that chooses the epoch that is scored")
+    scaling_scope: str = Field(
+        "corpus", description="corpus, subject, source, tested or subject-tested"
+    )
     sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
-    features: str = Field("bench", description="bench, or official")
+    features: str = Field("bench", description="bench, raw, official or official-4s")
     official_kind: str = Field("", description="which of the owner's features")
     window: float = Field(1.0, gt=0, description="window length in s")
     threshold: float = Field(5.0, description="ratings above it are high")
@@ -76,8 +86,13 @@ class Request(BaseModel):
     exclude: dict[str, list[int]] = Field(default_factory=dict, description="subjects per corpus")
     controls: bool = Field(True, description="also run the controls of each method")
     include: Names = Field(default_factory=list, description="files or modules with a CATALOGUE")
-    device: str = Field("cpu", description="torch device")
+    device: str = Field("cpu", description="auto, cpu, cuda, cuda:0,1 or mps")
+    precision: str = Field("float32", description="float32, float64, tf32 or bf16")
+    deterministic: bool = Field(False, description="only kernels that repeat bit by bit")
+    energy: bool = Field(False, description="measure energy with CodeCarbon")
+    cluster: ClusterSpec | None = Field(None, description="batch system that runs the workers")
     save_models: bool = Field(False, description="also write trained networks")
+    diagnostics: bool = Field(False, description="also write embeddings and band importance")
 
     def numbers(self) -> list[int]:
         """Seeds, each once."""
@@ -97,11 +112,13 @@ class Request(BaseModel):
 
         return RunOptions(
             data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, selection=self.selection, device=self.device,
-            save_models=self.save_models, preset=self.preset, seed=spec.seed if spec else 0,
+            scaling=self.scaling, scaling_scope=self.scaling_scope, selection=self.selection,
+            device=self.device, precision=self.precision, deterministic=self.deterministic,
+            energy=self.energy, save_models=self.save_models, diagnostics=self.diagnostics,
+            preset=self.preset, seed=spec.seed if spec else 0,
             exclude={k: frozenset(v) for k, v in self.exclude.items()},
             read=ReadOptions(
-                features=self.features,  # type: ignore[arg-type]
+                features=self.features,
                 official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
                 rule=LabelRule(self.threshold, self.drop_middle),
             ),
@@ -110,8 +127,9 @@ class Request(BaseModel):
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
         return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "selection", "sessions", "features",
-            "official_kind", "window", "threshold", "drop_middle", "exclude",
+            "scale", "simulated", "recipe", "scaling", "scaling_scope", "selection", "sessions",
+            "features", "official_kind", "window", "threshold", "drop_middle", "exclude",
+            "precision",
         })
 
 
@@ -124,7 +142,7 @@ class CellSpec:
     method, params, origin
         Registered method, all its parameters, and where they come from.
     source, target : str
-        ``CORPUS:TASK``.
+        ``CORPUS:TASK``; several sources are joined by "+".
     protocol, protocol_params, seed
     control : bool
         Planned only because another method wants it beside itself.
@@ -297,7 +315,7 @@ def expand(
     seeds = request.numbers()
     cells: dict[str, CellSpec] = {}
     for source, target in _pairs(request):
-        corpora = (source.partition(":")[0], target.partition(":")[0])
+        corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
             for protocol, options in protocols:
@@ -324,10 +342,12 @@ def _rows(
 
 
 def _check_values(request: Request) -> None:
+    from .devices import FORM, devices
     from .runner import check_settings, simulated_recipe
 
     options = request.options()
-    check_settings(options)
+    check_settings(replace(options, device="cpu"))  # whether it is there, the sweep finds out
+    devices(request.device, FORM)
     if request.simulated:
         simulated_recipe(options)
 
@@ -371,17 +391,22 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     """Pairs asked for as full names; ``all`` and ``*`` stand for every corpus there is."""
     from .data import parse_name
     from .report_options import split_pair
+    from .runner import check_corpora, side_name, source_sides
 
     found: dict[tuple[str, str], None] = {}
     for text in request.pairs:
         left, right = ("*", "*") if text.lower() == "all" else split_pair(text)
-        sides = [
-            [str(parse_name(n)[1]) for n in (_present(request) if side == "*" else [side])]
-            for side in (left, right)
+        present = _present(request) if "*" in (left, right) else []
+        targets = [str(parse_name(n)[1]) for n in (present if right == "*" else [right])]
+        sources = [
+            PLUS.join(str(side_name(s)) for s in source_sides(n))
+            for n in (present if left == "*" else [left])
         ]
+        if PLUS in left:  # a pair that was spelt out is refused, not passed over
+            check_corpora(corpora_of(sources[0]), "" if right == "*" else corpora_of(right)[0])
         chosen = {
-            (s, t): None for s in sides[0] for t in sides[1]
-            if s.partition(":")[0] != t.partition(":")[0]
+            (s, t): None for s in sources for t in targets
+            if corpora_of(t)[0] not in corpora_of(s)
         }
         if not chosen:
             raise SettingError(
@@ -392,8 +417,14 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     return list(found)
 
 
+def corpora_of(name: str) -> list[str]:
+    """Corpora of a side: ``["SEED", "SEED-IV"]`` of ``SEED:3+SEED-IV:4``."""
+    return [part.partition(":")[0] for part in name.split(PLUS)]
+
+
 def _present(request: Request) -> list[str]:
     """Corpora that can be read: all where they are simulated, else those that are found."""
+    from .data import files_of
     from .errors import MissingCorpusError
     from .runner import corpus_root
 
@@ -404,7 +435,7 @@ def _present(request: Request) -> list[str]:
             continue
         try:
             load("corpora", name)().inventory(
-                corpus_root(name, request.options()), request.features
+                corpus_root(name, request.options()), files_of(request.features)
             )
         except MissingCorpusError:
             continue

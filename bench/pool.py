@@ -1,4 +1,4 @@
-"""Cells in worker processes: a local pool, or a dask scheduler that was started by hand.
+"""Cells in worker processes: a local pool, jobs of a batch system, or a scheduler started by hand.
 
 Workers compute and hand back; the coordinator alone writes. Each worker is given one cell at a
 time and by name, so that a worker's death concerns that cell and no other. A pre-training is a
@@ -14,18 +14,19 @@ import queue
 import signal
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .errors import BenchError
 from .plan import CellSpec
 from .remote import TOPIC, Result, Task, work
+from .store import Status
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster, WorkerPlugin
 
-    from .sweeping import Sweep, SweepOptions
+    from .sweeping import Sweep
 
 #: Seconds between looks at the workers.
 TICK = 0.25
@@ -35,14 +36,16 @@ PATIENCE = 60.0
 REFILL = 10.0
 #: Times that a pool is tried to be started.
 STARTS = 5
+#: Seconds more to wait before each further try: whatever kills them may be over soon.
+PAUSE = 1.0
 #: A worker last seen at this share of its memory limit died of it.
 FULL = 0.7
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
           "VECLIB_MAXIMUM_THREADS")
 
 
-def run_in_pool(sweep: Sweep, todo: list[CellSpec]) -> None:
-    """Run cells on workers until none is left.
+def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
+    """Run cells on workers until none is left; those of a group together.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def run_in_pool(sweep: Sweep, todo: list[CellSpec]) -> None:
         The scheduler cannot be reached, or no worker comes.
     """
     with _client(sweep) as (client, cluster):
-        _Coordinator(sweep, client, cluster, todo).run()
+        _Coordinator(sweep, client, cluster, groups).run()
 
 
 @contextlib.contextmanager
@@ -70,7 +73,13 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
         with client:
             yield client, None
         return
-    threads = max(1, _cores() // options.workers)
+    batch = sweep.plan.request.cluster
+    if batch is not None:
+        with batch.start() as cluster, Client(cluster) as client:
+            yield client, None
+        return
+    workers = len(sweep.places())
+    threads = max(1, _cores() // workers)
     with (
         dask.config.set({
             # A dead worker's cell is killed at once, not tried on the next worker.
@@ -81,10 +90,12 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
         }),
-        _local(options) as cluster,
+        _local(workers, options.memory) as cluster,
         Client(cluster) as client,
     ):
-        client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
+        # The scheduler hands it to workers that come later; one that dies now does not matter.
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
         yield client, cluster
 
 
@@ -102,7 +113,7 @@ def _deaf_to_ctrl_c() -> WorkerPlugin:
     return Deaf()
 
 
-def _local(options: SweepOptions) -> LocalCluster:
+def _local(workers: int, memory: str | None) -> LocalCluster:
     """A pool of processes; tried again if one of them is killed before it has started."""
     import logging
 
@@ -111,16 +122,19 @@ def _local(options: SweepOptions) -> LocalCluster:
     for attempt in range(STARTS):
         try:
             return LocalCluster(
-                n_workers=options.workers, threads_per_worker=1, processes=True,
-                memory_limit=options.memory or "auto", dashboard_address=None,
+                n_workers=workers, threads_per_worker=1, processes=True,
+                memory_limit=memory or "auto", dashboard_address=None,
                 silence_logs=logging.CRITICAL,
             )
-        except RuntimeError as error:
+        except (RuntimeError, OSError, TimeoutError, ValueError) as error:
             if attempt == STARTS - 1:
                 raise BenchError(
-                    f"worker processes do not start: {error.__cause__ or error}",
-                    "Run the same command with --workers 1 to see what is wrong.",
+                    f"worker processes do not start, tried {STARTS} times: "
+                    f"{error.__cause__ or error}",
+                    "Nothing was lost. Run the same command again, or with --workers 1 to see "
+                    "what is wrong.",
                 ) from error
+            time.sleep(PAUSE * attempt)
     raise AssertionError
 
 
@@ -137,14 +151,14 @@ class _Worker:
     """What is known of a worker."""
 
     name: str
+    device: str = ""
     limit: int = 0
     memory: int = 0
-    pid: int = 0
 
 
 @dataclass
 class _Flight:
-    """A cell a worker is busy with."""
+    """What a worker is busy with."""
 
     task: Task
     worker: str
@@ -157,7 +171,8 @@ class _Coordinator:
     """Hands out cells, takes results, and keeps an eye on the workers."""
 
     def __init__(
-        self, sweep: Sweep, client: Client, cluster: LocalCluster | None, todo: list[CellSpec]
+        self, sweep: Sweep, client: Client, cluster: LocalCluster | None,
+        groups: Sequence[Sequence[CellSpec]],
     ) -> None:
         self.sweep, self.client, self.cluster = sweep, client, cluster
         request = sweep.plan.request
@@ -165,7 +180,7 @@ class _Coordinator:
             "data": request.data.resolve() if request.data else None,
             "include": [os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
         })
-        self.ready = deque(Task(spec) for spec in todo)
+        self.ready = deque(Task(tuple(specs)) for specs in groups)
         self.waiting: dict[str, list[Task]] = defaultdict(list)
         self.training: set[str] = set()
         self.flights: dict[Any, _Flight] = {}
@@ -174,7 +189,11 @@ class _Coordinator:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.seen = self.full = time.monotonic()
         self.present: set[str] = set()
-        sweep.state.workers = sweep.options.workers
+        self.places = [] if cluster is None else sweep.places()
+        self.wanted = len(self.places)
+        batch = sweep.plan.request.cluster if cluster is None else None
+        self.patience = batch.patience if batch is not None else PATIENCE
+        sweep.state.workers = self.wanted or (batch.workers if batch is not None else 1)
 
     def run(self) -> None:
         self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
@@ -191,7 +210,9 @@ class _Coordinator:
         """Who is there, and how much memory each takes."""
         found = self.client.scheduler_info(n_workers=-1)["workers"]
         for address, info in found.items():
-            worker = self.workers.setdefault(address, _Worker(f"worker {info['name']}"))
+            if address not in self.workers:
+                self.workers[address] = _Worker(f"worker {info['name']}", self._place(found))
+            worker = self.workers[address]
             worker.limit = int(info.get("memory_limit") or 0)
             worker.memory = max(worker.memory, int(info.get("metrics", {}).get("memory", 0)))
         for address in [a for a in self.workers if a not in found]:
@@ -203,17 +224,29 @@ class _Coordinator:
             self.seen = time.monotonic()
             if self.cluster is None:
                 self.sweep.state.workers = len(self.present)
-        elif time.monotonic() - self.seen > PATIENCE:
+        elif time.monotonic() - self.seen > self.patience:
             from .sweeping import StoppedError
 
-            raise StoppedError(
-                f"no worker for {PATIENCE:.0f} s",
-                "Start one with: dask worker tcp://HOST:PORT --nthreads 1",
-            )
+            raise StoppedError(f"no worker for {self.patience:.0f} s", self._advice())
+
+    def _advice(self) -> str:
+        if self.sweep.plan.request.cluster is not None:
+            return "Look at the jobs with squeue and at their output; see logs of [cluster]."
+        if self.cluster is not None:
+            return "Run the same command with --workers 1 to see what is wrong."
+        return "Start one with: dask worker tcp://HOST:PORT --nthreads 1"
+
+    def _place(self, present: Mapping[str, Any]) -> str:
+        """Device of a new worker: the one that is shortest of those it should have."""
+        if not self.places:
+            return ""
+        taken = [w.device for a, w in self.workers.items() if a in present]
+        return max(dict.fromkeys(self.places),
+                   key=lambda d: self.places.count(d) - taken.count(d))
 
     def _refill(self) -> None:
         """Add workers to a pool where a nanny is gone as well; else it brings its worker back."""
-        missing = self.sweep.options.workers - len(self.present)
+        missing = self.wanted - len(self.present)
         now = time.monotonic()
         if self.cluster is None or missing <= 0:
             self.full = now
@@ -222,7 +255,7 @@ class _Coordinator:
             self.cluster.scale(len(self.cluster.worker_spec) + missing)
 
     def _hand_out(self) -> None:
-        """Give each idle worker a cell."""
+        """Give each idle worker a task."""
         busy = {flight.worker for flight in self.flights.values()}
         for address in sorted(self.present - busy):
             if not self.ready:
@@ -230,14 +263,17 @@ class _Coordinator:
             task = self.ready.popleft()
             states = {key: self.sweep.store.get_state(key) for key in task.keys}
             worker = self.workers[address]
+            request = self.request
+            if worker.device:
+                request = request.model_copy(update={"device": worker.device})
             # The worker's name travels as data: it only serves to show who is doing what.
             future = self.client.submit(
-                work, self.request, task, states, worker.name, workers=[address],
+                work, request, task, states, worker.name, workers=[address],
                 allow_other_workers=False, pure=False, retries=0,
             )
             self.flights[future.key] = _Flight(task, address, future)
             future.add_done_callback(self.finished.put)
-            self.sweep.begun(task.spec, worker.name)
+            self.sweep.begun(task.specs, worker.name)
 
     def _take(self) -> None:
         """Wait a moment for a result; show what the workers are doing."""
@@ -261,63 +297,89 @@ class _Coordinator:
 
     def _result(self, flight: _Flight, result: Result) -> None:
         task, sweep = flight.task, self.sweep
-        if result.kind in ("needs", "pretrained"):
+        if not result.done:
             sweep.state.put_back(self.workers[flight.worker].name)
-        if result.kind == "needs":
-            self._needs(task, result.key)
-        elif result.kind == "pretrained":
-            sweep.store.put_state(result.key, result.state, result.curve)
-            self._release(result.key, task)
-        elif result.kind == "failed" or result.record is None:
-            sweep.fail(task.spec, "failed", result.reason, result.trace)
-            for other in self._dependents(task):
-                sweep.fail(other.spec, "failed", f"its pre-training: {result.reason}")
-        elif result.record.id != sweep.expected(task.spec).id:
-            sweep.fail(
-                task.spec, "failed", f"{self.workers[flight.worker].name} has other code or other "
-                "data than the coordinator: its result is of another cell",
-            )
-        else:
-            sweep.store.put(result.record, result.predictions, result.models)
-            sweep.settle(task.spec, result.record)
+        if result.needs:
+            self._needs(task, result.needs)
+            return
+        for key, (state, curve) in result.states.items():
+            sweep.store.put_state(key, state, curve)
+        if result.states:
+            self._release(result.states, [] if result.done else [task])
+        self._failed_training(task, result)
+        name = self.workers[flight.worker].name
+        done = list(zip(task.specs, result.done, strict=False))
+        for spec, outcome in sorted(done, key=lambda d: d[1].record is None):
+            if outcome.record is None:
+                sweep.fail(spec, "failed", outcome.reason, outcome.trace)
+            elif outcome.record.id != sweep.expected(spec).id:
+                sweep.fail(spec, "failed", f"{name} has other code or other data than the "
+                           "coordinator: its result is of another cell")
+            else:
+                sweep.store.put(outcome.record, outcome.predictions, outcome.models)
+                sweep.settle(spec, outcome.record)
 
-    def _needs(self, task: Task, key: str) -> None:
-        """A cell wants a pre-trained state: hand it over, wait for it, or have it trained."""
-        if self.sweep.store.get_state(key) is not None:
-            self.ready.appendleft(task.with_state(key))
-        elif key in self.training:
-            self.waiting[key].append(task)
-        else:
-            self.training.add(key)
-            self.ready.appendleft(task.training(key))
+    def _failed_training(self, task: Task, result: Result) -> None:
+        """Cells that wait for a state which could not be trained fail with its reason."""
+        if not result.done:
+            return
+        reason = next((d.reason for d in result.done if d.record is None), "it gave no state")
+        for other in self._dependents(task):
+            for spec in other.specs:
+                self.sweep.fail(spec, "failed", f"its pre-training: {reason}")
 
-    def _release(self, key: str, first: Task) -> None:
-        self.training.discard(key)
-        waiting = self.waiting.pop(key, [])
-        self.ready.extendleft(t.with_state(key) for t in reversed([first, *waiting]))
+    def _needs(self, task: Task, keys: Sequence[str]) -> None:
+        """Cells want pre-trained states: hand them over, wait for them, or have them trained."""
+        lacking = [k for k in keys if self.sweep.store.get_state(k) is None]
+        task = task.with_states(k for k in keys if k not in lacking)
+        under_way = [k for k in lacking if k in self.training]
+        if under_way:
+            self.waiting[under_way[0]].append(task)
+        elif lacking:
+            self.training |= set(lacking)
+            self.ready.appendleft(task.training(lacking))
+        else:
+            self.ready.appendleft(task)
+
+    def _release(self, keys: Iterable[str], first: list[Task]) -> None:
+        """Let go on what waited for states that are stored now."""
+        go = [task.with_states(keys) for task in first]
+        for key in keys:
+            self.training.discard(key)
+            go += [task.with_states([key]) for task in self.waiting.pop(key, [])]
+        self.ready.extendleft(reversed(go))
 
     def _dependents(self, task: Task) -> list[Task]:
-        """Cells that wait for what a task was to train; they are nobody's from here on."""
-        if task.pretrain is None:
-            return []
-        self.training.discard(task.pretrain)
-        return self.waiting.pop(task.pretrain, [])
+        """Tasks that wait for what a task was to train; they are nobody's from here on."""
+        out = []
+        for key in task.pretrain:
+            if key in self.training:
+                self.training.discard(key)
+                out += self.waiting.pop(key, [])
+        return out
 
     def _lost(self, flight: _Flight, error: BaseException | None) -> None:
-        """A worker died, or dask could not run the cell at all."""
+        """A worker died, or dask could not run the cells at all."""
         from distributed.scheduler import KilledWorker
 
         task = flight.task
         waiting = self._dependents(task)
+        status: Status = "killed"
         if flight.ending:
-            self.sweep.fail(task.spec, "killed", flight.ending)
+            reason = flight.ending
         elif error is None or isinstance(error, KilledWorker):
-            self.sweep.fail(task.spec, "killed", self._cause(flight))
+            reason = self._cause(flight)
         else:
             because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
-            self.sweep.fail(task.spec, "failed", f"{type(error).__name__}: {error}{because}")
-        if waiting:  # the next of them may have better luck with the pre-training
-            self.ready.extendleft(reversed(waiting))
+            status, reason = "failed", f"{type(error).__name__}: {error}{because}"
+        if len(task.specs) > 1:  # smaller stacks may do, and down to a cell they tell which it is
+            self.sweep.state.put_back(self.workers[flight.worker].name)
+            self.sweep.show(self.sweep.state, f"a stack of {len(task.specs)} was lost and is "
+                            f"tried again as two: {reason}")
+            waiting = [*task.halves(), *waiting]
+        else:
+            self.sweep.fail(task.specs[0], status, reason)
+        self.ready.extendleft(reversed(waiting))
 
     def _cause(self, flight: _Flight) -> str:
         worker = self.workers[flight.worker]
@@ -341,7 +403,8 @@ class _Coordinator:
                 del self.flights[key]
                 flight.future.cancel(force=True)
                 self._lost(flight, None)
-            elif limit is not None and took > limit and not flight.ending:
+            elif limit is not None and took > limit * len(flight.task.specs) \
+                    and not flight.ending:
                 flight.ending = f"took longer than --timeout {limit:g} s"
                 self._end(flight)
         self.sweep.show(self.sweep.state, "")

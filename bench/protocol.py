@@ -10,13 +10,16 @@ import abc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from .align import Pair
 from .windows import UnlabelledWindows, Windows
+
+#: How calibration trials are chosen within each class: the first ones, or drawn with the seed.
+Draw = Literal["chronological", "random"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +115,27 @@ class Protocol(BaseModel, abc.ABC):
         ``seed`` matters only where trials are drawn.
         """
 
+    def check_pair(self, pair: Pair) -> None:
+        """Refuse a pair that cannot be cut under these options; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+
     @property
     def transductive(self) -> bool:
         """Whether a view holds the tested windows themselves, unlabelled."""
         return False
+
+    @property
+    def scales_by(self) -> str:
+        """Which granted windows of the tested subject it may be scaled by, or "source"."""
+        if "calibration" in self.grants:
+            return "calibration"
+        if "unlabelled" in self.grants:
+            return "unlabelled (tested windows)" if self.transductive else "unlabelled"
+        return "source"
 
     def access(self) -> str:
         """What of the target a method sees under these options."""
@@ -140,12 +160,14 @@ def trial_table(windows: Windows) -> np.ndarray:
 
 
 def earlier_trials(
-    windows: Windows, rng: np.random.Generator, *, share: float, count: int | None = None
+    windows: Windows, rng: np.random.Generator, *, share: float, count: int | None = None,
+    draw: Draw = "chronological",
 ) -> list[int] | str:
     """Trials of one subject and session that come first in their class, or why there are none.
 
     Per class, the first ``count`` trials in order of presentation, or ``share`` of them rounded
-    up; one at least is left over. Where the order is unknown they are drawn by ``rng``.
+    up; one at least is left over. Where they are to be drawn, or where the order is unknown, the
+    order is that of a permutation by ``rng``.
     """
     table = trial_table(windows)
     chosen: list[int] = []
@@ -153,7 +175,7 @@ def earlier_trials(
         trials = table[table[:, 1] == label]
         if len(trials) < 2:
             return f"{len(trials)} trial{'s' * (len(trials) != 1)} of class {name!r}, 2 needed"
-        if (trials[:, 2] < 0).any():
+        if draw == "random" or (trials[:, 2] < 0).any():
             trials = trials[rng.permutation(len(trials))]
         else:
             trials = trials[np.argsort(trials[:, 2], kind="stable")]
@@ -178,24 +200,25 @@ class Cut:
 
 
 def cut_target(
-    target: Windows, seed: int, *, share: float, count: int | None = None
+    target: Windows, seed: int, *, share: float, count: int | None = None,
+    draw: Draw = "chronological",
 ) -> tuple[list[Cut], Folds]:
-    """Cut each subject and session into earlier and later trials.
+    """Cut each subject and session into earlier and later trials, or into drawn ones and the rest.
 
     Returns the cuts, and folds that hold no fold yet but who was left out and what to note.
     """
-    cuts, out, drawn = [], Folds(), False
+    cuts, out, unknown = [], Folds(), False
     for subject, session in subject_sessions(target):
         windows = target.take((target.subject == subject) & (target.session == session))
-        drawn = drawn or bool((windows.order < 0).any())
+        unknown = unknown or bool((windows.order < 0).any())
         rng = np.random.default_rng([seed, subject, session])
-        chosen = earlier_trials(windows, rng, share=share, count=count)
+        chosen = earlier_trials(windows, rng, share=share, count=count, draw=draw)
         if isinstance(chosen, str):
             out.left_out.append(LeftOut(subject, session, chosen))
             continue
         first = np.isin(windows.trial, chosen)
         cuts.append(Cut(subject, session, windows.take(first), windows.take(~first)))
-    if drawn:
+    if unknown and draw == "chronological":
         out.notices.append(
             "order of presentation unknown: calibration trials are drawn, stratified by "
             f"class, with seed {seed}"

@@ -13,12 +13,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .errors import BenchError, UnknownNameError
+from .needs import Profile
 
 GROUPS = ("methods", "corpora", "protocols", "reports")
 
@@ -32,7 +33,8 @@ class Entry:
     name : str
         What users type.
     target : str
-        ``"package.module:object"``, imported only when used.
+        ``"package.module:object"``, imported only when used; ``":object"`` for one of the
+        catalogue's own module.
     summary : str
         One line for ``bench list``.
     family : str
@@ -45,6 +47,10 @@ class Entry:
         Only needed in files given to ``--include`` when it is not a method.
     formats : tuple of str
         Of a report: the kinds of files it writes, for ``bench report --format``.
+    profile : Profile or None
+        Of a method: what it needs. Left out, ``bench list`` asks the class, which imports it.
+    grants : tuple of str
+        Of a protocol: what it grants.
     """
 
     name: str
@@ -55,6 +61,8 @@ class Entry:
     origin: str = ""
     group: str = "methods"
     formats: tuple[str, ...] = ()
+    profile: Profile | None = None
+    grants: tuple[str, ...] = ()
 
 
 @dataclass
@@ -135,8 +143,7 @@ def include(what: str) -> list[Entry]:
         raise BenchError(f"{what} has no CATALOGUE, a list of bench.registry.Entry")
     added = []
     for item in catalogue:
-        target = item.target if not item.target.startswith(":") else module.__name__ + item.target
-        new = Entry(**{**item.__dict__, "target": target, "origin": what})
+        new = replace(_located(item, module.__name__), origin=what)
         if (new.group, new.name) not in {(g, e.name) for g, e in _included}:
             _included.append((new.group, new))
         added.append(new)
@@ -182,7 +189,7 @@ def _table(group: str) -> _Table:
                 catalogue = point.load()
                 found = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
                 for item in found:
-                    _add(table, item, origin)
+                    _add(table, _located(item, point.value.partition(":")[0]), origin)
             except Exception as error:
                 table.broken[f"{point.name} ({origin})"] = f"{type(error).__name__}: {error}"
         for owner, item in _included:
@@ -190,6 +197,11 @@ def _table(group: str) -> _Table:
                 _add(table, item, item.origin)
         _tables[group] = table
     return _tables[group]
+
+
+def _located(item: Entry, module: str) -> Entry:
+    """Entry whose target ``":Object"`` names the module that the catalogue stands in."""
+    return replace(item, target=module + item.target) if item.target.startswith(":") else item
 
 
 _OURS = {"bench.methods", "bench.datasets", "bench.protocols", "bench.reports"}
@@ -203,4 +215,4 @@ def _add(table: _Table, item: Entry, origin: str) -> None:
             f"the name is taken by {other.origin or other.target}; rename one of the two"
         )
         return
-    table.entries[item.name] = Entry(**{**item.__dict__, "origin": origin})
+    table.entries[item.name] = replace(item, origin=origin)

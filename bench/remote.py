@@ -1,12 +1,12 @@
-"""What runs on a worker: one cell, from its description to a result that is handed back."""
+"""What runs on a worker: cells, from their description to a result that is handed back."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from .cell import Event
 from .plan import CellSpec, Request
@@ -27,51 +27,82 @@ State = tuple[Any, dict[str, list[float]]]
 
 @dataclass(frozen=True)
 class Task:
-    """A cell to run, the pre-trained states it is known to need, and the one it is to train."""
+    """Cells to run together, the pre-trained states they are known to need, those to train.
 
-    spec: CellSpec
+    Attributes
+    ----------
+    specs : tuple of CellSpec
+        One cell, or a stack.
+    keys : tuple of str
+        States that are to be handed over with them.
+    pretrain : tuple of str
+        States that they are to train and hand back.
+    """
+
+    specs: tuple[CellSpec, ...]
     keys: tuple[str, ...] = ()
-    pretrain: str | None = None
+    pretrain: tuple[str, ...] = ()
 
-    def with_state(self, key: str) -> Task:
-        """The same cell, handed a state that is stored."""
-        return replace(self, keys=tuple(dict.fromkeys((*self.keys, key))), pretrain=None)
+    def with_states(self, keys: Iterable[str]) -> Task:
+        """The same cells, handed states that are stored."""
+        return replace(self, keys=tuple(dict.fromkeys((*self.keys, *keys))), pretrain=())
 
-    def training(self, key: str) -> Task:
-        """The same cell, told to train a state and hand it back."""
-        return replace(self, pretrain=key)
+    def training(self, keys: Iterable[str]) -> Task:
+        """The same cells, told to train states and hand them back."""
+        return replace(self, pretrain=tuple(keys))
+
+    def halves(self) -> list[Task]:
+        """The cells as two smaller stacks."""
+        half = len(self.specs) // 2
+        return [Task(part, self.keys) for part in (self.specs[:half], self.specs[half:])]
 
 
 @dataclass
-class Result:
-    """What a worker hands back; its kind says which of the fields are filled."""
+class Done:
+    """What became of one cell: its record and what is stored with it, or why there is none."""
 
-    kind: Literal["record", "failed", "needs", "pretrained"]
     record: Record | None = None
     predictions: pd.DataFrame | None = None
     models: Mapping[str, bytes] | None = None
     reason: str = ""
     trace: str = ""
-    key: str = ""
-    state: Any = None
-    curve: dict[str, list[float]] = field(default_factory=dict)
 
 
-class NeedsState(BaseException):
-    """A cell cannot go on without a pre-trained state."""
+@dataclass
+class Result:
+    """What a worker hands back.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        States without which it could not go on; nothing else is filled then.
+    states : dict
+        States it trained, and their curves.
+    done : list of Done
+        One for each cell; empty if it stopped after the training.
+    """
+
+    needs: tuple[str, ...] = ()
+    states: dict[str, State] = field(default_factory=dict)
+    done: list[Done] = field(default_factory=list)
+
+
+class NeedsStates(BaseException):
+    """Cells cannot go on without pre-trained states."""
 
 
 class Trained(BaseException):
-    """A state was trained, and is to be handed back before anything else is done."""
+    """States were trained, and are to be handed back before anything else is done."""
 
 
 class CarriedStore(Store):
     """Stands in for the run folder on a worker: reads what came along, keeps what goes back."""
 
-    def __init__(self, states: Mapping[str, State | None], pretrain: str | None) -> None:
+    def __init__(self, states: Mapping[str, State | None], pretrain: Iterable[str] = ()) -> None:
         super().__init__(Path("run-folder-of-the-coordinator"))
-        self.states, self.pretrain = states, pretrain
-        self.kept: tuple[pd.DataFrame | None, Mapping[str, bytes] | None] = (None, None)
+        self.states, self.pretrain = states, set(pretrain)
+        self.trained: dict[str, State] = {}
+        self.kept: dict[str, tuple[pd.DataFrame | None, Mapping[str, bytes] | None]] = {}
 
     def get(self, cell: str) -> Record | None:
         """None: the coordinator hands out only what is missing."""
@@ -82,19 +113,24 @@ class CarriedStore(Store):
         models: Mapping[str, bytes] | None = None,
     ) -> Path:
         """Keep what the coordinator is to write."""
-        self.kept = (predictions, models)
+        self.kept[record.id] = (predictions, models)
         return self.root
+
+    def will_read(self, keys: Iterable[str]) -> None:
+        """Leave the cells if a state is neither here nor theirs to train."""
+        lacking = [k for k in keys if self.states.get(k) is None and k not in self.pretrain]
+        if lacking:
+            raise NeedsStates(*lacking)
 
     def get_state(self, key: str) -> State | None:
         """A state that came along; None if this worker is to train it."""
-        found = self.states.get(key)
-        if found is None and key != self.pretrain:
-            raise NeedsState(key)
-        return found
+        return self.states.get(key)
 
     def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
-        """Leave the cell with a state that was trained."""
-        raise Trained(key, on_cpu(state), curve)
+        """Keep a state that was trained; leave the cells with the last of them."""
+        self.trained[key] = (on_cpu(state), curve)
+        if self.pretrain <= set(self.trained):
+            raise Trained
 
 
 def on_cpu(state: Any) -> Any:
@@ -116,19 +152,23 @@ _workshops: dict[str, Workshop] = {}
 def work(
     request: Request, task: Task, states: Mapping[str, State | None], worker: str
 ) -> Result:
-    """Run a cell on this worker; every failure comes back as a result."""
+    """Run cells on this worker; every failure comes back as a result."""
     store = CarriedStore(states, task.pretrain)
     try:
-        record = _workshop(request).run(task.spec, store, _teller(worker))
-    except NeedsState as need:
-        return Result("needs", key=need.args[0])
-    except Trained as trained:
-        key, state, curve = trained.args
-        return Result("pretrained", key=key, state=state, curve=curve)
+        outcomes = _workshop(request).run_all(task.specs, store, _teller(worker))
+    except NeedsStates as need:
+        return Result(needs=need.args)
+    except Trained:
+        return Result(states=store.trained)
     except (Exception, SystemExit) as error:
-        return Result("failed", reason=reason_of(error), trace=trace_of(error))
-    predictions, models = store.kept
-    return Result("record", record, predictions, models)
+        outcomes = [error] * len(task.specs)
+    return Result(states=store.trained, done=[_done(o, store) for o in outcomes])
+
+
+def _done(outcome: Record | BaseException, store: CarriedStore) -> Done:
+    if isinstance(outcome, BaseException):
+        return Done(reason=reason_of(outcome), trace=trace_of(outcome))
+    return Done(outcome, *store.kept.get(outcome.id, (None, None)))
 
 
 def _workshop(request: Request) -> Workshop:

@@ -98,6 +98,16 @@ def split_pair(pair: str) -> tuple[str, str]:
 
 
 def _names(wanted: str, name: str) -> bool:
-    """Whether ``wanted`` ("*", a corpus, or a corpus with its task) stands for ``name``."""
-    wanted, name = wanted.lower(), name.lower()
-    return wanted in ("*", name) or (":" not in wanted and name.partition(":")[0] == wanted)
+    """Whether ``wanted`` ("*", a corpus, or a corpus with its task) stands for ``name``.
+
+    Several sources are joined by "+", in any order.
+    """
+    if wanted == "*":
+        return True
+    ours, theirs = (
+        sorted((part.strip() for part in text.lower().split("+")), key=lambda p: p.split(":")[0])
+        for text in (wanted, name)
+    )
+    return len(ours) == len(theirs) and all(
+        w in (n, n.partition(":")[0]) for w, n in zip(ours, theirs, strict=True)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BenchError, SettingError
-from .plan import CellSpec, Request, read_request
+from .plan import CellSpec, Request, corpora_of, read_request
 from .registry import load
 from .remote import CarriedStore, State
 from .store import Record, Store
@@ -27,8 +27,10 @@ class _Scratch(CarriedStore):
     """A run folder that keeps everything in memory."""
 
     def __init__(self) -> None:
-        super().__init__({}, None)
-        self.trained: dict[str, State] = {}
+        super().__init__({})
+
+    def will_read(self, keys: Iterable[str]) -> None:
+        pass
 
     def get_state(self, key: str) -> State | None:
         return self.trained.get(key)
@@ -139,7 +141,7 @@ def repeat(record: Record, data: Path | None = None) -> Comparison:
     scratch = _Scratch()
     new = Workshop(request).run(spec, scratch, lambda event: None)
     changed = list(_differences(record.identity, new.identity))
-    predictions = scratch.kept[0]
+    predictions = scratch.kept[new.id][0] if new.id in scratch.kept else None
     worst = 0.0 if predictions is None else _deviation(record.predictions(), predictions)
     score = max((abs(_score(a) - _score(b)) for a, b in zip(record.folds, new.folds, strict=False)),
                 default=0.0)
@@ -155,11 +157,14 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     values = {
         "methods": [identity["method"]], "scale": identity["scale"], "data": data,
         "scaling": identity["scaling"]["name"],
+        "scaling_scope": identity["scaling"].get("scope", "corpus"),
         "selection": identity["selection"], "sessions": identity["source"]["sessions"],
-        "window": features["window_s"], "features": "official" if owner == "owner" else "bench",
+        "window": features["window_s"], "features": "official" if owner == "owner" else
+        "raw" if features["kind"] == "raw" else "bench",
         "threshold": identity["label_rule"]["threshold"],
         "drop_middle": identity["label_rule"]["drop_middle"],
-        "official_kind": kind, "simulated": record.simulated is not None and data is None,
+        "official_kind": kind, "precision": identity["precision"],
+        "simulated": record.simulated is not None and data is None,
     }
     if values["simulated"]:
         values["recipe"] = record.simulated
@@ -180,13 +185,15 @@ def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
 
     out = {}
     options = request.options()
-    for side in ("source", "target"):
-        corpus = record.identity[side]["corpus"]
+    sides = [*record.identity["source"].get("parts", [record.identity["source"]]),
+             record.identity["target"]]
+    for side in sides:
+        corpus = corpora_of(side["name"])[0]
         root = simulated_root(corpus, simulated_recipe(options)) if request.simulated \
             else corpus_root(corpus, options)
         inventory = load("corpora", corpus)().inventory(root, request.features)
         present = {r.subject for r in inventory.recordings}
-        out[corpus] = sorted(present - set(record.identity[side]["subjects"]))
+        out[corpus] = sorted(present - set(side["subjects"]))
     return {corpus: subjects for corpus, subjects in out.items() if subjects}
 
 

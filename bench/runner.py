@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .align import Pair, align
+from .align import PLUS, Pair, align
 from .attainable import attainable_record
 from .cell import BUDGETS, Cell, Event, Watch, run_cell
+from .corpus import FEATURES
 from .data import (
     CorpusName,
     Reading,
@@ -19,6 +20,7 @@ from .data import (
     read_corpus,
     simulated_root,
 )
+from .devices import check_precision, devices
 from .errors import (
     BenchError,
     MissingCorpusError,
@@ -27,12 +29,12 @@ from .errors import (
     UnsuitedError,
     refused_value,
 )
-from .handing import check_suited
 from .method import Method
 from .protocol import Protocol
+from .provenance import check_energy
 from .recipe import Recipe, recipe_for
 from .registry import entries, load
-from .scaling import KINDS, Scaling
+from .scaling import Scaling
 from .selection import check_selection, rule
 from .settings import corpus_folder
 from .store import Record, Store
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: A corpus by name, or one's own windows.
+Side = str | Windows
+#: One source, or several: joined by "+" in one name, or a list.
+Source = Side | Sequence[Side]
 #: Parameter set that a tuning found.
 TUNED = "tuned"
 
@@ -67,17 +73,26 @@ class RunOptions:
         Parameters of the method that differ from its defaults.
     preset : str
         "default", a named set of the method ("published"), or "tuned": what ``bench tune`` found.
-    scaling : str
-        One of :data:`bench.scaling.KINDS`.
+    scaling, scaling_scope : str
+        One of :data:`bench.scaling.KINDS` and of :data:`bench.scaling.SCOPES`.
     selection : str
         One of :data:`bench.selection.RULES`: which epoch is scored.
     seed : int
     runs : Path
         Run folder.
     device : str
+        auto, cpu, cuda (the first of ``cuda:0,1``) or mps.
+    precision : str
+        One of :data:`bench.devices.PRECISIONS`.
+    deterministic : bool
+        Use only kernels that repeat bit by bit.
+    energy : bool
+        Measure the energy by CodeCarbon.
     read : ReadOptions
     exclude : mapping of corpus name to subjects to leave out
     save_models : bool
+    diagnostics : bool
+        Also store embeddings and the importance of channels and bands (bench.diagnostics).
     controls : bool
         Also run the method's controls.
     """
@@ -90,21 +105,26 @@ class RunOptions:
     protocol_params: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     preset: str = "default"
-    scaling: str = "min-max"
+    scaling: str = "auto"
     selection: str = "last"
+    scaling_scope: str = "corpus"
     seed: int = 0
     runs: Path = Path("runs")
     device: str = "cpu"
+    precision: str = "float32"
+    deterministic: bool = False
+    energy: bool = False
     read: ReadOptions = field(default_factory=ReadOptions)
     exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
     save_models: bool = False
+    diagnostics: bool = False
     controls: bool = True
 
 
 def run(
     method: str = "scmm",
-    src: str | Windows = "SEED",
-    tgt: str | Windows = "DEAP",
+    src: Source = "SEED",
+    tgt: Side = "DEAP",
     options: RunOptions | None = None,
     watch: Watch | None = None,
     **changes: Any,
@@ -116,7 +136,8 @@ def run(
     method : str
         Name of a registered method.
     src, tgt : str or Windows
-        ``CORPUS[:TASK]``, or your own windows.
+        ``CORPUS[:TASK]``, or your own windows. Several sources are joined by "+",
+        ``"SEED+SEED-IV"``, or given as a list.
     options : RunOptions
         Or pass its fields as keyword arguments.
     watch : callable, optional
@@ -137,10 +158,10 @@ def run(
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell)
+    record = run_cell(cell, store, tell, energy=options.energy)
     if options.controls:
         for beside in controls_of(cell, options, tell):
-            record.beside.append(run_cell(beside, store, tell))
+            record.beside.append(run_cell(beside, store, tell, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.beside.append(best)
@@ -215,7 +236,7 @@ def tuned_origin(before: str) -> str:
 def _suited(cell: Cell) -> bool:
     """Whether a cell's method fits its protocol."""
     try:
-        check_suited(cell.method, cell.protocol, cell.pair)
+        cell.check()
     except UnsuitedError:
         return False
     return True
@@ -244,7 +265,7 @@ def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
 
 
 def settle(
-    method: str, src: str | Windows, tgt: str | Windows, options: RunOptions, watch: Watch
+    method: str, src: Source, tgt: Side, options: RunOptions, watch: Watch
 ) -> Cell:
     """Cell of a run: check every name and setting before anything is read, then read and align.
 
@@ -258,50 +279,88 @@ def settle(
     protocol = make_protocol(protocol_class, options.protocol_params)
     check_settings(options)
     check_selection(options.selection, protocol)
-    names = [side_name(side) for side in (src, tgt)]
-    if names[0].corpus == names[1].corpus:
-        raise SettingError(
-            f"source and target are the same corpus, {names[0].corpus}",
-            "A cross-corpus run needs two; the target's own test windows would be in the source.",
-        )
-    params, origin = choose_params(cls, options, names)
-    tuned = _tuned(cls(params), names, protocol, options)
-    readings = [read_side(side, options, watch) for side in (src, tgt)]
-    pair = align(*readings)
+    sources = source_sides(src)
+    names, target = [side_name(side) for side in sources], side_name(tgt)
+    check_corpora([n.corpus for n in names], target.corpus)
+    joined = CorpusName(PLUS.join(n.corpus for n in names), "")
+    params, origin = choose_params(cls, options, [joined, target])
+    source_name = PLUS.join(map(str, names))
+    tuned = _tuned(cls(params), (source_name, str(target)), protocol, options)
+    pair = align([read_side(s, options, watch) for s in sources], read_side(tgt, options, watch))
     _introduce(pair, watch)
     cell = Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling), selection=options.selection,
-        scale=settled_scale(options, pair), seed=options.seed, sessions=options.read.sessions,
-        rule=options.read.rule, device=options.device, save_models=options.save_models,
+        scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
+        scale=settled_scale(options, pair), seed=options.seed,
+        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
+        device=devices(options.device)[0], deterministic=options.deterministic,
+        save_models=options.save_models, diagnostics=options.diagnostics,
     )
     return cell if tuned is None else with_tuned(cell, tuned)
 
 
 def _tuned(
-    method: Method, names: Sequence[CorpusName], protocol: Protocol, options: RunOptions
+    method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
 ) -> Tuned | None:
     """What a tuning found, where that is asked for and the method can be tuned."""
     if options.preset != TUNED or not method.tunable():
         return None
-    setting = setting_of(method, (str(names[0]), str(names[1])), protocol, options)
+    setting = setting_of(method, pair, protocol, options)
     return need_tuned(options.runs, setting, options.seed)
 
 
 def _introduce(pair: Pair, watch: Watch) -> None:
     """Say what was read, and what was assumed on the way."""
-    for name, windows in ((pair.source_name, pair.source), (pair.target_name, pair.target)):
-        watch(Event(f"{name}: {describe(windows)}; {', '.join(windows.labels)}", 0, 0))
+    sides = [(p.name, pair.source.take(pair.source.corpus == p.corpus), p.labels)
+             for p in pair.parts] or [(pair.source_name, pair.source, pair.source.labels)]
+    for name, windows, labels in (*sides, (pair.target_name, pair.target, pair.target.labels)):
+        watch(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     watch(Event(
-        f"{len(space.channels)} channels in common, {space.width} features each, windows of "
-        f"{space.window_s:g} s", 0, 0,
+        f"{len(space.channels)} channels in common, {space.width} "
+        f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
+        0, 0,
     ))
     for notice in pair.notices:
         watch(Event(notice, 0, 0))
 
 
-def side_name(side: str | Windows) -> CorpusName:
+def source_sides(source: Source) -> list[Side]:
+    """Each source of ``"SEED+SEED-IV"`` or of a list, in the order of the corpora's names.
+
+    Their order then decides nothing: it is the same cell however it was written.
+    """
+    if isinstance(source, Windows):
+        return [source]
+    sides: list[Side] = []
+    for item in [source] if isinstance(source, str) else source:
+        sides += [part.strip() for part in item.split(PLUS)] if isinstance(item, str) else [item]
+    return sorted(sides, key=lambda side: (side_name(side).corpus, side_name(side).task))
+
+
+def check_corpora(sources: Sequence[str], target: str) -> None:
+    """Refuse a corpus on both sides, or twice among the sources.
+
+    Raises
+    ------
+    SettingError
+    """
+    if target in sources:
+        among = "source and target are the same corpus" if len(sources) == 1 else \
+            "the target is among the sources"
+        raise SettingError(
+            f"{among}, {target}",
+            "A cross-corpus run needs two; the target's own test windows would be in the source.",
+        )
+    twice = sorted({s for s in sources if sources.count(s) > 1})
+    if twice:
+        raise SettingError(
+            f"{twice[0]} is named twice among the sources",
+            "Each source is another corpus, e.g. SEED+SEED-IV.",
+        )
+
+
+def side_name(side: Side) -> CorpusName:
     """Name of a side, looked up if it is a registered corpus."""
     if isinstance(side, Windows):
         return CorpusName(str(side.corpus[0]), "own")
@@ -309,8 +368,9 @@ def side_name(side: str | Windows) -> CorpusName:
 
 
 def check_settings(options: RunOptions) -> None:
-    if options.scaling not in KINDS:
-        raise UnknownNameError("scaling", options.scaling, KINDS)
+    Scaling(options.scaling, options.scaling_scope)
+    if options.read.features not in FEATURES:
+        raise UnknownNameError("kind of features", options.read.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
     if options.save_models and rule(options.selection).name != "last":
@@ -328,27 +388,10 @@ def check_settings(options: RunOptions) -> None:
             raise UnknownNameError("corpus", name, entries("corpora"))
     if not 0 <= options.seed < 2**63:
         raise SettingError(f"seed {options.seed} is not a whole number from 0")
-    check_device(options.device)
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, before anything is read.
-
-    Raises
-    ------
-    SettingError
-    """
-    if device == "cpu":
-        return
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(
-            f"device {device!r} cannot be used: {str(error).splitlines()[0]}",
-            "Use --device cpu, or install a build of torch for your accelerator.",
-        ) from error
+    devices(options.device)
+    check_precision(options.precision)
+    if options.energy:
+        check_energy()
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
@@ -403,7 +446,7 @@ def settled_scale(options: RunOptions, pair: Pair) -> str:
     return options.scale or ("demo" if simulated else "published")
 
 
-def read_side(side: str | Windows, options: RunOptions, watch: Watch) -> Reading:
+def read_side(side: Side, options: RunOptions, watch: Watch) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):

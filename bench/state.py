@@ -14,6 +14,7 @@ import socket
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,15 +34,16 @@ STATUSES: tuple[Status, ...] = ("done", "failed", "killed", "skipped")
 
 @dataclass
 class Running:
-    """A cell in progress, and who has it."""
+    """Cells in progress that one worker has."""
 
-    key: str
+    keys: list[str]
     cell: str
     method: str
     began: float
     stage: str = "starting"
     done: int = 0
     total: int = 0
+    of: int = 1
 
 
 @dataclass
@@ -106,9 +108,13 @@ class SweepState:
         self.earlier += 1
         self.settle(spec, status, reason, score)
 
-    def begin(self, spec: CellSpec, worker: str) -> None:
-        """Note that a worker has taken a cell."""
-        self.running[worker] = Running(spec.key, spec.label, spec.method, time.time())
+    def begin(self, specs: Sequence[CellSpec], worker: str) -> None:
+        """Note that a worker has taken cells."""
+        label = specs[0].label
+        if len(specs) > 1:
+            label += ", " + ", ".join(str(spec.seed) for spec in specs[1:])
+        keys = [spec.key for spec in specs]
+        self.running[worker] = Running(keys, label, specs[0].method, time.time(), of=len(keys))
         self.write()
 
     def put_back(self, worker: str) -> None:
@@ -137,9 +143,11 @@ class SweepState:
             self._scores[spec.pair][spec.method].append(score)
         seconds = None
         for worker, at in list(self.running.items()):
-            if at.key == spec.key:
-                seconds = time.time() - at.began
-                del self.running[worker]
+            if spec.key in at.keys:
+                seconds = (time.time() - at.began) / at.of
+                at.keys.remove(spec.key)
+                if not at.keys:
+                    del self.running[worker]
                 self.seconds.append((seconds, spec.label))
                 self._times[spec.method].append(seconds)
                 break

@@ -7,8 +7,10 @@ SciPy is imported where it is used: listing commands should not pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +51,25 @@ class Paired:
     wins: int
     losses: int
     ties: int
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two of several methods, and what becomes of their p among all pairs.
+
+    Attributes
+    ----------
+    one, two : str
+        Differences are ``one - two``.
+    test : Paired
+    holm : float
+        p adjusted by Holm over all pairs of methods that were compared.
+    """
+
+    one: str
+    two: str
+    test: Paired
+    holm: float
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ def bootstrap_interval(
     (low, high) or None
         None for fewer than two clusters: one subject has no spread.
     """
-    from scipy import stats
+    from scipy import special  # scipy.stats would take a second to import
 
     x = np.asarray(values, dtype=float)
     keys = list(range(len(x))) if clusters is None else list(clusters)
@@ -122,13 +143,13 @@ def bootstrap_interval(
     total, size = np.bincount(of_value, weights=x), np.bincount(of_value)
     pick = np.random.default_rng(seed).integers(0, n, (draws, n))
     means = total[pick].sum(axis=1) / size[pick].sum(axis=1)
-    t = stats.t.ppf((1 + level) / 2, n - 1)
-    tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * t)
+    t = special.stdtrit(n - 1, (1 + level) / 2)
+    tail = special.ndtr(-np.sqrt(n / (n - 1)) * t)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Paired:
+def paired(a: ArrayLike, b: ArrayLike, level: float | None = 0.95, seed: int = 0) -> Paired:
     """Compare two methods on the same subjects.
 
     Parameters
@@ -136,7 +157,7 @@ def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Pa
     a, b : (n,) float
         Scores of the same subjects in the same order.
     level, seed
-        Of the bootstrap interval.
+        Of the bootstrap interval; without a level there is none, which is much quicker.
 
     Notes
     -----
@@ -153,7 +174,7 @@ def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95, seed: int = 0) -> Pa
     plus, minus = float(ranks[nonzero > 0].sum()), float(ranks[nonzero < 0].sum())
     return Paired(
         n=len(d), mean=float((x - y).mean()),
-        interval=bootstrap_interval(x - y, level=level, seed=seed),
+        interval=None if level is None else bootstrap_interval(x - y, level=level, seed=seed),
         p=_wilcoxon_p(nonzero, ranks, min(plus, minus)),
         rank_biserial=(plus - minus) / (plus + minus) if len(nonzero) else 0.0,
         wins=int((d > 0).sum()), losses=int((d < 0).sum()), ties=int((d == 0).sum()),
@@ -188,6 +209,56 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     return [float(v) for v in adjusted]
 
 
+def compare_all(
+    table: Mapping[str, Mapping[Hashable, float | Sequence[float]]], level: float = 0.95,
+    seed: int = 0,
+) -> list[Compared]:
+    """Every pair of methods on the subjects that both have, with Holm over all pairs.
+
+    Parameters
+    ----------
+    table : mapping
+        Method to subject to score; a subject's scores of several seeds are averaged first, since
+        seeds are no subjects. Subjects of different corpora need different keys.
+    level, seed
+        Of the bootstrap intervals over subjects.
+
+    Returns
+    -------
+    list of Compared
+        One for each of the m (m - 1) / 2 pairs that share a subject, in the order of the table.
+    """
+    means = {
+        method: {subject: float(np.mean(score)) for subject, score in scores.items()}
+        for method, scores in table.items()
+    }
+    pairs, tests = [], []
+    for one, two in combinations(means, 2):
+        both = [s for s in means[one] if s in means[two]]
+        if both:
+            pairs.append((one, two))
+            tests.append(paired(
+                [means[one][s] for s in both], [means[two][s] for s in both], level, seed
+            ))
+    adjusted = holm([t.p for t in tests])
+    return [Compared(*p, t, h) for p, t, h in zip(pairs, tests, adjusted, strict=True)]
+
+
+def subjects_needed(methods: int, alpha: float = 0.05) -> int:
+    """Fewest subjects with which anything can be significant among so many methods.
+
+    The smallest p of the exact two-sided Wilcoxon test is 2 / 2^n, where all n subjects agree; Holm
+    multiplies the smallest of m (m - 1) / 2 by their number. With fewer subjects no difference,
+    however large, reaches ``alpha``.
+    """
+    if methods < 2 or not 0 < alpha < 1:
+        raise ValueError(f"two methods and a level are needed, got {methods} and {alpha}")
+    pairs, n = math.comb(methods, 2), 1
+    while pairs * 2.0 ** (1 - n) > alpha:
+        n += 1
+    return n
+
+
 def chance_interval(n: int, k: int, level: float = 0.95) -> tuple[float, float]:
     """Accuracies that guessing among ``k`` equal classes gives on ``n`` independent trials.
 
@@ -200,6 +271,38 @@ def chance_interval(n: int, k: int, level: float = 0.95) -> tuple[float, float]:
         raise ValueError(f"chance needs at least one trial and one class, got n={n}, k={k}")
     low, high = stats.binom.ppf([(1 - level) / 2, (1 + level) / 2], n, 1 / k) / n
     return float(low), float(high)
+
+
+def balanced_chance_interval(counts: Sequence[int], level: float = 0.95) -> tuple[float, float]:
+    """Balanced accuracies that guessing evenly among the classes gives, counted out.
+
+    Wider than that of the accuracy where classes are unequal: the recall of a rare class weighs as
+    much as the others', and rests on few trials.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Trials of each class; independent, so trials and not windows. Classes without any trial
+        have no recall and do not count, as in :func:`bench.scoring.scores`.
+    level : float
+    """
+    from scipy import signal, stats
+
+    present = [c for c in counts if c > 0]
+    if not present:
+        raise ValueError("chance needs at least one trial")
+    # Recalls are multiples of 1 / count, so their sum lies on a grid of the least common multiple.
+    steps = math.lcm(*present)
+    share = np.ones(1)
+    for count in present:
+        spread = np.zeros(steps + 1)
+        spread[:: steps // count] = stats.binom.pmf(np.arange(count + 1), count, 1 / len(counts))
+        share = np.maximum(signal.convolve(share, spread), 0.0)  # long ones go by FFT
+    total = np.cumsum(share)
+    tails = (1 - level) / 2, (1 + level) / 2
+    low, high = (int(np.searchsorted(total, t - 1e-12)) for t in tails)
+    top = steps * len(present)
+    return low / top, min(high, top) / top
 
 
 def mean_ranks(matrix: ArrayLike) -> NDArray[np.float64]:
@@ -224,7 +327,7 @@ def friedman(matrix: ArrayLike) -> Friedman:
     matrix : (blocks, methods) float
         Scores; at least two complete blocks and two methods.
     """
-    from scipy import stats
+    from scipy import special
 
     full = _complete(matrix)
     n, k = full.shape
@@ -238,8 +341,8 @@ def friedman(matrix: ArrayLike) -> Friedman:
     rest = n * (k - 1) - chi2
     f = (n - 1) * chi2 / rest if rest > 1e-9 * n * k else np.inf
     return Friedman(
-        chi2=chi2, chi2_p=float(stats.chi2.sf(chi2, k - 1)), f=float(f),
-        p=float(stats.f.sf(f, k - 1, (n - 1) * (k - 1))), blocks=n, methods=k,
+        chi2=chi2, chi2_p=float(special.chdtrc(k - 1, chi2)), f=float(f),
+        p=float(special.fdtrc(k - 1, (n - 1) * (k - 1), f)), blocks=n, methods=k,
     )
 
 

@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed", "killed", "skipped"]
 SCHEMA = 1
-_UNSTORED = {"path", "beside", "curves"}
+_DIAGNOSTICS = "diagnostics.npz"
+_UNSTORED = {"path", "beside", "curves", "diagnostics"}
 
 
 @dataclass(eq=False)
@@ -64,6 +66,9 @@ class Record:
     curves : dict
         Per-epoch values of each stage; stored beside the record and read back only by
         :meth:`read_curves`, so that reading many records stays quick.
+    diagnostics : dict
+        Arrays for reports, where asked for; stored beside the record and read back only by
+        :meth:`read_diagnostics` (see :mod:`bench.diagnostics`).
     simulated : dict or None
         Recipe of the simulated corpora; None for real data.
     notices : list of str
@@ -87,6 +92,7 @@ class Record:
     oracle: dict[str, Any] | None = None
     selections: dict[str, dict[str, Any]] = field(default_factory=dict)
     curves: dict[str, Any] = field(default_factory=dict)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
     simulated: dict[str, Any] | None = None
     notices: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
@@ -114,16 +120,41 @@ class Record:
             raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
         return found
 
-    def predictions(self) -> pd.DataFrame:
+    @property
+    def has_diagnostics(self) -> bool:
+        """Whether diagnostics lie beside the record, or are about to."""
+        return bool(self.diagnostics) or (
+            self.path is not None and (self.path / _DIAGNOSTICS).is_file()
+        )
+
+    def read_diagnostics(self) -> dict[str, Any]:
+        """Arrays of the diagnostics; none for a record that was run without.
+
+        Raises
+        ------
+        BenchError
+            The file is damaged, or holds objects.
+        """
+        import numpy as np
+
+        if self.diagnostics or self.path is None or not self.has_diagnostics:
+            return self.diagnostics
+        try:
+            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as found:
+                return {name: found[name] for name in found.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise BenchError(f"record {self.id} has damaged diagnostics: {error}") from error
+
+    def predictions(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Probabilities of the test windows: one row per window.
 
-        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``.
+        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``, or those named.
         """
         import pandas as pd
 
         if self.path is None or not (self.path / "predictions.parquet").is_file():
             raise BenchError(f"record {self.id} has no predictions on disk")
-        return pd.read_parquet(self.path / "predictions.parquet")
+        return pd.read_parquet(self.path / "predictions.parquet", columns=columns)
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
@@ -178,6 +209,8 @@ class Store:
             for name, data in (models or {}).items():
                 write_bytes(temporary / "models" / name, data)
             write_text(temporary / "curves.json", json.dumps(record.curves, allow_nan=False))
+            if record.diagnostics:
+                write_bytes(temporary / _DIAGNOSTICS, _packed(record.diagnostics))
             body = {
                 "schema": SCHEMA, "id": record.id,
                 **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
@@ -190,6 +223,9 @@ class Store:
             raise
         record.path = folder
         return folder
+
+    def will_read(self, keys: Iterable[str]) -> None:
+        """Be told which states will be asked for; a store that must send for them does so here."""
 
     def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
         """Pre-trained state and its loss curve, or None if there is none (or a torn one)."""
@@ -214,6 +250,18 @@ class Store:
         buffer = io.BytesIO()
         torch.save({"state": state, "curve": curve}, buffer)
         write_bytes(self.root / "pretrained" / f"{key}.pt", buffer.getvalue())
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Changes whenever a record is written, replaced or edited; reads none of them."""
+        found = []
+        for folder in self.cells.iterdir() if self.cells.is_dir() else ():
+            try:
+                stat = (folder / "record.json").stat()
+            except OSError:
+                found.append((folder.name, 0, 0))
+            else:
+                found.append((folder.name, stat.st_mtime_ns, stat.st_size))
+        return sorted(found)
 
     def records(self) -> Iterator[Record]:
         """All whole records, by id; the others are listed in :attr:`torn`."""
@@ -244,6 +292,16 @@ class Store:
         if record.id != folder.name:
             raise BenchError(f"{path} does not have the identity its folder is named after")
         return record
+
+
+def _packed(arrays: Mapping[str, Any]) -> bytes:
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def _replace_folder(temporary: Path, folder: Path) -> None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .cell import Event
+from .cell import Event, has_extras
+from .devices import devices, footprint, places
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan, read_request
 from .registry import include
+from .stacks import stacks, usual
 from .state import SweepState, score_of
 from .store import Record, Status, Store
 from .workshop import Workshop, failed, reason_of, trace_of
@@ -53,6 +55,9 @@ class SweepOptions:
         Which cells that did not succeed before are run again.
     fail_fast : bool
         Stop at the first cell that fails.
+    stack : int or None
+        Most cells, different in their seed only, that are trained as one model; None: as many as
+        :func:`bench.stacks.usual` says.
     """
 
     runs: Path = Path("runs")
@@ -62,18 +67,15 @@ class SweepOptions:
     memory: str | None = None
     retry: Retry = "failed"
     fail_fast: bool = False
+    stack: int | None = None
 
     def __post_init__(self) -> None:
         if self.retry not in RETRIED:
             raise UnknownNameError("value of --retry", self.retry, RETRIED)
         if self.workers < 1:
             raise SettingError(f"--workers {self.workers}: at least one is needed")
-        for name in ("timeout", "memory"):
-            if getattr(self, name) is not None and not self.processes:
-                raise SettingError(
-                    f"--{name} needs cells to run in processes of their own",
-                    "Add --workers 2 (or more), or --cluster tcp://HOST:PORT.",
-                )
+        if self.stack is not None and self.stack < 1:
+            raise SettingError(f"--stack {self.stack}: at least one cell is needed")
         if self.timeout is not None and self.timeout <= 0:
             raise SettingError(f"--timeout {self.timeout:g} is not a positive number of seconds")
 
@@ -134,16 +136,36 @@ class Sweep:
     options: SweepOptions
     memo: Memo
     show: Callable[[SweepState, str], None] = lambda state, line: None
+    devices: list[str] = field(init=False)
     store: GuardedStore = field(init=False)
     state: SweepState = field(init=False)
     workshop: Workshop = field(init=False)
     records: dict[str, str] = field(default_factory=dict)
     _ids: dict[str, Record] = field(default_factory=dict)
+    _todo: list[CellSpec] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # Elsewhere there may be devices that are not here.
+        self.devices = devices("cpu" if self.elsewhere else self.plan.request.device)
+        for name in ("timeout", "memory"):
+            if getattr(self.options, name) is not None and not self.processes:
+                raise SettingError(
+                    f"--{name} needs cells to run in processes of their own",
+                    "Add --workers 2 (or more), or --cluster tcp://HOST:PORT.",
+                )
         self.store = GuardedStore(self.options.runs)
         self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
         self.workshop = Workshop(self.plan.request, self._reading)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the workers are started by a cluster, perhaps on other machines."""
+        return self.options.cluster is not None or self.plan.request.cluster is not None
+
+    @property
+    def processes(self) -> bool:
+        """Whether cells run in other processes than this one."""
+        return self.options.processes or self.elsewhere or len(self.devices) > 1
 
     def run(self) -> SweepState:
         """Run what is missing; returns the final state, also after an interruption.
@@ -202,13 +224,20 @@ class Sweep:
         self.memo.save()
         return found
 
+    def places(self) -> list[str]:
+        """Device of each local worker."""
+        need = 0.0
+        if self.devices[0].startswith("cuda"):
+            need = footprint(max(map(self.workshop.windows_bytes, self._todo)))
+        return places(self.devices, self.options.workers, need)
+
     def expected(self, spec: CellSpec) -> Record:
         """Blank record of a cell: its identity."""
         return self._ids[spec.key]
 
-    def begun(self, spec: CellSpec, worker: str) -> None:
-        """Note that a worker has taken a cell."""
-        self.state.begin(spec, worker)
+    def begun(self, specs: Sequence[CellSpec], worker: str) -> None:
+        """Note that a worker has taken cells."""
+        self.state.begin(specs, worker)
         self.show(self.state, "")
 
     def event(self, worker: str, event: Event) -> None:
@@ -243,29 +272,33 @@ class Sweep:
             self.store.put(record)
 
     def _engine(self, todo: list[CellSpec]) -> None:
+        self._todo = todo
+        most = self.options.stack or usual(self.devices[0], self.elsewhere)
+        groups = stacks(todo, most, self.workshop.stacks)
         try:
-            if self.options.processes and todo:
+            if self.processes and todo:
                 from .pool import run_in_pool
 
-                run_in_pool(self, todo)
+                run_in_pool(self, groups)
             else:
-                for spec in todo:
-                    self._run_here(spec)
+                for specs in groups:
+                    self._run_here(specs)
         except FirstFailureError as stop:
             self.state.stopped = f"--fail-fast: {stop}"
 
-    def _run_here(self, spec: CellSpec) -> None:
-        self.begun(spec, "here")
-        try:
-            record = self.workshop.run(
-                spec, self.store, lambda event: self.event("here", event)
-            )
-        except StorageError:
-            raise
-        except (Exception, SystemExit) as error:
-            self.fail(spec, "failed", reason_of(error), trace_of(error))
-        else:
-            self.settle(spec, record)
+    def _run_here(self, specs: Sequence[CellSpec]) -> None:
+        self.begun(specs, "here")
+        outcomes = self.workshop.run_all(
+            specs, self.store, lambda event: self.event("here", event)
+        )
+        done = list(zip(specs, outcomes, strict=True))
+        for spec, outcome in sorted(done, key=lambda d: isinstance(d[1], BaseException)):
+            if isinstance(outcome, StorageError):
+                raise outcome
+            if isinstance(outcome, BaseException):
+                self.fail(spec, "failed", reason_of(outcome), trace_of(outcome))
+            else:
+                self.settle(spec, outcome)
 
     def _known(self, spec: CellSpec) -> bool:
         """Whether nothing is to be done for a cell; notes its record and outcome."""
@@ -297,8 +330,10 @@ class Sweep:
     def _enough(self, spec: CellSpec, known: Record | None) -> bool:
         if known is None or known.status in RETRIED[self.options.retry]:
             return False
-        if self.plan.request.save_models and known.path is not None and spec.method != ATTAINABLE \
-                and known.status == "done" and not (known.path / "models").is_dir():
+        request = self.plan.request
+        if known.status == "done" and spec.method != ATTAINABLE and not has_extras(
+            known, request.save_models, request.diagnostics
+        ):
             return False
         self.state.before(spec, known.status, known.reason, score_of(known))
         return True

@@ -28,29 +28,74 @@ class Optimiser:
 
     Attributes
     ----------
-    lr, beta1, beta2, weight_decay : float
+    lr, weight_decay : float or (K,) Tensor
+        Of all models, or of each.
+    beta1, beta2 : float
     schedule : {"constant", "cosine"}
         Cosine falls from ``lr`` to zero over all epochs, stepped once per epoch.
     """
 
-    lr: float
+    lr: float | Tensor
     beta1: float = 0.9
     beta2: float = 0.999
-    weight_decay: float = 0.0
+    weight_decay: float | Tensor = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
 
-    def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
+    def build(self, leaves: Sequence[Tensor]) -> torch.optim.Optimizer:
         """One Adam over stacked leaves."""
+        if isinstance(self.lr, Tensor) or isinstance(self.weight_decay, Tensor):
+            return StackedAdam(leaves, self)
         return torch.optim.Adam(
             list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
             weight_decay=self.weight_decay, fused=True,
         )
 
-    def rate(self, epoch: int, epochs: int) -> float:
-        """Learning rate of an epoch, counted from 0."""
+    def rate(self, epoch: int, epochs: int) -> float | Tensor:
+        """Learning rate of an epoch, counted from 0; one for each model if they differ."""
         if self.schedule == "constant":
             return self.lr
         return self.lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
+
+
+class StackedAdam(torch.optim.Optimizer):
+    """Adam whose models have learning rates and weight decays of their own.
+
+    Parameters
+    ----------
+    leaves : sequence of (K, ...) tensors
+    settings : Optimiser
+        Its ``lr`` and ``weight_decay`` may be (K,) tensors.
+    """
+
+    def __init__(self, leaves: Sequence[Tensor], settings: Optimiser) -> None:
+        self.settings = settings
+        super().__init__(list(leaves), {"lr": settings.lr})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of every leaf that has a gradient, as torch's Adam takes it."""
+        q = self.settings
+        for group in self.param_groups:
+            for leaf in group["params"]:
+                if leaf.grad is None:
+                    continue
+                at = self.state[leaf]
+                if not at:
+                    at.update(step=0, mean=torch.zeros_like(leaf), square=torch.zeros_like(leaf))
+                at["step"] += 1
+                gradient = leaf.grad + _each(q.weight_decay, leaf) * leaf
+                at["mean"].lerp_(gradient, 1 - q.beta1)
+                at["square"].mul_(q.beta2).addcmul_(gradient, gradient, value=1 - q.beta2)
+                scale = math.sqrt(1 - q.beta2 ** at["step"])
+                change = at["mean"] / (at["square"].sqrt().div_(scale).add_(1e-8))
+                leaf.sub_(change * (_each(group["lr"], leaf) / (1 - q.beta1 ** at["step"])))
+
+
+def _each(value: float | Tensor, leaf: Tensor) -> float | Tensor:
+    """A value of each model, shaped to multiply a leaf (K, ...)."""
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(leaf).view(-1, *[1] * (leaf.dim() - 1))
 
 
 def is_buffer(name: str) -> bool:
@@ -160,8 +205,10 @@ def train(
     on_epoch: Callable[[int, list[dict[str, float]]], None],
     names: Sequence[str],
     after_step: Callable[[int, int], None] | None = None,
-) -> None:
+) -> list[DivergedError | None]:
     """Train a stack in place.
+
+    A model whose loss is not finite is lost, and the others go on as if nothing had happened.
 
     Parameters
     ----------
@@ -174,17 +221,23 @@ def train(
     epochs, steps : int
         Epochs, and batches in each.
     on_epoch : callable
-        Called after each epoch with its number and each model's mean losses.
+        Called after each epoch with its number and each model's mean losses; the total of one
+        that is lost is NaN from then on.
     names : sequence of str
         What to call each model when it diverges.
     after_step : callable, optional
         Called with epoch and batch after each step of the optimiser; may change buffers, such as
         a moving average of parameters.
 
+    Returns
+    -------
+    list of DivergedError or None
+        What went wrong with each model: names it, epoch and batch.
+
     Raises
     ------
     DivergedError
-        A loss is not finite: names model, epoch and batch.
+        The only model diverged, or all of them; the first of these errors.
     """
     leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
     adam = optimiser.build(list(leaves.values()))
@@ -192,6 +245,7 @@ def train(
     inputs = [
         [t for name, t in leaves.items() if p.trains(name)] if p.trains else None for p in phases
     ]
+    lost: list[DivergedError | None] = [None] * len(names)
     for epoch in range(epochs):
         for group in adam.param_groups:
             group["lr"] = optimiser.rate(epoch, epochs)
@@ -208,22 +262,33 @@ def train(
             if after_step is not None:
                 after_step(epoch, batch)
             history.append(seen)
-        on_epoch(epoch, _means(history, epoch, names))
+        table = {k: torch.stack([h[k] for h in history]) for k in history[0]}
+        _note_lost(lost, table["total"], epoch, names)
+        if all(lost):
+            raise next(error for error in lost if error is not None)
+        means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
+        on_epoch(epoch, [
+            {k: math.nan if lost[i] and k == "total" else v[i] for k, v in means.items()}
+            for i in range(len(names))
+        ])
+    return lost
 
 
-def _means(history: list[Losses], epoch: int, names: Sequence[str]) -> list[dict[str, float]]:
-    """Mean losses of each model over an epoch; read from the device once."""
-    table = {k: torch.stack([h[k] for h in history]) for k in history[0]}
-    total = table["total"]
-    if not bool(torch.isfinite(total).all()):
-        batch, k = (~torch.isfinite(total)).nonzero()[0].tolist()
-        raise DivergedError(
-            f"{names[k]}: the loss is {total[batch, k].item()} at epoch {epoch + 1}, "
-            f"batch {batch + 1}",
-            "Lower the learning rate, or check the data for extreme values.",
-        )
-    means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
-    return [{k: v[i] for k, v in means.items()} for i in range(len(names))]
+def _note_lost(
+    lost: list[DivergedError | None], total: Tensor, epoch: int, names: Sequence[str]
+) -> None:
+    """Note models that diverged in an epoch, by their totals (batches, K); one look at them."""
+    finite = torch.isfinite(total)
+    if bool(finite.all()):
+        return
+    for k, name in enumerate(names):
+        gone = (~finite[:, k]).nonzero().flatten().tolist()
+        if gone and lost[k] is None:
+            lost[k] = DivergedError(
+                f"{name}: the loss is {total[gone[0], k].item()} at epoch {epoch + 1}, "
+                f"batch {gone[0] + 1}",
+                "Lower the learning rate, or check the data for extreme values.",
+            )
 
 
 def groups_of_equal(items: Sequence[T], key: Callable[[T], object]) -> Iterator[list[int]]:

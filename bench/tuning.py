@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .cache import key_of
-from .cell import Cell, Event, Watch, run_cell
+from .cell import Cell, Event, Watch
 from .errors import BenchError, SettingError
 from .handing import check_suited
 from .method import Tunable
@@ -29,6 +29,7 @@ from .selection import check_selection, rule
 from .space import check_scored, data_used, default_rule, suggested
 from .store import Store
 from .studies import Storage, bury, first_is, indices, live, opened
+from .together import validate_cell
 from .trials import TrialCell, TrialStore
 from .tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
 from .workshop import reason_of
@@ -161,6 +162,7 @@ class _Tuning:
     news: News
     trials: TrialStore = field(init=False)
     last: tuple[int, int, float] | None = None
+    highest: int = 0
 
     def __post_init__(self) -> None:
         self.trials = TrialStore(self.store)
@@ -217,6 +219,9 @@ class _Tuning:
     def _search(self, study: Study) -> None:
         """Run trials until all are there; other processes may take a part of them."""
         of, told = self.options.trials, False
+        before = len([t for t in live(study, of) if t.state.is_finished()])
+        if before:
+            self.watch(Event(f"going on after {before} of {of} trials", 0, 0))
         while True:
             bury(study)
             missing = sorted(set(range(of)) - indices(study, of))
@@ -277,23 +282,27 @@ class _Tuning:
 
     def _score(self, cell: Cell, trial: Trial) -> float:
         """Validation score of the epoch that a run would be scored at."""
-        self.last = None
-        record = run_cell(
+        self.last, self.highest = None, 0
+        score = validate_cell(
             cell, self.trials, self.watch, report=lambda *news: self._report(trial, *news)
         )
-        score = record.selections[self.rule]["score"]
         if self.cell.selection == "last" and self.last is not None:
             epoch, of, at_last = self.last
             score = at_last if epoch == of else score
         if score is None or not np.isfinite(score):
-            raise BenchError(f"{self.rule} gives no score of these parameters")
+            raise BenchError(
+                f"{self.rule} gives no score: no fold has enough data to hold some out"
+            )
         return float(score)
 
     def _report(self, trial: Trial, epoch: int, of: int, score: float) -> None:
         """Note an epoch's score; give the trial up if it is worse than most were by then."""
         from optuna import TrialPruned
 
-        self.last = (epoch, of, score)
+        again = epoch <= self.highest
+        self.last, self.highest = (epoch, of, score), max(epoch, self.highest)
+        if again:  # folds that are trained one after the other: the first of them has been told
+            return
         if epoch % max(1, of // REPORTS) and epoch != of:
             return
         trial.report(score, epoch)

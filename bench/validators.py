@@ -192,7 +192,7 @@ class Standing(ClassifierMixin, BaseEstimator):
 
     def predict_features(self, X: Array) -> Array:
         """Encodings (n, width), or the windows flat."""
-        features: Callable[[Array], Array] | None = getattr(self.predictor, "features", None)
+        features: Callable[[Array], Array] | None = getattr(self.predictor, "embed", None)
         return X.reshape(len(X), -1) if features is None else features(X.astype(np.float32))
 
     def score(

@@ -232,8 +232,9 @@ class Windows(_Grid):
         bands: Sequence[tuple[float, float]] = FIVE_BANDS,
         rate: float = 0.0,
         window_s: float = 1.0,
+        source: str = "own",
     ) -> Windows:
-        """Wrap your own arrays.
+        """Wrap your own arrays; :func:`bench.own.from_signals` makes them from signals.
 
         Parameters
         ----------
@@ -247,6 +248,9 @@ class Windows(_Grid):
             Rank of presentation; defaults to the trial number.
         onset : (n,) or None
             Seconds; defaults to counting windows within each trial.
+        source : str
+            Who computed the features: "bench" if :mod:`bench.features` did. Windows of different
+            origin are not put into one pair.
 
         Examples
         --------
@@ -275,7 +279,7 @@ class Windows(_Grid):
         space = Space(
             channels=tuple(canonical(c) for c in channels), kind=kind,
             bands=tuple((float(a), float(b)) for a, b in bands) if kind == "de" else (),
-            rate=rate, window_s=window_s, source="own",
+            rate=rate, window_s=window_s, source=source,
         )
         return cls(
             x=data, y=column(y), corpus=np.full(n, corpus), subject=subjects, session=sessions,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
-from .align import Pair, align
+from .align import PLUS, Pair, align
 from .attainable import attainable_identity, attainable_record
-from .cell import Cell, Watch, check_suited, run_cell
+from .cell import Cell, Watch
 from .data import Reading
+from .devices import devices
 from .errors import BenchError, UnsuitedError
 from .method import Method
 from .plan import ATTAINABLE, CellSpec, Request
@@ -16,6 +18,7 @@ from .registry import load
 from .runner import make_protocol, read_side, settled_scale
 from .scaling import Scaling
 from .store import Record, Store
+from .together import Outcome, run_cells
 from .tuned import check_unseen
 
 #: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
@@ -57,11 +60,13 @@ class Workshop:
         cell = Cell(
             method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling), selection=self._options.selection,
+            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
+            selection=self._options.selection,
             scale=settled_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
-            device=self._options.device,
-            save_models=self._options.save_models, tuning=spec.tuning,
+            precision=self._options.precision, device=devices(self._options.device)[0],
+            deterministic=self._options.deterministic, save_models=self._options.save_models,
+            diagnostics=self._options.diagnostics, tuning=spec.tuning,
         )
         check_unseen(cell)
         return cell
@@ -86,20 +91,46 @@ class Workshop:
         UnsuitedError
             The method does not fit; nothing has been run.
         """
-        cell = self.cell(spec)
-        if spec.method != ATTAINABLE:
-            return run_cell(cell, store, watch)
+        outcome = self.run_all([spec], store, watch)[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def run_all(self, specs: Sequence[CellSpec], store: Store, watch: Watch) -> list[Outcome]:
+        """Run cells that differ in their seed only, together; what became of each."""
+        try:
+            cells = [self.cell(spec) for spec in specs]
+            if specs[0].method != ATTAINABLE:
+                return run_cells(cells, store, watch, self._options.energy)
+            return [self._attainable(spec, cell, store)
+                    for spec, cell in zip(specs, cells, strict=True)]
+        except (Exception, SystemExit) as error:
+            return [error] * len(specs)
+
+    def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
         record = attainable_record(cell, store)
         if record is None:
             raise UnsuitedError(f"the best attainable score on {spec.target} is not known")
         return record
+
+    def stacks(self, spec: CellSpec) -> bool:
+        """Whether cells that differ from this one in their seed only may be run with it."""
+        if spec.method == ATTAINABLE:
+            return False
+        cls: type[Method] = load("methods", spec.method)
+        return cls(cls.parse(spec.params)).stacks
+
+    def windows_bytes(self, spec: CellSpec) -> float:
+        """Bytes of a cell's windows, source and target."""
+        pair = self._pair(spec.source, spec.target)
+        return float(pair.source.x.nbytes + pair.target.x.nbytes)
 
     def unsuited(self, spec: CellSpec, cell: Cell) -> str:
         """Why a method does not fit its protocol and pair; empty if it does."""
         if spec.method == ATTAINABLE:
             return ""
         try:
-            check_suited(cell.method, cell.protocol, cell.pair)
+            cell.check()
         except UnsuitedError as error:
             return str(error)
         return ""
@@ -107,7 +138,8 @@ class Workshop:
     def _pair(self, source: str, target: str) -> Pair:
         key = (source, target)
         if key not in self._pairs:
-            self._pairs[key] = align(self._reading(source), self._reading(target))
+            sources = [self._reading(name) for name in source.split(PLUS)]
+            self._pairs[key] = align(sources, self._reading(target))
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)

@@ -1,17 +1,39 @@
 """Methods: one file each. A new one is a file here and a line in this catalogue."""
 
+from dataclasses import replace
+
+from bench.needs import Needs, Profile
 from bench.registry import Entry
 
-CATALOGUE = [
+_LABELLED = Needs(source="labelled")
+_ANY = frozenset({"de", "raw"})
+#: What the methods of a family declare; an entry that differs says so itself. Tests compare both
+#: with the classes.
+_FAMILIES = {
+    "control": Profile(Needs(source="none", calibration=True)),
+    "self-supervised": Profile(Needs(source="unlabelled", calibration=True), bare=_LABELLED),
+    "supervised": Profile(_LABELLED),
+    "adaptation": Profile(Needs(source="labelled", unlabelled=True)),
+    "test-time": Profile(_LABELLED, transductive=True),
+    "source-free": Profile(Needs(source="labelled", unlabelled=True)),
+    "shallow": Profile(_LABELLED),
+    "shallow adaptation": Profile(Needs(source="labelled", unlabelled=True)),
+}
+
+_ENTRIES = [
     Entry("majority", "bench.methods.majority:Majority",
-          "the calibration trials' class frequencies, whatever the window", family="control"),
+          "the calibration trials' class frequencies, whatever the window", family="control",
+          profile=Profile(Needs(source="none", calibration=True, features=_ANY))),
     Entry("target-only", "bench.methods.target_only:TargetOnly",
           "a method's network from scratch on the calibration trials, without a source",
           family="control"),
     Entry("random", "bench.methods.random:Random",
-          "classes drawn by their frequencies, whatever the window", family="control"),
+          "classes drawn by their frequencies, whatever the window", family="control",
+          profile=Profile(Needs(source="none", calibration=True, features=_ANY),
+                          bare=replace(_LABELLED, features=_ANY))),
     Entry("shuffled", "bench.methods.shuffled:Shuffled",
-          "a method taught labels that are shuffled among trials", family="control"),
+          "a method taught labels that are shuffled among trials", family="control",
+          profile=_FAMILIES["self-supervised"]),
     Entry("scmm", "bench.methods.scmm:SCMM",
           "soft contrastive masked modelling, pre-trained on the source, calibrated on the target",
           family="self-supervised", paper="Liu et al., ACM MM 2025, arXiv 2408.09186"),
@@ -59,6 +81,10 @@ CATALOGUE = [
     Entry("adda", "bench.methods.adda:ADDA",
           "a target encoder whose output passes for the source's", family="adaptation",
           paper="Tzeng et al., CVPR 2017"),
+    Entry("ms-mda", "bench.methods.ms_mda:MSMDA",
+          "a branch for each source subject, brought near the target, predicting together",
+          family="adaptation", paper="Chen et al., Frontiers in Neuroscience 2021, "
+          "arXiv 2107.07740"),
     Entry("adabn", "bench.methods.adabn:AdaBN",
           "batch normalisation by the tested windows", family="test-time",
           paper="Li et al., Pattern Recognition 2018"),
@@ -103,7 +129,8 @@ CATALOGUE = [
           family="self-supervised", paper="Dong et al., NeurIPS 2023, arXiv 2302.00861"),
     Entry("clisa", "bench.methods.clisa:CLISA",
           "contrast of stimuli between subjects; uses the source's stimulus ids",
-          family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559"),
+          family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559",
+          profile=Profile(Needs(source="labelled", calibration=True), bare=_LABELLED)),
     Entry("lr", "bench.methods.lr:LogisticRegressionMethod",
           "logistic regression on source and calibration windows", family="shallow",
           paper="scikit-learn"),
@@ -135,3 +162,5 @@ CATALOGUE = [
           "joint transport of windows and their classes", family="shallow adaptation",
           paper="Courty et al., NeurIPS 2017"),
 ]
+
+CATALOGUE = [e if e.profile else replace(e, profile=_FAMILIES[e.family]) for e in _ENTRIES]

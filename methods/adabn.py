@@ -20,4 +20,4 @@ class AdaBN(TestTime):
     def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
         """One pass with batch statistics; nothing is learnt."""
         with torch.no_grad():
-            return base.head(p, base.encoder(p, x, training=True))
+            return base.head(p, base.encoder(p, x, training=True, dropout=False))

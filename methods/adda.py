@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -14,7 +14,7 @@ from bench.windows import UnlabelledWindows, Windows
 
 from .deep import Adaptation, Batch, LossOf, Network
 from .losses import domain_confusion
-from .networks import Mlp, State, prefixed, scoped
+from .networks import Mlp, State, names_of, prefixed, scoped
 from .source_only import SourceOnly
 
 FIXED = "fixed."
@@ -33,19 +33,25 @@ class ADDA(Adaptation):
         """Source-only training."""
         return SourceOnly(self.params).pretrain(source, ctx)
 
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Source-only training for each context, as one stack."""
+        return SourceOnly(self.params).pretrain_many(source, contexts)
+
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)
 
     def beside(self, net: Network, start: State, g: torch.Generator) -> State:
         """Domain classifier, and the encoder of the source, which rests."""
-        kept = {name: start[name].clone() for name in net.encoder.init(torch.Generator())}
+        kept = {name: start[name].clone() for name in names_of(net.encoder)}
         return self._classifier(net).init(g) | prefixed(FIXED, kept)
 
     def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
         """Domain classifier, then the target's encoder."""
         return [
             (lambda name: name.startswith("domain"), self.discriminate),
-            (lambda name: name.startswith(("conv", "bn")), self.deceive),
+            (net.encodes, self.deceive),
         ]
 
     def discriminate(self, net: Network, p: State, batch: Batch) -> Losses:

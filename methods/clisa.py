@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import Needs, hyper
+from bench.method import ANY_FEATURES, Needs, hyper
 from bench.windows import UnlabelledWindows, Windows
 
 from .networks import Projector, State
@@ -75,5 +75,5 @@ class CLISA(SelfSupervised):
     name: ClassVar[str] = "clisa"
     Params = CLISAParams
     params: CLISAParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True)
+    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
     task = CLISATask

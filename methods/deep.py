@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.method import Context, Job, Needs, Predictor
+from bench.errors import BenchError
+from bench.method import ANY_FEATURES, Context, Job, LostPredictor, Needs, Predictor
 from bench.training import (
     Losses,
     Optimiser,
@@ -32,21 +33,24 @@ from bench.training import (
 from bench.windows import UnlabelledWindows, Windows
 
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
-from .networks import ConvEncoder, Head, State
+from .networks import Encoder, Head, State, names_of
 
 
 @dataclass(frozen=True)
 class Network:
     """Encoder, head over the source's classes, and how many domains the source has."""
 
-    encoder: ConvEncoder
-    head: Head
+    encoder: Encoder
+    head: Any
     domains: int
+
+    def encodes(self, name: str) -> bool:
+        """Whether a tensor of a state belongs to the encoder."""
+        return name in names_of(self.encoder)
 
     def own(self, state: State) -> State:
         """The part of a state that predicts."""
-        wanted = self.encoder.init(torch.Generator()) | self.head.init(torch.Generator())
-        return {name: state[name] for name in wanted}
+        return {name: state[name] for part in (self.encoder, self.head) for name in names_of(part)}
 
     def encode(self, p: State, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encodings (K, B, W) of the source and (K, T, W) of the target.
@@ -106,6 +110,11 @@ class SourceTrained(FineTuned):
     params: NetworkParams
     scratch: ClassVar[str | None] = "source-only"
 
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
+
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
         raise NotImplementedError
@@ -128,14 +137,15 @@ class SourceTrained(FineTuned):
 
     def network_of(self, source: Windows) -> Network:
         """Network for a source."""
-        encoder = self.encoder(*source.x.shape[1:])
+        encoder = self.encoder(source.space)
         head = Head(encoder.width, source.n_classes)
         return Network(encoder, head, len(np.unique(source.subject)))
 
-    def train_stack(self, lessons: Sequence[Lesson], watched: bool = False) -> list[State]:
+    def train_stack(self, lessons: Sequence[Lesson], watched: bool = False) -> list[Any]:
         """Train one network for each lesson, all on the same source, as one stack.
 
-        ``watched`` shows the engine a predictor after each epoch.
+        ``watched`` shows the engine a predictor after each epoch. Returns the states, and the
+        error in place of one that diverged.
         """
         q, ctx, net = self.params, lessons[0].ctx, self.network_of(lessons[0].source)
         model = stack(
@@ -158,12 +168,12 @@ class SourceTrained(FineTuned):
                     ))
                 lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
-        train(
+        lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
             names=[lesson.ctx.fold or "pre-training" for lesson in lessons],
             optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
         )
-        return [net.own(unstack(model, k)) for k in range(len(lessons))]
+        return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
     def _start(self, net: Network, lesson: Lesson) -> State:
         own, ctx = lesson.start, lesson.ctx
@@ -173,7 +183,9 @@ class SourceTrained(FineTuned):
             )
         return own | self.beside(net, own, ctx.generator("init extra"))
 
-    def _with_source_head(self, source: Windows, state: State) -> NetworkPredictor:
+    def _with_source_head(self, source: Windows, state: Any) -> Predictor:
+        if isinstance(state, BenchError):
+            return LostPredictor(state)
         net = self.network_of(source)
         return NetworkPredictor(net.encoder, net.head, net.own(state))
 
@@ -264,13 +276,22 @@ class _Round:
 class Supervised(SourceTrained):
     """Learn the labelled source once for all folds (domains are its subjects)."""
 
-    needs: ClassVar[Needs] = Needs(source="labelled")
+    needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and head on the source, in its own classes or the shared ones."""
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """One training on the source for each context, as one stack."""
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
-        return self.train_stack([Lesson(source, None, None, ctx)], watched=True)[0]
+        return self.train_stack(
+            [Lesson(source, None, None, c) for c in contexts], watched=True
+        )
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Where no calibration is granted, the head of the source predicts."""
@@ -294,7 +315,7 @@ class Adaptation(SourceTrained):
     then trained on them with their labels.
     """
 
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Adapt, folds of one source as one stack; then a new head where there is calibration."""

@@ -7,17 +7,19 @@ grants none, a labelled source in the target's classes takes their place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional
 
-from bench.method import Context, Job, Method, Params, Predictor, hyper
+from bench.errors import BenchError
+from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocol import View
 from bench.training import (
     Optimiser,
@@ -28,15 +30,21 @@ from bench.training import (
     train,
     unstack,
 )
-from bench.windows import Windows
+from bench.windows import Space, Windows
 
-from .networks import ConvEncoder, Head, State
+from .backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
+from .networks import Encoder, Head, State, names_of
 
 Finetune = Literal["full", "probe"]
 
 
 class NetworkParams(Params):
     """Parameters of every network: how it is pre-trained, and how it is fine-tuned."""
+
+    backbone: str = hyper(
+        "auto", "encoder, see docs/methods.md; auto: cnn on differential entropy, eegnet on raw "
+        "windows", stage="network",
+    )
 
     epochs: int = hyper(200, "epochs of pre-training", stage="pretrain", ge=1, le=100_000)
     batch: int = hyper(
@@ -67,6 +75,11 @@ class NetworkParams(Params):
         3e-4, "L2 weight decay of fine-tuning", stage="fit", ge=0, le=1
     )
 
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_backbone(value)
+
 
 class FineTuned(Method):
     """Put a new head on a pre-trained encoder, or a fresh one, and train it on labelled windows."""
@@ -76,9 +89,21 @@ class FineTuned(Method):
     #: Method whose network from scratch is the control; None: this one's.
     scratch: ClassVar[str | None] = None
 
-    def encoder(self, channels: int, features: int) -> ConvEncoder:
-        """Encoder of windows of (channels, features)."""
-        return ConvEncoder(channels, features)
+    def encoder(self, space: Space) -> Encoder:
+        """Encoder of windows of a space."""
+        return encoder_for(self.params.backbone, space)
+
+    def settled(self, space: Space) -> FineTuned:
+        """The method with the backbone that ``auto`` stands for."""
+        if self.params.backbone != "auto":
+            return self
+        chosen = {"backbone": DEFAULT[space.kind]}
+        return type(self)(self.params.model_copy(update=chosen))
+
+    def check_space(self, space: Space) -> None:
+        """Also refuse a backbone that does not work on such windows."""
+        super().check_space(space)
+        check_kind(self.params.backbone, space.kind)
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Majority, and the same network from scratch on the same calibration trials."""
@@ -104,8 +129,11 @@ class FineTuned(Method):
         first: dict[object, int] = {}
         which = [first.setdefault(_decides(job), i) for i, job in enumerate(jobs)]
         chosen = {i: _at_source(jobs[i]) for i in first.values()}
-        ordered = list(chosen)
-        out: dict[int, Predictor] = {}
+        out: dict[int, Predictor] = {
+            i: LostPredictor(job.state) for i, job in chosen.items()
+            if isinstance(job.state, BenchError)
+        }
+        ordered = [i for i in chosen if i not in out]
         fit = self._probe if self.params.finetune == "probe" else self._finetune
         for group in groups_of_equal(ordered, lambda i: _alike(chosen[i])):
             members = [ordered[g] for g in group]
@@ -118,9 +146,14 @@ class FineTuned(Method):
 
         if "head" in payload:
             return NetworkPredictor(
-                ConvEncoder(**payload["encoder"]), Head(**payload["head"]), payload["state"]
+                encoder_from(payload["encoder"]), self.head_from(payload["head"]),
+                payload["state"],
             )
         return ProbePredictor.restore(payload)
+
+    def head_from(self, shape: Mapping[str, Any]) -> Any:
+        """Head of the shape that a saved model names."""
+        return Head(**shape)
 
     def predicting(self, network: NetworkPredictor) -> Predictor:
         """What predicts with a trained network: by default, the network."""
@@ -128,8 +161,8 @@ class FineTuned(Method):
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         q, ctx = self.params, jobs[0].ctx
-        n, channels, features = labelled(jobs[0].view).x.shape
-        encoder = self.encoder(channels, features)
+        first = labelled(jobs[0].view)
+        n, encoder = len(first), self.encoder(first.space)
         head = Head(encoder.width, len(jobs[0].view.classes))
         dtype = getattr(torch, ctx.dtype)
         model = stack([
@@ -158,12 +191,15 @@ class FineTuned(Method):
                 now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
                 job.ctx.epoch(epoch + 1, epochs, losses[k], self.predicting(now))
 
-        train(
+        lost = train(
             model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
             optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
             on_epoch=on_epoch,
         )
-        return [NetworkPredictor(encoder, head, unstack(model, k)) for k in range(len(jobs))]
+        return [
+            LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))
+            for k, error in enumerate(lost)
+        ]
 
     def _probe(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Logistic regression on the standardised output of the frozen encoder."""
@@ -172,17 +208,16 @@ class FineTuned(Method):
         out: list[Predictor] = []
         for job in jobs:
             windows = labelled(job.view)
-            encoder = self.encoder(*windows.x.shape[1:])
+            encoder = self.encoder(windows.space)
             state = self._encoder_state(job, encoder)
             out.append(ProbePredictor.fit(encoder, state, windows, job.view.classes))
         return out
 
-    def _encoder_state(self, job: Job, encoder: ConvEncoder) -> State:
+    def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Pre-trained encoder, or a fresh one."""
         if job.state is None:
             return encoder.init(job.ctx.generator("init"))
-        wanted = encoder.init(torch.Generator())
-        return {name: job.state[name] for name in wanted}
+        return {name: job.state[name] for name in names_of(encoder)}
 
 
 def labelled(view: View) -> Windows:
@@ -196,7 +231,7 @@ def labelled(view: View) -> Windows:
 def _decides(job: Job) -> object:
     """What a fine-tuning depends on beside the method's parameters."""
     if job.view.calibration is None:
-        return id(job.view.source), id(job.state)
+        return job.ctx.cell, id(job.view.source), id(job.state)
     return id(job)
 
 
@@ -215,28 +250,26 @@ def _alike(job: Job) -> tuple[object, ...]:
 class NetworkPredictor:
     """Encoder and head with running statistics: each window on its own."""
 
-    def __init__(self, encoder: ConvEncoder, head: Head, state: State) -> None:
+    def __init__(self, encoder: Encoder, head: Any, state: State) -> None:
         self.encoder, self.head, self.state = encoder, head, state
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         with torch.no_grad():
-            p, data = self._ready(x)
-            logits = self.head(p, self.encoder(p, data, training=False))[0]
+            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+            logits = self.head(p, self._encoded(p, x))[0]
             return torch.softmax(logits.double(), dim=1).cpu().numpy()
 
-    def features(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Encodings (n, width) of windows (n, channels, features)."""
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Output of the encoder (n, width) for windows (n, channels, features)."""
         with torch.no_grad():
-            p, data = self._ready(x)
-            return self.encoder(p, data, training=False)[0].double().cpu().numpy()
+            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+            return self._encoded(p, x)[0].double().cpu().numpy()
 
-    def _ready(self, x: NDArray[np.float32]) -> tuple[State, Tensor]:
-        """Parameters and windows as a stack of one."""
-        p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+    def _encoded(self, p: State, x: NDArray[np.float32]) -> Tensor:
         some = next(iter(p.values()))
         data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
-        return p, data.unsqueeze(0)
+        return self.encoder(p, data.unsqueeze(0), training=False)
 
     def payload(self) -> dict[str, Any]:
         """Shapes and weights, for saving."""

@@ -268,6 +268,38 @@ def classifier_discrepancy(one: Tensor, other: Tensor) -> Tensor:
     return (torch.softmax(one, dim=2) - torch.softmax(other, dim=2)).abs().mean(dim=(1, 2))
 
 
+def domain_shift(source: Tensor, domain: Tensor, target: Tensor) -> Tensor:
+    """Squared distance of each domain's mean from the target's in that domain's space (MS-MDA).
+
+    The MMD with a linear kernel, averaged over the domains that occur.
+
+    Parameters
+    ----------
+    source, target : (K, B, D, W), (K, T, D, W)
+        Windows in the spaces of all D domains.
+    domain : (K, B) int
+    """
+    one_hot = functional.one_hot(domain, source.shape[2]).to(source.dtype)
+    counts = one_hot.sum(dim=1)
+    means = (one_hot.unsqueeze(3) * source).sum(dim=1) / counts.clamp(min=1).unsqueeze(2)
+    distance = (means - target.mean(dim=1)).square().sum(dim=2)
+    occurs = counts > 0
+    return (distance * occurs).sum(dim=1) / occurs.sum(dim=1)
+
+
+def branch_disagreement(logits: Tensor) -> Tensor:
+    """Mean absolute difference of the probabilities of each pair of D branches; (K, T, D, c).
+
+    0 where there is but one branch.
+    """
+    branches = logits.shape[2]
+    if branches < 2:
+        return logits.new_zeros(len(logits))
+    p = torch.softmax(logits, dim=3)
+    i, j = torch.triu_indices(branches, branches, 1, device=logits.device)
+    return (p[:, :, i] - p[:, :, j]).abs().mean(dim=(1, 2, 3))
+
+
 def information(logits: Tensor) -> Tensor:
     """Mean entropy minus entropy of the mean (SHOT): sure of each, diverse over all; (K, T, c)."""
     p = torch.softmax(logits, dim=2).mean(dim=1)

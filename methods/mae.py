@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.method import hyper
 
 from .networks import State, init_linear, linear
-from .scmm_losses import hybrid_mask
+from .scmm_losses import window_mask
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 from .ssl_losses import masked_error
 
@@ -28,8 +28,8 @@ class MAEParams(SelfSupervisedParams):
         0.5, "share of patches that is hidden", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.9)
     )
     patch: Literal["channel", "entry"] = hyper(
-        "channel", "what is hidden as a whole: a channel with all bands, or single entries",
-        stage="pretrain",
+        "channel", "what is hidden as a whole: a channel, or single entries (of raw windows: "
+        "stretches)", stage="pretrain",
     )
     decoder: int = hyper(256, "hidden units of the decoder", stage="pretrain", ge=1, le=8192)
 
@@ -53,7 +53,7 @@ class MAETask(Pretext):
         """Which entries to keep, (B, C, F) booleans."""
         whole = 1.0 if self.params.patch == "channel" else 0.0
         shape = (batch, self.encoder.channels, self.encoder.features)
-        return hybrid_mask(shape, self.params.mask_ratio, whole, g)
+        return window_mask(shape, self.params.mask_ratio, whole, g, self.encoder.raw)
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Error over hidden entries of windows (K, B, C, F), (K,)."""

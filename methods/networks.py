@@ -9,6 +9,8 @@ Legend of shapes: K models, B windows, C channels, F features (bands), T positio
 
 from __future__ import annotations
 
+import abc
+import functools
 import math
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -82,7 +84,66 @@ def _batched_norm(  # noqa: PLR0917 - the arguments of torch's batch_norm, in it
 
 
 @dataclass(frozen=True)
-class ConvEncoder:
+class Encoder(abc.ABC):
+    """From windows to encodings: the base of every backbone.
+
+    Attributes
+    ----------
+    channels, features : int
+        Shape of a window.
+    """
+
+    channels: int
+    features: int
+
+    @property
+    def raw(self) -> bool:
+        """Whether features are samples in time, not bands."""
+        return False
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """Length of an encoding."""
+
+    @abc.abstractmethod
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters and running statistics of one model."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
+    ) -> Tensor:
+        """Encode windows.
+
+        Parameters
+        ----------
+        x : (K, B, C, F)
+        training : bool
+            Batch statistics (and running ones updated), or running statistics.
+        dropout : bool
+            False leaves out, in training, what is drawn at random.
+
+        Returns
+        -------
+        (K, B, width)
+        """
+
+
+@functools.lru_cache(maxsize=256)
+def names_of(part: Any) -> tuple[str, ...]:
+    """Names of the tensors of an encoder or a head."""
+    return tuple(part.init(torch.Generator()))
+
+
+def norm_names(p: Mapping[str, Tensor]) -> list[str]:
+    """Names of scale and shift of every batch normalisation in a state."""
+    norms = [n.removesuffix("running_mean") for n in p if n.endswith(".running_mean")]
+    return [n + part for n in norms for part in ("weight", "bias") if n + part in p]
+
+
+@dataclass(frozen=True)
+class ConvEncoder(Encoder):
     """Three convolutions over the band axis, each with batch norm, ReLU and max pooling.
 
     The encoder of SCMM (and of TF-C and SimMTM before it): kernel 8, padding 4, no bias; pooling
@@ -92,15 +153,11 @@ class ConvEncoder:
 
     Attributes
     ----------
-    channels, features : int
-        Shape of a window.
     filters : tuple of int
         Output channels of the three layers.
     kernel, padding : int
     """
 
-    channels: int
-    features: int
     filters: tuple[int, ...] = (32, 64, 128)
     kernel: int = 8
     padding: int = 4
@@ -132,14 +189,10 @@ class ConvEncoder:
             inputs = filters
         return state
 
-    def __call__(self, p: MutableMapping[str, Tensor], x: Tensor, training: bool) -> Tensor:
-        """Encode windows.
-
-        Parameters
-        ----------
-        x : (K, B, C, F)
-        training : bool
-            Batch statistics (and running ones updated), or running statistics.
+    def __call__(
+        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
+    ) -> Tensor:
+        """Encode windows (K, B, C, F); nothing is dropped.
 
         Returns
         -------
@@ -204,6 +257,38 @@ class _ReluPool(torch.autograd.Function):
         d[:, :, 2 : 2 * pairs + 1 : 2] = g[:, :, 1 : pairs + 1] - taken
         d[:, :, 2 * pairs + 1 :] = g[:, :, pairs + 1 :]
         return d
+
+
+@dataclass(frozen=True)
+class MlpEncoder(Encoder):
+    """Perceptron on flattened windows: two layers, each with batch norm and ReLU."""
+
+    hidden: int = 256
+    out: int = 128
+    backbone: str = "mlp"
+
+    @property
+    def width(self) -> int:
+        """Length of an encoding."""
+        return self.out
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model."""
+        inputs = self.channels * self.features
+        return (
+            init_linear("layer1", self.hidden, inputs, g) | init_norm("layer1_bn", self.hidden)
+            | init_linear("layer2", self.width, self.hidden, g)
+            | init_norm("layer2_bn", self.width)
+        )
+
+    def __call__(
+        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
+    ) -> Tensor:
+        """Encode windows (K, B, C, F) to (K, B, width); nothing is dropped."""
+        h = x.flatten(2)
+        for name in ("layer1", "layer2"):
+            h = torch.relu(batch_norm(p, f"{name}_bn", linear(p, name, h), training))
+        return h
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bench.windows import Windows
 
-from .networks import ConvEncoder, State
+from .backbones import encoder_from
+from .networks import Encoder, State
 
 
 class ProbePredictor:
@@ -26,12 +27,12 @@ class ProbePredictor:
         Minus infinity for classes that did not occur.
     """
 
-    def __init__(self, encoder: ConvEncoder, state: State, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, encoder: Encoder, state: State, weight: Tensor, bias: Tensor) -> None:
         self.encoder, self.state, self.weight, self.bias = encoder, state, weight, bias
 
     @classmethod
     def fit(
-        cls, encoder: ConvEncoder, state: State, calibration: Windows, classes: tuple[str, ...]
+        cls, encoder: Encoder, state: State, calibration: Windows, classes: tuple[str, ...]
     ) -> ProbePredictor:
         """Fit on calibration windows (n, channels, features)."""
         from sklearn.linear_model import LogisticRegression
@@ -54,7 +55,7 @@ class ProbePredictor:
     def restore(cls, payload: dict[str, Any]) -> ProbePredictor:
         """From a saved payload."""
         return cls(
-            ConvEncoder(**payload["encoder"]), payload["state"], payload["weight"],
+            encoder_from(payload["encoder"]), payload["state"], payload["weight"],
             payload["bias"],
         )
 
@@ -68,12 +69,16 @@ class ProbePredictor:
         h = _encode(self.encoder, self.state, x).double()
         return torch.softmax(h @ self.weight.T + self.bias, dim=1).numpy()
 
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Output of the frozen encoder (n, width) for windows (n, channels, features)."""
+        return _encode(self.encoder, self.state, x).double().numpy()
+
     def parameters(self) -> int:
         """Number of trained parameters: those of the linear map."""
         return self.weight.numel() + self.bias.numel()
 
 
-def _encode(encoder: ConvEncoder, state: State, x: NDArray[np.float32]) -> Tensor:
+def _encode(encoder: Encoder, state: State, x: NDArray[np.float32]) -> Tensor:
     """Output (n, width) of the encoder under its running statistics."""
     with torch.no_grad():
         p = {name: t.unsqueeze(0).float() for name, t in state.items()}

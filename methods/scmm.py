@@ -21,14 +21,15 @@ from torch import Tensor
 
 from bench.method import hyper
 from bench.reference import Deviation
+from bench.windows import Space
 
-from .networks import ConvEncoder, Projector, State, init_linear, linear
+from .networks import Encoder, Projector, State, init_linear, linear
 from .scmm_losses import (
     balanced_sum,
-    hybrid_mask,
     masked_copies,
     relations,
     soft_weights,
+    window_mask,
     with_positives,
 )
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
@@ -82,7 +83,7 @@ class SCMMParams(SelfSupervisedParams):
 class SCMMNetwork(Pretext):
     """Encoder, projector and decoder, and the loss of one batch."""
 
-    encoder: ConvEncoder
+    encoder: Encoder
     projector: Projector
     params: SCMMParams
 
@@ -98,7 +99,8 @@ class SCMMNetwork(Pretext):
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Masks (m, B, C, F) of one batch of one model."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
-        return hybrid_mask(shape, self.params.mask_ratio, self.params.channel_mask, g)
+        q = self.params
+        return window_mask(shape, q.mask_ratio, q.channel_mask, g, self.encoder.raw)
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""
@@ -166,7 +168,7 @@ class SCMM(SelfSupervised):
             for name, does in RELEASED.items()
         ]
 
-    def network(self, channels: int, features: int) -> SCMMNetwork:
-        """Networks of the pre-training for windows of (channels, features)."""
-        encoder = self.encoder(channels, features)
+    def network(self, space: Space) -> SCMMNetwork:
+        """Networks of the pre-training for windows of a space."""
+        encoder = self.encoder(space)
         return SCMMNetwork(encoder, Projector(encoder.width), self.params)

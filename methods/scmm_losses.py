@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 Metric = Literal["cosine", "euclidean", "manhattan"]
+#: Samples that a mask of raw windows hides together: an eighth of a second at 128 Hz.
+STRETCH = 16
 
 
 def hybrid_mask(
@@ -31,6 +33,20 @@ def hybrid_mask(
     whole = torch.rand((*shape[:-1], 2), generator=g)
     channel = (whole[..., :1] >= ratio).expand(shape)
     return torch.where(whole[..., 1:] < channel_share, channel, random)
+
+
+def window_mask(
+    shape: tuple[int, ...], ratio: float, channel_share: float, g: torch.Generator, raw: bool
+) -> Tensor:
+    """:func:`hybrid_mask`, which on raw windows hides stretches of :data:`STRETCH` samples.
+
+    A single missing sample would be known from its neighbours.
+    """
+    if not raw:
+        return hybrid_mask(shape, ratio, channel_share, g)
+    samples = shape[-1]
+    coarse = hybrid_mask((*shape[:-1], -(-samples // STRETCH)), ratio, channel_share, g)
+    return coarse.repeat_interleave(STRETCH, dim=-1)[..., :samples]
 
 
 def masked_copies(x: Tensor, keep: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from bench.method import Job, Predictor, hyper
 from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 from .finetuning import NetworkPredictor, labelled
 from .networks import Head, Projector, State
@@ -63,7 +63,7 @@ class LossStepped(Optimiser):
 
     seen: list[Tensor] = field(default_factory=list)
 
-    def rate(self, epoch: int, epochs: int) -> float:
+    def rate(self, epoch: int, epochs: int) -> float | Tensor:
         """Learning rate of the next epoch; forgets the losses it is made from."""
         if not self.seen:
             return self.lr
@@ -87,7 +87,7 @@ class UnclearedOptimiser(Optimiser):
         """One Adam over stacked leaves."""
         return _Uncleared(
             list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
-            weight_decay=self.weight_decay, fused=True,
+            weight_decay=float(self.weight_decay), fused=True,
         )
 
 
@@ -159,9 +159,9 @@ class SCMMReleased(SCMM):
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
 
-    def network(self, channels: int, features: int) -> ReleasedNetwork:
-        """Networks of the pre-training for windows of (channels, features)."""
-        encoder = self.encoder(channels, features)
+    def network(self, space: Space) -> ReleasedNetwork:
+        """Networks of the pre-training for windows of a space."""
+        encoder = self.encoder(space)
         return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
 
     @property
@@ -170,6 +170,11 @@ class SCMMReleased(SCMM):
         q = self.params
         wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}
         return frozenset(name for name, on in wanted.items() if on)
+
+    @property
+    def stacks(self) -> bool:
+        """The released schedule watches the loss of one training."""
+        return False
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Those of SCMM itself: the switches have no meaning for them."""
@@ -190,7 +195,7 @@ class SCMMReleased(SCMM):
     def _released(self, job: Job) -> Predictor:
         """Fine-tune one fold as the released code does."""
         q, ctx, windows = self.params, job.ctx, labelled(job.view)
-        encoder = self.encoder(*windows.x.shape[1:])
+        encoder = self.encoder(windows.space)
         head = Head(encoder.width, len(job.view.classes))
         start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
         dtype = getattr(torch, ctx.dtype)

@@ -6,17 +6,18 @@ task that the encoder is pre-trained on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.method import Context, Needs
+from bench.method import ANY_FEATURES, Context, Needs
 from bench.training import Optimiser, stack, train, unstack
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 from .finetuning import FineTuned, NetworkParams
-from .networks import ConvEncoder, State
+from .networks import Encoder, State
 from .sampling import Sampler, Shuffled
 
 
@@ -29,13 +30,13 @@ class Pretext:
 
     Attributes
     ----------
-    encoder : ConvEncoder
+    encoder : Encoder
         What is pre-trained; its parameters stand in the state under their own names.
     params : SelfSupervisedParams
         The method's.
     """
 
-    def __init__(self, encoder: ConvEncoder, params: Any) -> None:
+    def __init__(self, encoder: Encoder, params: Any) -> None:
         self.encoder, self.params = encoder, params
 
     def init(self, g: torch.Generator) -> State:
@@ -75,35 +76,46 @@ class SelfSupervised(FineTuned):
 
     Params = SelfSupervisedParams
     params: SelfSupervisedParams
-    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True)
+    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Labelled source windows for the head, where no calibration is granted."""
-        return self.needs if "calibration" in grants else Needs(source="labelled")
+        if "calibration" in grants:
+            return self.needs
+        return Needs(source="labelled", features=self.needs.features)
 
-    def network(self, channels: int, features: int) -> Pretext:
-        """Pre-training task for windows of (channels, features)."""
-        return self.task(self.encoder(channels, features), self.params)
+    def network(self, space: Space) -> Pretext:
+        """Pre-training task for windows of a space."""
+        return self.task(self.encoder(space), self.params)
 
-    def initial(self, channels: int, features: int, ctx: Context) -> State:
-        """Fresh encoder of one model."""
-        return self.encoder(channels, features).init(ctx.generator("init"))
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).
 
         Returns the state of the encoder and of everything beside it.
         """
-        q = self.params
-        channels, features = source.x.shape[1:]
-        task = self.network(channels, features)
-        first = self.initial(channels, features, ctx) | task.init(ctx.generator("init heads"))
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """One pre-training for each context, as one stack."""
+        q, ctx = self.params, contexts[0]
+        task = self.network(source.space)
         dtype = getattr(torch, ctx.dtype)
-        model = stack([first], ctx.device, dtype)
+        model = stack([
+            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
+            for c in contexts
+        ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
-        order, noise = ctx.generator("order"), ctx.generator("noise")
+        orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
         sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
         steps = sampler.steps
         epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
@@ -111,18 +123,20 @@ class SelfSupervised(FineTuned):
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
             if batch == 0:
-                plan[:] = sampler.epoch(order)
-            x = data[plan[batch].to(ctx.device)].unsqueeze(0)
-            drawn = task.noise(plan[batch].numel(), noise).to(ctx.device).unsqueeze(0)
-            return task.losses(model, x, drawn)
+                plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
+            chosen = plan[batch]
+            drawn = torch.stack([task.noise(chosen[0].numel(), g) for g in noises])
+            return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
 
         def after_step(epoch: int, batch: int) -> None:
             task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
 
-        train(
-            model, step, epochs=epochs, steps=steps, names=["pre-training"],
-            after_step=after_step,
-            optimiser=task.optimiser(),
-            on_epoch=lambda epoch, losses: ctx.epoch(epoch + 1, epochs, losses[0]),
+        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
+            for c, row in zip(contexts, losses, strict=True):
+                c.epoch(epoch + 1, epochs, row)
+
+        lost = train(
+            model, step, epochs=epochs, steps=steps, names=["pre-training"] * len(contexts),
+            after_step=after_step, optimiser=task.optimiser(), on_epoch=on_epoch,
         )
-        return unstack(model, 0)
+        return [error or unstack(model, k) for k, error in enumerate(lost)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -45,9 +45,15 @@ class SHOT(Adaptation):
         """Source-only training."""
         return SourceOnly(self.params).pretrain(source, ctx)
 
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Source-only training for each context, as one stack."""
+        return SourceOnly(self.params).pretrain_many(source, contexts)
+
     def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
         """One step, of the encoder alone."""
-        return [(lambda name: name.startswith(("conv", "bn")), self.losses)]
+        return [(net.encodes, self.losses)]
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor:
         """Nearest class centroids of all target windows, at the beginning of each epoch."""

@@ -16,7 +16,7 @@ from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
 from bench.protocol import View
 from bench.registry import load
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 
 class ShuffledParams(Params):
@@ -64,6 +64,15 @@ class Shuffled(Method):
         inner: type[Method] = load("methods", network)
         parsed = inner.parse({k: v for k, v in values.items() if k != "network"})
         return cls.Params(network=inner.name, **parsed.model_dump())
+
+    def settled(self, space: Space) -> Shuffled:
+        """With the parameters its method settles on."""
+        own = self.inner.settled(space).params.model_dump()
+        return type(self)(self.Params(network=self.params.network, **own))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what its method refuses."""
+        self.inner.check_space(space)
 
     def parts(self) -> list[type]:
         """The control itself, and the method whose labels are shuffled (imported by name)."""

@@ -4,8 +4,9 @@ Several masked copies of each window are encoded. Their projections' similaritie
 of the same window together, and weight the encodings of all other windows and copies, from which
 the window is decoded. SCMM (:mod:`.scmm`) is this with soft positives.
 
-Adapted: masks hide entries of (channels, bands) on their own, where the original hides stretches
-of time; the two losses are balanced as there, each a mean (over pairs, over entries).
+Adapted: masks hide entries of (channels, bands) on their own; on raw windows they hide stretches
+of time, as in the original. The two losses are balanced as there, each a mean (over pairs, over
+entries).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from bench.method import hyper
 
 from .networks import Projector, State, init_linear, linear
-from .scmm_losses import balanced_sum, hybrid_mask, masked_copies
+from .scmm_losses import balanced_sum, masked_copies, window_mask
 from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 from .ssl_losses import aggregation
 
@@ -57,7 +58,7 @@ class SimMTMTask(Pretext):
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Masks (m, B, C, F) of one batch of one model."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
-        return hybrid_mask(shape, self.params.mask_ratio, 0.0, g)
+        return window_mask(shape, self.params.mask_ratio, 0.0, g, self.encoder.raw)
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""

@@ -11,9 +11,20 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Method, Needs, Params, Predictor, Tunable, hyper
+from bench.method import (
+    ANY_FEATURES,
+    Context,
+    Job,
+    Method,
+    Needs,
+    Params,
+    Predictor,
+    Tunable,
+    hyper,
+)
 from bench.protocol import View
 from bench.registry import load
+from bench.windows import Space
 
 
 class TargetOnlyParams(Params):
@@ -31,7 +42,7 @@ class TargetOnly(Method):
     kind: ClassVar[str] = "control"
     Params = TargetOnlyParams
     params: TargetOnlyParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True)
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TargetOnlyParams:
@@ -59,6 +70,15 @@ class TargetOnly(Method):
         cls: type[Method] = load("methods", self.params.network)
         return cls(cls.parse(self.params.model_extra or {}))
 
+    def settled(self, space: Space) -> TargetOnly:
+        """With the parameters its network settles on."""
+        own = self.inner().settled(space).params.only("network", "fit")
+        return type(self)(self.Params(network=self.params.network, **own))
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what its network refuses."""
+        self.inner().check_space(space)
+
     def tunable(self) -> dict[str, Tunable]:
         """What is tuned of the fine-tuning; there is no pre-training."""
         inner = self.inner().tunable()
@@ -71,6 +91,11 @@ class TargetOnly(Method):
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload: the network's method knows how."""
         return self.inner().restore(payload)
+
+    @property
+    def stacks(self) -> bool:
+        """As the method whose network it is."""
+        return self.inner().stacks
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Fit one fold from scratch."""

@@ -11,7 +11,7 @@ from bench.method import hyper
 
 from .finetuning import NetworkPredictor
 from .losses import entropy
-from .networks import State
+from .networks import State, norm_names
 from .testtime import TestTime, TestTimeParams
 
 
@@ -38,12 +38,12 @@ class TENT(TestTime):
 
     def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
         """Adapt scale and shift of each normalisation, then predict."""
-        names = [n for n in p if n.startswith("bn") and n.endswith((".weight", ".bias"))]
-        leaves = [p[n].requires_grad_() for n in names]
+        leaves = [p[n].requires_grad_() for n in norm_names(p)]
         adam = torch.optim.Adam(leaves, lr=self.params.tent_lr)
         for _ in range(self.params.steps):
             adam.zero_grad()
-            entropy(base.head(p, base.encoder(p, x, training=True))).mean().backward()
+            h = base.encoder(p, x, training=True, dropout=False)
+            entropy(base.head(p, h)).mean().backward()
             adam.step()
         with torch.no_grad():
-            return base.head(p, base.encoder(p, x, training=True))
+            return base.head(p, base.encoder(p, x, training=True, dropout=False))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 from torch import Tensor
 
-from bench.method import Job, Predictor
+from bench.method import Job, LostPredictor, Predictor
 
 from .finetuning import NetworkParams, NetworkPredictor
 from .networks import State
@@ -46,7 +46,10 @@ class TestTime(SourceOnly):
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Predictors of source-only, made adaptive."""
-        return [AdaptivePredictor(self, _network(p)) for p in super().fit_many(jobs)]
+        return [
+            p if isinstance(p, LostPredictor) else AdaptivePredictor(self, _network(p))
+            for p in super().fit_many(jobs)
+        ]
 
     def predicting(self, network: NetworkPredictor) -> Predictor:
         """The network, made adaptive: so its epochs are compared as they would predict."""

@@ -9,6 +9,9 @@ gain and hidden channels. The *frequency* view is the shape of each channel's sp
 less their mean), its augmentation hides bands. The distances' margin is a hinge, without which the
 loss has no lower bound. Only the time encoder is fine-tuned, as the family shares one encoder; the
 original concatenates both.
+
+On raw windows the frequency view is the amplitude spectrum and the time view's augmentation is of
+the window itself, as in the original.
 """
 
 from __future__ import annotations
@@ -73,10 +76,13 @@ class TFCTask(TwoViews):
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Losses of windows and their successors (K, 2, B, C, F), each (K,)."""
         q, now = self.params, x[:, 0]
-        shape = now - now.mean(dim=3, keepdim=True)
         for_time, for_frequency = noise.chunk(2, dim=2)
-        time = self._embed(p, now, Augmentation.apply(x.mean(dim=1), for_time))
-        hidden = Augmentation.apply(shape, for_frequency)
+        if self.encoder.raw:
+            blend, shape = now, torch.fft.fft(now, norm="ortho").abs()
+        else:
+            blend, shape = x.mean(dim=1), now - now.mean(dim=3, keepdim=True)
+        time = self._embed(p, now, self.augmentation.apply(blend, for_time))
+        hidden = Augmentation().apply(shape, for_frequency)
         frequency = self._embed(scoped(FREQUENCY, p), shape, hidden)
         within = [nt_xent(*halves(h), q.temperature) for h, _ in (time, frequency)]
         (t, t_other), (f, f_other) = (halves(z) for _, z in (time, frequency))

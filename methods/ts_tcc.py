@@ -33,8 +33,8 @@ class TSTCCParams(AugmentedParams):
     past: int = hyper(4, "successive windows a context summarises", stage="pretrain", ge=1, le=64)
     future: int = hyper(2, "following windows it predicts", stage="pretrain", ge=1, le=64)
     hide_bands: float = hyper(
-        0.2, "probability that the strong view hides a band of all channels", stage="pretrain",
-        ge=0, lt=1, tune=(0.0, 0.5),
+        0.2, "probability that the strong view hides a band (a moment) of all channels",
+        stage="pretrain", ge=0, lt=1, tune=(0.0, 0.5),
     )
     context: int = hyper(128, "width of a context", stage="pretrain", ge=2, le=4096)
     temporal: float = hyper(
@@ -75,8 +75,9 @@ class TSTCCTask(TwoViews):
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Augmentations (2, 2B, C, F): weak ones, then strong ones."""
         q, shape = self.params, (batch, self.encoder.channels, self.encoder.features)
-        weak = Augmentation(q.jitter, q.gain)
-        strong = Augmentation(2 * q.jitter, q.gain, q.hide_channels, q.hide_bands)
+        raw = self.encoder.raw
+        weak = Augmentation(q.jitter, q.gain, raw=raw)
+        strong = Augmentation(2 * q.jitter, q.gain, q.hide_channels, q.hide_bands, raw)
         return torch.cat([weak.draw(shape, g), strong.draw(shape, g)], dim=1)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:

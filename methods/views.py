@@ -1,8 +1,9 @@
-"""Two augmented views of windows of differential entropy: what contrastive methods start from.
+"""Two augmented views of windows: what contrastive methods start from.
 
 Augmentations of raw signals have counterparts on log power per band: another gain is a shift of
 all bands of a channel, a bad electrode hides a channel, noise jitters each entry. Sizes are in
-units of a feature's spread over the batch, so that they mean the same under any scaling.
+units of a feature's spread over the batch, so that they mean the same under any scaling. On raw
+windows another gain is a factor again: exp of a normal number of the same size.
 
 Legend of shapes: K models, V views, B windows, C channels, F features, P width of a projection.
 """
@@ -28,7 +29,8 @@ class AugmentedParams(SelfSupervisedParams):
         unit="standard deviations of the feature",
     )
     gain: float = hyper(
-        0.5, "shift of all bands of a channel, and of all channels of a window", stage="pretrain",
+        0.5, "shift of all bands of a channel, and of all channels of a window (of raw windows: of "
+        "the logarithm of a factor)", stage="pretrain",
         ge=0, le=5, tune=(0.0, 1.0), unit="standard deviations of the feature",
     )
     hide_channels: float = hyper(
@@ -49,25 +51,29 @@ class Augmentation:
     hide_channels, hide_bands : float
         Probabilities that a channel, or a band of all channels, takes the batch's mean instead: a
         value that says nothing.
+    raw : bool
+        Windows hold samples: a gain multiplies them.
     """
 
     jitter: float = 0.0
     gain: float = 0.0
     hide_channels: float = 0.0
     hide_bands: float = 0.0
+    raw: bool = False
 
     def draw(self, shape: tuple[int, ...], g: torch.Generator) -> Tensor:
-        """Shifts, and which entries to keep (1 or 0), of windows of shape (..., C, F): (2, ...)."""
+        """Shifts and factors, (2, ...), of windows (..., C, F); a factor of 0 hides an entry."""
         *lead, channels, features = shape
         shift = self.jitter * torch.randn(shape, generator=g)
-        shift += self.gain * torch.randn(*lead, channels, 1, generator=g)
-        shift += self.gain * torch.randn(*lead, 1, 1, generator=g)
+        gain = self.gain * torch.randn(*lead, channels, 1, generator=g)
+        other = self.gain * torch.randn(*lead, 1, 1, generator=g)
         keep = torch.rand(*lead, channels, 1, generator=g) >= self.hide_channels
         keep = keep & (torch.rand(*lead, 1, features, generator=g) >= self.hide_bands)
-        return torch.stack([shift, keep.to(shift.dtype)])
+        if self.raw:  # the factor of what is kept
+            return torch.stack([shift, keep * torch.exp(gain + other)])
+        return torch.stack([shift + gain + other, keep.to(shift.dtype)])
 
-    @staticmethod
-    def apply(x: Tensor, drawn: Tensor) -> Tensor:
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
         """Augmented windows.
 
         Parameters
@@ -81,7 +87,8 @@ class Augmentation:
         """
         mean, spread = x.mean(dim=1, keepdim=True), x.std(dim=1, keepdim=True)
         shift, keep = drawn.to(x.dtype).unbind(dim=1)
-        return torch.where(keep > 0, x + spread * shift, mean)
+        kept = x * keep if self.raw else x
+        return torch.where(keep > 0, kept + spread * shift, mean)
 
 
 class TwoViews(Pretext):
@@ -98,7 +105,7 @@ class TwoViews(Pretext):
     def augmentation(self) -> Augmentation:
         """What makes a view of a window."""
         q = self.params
-        return Augmentation(q.jitter, q.gain, q.hide_channels)
+        return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw)
 
     def init(self, g: torch.Generator) -> State:
         """Parameters of the projector."""

@@ -27,8 +27,9 @@ def title(table: Table) -> str:
 def caption(table: Table) -> list[str]:
     """Lines under a table: what ± runs over, setting, data, ranks, *simulated*."""
     s = table.setting
+    told = re.sub(r"\w+=null(, |$)", "", s.protocol_params).removesuffix(", ")
     parts = [
-        f"protocol {s.protocol}" + (f" ({s.protocol_params})" if s.protocol_params else ""),
+        f"protocol {s.protocol}" + (f" ({told})" if told else ""),
         f"target access {s.target_access}" if s.target_access else "",
         f"selection {s.selection}", f"scaling {s.scaling or 'none'}", f"scale {s.scale or '–'}",
         # The edges of the bands are in the CSV; here they would be half the caption.
@@ -48,8 +49,8 @@ def caption(table: Table) -> list[str]:
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
     if table.oracles:
-        lines.append("Oracle rows used test labels for a choice, such as the best epoch on the "
-                     "test set: shown for the gap, never ranked.")
+        lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
+                     "labels to choose the best epoch by: shown for the gap, never ranked.")
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines

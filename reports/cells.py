@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,14 @@ class Collection:
     cells: list[Cell] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     torn: list[tuple[str, str]] = field(default_factory=list)
+    #: What was worked out from it, by name: several reports need the same tables.
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
 
 def collect(store: Store, options: ReportOptions) -> Collection:
@@ -163,7 +171,7 @@ def collect(store: Store, options: ReportOptions) -> Collection:
         A filter names a method or protocol that no record has.
     """
     key = (options.pairs, options.methods, options.protocols)
-    state = _state(store)
+    state = store.state()
     known_state, known = _READ.get(store, (None, {}))
     if known_state != state:
         known = {}
@@ -174,19 +182,6 @@ def collect(store: Store, options: ReportOptions) -> Collection:
 
 
 _READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDictionary()
-
-
-def _state(store: Store) -> list[tuple[str, int, int]]:
-    """Changes whenever a record is written, replaced or edited."""
-    found = []
-    for folder in store.cells.iterdir() if store.cells.is_dir() else ():
-        try:
-            stat = (folder / "record.json").stat()
-        except OSError:
-            found.append((folder.name, 0, 0))
-        else:
-            found.append((folder.name, stat.st_mtime_ns, stat.st_size))
-    return sorted(found)
 
 
 def _collect(store: Store, options: ReportOptions) -> Collection:

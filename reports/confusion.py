@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 #: Methods and pairs in one figure.
 MOST_ROWS, MOST_COLUMNS = 6, 6
+_KEYS = ["subject", "session", "trial", "y"]
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def _confusion(row: Row, column: Column, unit: str) -> Confusion | None:
     n = len(column.classes)
     counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros((n, n), dtype=np.int64))
     for cell in row.cells[column]:
+        columns = _KEYS + [f"p{k}" for k in range(n)]
         try:
-            _count(counts, cell.record.predictions(), n, unit)
+            _count(counts, cell.record.predictions(columns), n, unit)
         except (BenchError, KeyError, ValueError, IndexError, OSError):
             return None  # without predictions of every seed there is no matrix
     if not counts:
@@ -92,25 +94,23 @@ def _count(
     counts: dict[str, NDArray[np.int64]], table: pd.DataFrame, n: int, unit: str
 ) -> None:
     """Add the predictions of a record, by subject; a trial is called by its mean probability."""
+    import numpy as np
+
     names = [f"p{k}" for k in range(n)]
     if unit == "trial":
-        keys = ["subject", "session", "trial"]
-        table = table.groupby(keys, as_index=False).agg(
+        table = table.groupby(_KEYS[:3], as_index=False).agg(
             {"y": "first", **dict.fromkeys(names, "mean")}
         )
     called = table[names].to_numpy().argmax(axis=1)
-    for subject, group in table.assign(called=called).groupby("subject"):
-        place = group["y"].to_numpy() * n + group["called"].to_numpy()
-        # A label outside the classes would fall into another subject's or class's field.
-        if not group["y"].between(0, n - 1).all():
-            raise ValueError("a label is no class of the target")
-        counts[str(subject)] += _table(place, n)
-
-
-def _table(place: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    return np.bincount(place, minlength=n * n).reshape(n, n)
+    y = table["y"].to_numpy()
+    # A label outside the classes would fall into another subject's or class's field.
+    if y.min() < 0 or y.max() >= n:
+        raise ValueError("a label is no class of the target")
+    subjects, which = np.unique(table["subject"].to_numpy(), return_inverse=True)
+    place = (which * n + y) * n + called
+    stack = np.bincount(place, minlength=len(subjects) * n * n).reshape(-1, n, n)
+    for subject, one in zip(subjects, stack, strict=True):
+        counts[str(subject)] += one
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:

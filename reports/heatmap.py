@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: Methods drawn in one figure, the best first; the page has all.
+MOST = 18
+
+
 @dataclass(frozen=True)
 class Square:
     """One field of a matrix.
@@ -128,7 +132,8 @@ def draw(table: Table) -> Figure:
     """Figure of a table."""
     from matplotlib.figure import Figure
 
-    found = matrices(table)
+    every = matrices(table)
+    found, hidden = every[:MOST], len(every) - MOST
     across = min(len(found), 3) if len(found) != 4 else 2
     down = -(-len(found) // across)
     n_rows, n_columns = len(found[0].sources), len(found[0].targets)
@@ -153,11 +158,11 @@ def draw(table: Table) -> Figure:
         figure.add_axes((x / width, (height - top - bar) / height, 0.1 / width, bar / height)),
         table,
     )
-    _head(figure, table, found)
+    _head(figure, table, found, hidden)
     return figure
 
 
-def _head(figure: Figure, table: Table, found: list[Matrix]) -> None:
+def _head(figure: Figure, table: Table, found: list[Matrix], hidden: int) -> None:
     width, height = figure.get_size_inches()
     name = found[0].label if len(found) == 1 else "Source → target"
     # Cut short one by one, so that a long name cannot push "simulated" off the picture.
@@ -165,6 +170,7 @@ def _head(figure: Figure, table: Table, found: list[Matrix]) -> None:
     text += " · simulated" if table.simulated else ""
     figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
     what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, mean ± SD over subjects"
+    what += f"; {hidden} more methods left out" if hidden > 0 else ""
     figure.text(0.08 / width, 1 - 0.27 / height, what, size=6.5, color="#57606a", va="top")
 
 

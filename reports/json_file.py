@@ -54,7 +54,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
     return {
         "label": row.label, "method": row.key.method, "network": row.key.network,
         "variant": row.key.variant, "shortcut": row.key.shortcut, "mean": row.mean,
-        "rank": row.rank,
+        "rank": row.rank, "coverage": {"run": len(row.values), "of": len(table.columns)},
         "scores": {
             table.labels[c]: {
                 "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),

@@ -83,9 +83,9 @@ def lines(table: Table) -> list[str]:
     ranked = several and table.complete > 1
     labels = table.short_labels()
     head = ["Method", *(heading(labels[c]) for c in table.columns)]
-    head += ["Mean"] * several + ["Rank"] * ranked
+    head += ["Mean"] * several + ["Rank"] * ranked + ["Pairs"] * table.covered
     chance = ["chance", *(latex(percent(table.chance(c))) for c in table.columns)]
-    chance += [latex(percent(table.mean_chance()))] * several + [""] * ranked
+    chance += [latex(percent(table.mean_chance()))] * several + [""] * (ranked + table.covered)
     body = [_row(table, row, several, ranked) for row in table.methods]
     below = [chance, *(_row(table, row, several, ranked) for row in table.controls)]
     out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
@@ -115,6 +115,8 @@ def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
         cells.append(_emphasis(table, row, None, latex(percent(row.mean))))
     if ranked:
         cells.append("" if row.rank is None else f"{row.rank:.2f}")
+    if table.covered:
+        cells.append(table.coverage(row))
     return cells
 
 

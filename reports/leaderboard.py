@@ -7,8 +7,10 @@ pre-training adds.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from .against import Comparison, against_target_only, footnotes, interval
 from .caption import caption, problems, shortened, title
 from .cells import Collection, Column, collect
 from .table import Row, Table, tables
-from .text import csv_text, markdown, p_value, percent, signed
+from .text import csv_text, markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,16 +76,16 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     found = collect(store, options)
     shown = tables(found, options)
     compared = [(table, against_target_only(table)) for table in shown]
-    files = {
-        "leaderboard.md": _markdown(found, compared),
-        "leaderboard.csv": csv_text(_summary_rows(found, options)),
-        "scores.csv": csv_text(_score_rows(found)),
-        "against_target_only.csv": csv_text(_comparison_rows(compared)),
+    files: dict[str, Callable[[], str]] = {
+        "leaderboard.md": lambda: _markdown(found, compared),
+        "leaderboard.csv": lambda: csv_text(_summary_rows(found, options)),
+        "scores.csv": lambda: _scores(found),
+        "against_target_only.csv": lambda: csv_text(_comparison_rows(compared)),
     }
     paths = []
     for name, text in files.items():
-        if text and options.wants_format(name.rpartition(".")[2]):
-            write_text(out / name, text)
+        if options.wants_format(name.rpartition(".")[2]) and (made := text()):
+            write_text(out / name, made)
             paths.append(out / name)
     return paths
 
@@ -122,19 +124,21 @@ def _markdown_table(table: Table) -> str:
     several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
     ranked = several and table.complete > 1
     head = ["method", *(markdown(table.labels[c]) for c in table.columns)]
-    head += ["mean"] * several + ["rank"] * ranked
+    head += ["mean"] * several + ["rank"] * ranked + ["pairs"] * table.covered
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for row in table.methods:
         cells = [_markdown_value(table, row, c) for c in table.columns]
         cells += [_emphasis(table, row, None, percent(row.mean))] * several
         cells += ["" if row.rank is None else f"{row.rank:.2f}"] * ranked
+        cells += [table.coverage(row)] * table.covered
         lines.append([markdown(row.label), *cells])
     chance = [percent(table.chance(c)) for c in table.columns]
     lines.append(["chance (control)", *chance, *[percent(table.mean_chance())] * several,
-                  *[""] * ranked])
+                  *[""] * (ranked + table.covered)])
     for row in [*table.controls, *table.oracles]:
         cells = [_markdown_value(table, row, c) for c in table.columns]
         cells += [percent(row.mean)] * several + [""] * ranked
+        cells += [table.coverage(row)] * table.covered
         if row.key.kind == "oracle":
             cells = [f"*{c}*" if c else c for c in cells]
         lines.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
@@ -210,7 +214,8 @@ def _summary_rows(found: Collection, options: ReportOptions) -> Iterable[dict[st
                             "se": standard_error(scores), "n_subjects": len(scores),
                             "seeds": " ".join(map(str, value.seeds)),
                             "chance": table.chance(column), "all_pairs_mean": row.mean,
-                            "rank": row.rank, "params_origin": cells[0].origin,
+                            "rank": row.rank, "pairs_run": len(row.values),
+                            "pairs": len(table.columns), "params_origin": cells[0].origin,
                             "params": _params(cells), "sessions": column.sessions,
                             "records": " ".join(sorted(c.id for c in cells)), **_setting(table),
                         }
@@ -222,20 +227,27 @@ def _params(cells: Sequence[Any]) -> str:
     return texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
 
 
-def _score_rows(found: Collection) -> Iterable[dict[str, Any]]:
-    """One row for each record, subject, session and unit."""
+def _scores(found: Collection) -> str:
+    """One line for each record, subject, session and unit: the longest file, so written plainly."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    first = True
     for number, table in enumerate(tables(found, ReportOptions()), 1):
         for row in table.rows:
             for column, cells in row.cells.items():
                 head = {"table": number, **_named(row, table, column), **_setting(table)}
+                if first:
+                    writer.writerow([*head, "record", "seed", "subject", "session", "unit",
+                                     *METRICS])
+                    first = False
+                start = [spreadsheet(v) for v in head.values()]
                 for cell in sorted(cells, key=lambda c: c.seed):
-                    for fold in cell.folds:
-                        for unit, scores in fold.scores.items():
-                            yield {
-                                **head, "record": cell.id, "seed": cell.seed,
-                                "subject": fold.subject, "session": fold.session, "unit": unit,
-                                **scores,
-                            }
+                    writer.writerows(
+                        [*start, cell.id, cell.seed, spreadsheet(fold.subject),
+                         spreadsheet(fold.session), unit, *(scores[m] for m in METRICS)]
+                        for fold in cell.folds for unit, scores in fold.scores.items()
+                    )
+    return buffer.getvalue()
 
 
 def _comparison_rows(

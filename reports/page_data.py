@@ -172,6 +172,7 @@ def _view(
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
+        "covered": table.covered, "seeds": table.seeds(),
         "order": [number[row.key] for row in table.rows],
         "rows": [_scores(table, row, first) for row in table.rows],
         "compared": [_comparison(c, number, first) for c in compared],

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.report_options import ReportOptions
-from bench.statistics import Friedman, friedman, holm, paired
+from bench.statistics import Friedman, compare_all
 from bench.store import Store
 
 from .cells import collect
+from .significance import ALPHA, by_subject, friedman_of
 from .style import GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, head, house_style, save, stems
-from .table import Row, Table, tables
+from .table import Table, tables
 from .text import METRIC_NAMES, clean, p_value
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 #: Methods in one diagram; more cannot be read.
 MOST = 24
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,13 @@ def ranks(table: Table) -> Ranks | None:
     rows = sorted((r for r in table.methods if r.rank is not None), key=lambda r: r.rank or 0.0)
     if len(rows) < 2:
         return None
-    scores = _blocks(table, rows)
-    n = len(scores[0])
-    pairs = list(combinations(range(len(rows)), 2))
-    adjusted = holm([paired(scores[i], scores[j]).p for i, j in pairs]) if n else []
-    apart = {pair for pair, p in zip(pairs, adjusted, strict=n > 0) if p < ALPHA}
-    test = friedman([list(block) for block in zip(*scores, strict=True)]) if n > 1 else None
+    scores = by_subject(table, rows)
+    place = {row.label: i for i, row in enumerate(rows)}
+    n = len(scores[rows[0].label])
+    apart = {
+        (place[c.one], place[c.two]) for c in compare_all(scores) if c.holm <= ALPHA
+    }
+    test = friedman_of(scores)
     return Ranks([r.label for r in rows], [r.rank or 0.0 for r in rows],
                  cliques(len(rows), apart), n, test)
 
@@ -88,18 +88,6 @@ def cliques(n: int, apart: set[tuple[int, int]]) -> list[tuple[int, int]]:
         if last > first and not any(a <= first and last <= b for a, b in found):
             found.append((first, last))
     return found
-
-
-def _blocks(table: Table, rows: Sequence[Row]) -> list[list[float]]:
-    """Scores of each method over target subjects, averaged over the sources of a subject."""
-    blocks: dict[tuple[str, str], list[list[float]]] = {}
-    for column in table.columns:
-        subjects = set.intersection(*(set(r.values[column].subjects) for r in rows))
-        for subject in sorted(subjects):
-            scores = [r.values[column].subjects[subject] for r in rows]
-            blocks.setdefault((column.target, subject), []).append(scores)
-    means = [[sum(v) / len(v) for v in zip(*block, strict=True)] for block in blocks.values()]
-    return [[block[i] for block in means] for i in range(len(rows))]
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:

@@ -76,7 +76,7 @@ def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, Ro
             parts = [names[cell], *_versions(cell, members)]
             variant = "; ".join(p for p in parts if p)
             keys[cell] = replace(family, variant=variant)
-    for apart in (_choices, lambda c: c.rest):
+    for apart in (_choices, _setting, lambda c: c.rest):
         _split_clashes(keys, apart)
     return keys
 
@@ -129,6 +129,11 @@ def _versions(cell: Cell, family: Sequence[Cell]) -> list[str]:
 
 def _choices(cell: Cell) -> str:
     return _json([cell.params, cell.label_map])
+
+
+def _setting(cell: Cell) -> str:
+    """Differs within a table only between oracle rows, which take liberties of several kinds."""
+    return _json(vars(cell.setting))
 
 
 def _split_clashes(keys: dict[Cell, RowKey], apart: Callable[[Cell], str]) -> None:

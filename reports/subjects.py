@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: Methods drawn in one figure, the best first; the page has all.
+MOST = 12
+
+
 @dataclass(frozen=True)
 class Panel:
     """A method on a pair.
@@ -99,7 +103,8 @@ def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
     """Figure of a table: scores share one axis, so that panels can be compared."""
     from matplotlib.figure import Figure
 
-    rows = list(dict.fromkeys(label for label, _ in found))
+    every = list(dict.fromkeys(label for label, _ in found))
+    rows, hidden = every[:MOST], len(every) - MOST
     columns = [c for c in table.columns if any(k[1] == c for k in found)]
     n_rows, n_columns = len(rows), len(columns)
     width = ONE_COLUMN if n_columns < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n_columns)
@@ -122,7 +127,7 @@ def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
                 axes.set_title(_heading(table, column), size=6.5, pad=14, weight="normal")
             if j == 0:
                 axes.set_ylabel(clean(label, 24), weight="bold", size=7.5, labelpad=4)
-    _head(figure, table, any(p.comparison for p in found.values()))
+    _head(figure, table, any(p.comparison for p in found.values()), hidden)
     return figure
 
 
@@ -194,7 +199,7 @@ def _heading(table: Table, column: Column) -> str:
     return clean(source, 22) + (f"\n→ {clean(target, 22)}" if arrow else "")
 
 
-def _head(figure: Figure, table: Table, compared: bool) -> None:
+def _head(figure: Figure, table: Table, compared: bool, hidden: int) -> None:
     """Title, what the numbers are, and the signs; one line more where the figure is narrow."""
     width, height = figure.get_size_inches()
     wide = width > ONE_COLUMN
@@ -204,6 +209,8 @@ def _head(figure: Figure, table: Table, compared: bool) -> None:
     text += " · simulated" if table.simulated else ""
     figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]
+    if hidden > 0:
+        lines.append(f"{hidden} more methods left out")
     signs = ["◆ mean and 95 % interval    – – chance"]
     if compared:
         lines.append("over each panel: mean difference [95 % interval]")

@@ -7,8 +7,9 @@ agree; each such group is a table of its own. Nothing here draws.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -102,11 +103,28 @@ class Table:
     second: dict[Column | None, set[str]] = field(default_factory=dict)
     complete: int = 0
     notes: list[str] = field(default_factory=list)
+    #: What reports worked out from it, by name.
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[Row]:
         """All rows, blocks one after another."""
         return [*self.methods, *self.controls, *self.oracles]
+
+    @property
+    def covered(self) -> bool:
+        """Whether some method lacks a pair: then every row says how many it ran."""
+        return any(len(r.values) < len(self.columns) for r in self.methods)
+
+    def coverage(self, row: Row) -> str:
+        """``4/6``: pairs of a row that have a score, of all."""
+        return f"{len(row.values)}/{len(self.columns)}"
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
     @property
     def simulated(self) -> bool:
@@ -168,33 +186,48 @@ def tables(
         Its metric and unit hold unless ``metric`` or ``unit`` is given.
     """
     metric, unit = metric or options.metric, unit or options.unit
-    made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
-    return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+    def make() -> list[Table]:
+        made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
+        return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+
+    return list(found.once(("tables", metric, unit), make))
 
 
 def _by_setting(cells: Iterable[Cell]) -> list[tuple[Setting, list[Cell]]]:
-    """Group cells; a selection by oracle joins the honest table that is otherwise the same."""
+    """Group cells; oracle and leaky ones join the honest table they are nearest to.
+
+    They differ from it in what they take too much of (selection, scaling, access), never in
+    protocol, scale, classes and data; what differs is said under the table.
+    """
     groups: dict[Setting, list[Cell]] = defaultdict(list)
     late = []
     for cell in cells:
-        if cell.setting.selection == "oracle":
+        if cell.kind == "oracle":
             late.append(cell)
         else:
             groups[cell.setting].append(cell)
     for cell in late:
-        home = [s for s in sorted(groups) if _but_selection(s) == _but_selection(cell.setting)]
-        groups[home[0] if home else cell.setting].append(cell)
+        home = [s for s in sorted(groups) if _ground(s) == _ground(cell.setting)]
+        nearest = min(home, key=lambda s: len(_apart(s, cell.setting)), default=cell.setting)
+        groups[nearest].append(cell)
     return sorted(groups.items())
 
 
-def _but_selection(setting: Setting) -> tuple[str, ...]:
-    return tuple(v for k, v in vars(setting).items() if k != "selection")
+def _ground(setting: Setting) -> tuple[str, ...]:
+    """What an oracle shares with the honest runs beside it."""
+    return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
+            setting.classes)
+
+
+def _apart(one: Setting, other: Setting) -> list[str]:
+    """Names of what two settings differ in."""
+    return [k for k, v in vars(one).items() if v != getattr(other, k)]
 
 
 def _table(
     setting: Setting, cells: list[Cell], metric: str, unit: str, found: Collection
 ) -> Table:
-    keys = row_keys(cells, found.cells)
+    keys = found.once(("rows", setting), lambda: row_keys(cells, found.cells))
     rows: dict[RowKey, Row] = {}
     for cell in cells:
         row = rows.setdefault(keys[cell], Row(keys[cell]))
@@ -216,7 +249,7 @@ def _table(
     table.methods.sort(key=lambda r: (r.mean is None, -(r.mean or 0), natural(r.label)))
     table.controls.sort(key=lambda r: (_CONTROLS.get(r.key.method, 1), natural(r.label)))
     table.oracles.sort(key=lambda r: natural(r.label))
-    table.notes += _coverage(table)
+    table.notes += [*_coverage(table), *_liberties(table)]
     return table
 
 
@@ -305,6 +338,17 @@ def _best(scores: dict[str, float]) -> tuple[set[str], set[str]]:
     first = {k for k, v in scores.items() if round(v, 12) == levels[0]}
     second = {k for k, v in scores.items() if round(v, 12) == levels[1]}
     return first, second if len(first) == 1 else set()
+
+
+def _liberties(table: Table) -> list[str]:
+    """What oracle rows were run with, where it is not the setting of the table."""
+    notes = set()
+    for row in table.oracles:
+        for cell in (c for cells in row.cells.values() for c in cells):
+            names = [n for n in _apart(table.setting, cell.setting) if n != "selection"]
+            notes |= {f"{row.label} (oracle): {n.replace('_', ' ')} {getattr(cell.setting, n)}"
+                      for n in names}
+    return sorted(notes)
 
 
 def _coverage(table: Table) -> list[str]:

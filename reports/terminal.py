@@ -75,18 +75,23 @@ def _grid(
         grid.add_column(Text("mean"), justify="right", no_wrap=True)
         if table.complete > 1:
             grid.add_column(Text("rank"), justify="right", no_wrap=True)
+    covered = summary and table.covered
+    if covered:
+        grid.add_column(Text("pairs"), justify="right", no_wrap=True)
+    shown = {"stacked": stacked, "several": several, "covered": covered}
     for row in table.methods:
-        grid.add_row(*_cells(table, row, columns, stacked, several))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     chance = [Text(percent(table.chance(c)), "dim") for c in columns]
     if several:
         chance.append(Text(percent(table.mean_chance()), "dim"))
     grid.add_row(Text("chance", "dim"), *chance)
     for row in table.controls:
-        grid.add_row(*_cells(table, row, columns, stacked, several))
+        grid.add_row(*_cells(table, row, columns, **shown))
     grid.add_section()
     for row in table.oracles:
-        grid.add_row(*_cells(table, row, columns, stacked, several), style="bright_black")
+        cells = _cells(table, row, columns, **shown)
+        grid.add_row(*cells, style="bright_black")
     return grid
 
 
@@ -97,7 +102,8 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: Row, columns: Sequence[Column], stacked: bool, several: bool
+    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
+    covered: bool,
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
@@ -119,6 +125,8 @@ def _cells(
         out.append(Text(percent(row.mean), _style(table, row, None)))
         if table.complete > 1:
             out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
+    if covered:
+        out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
     return out
 
 

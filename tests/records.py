@@ -37,6 +37,7 @@ def put(
     calibration: int | None = None, oracle: float = 0.0, curves: bool = False,
     status: str = "done", reason: str = "", epochs: int = 12, predictions: Any = None,
     identity: Any = None, info: Any = None, origin: str = "default", classes: Any = None,
+    rules: Any = None, diagnostics: Any = None,
 ) -> Record:
     """Store a record with these scores, one a subject."""
     classes = classes or CLASSES.get(target, ["a", "b"])
@@ -70,6 +71,9 @@ def put(
         },
         classes=classes, folds=folds, kind=kind, simulated=simulated, status=status,
         reason=reason, curves=drawn if curves else {}, notices=["noted"],
+        selections={name: {"score": None, "uses": f"what {name} uses", "folds": [
+            {**fold(i, min(1, v + gain)), "epoch": 3, "of": 12} for i, v in enumerate(scores, 1)
+        ]} for name, gain in (rules or {}).items()}, diagnostics=diagnostics or {},
         oracle={"selection": "best test epoch", "folds": [
             fold(i, min(1, v + oracle)) for i, v in enumerate(scores, 1)]} if oracle else None,
         info=info or {"versions": {"bench": "0.1.0"}, "device": "cpu", "wall_s": 10.0 + seed,
@@ -79,7 +83,8 @@ def put(
     return record
 
 
-def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0) -> Any:
+def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0,
+            windows: int = 10) -> Any:
     """Predictions with about this share right: two trials of each class a subject."""
     import pandas as pd
 
@@ -87,7 +92,7 @@ def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0) 
     rows = []
     for subject in range(1, subjects + 1):
         for trial in range(2 * classes):
-            for window in range(10):
+            for window in range(windows):
                 y = trial % classes
                 named = y if rng.random() < right else int(rng.integers(classes))
                 p = np.full(classes, 0.1)
@@ -96,6 +101,26 @@ def guesses(classes: int, subjects: int = 4, right: float = 0.7, seed: int = 0) 
                              "onset": float(window), "y": y,
                              **{f"p{k}": float(v) for k, v in enumerate(p)}})
     return pd.DataFrame(rows)
+
+
+def diagnostics(classes: int = 2, subjects: int = 3, windows: int = 60) -> dict[str, Any]:
+    """Arrays as the engine stores them: corpora apart, emotions nearly so, P3 alpha important."""
+    rng = np.random.default_rng(0)
+    n = 2 * windows
+    target = np.arange(n) >= windows
+    y = np.arange(n) % classes
+    x = rng.normal(size=(n, 6)) + 4 * np.outer(target, np.eye(6)[0]) + np.outer(y, np.eye(6)[1])
+    importance = np.zeros((subjects, 4, 5), dtype=np.float32)
+    importance[:, 2, 2] = 0.1
+    return {
+        "embedding": x.astype(np.float32), "target": target, "y": y,
+        "trial": np.arange(n) // 4, "subject": np.where(target, 1, np.arange(n) % subjects),
+        "source_classes": np.array(["negative", "positive", "neutral"][:max(2, classes)]),
+        "target_classes": np.array(["low", "high", "other"][:max(2, classes)]),
+        "fold": np.array("subject 1"), "importance": importance,
+        "importance_subject": np.arange(subjects), "channels": np.array(["F3", "F4", "P3", "P4"]),
+        "bands": np.array([[1, 4], [4, 8], [8, 14], [14, 31], [31, 50]], dtype=float),
+    }
 
 
 def sweep(store: Store, seeds: int = 2) -> Store:

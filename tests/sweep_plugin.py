@@ -99,6 +99,10 @@ class Good(Method):
     params: ToyParams
     needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True)
 
+    @property
+    def stacks(self) -> bool:
+        return True
+
     def fit(self, view: View, state: Any, ctx: Context) -> Means:
         time.sleep(self.params.sleep)
         assert view.calibration is not None
@@ -147,6 +151,17 @@ class Dies(Good):
         raise AssertionError("unreachable")
 
 
+class DiesOfOne(Dies):
+    """Ends its process at one of its seeds."""
+
+    name: ClassVar[str] = "toy-dies-of-one"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        if ctx.seed_axes["seed"] == 2:
+            super().fit(view, state, ctx)
+        return Good.fit(self, view, state, ctx)
+
+
 class Hangs(Good):
     name: ClassVar[str] = "toy-hangs"
 
@@ -177,5 +192,5 @@ class Interrupts(Good):
 CATALOGUE = [
     *(Entry(c.name, f":{c.__name__}", group="corpora") for c in (ToyA, ToyB, ToyC)),
     *(Entry(m.name, f":{m.__name__}") for m in (
-        Good, Other, Pretrained, Raises, Exits, Dies, Hangs, Hungry, Interrupts)),
+        Good, Other, Pretrained, Raises, Exits, Dies, DiesOfOne, Hangs, Hungry, Interrupts)),
 ]

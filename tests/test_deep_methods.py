@@ -282,3 +282,49 @@ def test_mldg_is_the_gradient_after_an_inner_step(pair):
     )
     for a, b, c in zip(found, inner, after):
         torch.testing.assert_close(a, b + 0.7 * c)
+
+
+def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
+    """Against loops over branches, windows and classes; and the prediction is their mean."""
+    from bench.methods.deep import Batch
+
+    cls = load("methods", "ms-mda")
+    method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))
+    net = method.network_of(pair.source)
+    g = torch.Generator().manual_seed(0)
+    models = [net.encoder.init(g) | net.head.init(g) for _ in range(2)]
+    x = torch.randn(2, 12, 4, 5, generator=g, dtype=torch.float64)
+    target = torch.randn(2, 6, 4, 5, generator=g, dtype=torch.float64) + 1
+    y = torch.randint(0, 3, (2, 12), generator=g)
+    domain = torch.randint(0, 2, (2, 12), generator=g)  # the third subject does not occur
+    stacked = stack(models, "cpu", torch.float64)
+    batch = Batch(x, y, domain, target, 0.2, torch.empty(2, 0))
+    found = method.losses(net, stacked, batch)["total"].detach()
+    ramp = 2 / (1 + np.exp(-10 * 0.2)) - 1
+    for k, model in enumerate(models):
+        p = {n: t.double()[None] for n, t in model.items()}
+        h = net.encoder(p, torch.cat([x[k], target[k]])[None], training=True)[0]
+
+        def branch(s, rows, p=p):
+            weight, bias = p["branch.weight"][0], p["branch.bias"][0]
+            part = slice(3 * s, 3 * s + 3)
+            own = torch.nn.functional.leaky_relu(rows @ weight[part].T + bias[part])
+            return own, own @ p["branch_head.weight"][0, s].T + p["branch_head.bias"][0, s]
+
+        risks, shifts = [], []
+        for s in range(3):
+            mine = domain[k] == s
+            if not mine.any():
+                continue
+            own, logits = branch(s, h[:12][mine])
+            risks.append(torch.nn.functional.cross_entropy(logits, y[k][mine]))
+            theirs, _ = branch(s, h[12:])
+            shifts.append((own.mean(dim=0) - theirs.mean(dim=0)).square().sum())
+        proba = [torch.softmax(branch(s, h[12:])[1], dim=1) for s in range(3)]
+        apart = [(proba[i] - proba[j]).abs().mean() for i, j in ((0, 1), (0, 2), (1, 2))]
+        expected = sum(risks) / len(risks) + ramp * (
+            0.7 * sum(shifts) / len(shifts) + 0.3 * sum(apart) / 3
+        )
+        torch.testing.assert_close(found[k], expected)
+        joint = torch.softmax(net.head(p, h[None, 12:])[0], dim=1)
+        torch.testing.assert_close(joint, sum(proba) / 3)

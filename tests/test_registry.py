@@ -41,6 +41,13 @@ def plug(clean_registry, monkeypatch):
     return install
 
 
+def test_an_installed_catalogue_may_name_its_own_module(plug):
+    """What ``bench new method`` writes: the same file works by --include and when installed."""
+    plug(Point("mine", "support:CATALOGUE", [Entry("mine", ":made_up", "a stranger's")]))
+    assert entry("methods", "mine").target == "support:made_up"
+    assert load("methods", "mine").__name__ == "made_up"
+
+
 def test_what_is_built_in_is_there():
     assert {"scmm", "target-only", "majority"} <= set(entries("methods"))
     assert {"SEED", "SEED-IV", "DEAP"} <= set(entries("corpora"))
@@ -79,7 +86,9 @@ def test_a_name_like_nothing_lists_what_there_is():
 
 def test_listing_imports_no_method():
     code = ("import sys; from bench.registry import entries\n"
+            "from bench.listing import as_json, as_table\n"
             "for g in ('methods', 'corpora', 'protocols', 'reports'): assert entries(g)\n"
+            "assert as_json('methods') and as_table('methods')\n"
             "assert not {'torch', 'numpy', 'bench.methods.scmm'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

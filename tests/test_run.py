@@ -51,7 +51,7 @@ def test_a_run_brings_its_controls(options):
             assert mine["test_trials"] == theirs["test_trials"]
             assert mine["majority"] == theirs["majority"]
     scratch = record.beside[0].identity["params"]
-    assert scratch == {"network": "scmm", "beta2": 0.99, "finetune": "full", "fit_epochs": 2,
+    assert scratch == {"network": "scmm", "backbone": "cnn", "beta2": 0.99, "finetune": "full", "fit_epochs": 2,
                        "fit_batch": 128, "fit_lr": 5e-4, "fit_weight_decay": 3e-4}
     assert {e.stage for e in events if e.total} == {
         "pre-training scmm", "calibrating scmm", "calibrating target-only"}
@@ -181,7 +181,7 @@ def test_presets_are_marked(options, tiny_root):
         bench.run("scmm", "DEAP", "SEED-IV", options, data=tiny_root, preset="published")
     with pytest.raises(SettingError, match="scmm has no parameter set 'best'") as caught:
         bench.run("scmm", A, B, options, preset="best")
-    assert caught.value.hint == "It has: default, published"
+    assert caught.value.hint == "It has: default, tuned, published"
 
 
 @pytest.mark.parametrize(("params", "origin"), [({}, "default"), ({"fit_epochs": 1}, "set")])

@@ -9,7 +9,7 @@ from bench.cell import run_cell
 from bench.errors import UnknownNameError, UnsuitedError
 from bench.protocol import Fold, View
 from bench.protocols.few_shot import FewShot
-from bench.scaling import KINDS, Scaler, Scaling
+from bench.scaling import Scaler, Scaling
 from bench.store import Store
 
 THEIRS = {"min-max": MinMaxScaler, "z-score": StandardScaler, "robust": RobustScaler}
@@ -37,7 +37,7 @@ def test_none_changes_nothing():
     assert (Scaler.fit(x, "none")(x) == x).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["min-max", "z-score", "robust", "none"])
 def test_a_constant_feature_stays_finite(kind):
     x = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32)
     x[:, 1, 1] = 4.0

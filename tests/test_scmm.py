@@ -25,6 +25,7 @@ from bench.methods.scmm_losses import (
 )
 from bench.protocols.few_shot import FewShot
 from bench.training import Optimiser, stack, train
+from bench.windows import Space
 
 METRICS = ("cosine", "euclidean", "manhattan")
 
@@ -172,7 +173,7 @@ def test_hybrid_masks_hide_what_they_should(ratio, share):
 
 
 def network(channels=5, **params):
-    encoder = SCMM().encoder(channels, 5)
+    encoder = SCMM().encoder(Space(tuple(map(str, range(channels)))))
     return SCMMNetwork(encoder, Projector(encoder.width), SCMMParams(**params))
 
 
@@ -327,8 +328,16 @@ def test_folds_of_unequal_size_are_fitted_apart_and_returned_in_order():
 
 def test_divergence_names_the_fold():
     method = SCMM(SCMM.parse({"fit_epochs": 3}))
+    jobs, calm = jobs_of(3, factor=(2, np.nan)), jobs_of(3)
+    lost = method.fit_many(jobs)
     with pytest.raises(DivergedError, match=r"^subject 2: the loss is nan at epoch 1, batch 1"):
-        method.fit_many(jobs_of(3, factor=(2, np.nan)))
+        lost[1].predict_proba(jobs[1].view.calibration.x)
+    good = method.fit_many(calm)
+    for k in (0, 2):  # to the last bit as if the neighbour had not diverged
+        for name, tensor in good[k].state.items():
+            assert torch.equal(tensor, lost[k].state[name]), name
+    with pytest.raises(DivergedError, match=r"^subject 2: the loss is nan at epoch 1, batch 1"):
+        method.fit(jobs[1].view, None, jobs[1].ctx)
 
 
 def test_a_huge_learning_rate_is_told_as_divergence():
@@ -389,8 +398,8 @@ def test_an_epoch_draws_so_many_windows():
     task = SCMM.network
 
     class Counting(SCMM):
-        def network(self, channels, features):
-            inner = task(self, channels, features)
+        def network(self, space):
+            inner = task(self, space)
             seen.clear()
 
             class Task(type(inner)):

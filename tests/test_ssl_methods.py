@@ -17,7 +17,7 @@ from bench.methods.views import Augmentation
 from bench.protocol import View
 from bench.registry import load
 from bench.training import batches
-from bench.windows import UnlabelledWindows, Windows
+from bench.windows import Space, UnlabelledWindows, Windows
 
 NAMES = ["simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt", "simmtm", "clisa",
          "scmm", "scmm-released"]
@@ -214,7 +214,7 @@ class TestAugmentation:
 class TestByol:
     def test_the_target_follows_and_is_not_trained(self):
         made = method("byol", momentum=0.9)
-        task = made.network(14, 5)
+        task = made.network(Space(tuple(map(str, range(14)))))
         p = {k: torch.zeros(1, 2) for k in ("a", f"{TARGET}a", f"{TARGET}b.running_mean")}
         p["a"] += 1
         task.after_step(p, 0.0)
@@ -224,7 +224,7 @@ class TestByol:
 
     def test_the_target_has_no_gradient(self):
         made, ctx = method("byol", momentum=0.0), context(steps=2)
-        task = made.network(14, 5)
+        task = made.network(Space(tuple(map(str, range(14)))))
         start = task.init(ctx.generator("init heads"))
         state = made.pretrain(toy().without_labels(), ctx)
         moved = [k for k in start if k.startswith(TARGET) and not torch.equal(start[k], state[k])]

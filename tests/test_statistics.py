@@ -7,13 +7,16 @@ import pytest
 from scipy import stats
 
 from bench.statistics import (
+    balanced_chance_interval,
     bootstrap_interval,
     chance_interval,
+    compare_all,
     friedman,
     holm,
     mean_ranks,
     paired,
     standard_error,
+    subjects_needed,
 )
 
 close = {"rel": 0, "abs": 1e-10}
@@ -184,3 +187,133 @@ def test_chance_interval_is_binomial():
     assert (low, high) == pytest.approx(tuple(stats.binom.interval(0.95, 40, 1 / 3) / np.array(40)))
     wide, narrow = chance_interval(10, 2), chance_interval(1000, 2)
     assert wide[1] - wide[0] > narrow[1] - narrow[0]
+
+
+def binomial(counts, classes):
+    """Balanced accuracies of guessing and their probabilities, outcome by outcome."""
+    present = [c for c in counts if c]
+    value = np.zeros(1)
+    share = np.ones(1)
+    for c in present:
+        k = np.arange(c + 1)
+        value = (value[:, None] + k / c / len(present)).ravel()
+        share = (share[:, None] * stats.binom.pmf(k, c, 1 / classes)).ravel()
+    return value, share
+
+
+class TestBalancedChance:
+    @pytest.mark.parametrize("counts", [[2, 2, 2], [5, 11], [1, 3, 7], [4, 0, 5], [6]])
+    def test_is_counted_over_all_outcomes(self, counts):
+        value, share = binomial(counts, len(counts))
+        low, high = balanced_chance_interval(counts)
+        for edge, tail in ((low, 0.025), (high, 0.975)):
+            assert share[value <= edge + 1e-9].sum() >= tail - 1e-12
+            assert share[value < edge - 1e-9].sum() < tail
+
+    @pytest.mark.parametrize(("n", "k"), [(6, 2), (6, 3), (40, 2), (60, 4)])
+    def test_of_equal_classes_is_that_of_the_accuracy(self, n, k):
+        assert balanced_chance_interval([n // k] * k) == pytest.approx(
+            chance_interval(n, k), **close
+        )
+
+    def test_unequal_classes_make_it_wider(self):
+        even, uneven = balanced_chance_interval([10, 10]), balanced_chance_interval([2, 18])
+        assert uneven[1] - uneven[0] > even[1] - even[0]
+
+    def test_long_counts_by_simulation(self):
+        counts = [37, 40, 39]
+        draws = np.random.default_rng(0).binomial(counts, 1 / 3, (200_000, 3)) / counts
+        low, high = np.quantile(draws.mean(axis=1), [0.025, 0.975])
+        assert balanced_chance_interval(counts) == pytest.approx((low, high), abs=2e-3)
+
+    def test_needs_a_trial(self):
+        with pytest.raises(ValueError, match="at least one trial"):
+            balanced_chance_interval([0, 0])
+
+
+def matrix(subjects=11, methods=5, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(np.linspace(0, 1, methods), 1, (subjects, methods))
+
+
+def as_table(m):
+    return {f"m{j}": {i: float(m[i, j]) for i in range(len(m))} for j in range(m.shape[1])}
+
+
+class TestCompareAll:
+    def test_agrees_with_scikit_posthocs(self):
+        posthocs = pytest.importorskip("scikit_posthocs")
+        m = matrix()
+        theirs = posthocs.posthoc_wilcoxon(m.T, p_adjust="holm").to_numpy()
+        found = compare_all(as_table(m))
+        assert len(found) == 10
+        for c in found:
+            i, j = int(c.one[1:]), int(c.two[1:])
+            assert c.holm == pytest.approx(theirs[i, j], **close)
+            assert c.test == paired(m[:, i], m[:, j])
+
+    def test_rank_biserial_agrees_with_statsmodels_and_scipys_ranks(self):
+        m = matrix()
+        for c in compare_all(as_table(m)):
+            d = m[:, int(c.one[1:])] - m[:, int(c.two[1:])]
+            ranks = stats.rankdata(np.abs(d))
+            expected = (ranks[d > 0].sum() - ranks[d < 0].sum()) / ranks.sum()
+            assert c.test.rank_biserial == pytest.approx(expected, **close)
+
+    def test_seeds_are_averaged_before_anything_is_tested(self):
+        m = matrix(8, 3)
+        noise = np.random.default_rng(1).normal(size=(8, 3, 4))
+        noise -= noise.mean(axis=2, keepdims=True)
+        seeds = {
+            f"m{j}": {i: (m[i, j] + noise[i, j]).tolist() for i in range(8)} for j in range(3)
+        }
+        for one, many in zip(compare_all(as_table(m)), compare_all(seeds), strict=True):
+            assert many.test.n == 8  # not 32
+            assert many.test.p == one.test.p
+            assert many.test.mean == pytest.approx(one.test.mean, **close)
+
+    def test_only_shared_subjects_are_compared(self):
+        found = compare_all({"a": {1: 0.5, 2: 0.6}, "b": {2: 0.4, 3: 0.9}, "c": {4: 1.0}})
+        assert [(c.one, c.two, c.test.n) for c in found] == [("a", "b", 1)]
+        assert found[0].test.mean == pytest.approx(0.2, **close)
+        assert compare_all({"a": {1: 0.5}}) == []
+
+    def test_holm_runs_over_all_pairs(self):
+        found = compare_all(as_table(matrix(9, 4)))
+        assert [c.holm for c in found] == holm([c.test.p for c in found])
+
+
+def test_friedman_with_iman_and_davenport_is_the_anova_of_the_ranks():
+    pytest.importorskip("statsmodels")
+    import pandas as pd
+    from statsmodels.stats.anova import AnovaRM
+
+    m = matrix(10, 4)
+    ranks = pd.DataFrame([
+        {"block": i, "method": j, "rank": r}
+        for i, row in enumerate(stats.rankdata(-m, axis=1)) for j, r in enumerate(row)
+    ])
+    theirs = AnovaRM(ranks, "rank", "block", within=["method"]).fit().anova_table
+    found = friedman(m)
+    assert found.f == pytest.approx(theirs["F Value"].iloc[0], **close)
+    assert found.p == pytest.approx(theirs["Pr > F"].iloc[0], **close)
+
+
+class TestSubjectsNeeded:
+    @pytest.mark.parametrize(("methods", "alpha"), [
+        (2, 0.05), (3, 0.05), (8, 0.05), (8, 0.01), (40, 0.05), (2, 0.0625),
+    ])
+    def test_is_where_the_strongest_difference_first_counts(self, methods, alpha):
+        def least(n):
+            p = paired(np.arange(1, n + 1), np.zeros(n)).p  # all subjects agree
+            return holm([p] + [1.0] * (methods * (methods - 1) // 2 - 1))[0]
+
+        n = subjects_needed(methods, alpha)
+        assert least(n) <= alpha < least(n - 1)
+
+    def test_the_numbers_of_this_field(self):
+        assert [subjects_needed(m) for m in (2, 3, 8, 20, 45)] == [6, 7, 11, 13, 16]
+
+    def test_one_method_is_no_comparison(self):
+        with pytest.raises(ValueError, match="two methods"):
+            subjects_needed(1)

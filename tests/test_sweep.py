@@ -209,9 +209,11 @@ def test_changed_data_is_another_cell(data, tmp_path):
     assert (state.earlier, len(records(tmp_path / "runs"))) == (0, 2)
 
 
-def test_options_that_cannot_be_meant():
+def test_options_that_cannot_be_meant(data, tmp_path):
     with pytest.raises(SettingError, match="--workers 2"):
-        SweepOptions(timeout=3)
+        swept(data, tmp_path, timeout=3)
+    with pytest.raises(SettingError, match="--stack 0"):
+        SweepOptions(stack=0)
     with pytest.raises(SettingError, match="at least one"):
         SweepOptions(workers=0)
     with pytest.raises(UnknownNameError, match="retry"):

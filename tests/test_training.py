@@ -1,6 +1,7 @@
 """Training of stacks: batches, optimiser, schedule, and that models do not touch each other."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from bench.errors import DivergedError
 from bench.method import Budget, Context
 from bench.training import (
     Optimiser,
+    Phase,
     batches,
     groups_of_equal,
     is_buffer,
@@ -31,7 +33,7 @@ def quadratic(k: int, seed: int = 0):
     return data, wanted, states
 
 
-def fit(states, data, wanted, epochs=4, schedule="cosine", lr=0.05):
+def fit(states, data, wanted, epochs=4, schedule="cosine", lr=0.05, decay=1e-3):
     model = stack(states, "cpu", torch.float64)
 
     def step(epoch, batch):
@@ -39,10 +41,11 @@ def fit(states, data, wanted, epochs=4, schedule="cosine", lr=0.05):
         return {"total": (out - wanted[:, batch]).square().mean(dim=1)}
 
     seen = []
-    train(model, step, epochs=epochs, steps=5, names=[f"subject {k}" for k in range(len(states))],
-          optimiser=Optimiser(lr, 0.9, 0.99, 1e-3, schedule),
-          on_epoch=lambda epoch, losses: seen.append((epoch, losses)))
-    return model, seen
+    lost = train(
+        model, step, epochs=epochs, steps=5, names=[f"subject {k}" for k in range(len(states))],
+        optimiser=Optimiser(lr, 0.9, 0.99, decay, schedule),
+        on_epoch=lambda epoch, losses: seen.append((epoch, losses)))
+    return model, seen, lost
 
 
 def test_the_cosine_is_a_cosine():
@@ -62,7 +65,7 @@ def test_the_cosine_is_a_cosine():
 def test_training_follows_plain_adam_with_cleared_gradients_and_a_cosine():
     """Against torch's own loop: accumulated gradients or another schedule would show."""
     data, wanted, states = quadratic(1)
-    model, seen = fit(states, data, wanted)
+    model, seen, _ = fit(states, data, wanted)
     w = states[0]["w"].double().requires_grad_()
     adam = torch.optim.Adam([w], lr=0.05, betas=(0.9, 0.99), weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, 4)
@@ -81,30 +84,70 @@ def test_training_follows_plain_adam_with_cleared_gradients_and_a_cosine():
 
 def test_a_stack_is_as_good_as_single_trainings():
     data, wanted, states = quadratic(4)
-    together, _ = fit(states, data, wanted)
+    together, _, _ = fit(states, data, wanted)
     for k in range(4):
-        alone, _ = fit(states[k : k + 1], data[k : k + 1], wanted[k : k + 1])
+        alone, _, _ = fit(states[k : k + 1], data[k : k + 1], wanted[k : k + 1])
         assert torch.allclose(unstack(together, k)["w"], alone["w"][0], atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("neighbour", [1e6, 50.0, 0.0])
 def test_what_a_neighbour_holds_does_not_matter(neighbour):
     data, wanted, states = quadratic(3)
-    before, _ = fit(states, data, wanted)
+    before, _, _ = fit(states, data, wanted)
     data[1] *= neighbour
-    after, _ = fit(states, data, wanted)
+    after, _, _ = fit(states, data, wanted)
     for k in (0, 2):
         assert torch.equal(before["w"][k], after["w"][k])
     assert not torch.equal(before["w"][1], after["w"][1])
 
 
-def test_divergence_names_model_epoch_and_batch():
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_a_model_that_diverges_is_named_and_the_others_do_not_notice(value):
     data, wanted, states = quadratic(3)
-    data[1, 2, 0, 0] = float("nan")
-    with pytest.raises(DivergedError) as caught:
+    before, calm, none = fit(states, data, wanted)
+    data[1, 2, 0, 0] = value
+    after, seen, lost = fit(states, data, wanted)
+    assert none == [None] * 3
+    assert [lost[0], lost[2]] == [None, None]
+    assert re.fullmatch(r"subject 1: the loss is (nan|inf) at epoch 1, batch [34]",
+                        lost[1].message)
+    assert "learning rate" in lost[1].hint
+    for k in (0, 2):
+        assert torch.equal(before["w"][k], after["w"][k])
+        assert [losses[k] for _, losses in seen] == [losses[k] for _, losses in calm]
+    assert all(math.isnan(losses[1]["total"]) for _, losses in seen)
+
+
+def test_if_all_models_diverge_the_first_is_named():
+    data, wanted, states = quadratic(2)
+    data[:, 2, 0, 0] = float("nan")
+    with pytest.raises(DivergedError, match="subject 0: the loss is nan at epoch 1, batch 3"):
         fit(states, data, wanted)
-    assert caught.value.message == "subject 1: the loss is nan at epoch 1, batch 3"
-    assert "learning rate" in caught.value.hint
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_each_model_may_have_a_learning_rate_and_a_weight_decay_of_its_own(schedule):
+    """Against torch's own Adam, one model at a time."""
+    data, wanted, states = quadratic(3)
+    rates, decays = [0.05, 0.01, 0.2], [1e-3, 0.0, 0.1]
+    together, _, _ = fit(states, data, wanted, schedule=schedule,
+                         lr=torch.tensor(rates, dtype=torch.float64),
+                         decay=torch.tensor(decays, dtype=torch.float64))
+    for k in range(3):
+        alone, _, _ = fit(states[k : k + 1], data[k : k + 1], wanted[k : k + 1],
+                          schedule=schedule, lr=rates[k], decay=decays[k])
+        assert torch.allclose(together["w"][k], alone["w"][0], atol=1e-12, rtol=0)
+
+
+def test_leaves_of_a_phase_that_does_not_train_them_rest_in_either_adam():
+    for kind in (0.1, torch.tensor([0.1, 0.1])):
+        model = stack([{"a": torch.ones(2), "b": torch.ones(2)}] * 2, "cpu", torch.float64)
+        train(model, [Phase(lambda e, b: {"total": (model["a"] * model["b"]).sum(dim=1)},
+                            lambda name: name == "a")],
+              epochs=2, steps=2, names=["x", "y"], optimiser=Optimiser(kind),
+              on_epoch=lambda e, losses: None)
+        assert torch.equal(model["b"], torch.ones(2, 2, dtype=torch.float64))
+        assert (model["a"] < 0.7).all()
 
 
 def test_a_huge_learning_rate_diverges():

@@ -57,7 +57,7 @@ class Biased(Method):
         drop[keep] = False
         means[..., drop] = means[..., drop].mean(axis=0)
         for epoch in range(1, EPOCHS + 1):
-            found = BiasedMean(means, q.bias * (1 + EPOCHS - epoch) / 2)
+            found = BiasedMean(means, 0.02 * q.bias * (1 + EPOCHS - epoch))
             ctx.epoch(epoch, EPOCHS, {"total": 1 / epoch}, found)
         return found
 

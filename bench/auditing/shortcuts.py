@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import UnsuitedError
 from ..method import Budget
 from ..protocol import Fold, Protocol, View
-from ..scaling import Scaler, Scaling
+from ..scaling import Scaling
 from ..scoring import fold_scores, majority_share
 from ..windows import UnlabelledWindows, Windows
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PARTS = 10
 
 Cut = Callable[[Sequence[Fold], int], list[Fold]]
-Rescale = Callable[[Sequence[Fold], str, int], list[Fold]]
+Rescale = Callable[[Sequence[Fold], Scaling, int], list[Fold]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Shortcut:
     cut : callable, optional
         Folds before scaling, and the seed, to altered folds.
     rescale : callable, optional
-        Scaled folds, kind of scaling and seed, to altered folds.
+        Scaled folds, scaling and seed, to altered folds.
     bars : callable, optional
         Why it means nothing under a protocol and scaling; "" if it does.
     note : str
@@ -98,24 +98,24 @@ def scaled_folds(
     """Folds scaled, and altered by a shortcut if one is named."""
     found, scaled = SHORTCUTS.get(shortcut or ""), scaling.folds(folds)
     if found is not None and found.rescale is not None:
-        return found.rescale(scaled, scaling.kind, seed)
+        return found.rescale(scaled, scaling, seed)
     return scaled
 
 
-def test_scaled_alone(fold: Fold, kind: str) -> Fold:
+def test_scaled_alone(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose tested windows are scaled by their own statistics."""
     test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, Scaler.fit(test.x, kind).apply(test))
+    return Fold(fold.subject, fold.session, fold.view, scaling.fit(test.x).apply(test))
 
 
-def scaled_together(fold: Fold, kind: str) -> Fold:
+def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose target windows, granted and tested, are scaled by the statistics of them all.
 
     Scalers are affine per feature, so that it does not matter that the fold is scaled already.
     """
     view, test = fold.view, fold.open_test()
     parts = [p.x for p in (view.calibration, view.unlabelled) if p is not None]
-    scaler = Scaler.fit(np.concatenate([*parts, test.x]), kind)
+    scaler = scaling.fit(np.concatenate([*parts, test.x]))
     changed = View(
         source=view.source, classes=view.classes,
         calibration=None if view.calibration is None else scaler.apply(view.calibration),
@@ -191,7 +191,7 @@ def _mixed_raw(folds: Sequence[Fold], seed: int) -> list[Fold]:
     return mixed(folds, seed) if _trains_on_target(folds[0]) else list(folds)
 
 
-def _mixed_scaled(folds: Sequence[Fold], kind: str, seed: int) -> list[Fold]:
+def _mixed_scaled(folds: Sequence[Fold], scaling: Scaling, seed: int) -> list[Fold]:
     # Where source and target meet in one training set, each is scaled first, as in the honest run.
     return list(folds) if _trains_on_target(folds[0]) else mixed(folds, seed)
 
@@ -292,7 +292,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "test-scaler", "tested windows are scaled by their own statistics",
         steals="statistics of the tested windows", bars=_no_scaling,
-        rescale=lambda folds, kind, seed: [test_scaled_alone(f, kind) for f in folds],
+        rescale=lambda folds, scaling, seed: [test_scaled_alone(f, scaling) for f in folds],
         seen="SCMM's released loader; +12.5 points on SEED (Fdez et al. 2021)",
     ),
     Shortcut(
@@ -314,7 +314,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "transductive-scaling", "granted and tested windows are scaled together",
         steals="statistics of the tested windows", bars=_no_granted,
-        rescale=lambda folds, kind, seed: [scaled_together(f, kind) for f in folds],
+        rescale=lambda folds, scaling, seed: [scaled_together(f, scaling) for f in folds],
         seen="per-subject normalisation of whole recordings, in most published pipelines",
     ),
     Shortcut(

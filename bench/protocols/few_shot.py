@@ -1,7 +1,9 @@
-"""Few-shot: calibrate on the first trials of each class, test on the later ones.
+"""Few-shot: calibrate on a few trials of each class, test on the others.
 
 The setting of SCMM (Liu et al., ACM MM 2025) and of the field's within-session experiments: nine
-of SEED's fifteen trials calibrate, six test. A trial is never split.
+of SEED's fifteen trials calibrate, six test. A trial is never split. The first trials calibrate
+unless they are to be drawn: then the test is no longer later than the calibration, and a drift
+within the session is seen on both sides.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from bench.align import Pair
-from bench.protocol import Fold, Folds, Protocol, View, cut_target
+from bench.protocol import Draw, Fold, Folds, Protocol, View, cut_target
 
 
 class FewShot(Protocol):
@@ -27,11 +29,21 @@ class FewShot(Protocol):
     share: float = Field(
         0.6, gt=0, lt=1, description="share of each class's trials, rounded up, one left to test"
     )
+    draw: Draw = Field(
+        "chronological", description="chronological: the first trials of each class calibrate; "
+        "random: trials of each class drawn with the seed"
+    )
+
+    def access(self) -> str:
+        """What of the target a method sees under these options."""
+        if self.draw == "chronological":
+            return self.target_access
+        return f"{self.target_access}, drawn from the whole session"
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """Cut each target subject and session."""
         cuts, out = cut_target(
-            pair.target, seed, share=self.share, count=self.calibration_trials
+            pair.target, seed, share=self.share, count=self.calibration_trials, draw=self.draw
         )
         for cut in cuts:
             view = View(

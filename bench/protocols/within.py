@@ -1,36 +1,94 @@
-"""Within the target corpus: train on its other subjects, leave the tested one out.
+"""Within the target corpus: train on what is not tested of it, without a source corpus.
 
-What is possible without crossing corpora. The other subjects stand in the view as its source, so
-that every method that learns from a labelled source can be run unchanged; the source corpus of
+What is possible without crossing corpora. The rest of the target stands in the view as its source,
+so that every method that learns from a labelled source can be run unchanged; the source corpus of
 the pair decides nothing but the common channels.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
 
 from bench.align import Pair
+from bench.errors import UnsuitedError
 from bench.protocol import Fold, Folds, LeftOut, Protocol, View, subject_sessions
+from bench.windows import Windows
+
+_ACCESS = {
+    "subject": "target-supervised: labelled trials of other target subjects",
+    "session": "target-supervised: labelled trials of the tested subject's other sessions",
+}
 
 
 class Within(Protocol):
-    """Labelled trials of the other target subjects, no source: leave one subject out."""
+    """Labelled trials of the target, no source: leave one subject out, or one of its sessions."""
 
     name: ClassVar[str] = "within"
-    target_access: ClassVar[str] = "target-supervised: labelled trials of other target subjects"
+    target_access: ClassVar[str] = _ACCESS["subject"]
     grants: ClassVar[frozenset[str]] = frozenset({"source"})
+
+    leave: Literal["subject", "session"] = Field(
+        "subject", description="subject: train on the other subjects; session: train on the "
+        "tested subject's other sessions (with --sessions all)"
+    )
+
+    def access(self) -> str:
+        """What of the target a method sees under these options."""
+        return _ACCESS[self.leave]
+
+    @property
+    def scales_by(self) -> str:
+        """The tested subject's other sessions, where these stand in the view as its source."""
+        return "the subject's other sessions" if self.leave == "session" else "source"
+
+    def check_pair(self, pair: Pair) -> None:
+        """Refuse to leave a session out where no subject has two.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        found = subject_sessions(pair.target)
+        if self.leave == "session" and len(found) == len({subject for subject, _ in found}):
+            raise UnsuitedError(
+                f"within leave=session needs two sessions of a subject, and {pair.target_name} "
+                "was read with one of each",
+                "Add --sessions all, if the corpus has several (DEAP has one).",
+            )
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """One fold for each target subject and session; nothing is drawn."""
+        self.check_pair(pair)
         out, target = Folds(), pair.target
-        left = {s: target.take(target.subject != s) for s in set(target.subject.tolist())}
+        others = {s: target.take(target.subject != s) for s in set(target.subject.tolist())} \
+            if self.leave == "subject" else {}
+        repeated = False
         for subject, session in subject_sessions(target):
-            if not len(left[subject]):
-                out.left_out.append(LeftOut(subject, session, "no other subject to train on"))
-                continue
-            view = View(
-                source=left[subject], calibration=None, unlabelled=None, classes=target.labels
+            mine = target.subject == subject
+            rest = others[subject] if self.leave == "subject" else target.take(
+                mine & (target.session != session)
             )
-            test = target.take((target.subject == subject) & (target.session == session))
+            if not len(rest):
+                out.left_out.append(LeftOut(subject, session, _lacking(self.leave)))
+                continue
+            test = target.take(mine & (target.session == session))
+            view = View(source=rest, calibration=None, unlabelled=None, classes=target.labels)
             out.folds.append(Fold(subject, session, view, test))
+            repeated = repeated or _same_stimuli(rest, test)
+        if self.leave == "session" and repeated:
+            out.notices.append(
+                f"{pair.target_name}: tested stimuli were also shown in the sessions trained on, "
+                "so that a method may know a film instead of an emotion"
+            )
         return out
+
+
+def _lacking(leave: str) -> str:
+    return f"no other {leave} to train on"
+
+
+def _same_stimuli(one: Windows, other: Windows) -> bool:
+    return bool(np.intersect1d(one.stimulus, other.stimulus).size)

@@ -1,12 +1,15 @@
 /* The leaderboard: sorted, filtered, copied as LaTeX. */
 const several = () => table().columns.length > 1 && view().rows.some((r) => r.mean !== null);
 const ranked = () => several() && view().complete > 1;
-const BLOCKS = { control: "Controls, not ranked", oracle: "Oracle: test labels chose something, such as the best epoch; never ranked" };
+const covered = () => view().covered;
+const coverage = (row) => `${scores(row).values.filter((v) => v).length}/${table().columns.length}`;
+const BLOCKS = { control: "Controls, not ranked", oracle: "Oracle and leaky: saw of the test set what no method may; never ranked" };
 
 function keyOf(row, key) {
   const s = scores(row);
   if (key === "name") return table().rows[row].label.toLowerCase();
   if (key === "mean") return s.mean;
+  if (key === "pairs") return s.values.filter((v) => v).length;
   if (key === "rank") return s.rank === null ? null : Number(s.rank);
   return s.values[key] ? s.values[key][0] : null;
 }
@@ -61,7 +64,7 @@ function boardRow(row, columns) {
     if (!value) return el("td", { class: "value" }, "–");
     const button = el("button", {
       type: "button", class: `cell ${marks(value[2])}`, "aria-haspopup": "dialog",
-      style: { "--h": colour(height(value[0], column)) }, onclick: () => made(row, column),
+      style: { "--h": colour(height(value[0], column)), "--a": height(value[0], column).toFixed(3) }, onclick: () => made(row, column),
     }, el("span", { class: "num" }, fmt(value[0])), value[3] ? "†" : "",
     value[1] === null ? "" : el("span", { class: "sd" }, `±${fmt(value[1])}`));
     return el("td", { class: "value" }, tip(button, () => about(row, column)));
@@ -70,12 +73,13 @@ function boardRow(row, columns) {
     ? el("a", { href: "#method", onclick: () => choose("method", row) }, rowName(row)) : rowName(row);
   return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), cells,
     several() ? el("td", { class: r.kind === "method" ? marks(s.mark) : "" }, el("span", { class: "num" }, fmt(s.mean))) : null,
-    ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null);
+    ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null,
+    covered() ? el("td", { class: s.mean === null ? "short" : "" }, coverage(row)) : null);
 }
 
 function block(kind, columns) {
   const rows = sorted(shownRows(kind));
-  const span = 1 + columns.length + several() + ranked();
+  const span = 1 + columns.length + several() + ranked() + covered();
   const body = el("tbody", { class: kind });
   if (kind !== "method" && (rows.length || (kind === "control" && state.blocks))) {
     body.append(el("tr", { class: "block" }, el("th", { colspan: span, scope: "rowgroup" }, BLOCKS[kind])));
@@ -83,7 +87,7 @@ function block(kind, columns) {
   if (kind === "control" && state.blocks) {
     body.append(el("tr", {}, el("th", { scope: "row" }, "chance"),
       columns.map((c) => el("td", {}, fmt(view().chance[c]))),
-      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null));
+      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null, covered() ? el("td", {}) : null));
   }
   body.append(...rows.map((row) => boardRow(row, columns)));
   return body.children.length ? body : null;
@@ -97,6 +101,30 @@ function shownNote(columns) {
   return parts.join(". ");
 }
 
+/* The table in a glance; a tile stands only where its number is over all pairs. */
+function tiles() {
+  const t = table(), v = view(), found = [], plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const methods = v.order.filter((r) => t.rows[r].kind === "method");
+  const subjects = t.columns.map((c) => c.subjects.length), few = Math.min(...subjects), most = Math.max(...subjects);
+  found.push([`${plural(methods.length, "method")} × ${plural(t.columns.length, "pair")}`,
+    `${few === most ? few : `${few}–${most}`} target subjects a pair, ${v.seeds.length === 1 ? "seed" : "seeds"} ${v.seeds.join(", ")}`]);
+  const best = methods.find((r) => scores(r).mark === 2);
+  if (best === undefined) return found;
+  const name = rowName(best), pairs = plural(t.columns.length, "pair");
+  found.push([`${name} ${fmt(scores(best).mean)}`,
+    `best mean over ${pairs}${v.mean_chance === null ? "" : `; chance ${fmt(v.mean_chance)}`}`]);
+  const gains = v.compared.filter((c) => c.row === best);
+  if (gains.length === t.columns.length) {
+    const gain = mean(gains.map((c) => mean(c.method) - mean(c.control)));
+    found.push([signed(Math.round(gain)), `points of ${name} over target-only: what the source adds`]);
+  }
+  const oracle = v.order.find((r) => t.rows[r].kind === "oracle" && t.rows[r].label === t.rows[best].label);
+  if (oracle !== undefined && scores(oracle).mean !== null) {
+    found.push([signed(scores(oracle).mean - scores(best).mean), `points the test set would give ${name}, if it chose the epoch`, "grey"]);
+  }
+  return found;
+}
+
 function drawBoard() {
   const columns = shownColumns(), v = view(), pairs = table().columns.length;
   const grid = el("table", {},
@@ -105,11 +133,14 @@ function drawBoard() {
       header("name", "method", "Sort by name"),
       columns.map((c) => header(c, heading(table().columns[c]), `${table().columns[c].label}\nSort by this pair`)),
       several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
-      ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null)),
+      ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null,
+      covered() ? header("pairs", "pairs", "Pairs that have a score, of all. Mean and rank are of methods that ran every pair") : null)),
     ["method", "control", "oracle"].map((kind) => block(kind, columns)));
   put(byId("board"),
     el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title),
       el("button", { type: "button", class: "action", id: "latex", onclick: () => copy(asLatex(), "LaTeX") }, "Copy as LaTeX")),
+    el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
+      el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))),
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
     el("p", { class: "count", id: "count" }, shownNote(columns)),
     el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))));
@@ -132,14 +163,17 @@ function asLatex() {
     }
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);
+    if (covered()) cells.push(coverage(row));
     return cells;
   };
   const head = ["Method", ...columns.map((c) => table().columns[c].tex)];
   if (several()) head.push("Mean");
   if (ranked()) head.push("Rank");
+  if (covered()) head.push("Pairs");
   const chance = ["chance", ...columns.map((c) => tex(view().chance[c]))];
   if (several()) chance.push(tex(view().mean_chance));
   if (ranked()) chance.push("");
+  if (covered()) chance.push("");
   const methods = sorted(shownRows("method")), oracles = sorted(shownRows("oracle"));
   rows.push(...methods.map((r) => line(cellsOf(r))));
   if (state.blocks) {
@@ -169,7 +203,7 @@ function made(row, column) {
     el("p", {}, el("b", {}, fmt(value[0]), value[1] === null ? "" : ` ± ${fmt(value[1])}`),
       ` ${measure()} in %. Mean${value[1] === null ? "" : " and standard deviation (n − 1)"} over ${who.length} target subject${who.length === 1 ? "" : "s"}; `,
       `sessions, then ${records.length} record${records.length === 1 ? "" : "s"} (seeds), are averaged within a subject first. `,
-      oracle ? "Test labels chose something here, such as the best epoch: never ranked." : ""),
+      oracle ? "It saw of the test set what no method may, such as labels to choose the best epoch by: never ranked." : ""),
     el("div", { class: "scroll" }, dots([{ name: rowName(row), kind: table().rows[row].kind, mean: value[0], sd: value[1], scores: value[4], who: c.subjects.map((s) => `subject ${s}`) }], view().chance[column], "Target subjects")),
     el("p", { class: "count" }, "Subjects: ", who.map(([s, v]) => `${s}: ${fmt(v)}`).join(", ")),
     el("h3", {}, "Setting"), definitions(table().setting),

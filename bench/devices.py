@@ -1,0 +1,191 @@
+"""Devices and arithmetic: which there are, which cell runs on which, in what precision.
+
+Everything but :func:`found` works on names and numbers, so that machines with any number of GPUs
+can be thought of on one that has none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .errors import SettingError, UnknownNameError
+
+#: Precision of the arithmetic: of tensors, and of how float32 matrices are multiplied.
+PRECISIONS = {
+    "float32": ("float32", "highest"),
+    "float64": ("float64", "highest"),
+    "tf32": ("float32", "high"),
+    "bf16": ("float32", "medium"),
+}
+#: Memory of a process on a GPU beside its data: context, kernels, libraries.
+PROCESS = 600e6
+#: A cell's windows, their batches, activations and gradients, as a multiple of its windows.
+COPIES = 8
+#: Share of a GPU's free memory that cells may be planned to take.
+USABLE = 0.8
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a machine has.
+
+    Attributes
+    ----------
+    cuda : tuple of float
+        Free bytes of each CUDA device.
+    mps : bool
+    """
+
+    cuda: tuple[float, ...] = ()
+    mps: bool = False
+
+
+#: A machine that has everything: by it the form of a setting is checked.
+FORM = Found((0.0,) * 1024, True)
+
+
+def found() -> Found:
+    """What this machine has; imports torch."""
+    import torch
+
+    free = tuple(
+        float(torch.cuda.mem_get_info(i)[0]) for i in range(torch.cuda.device_count())
+    ) if torch.cuda.is_available() else ()
+    return Found(free, torch.backends.mps.is_available())
+
+
+def devices(text: str, machine: Found | None = None) -> list[str]:
+    """Devices a setting stands for, each as torch names it.
+
+    Parameters
+    ----------
+    text : str
+        ``cpu``; ``cuda`` (all there are) or ``cuda:0,1``; ``mps``; ``auto``: CUDA, else MPS, else
+        the CPU.
+    machine : Found, optional
+        This one if None.
+
+    Raises
+    ------
+    SettingError
+        Not of this form, or not there.
+    """
+    wanted = text.strip().lower()
+    if wanted == "cpu":
+        return ["cpu"]
+    shape = re.fullmatch(r"auto|mps|cuda(:\d+(,\d+)*)?", wanted)
+    if shape is None:
+        raise SettingError(
+            f"device {text!r} cannot be used: it is none that is known",
+            "One of: auto, cpu, cuda, cuda:0,1, mps"
+        )
+    machine = machine or found()
+    if wanted == "auto":
+        if machine.cuda:
+            wanted = "cuda"
+        else:
+            return ["mps"] if machine.mps else ["cpu"]
+    if wanted == "mps":
+        if not machine.mps:
+            raise _absent(text, "this build of torch has no MPS device")
+        return ["mps"]
+    if not machine.cuda:
+        raise _absent(text, "torch sees no CUDA device")
+    numbers = wanted.partition(":")[2]
+    chosen = [int(n) for n in numbers.split(",")] if numbers else range(len(machine.cuda))
+    beyond = [n for n in chosen if n >= len(machine.cuda)]
+    if beyond:
+        raise _absent(text, f"there are {len(machine.cuda)} CUDA devices, counted from 0")
+    return [f"cuda:{n}" for n in dict.fromkeys(chosen)]
+
+
+def _absent(text: str, why: str) -> SettingError:
+    return SettingError(
+        f"device {text!r} cannot be used: {why}",
+        "Use --device cpu, or install a build of torch for your accelerator.",
+    )
+
+
+def footprint(windows_bytes: float) -> float:
+    """Estimated bytes on a GPU of one worker whose cells have so many bytes of windows."""
+    return PROCESS + COPIES * windows_bytes
+
+
+def places(
+    chosen: Sequence[str], workers: int, need: float, machine: Found | None = None
+) -> list[str]:
+    """Device of each worker: one a GPU at least, more as far as was asked for and memory allows.
+
+    Parameters
+    ----------
+    chosen : sequence of str
+        From :func:`devices`.
+    workers : int
+        Asked for.
+    need : float
+        Bytes a worker takes, from :func:`footprint`.
+    machine : Found, optional
+
+    Returns
+    -------
+    list of str
+        As long as there are to be workers.
+    """
+    if not chosen[0].startswith("cuda"):
+        return [chosen[0]] * workers
+    machine = machine or found()
+    room = {
+        d: max(1, int(USABLE * machine.cuda[int(d.partition(":")[2])] // need)) for d in chosen
+    }
+    out: list[str] = []
+    while len(out) < max(workers, len(chosen)):
+        free = [d for d in chosen if out.count(d) < room[d]]
+        if not free:
+            break
+        out.append(min(free, key=out.count))
+    return out
+
+
+def check_precision(precision: str) -> None:
+    """Refuse a precision that is not known.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+
+
+def dtype_of(precision: str) -> str:
+    """Type of the tensors: tf32 and bf16 only concern how float32 matrices are multiplied."""
+    return PRECISIONS[precision][0]
+
+
+@contextlib.contextmanager
+def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
+    """Set torch's ways with float32 products and with reproducible kernels, and set them back.
+
+    Costs nothing, and imports no torch, where the defaults are wanted.
+    """
+    product = PRECISIONS[precision][1]
+    if product == "highest" and not deterministic:
+        yield
+        return
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    strict = torch.are_deterministic_algorithms_enabled()
+    torch.set_float32_matmul_precision(product)
+    if deterministic:  # cuBLAS reads its variable when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.use_deterministic_algorithms(strict)

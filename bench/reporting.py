@@ -1,0 +1,173 @@
+"""Writes the reports of a run folder, and only those that something has changed for.
+
+``REPORT/.drawn.json`` remembers which files a report wrote from which records, options and code. A
+report whose files still lie there as it wrote them is not run again; a file that was deleted or
+edited is written anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BenchError
+from .registry import entries, load
+from .report_options import ReportOptions
+from .store import Store, write_text
+
+MEMORY = ".drawn.json"
+#: Endings of the kinds of files whose ending is not their name.
+_ENDINGS = {"latex": "tex"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a report.
+
+    Attributes
+    ----------
+    report : str
+    files : list of Path
+        Files it wrote, now or before.
+    fresh : bool
+        Whether it was run now.
+    refusal : str
+        Why there is nothing to draw; empty where there are files.
+    """
+
+    report: str
+    files: list[Path]
+    fresh: bool
+    refusal: str = ""
+
+
+def file_reports(options: ReportOptions) -> list[str]:
+    """Reports that write files of a kind that is asked for."""
+    return [
+        name for name, entry in entries("reports").items()
+        if entry.formats and any(map(options.wants_format, entry.formats))
+    ]
+
+
+def write_reports(
+    store: Store, out: Path, options: ReportOptions, names: Iterable[str]
+) -> Iterator[Outcome]:
+    """Run reports one after another, but for those whose files are up to date.
+
+    Parameters
+    ----------
+    store : Store
+    out : Path
+        Folder for the files.
+    options : ReportOptions
+    names : iterable of str
+        Reports, by name.
+    """
+    memory = _Memory(out)
+    common = [store.state(), _described(options)]
+    for name in names:
+        key = _digest([name, common, _code(name)])
+        outcome = memory.recall(name, key)
+        if outcome is None:
+            try:
+                outcome = Outcome(name, load("reports", name)(store, out, options), True)
+            except BenchError as error:  # a plot of nothing; the tables still say what there is
+                outcome = Outcome(name, [], True, error.message)
+            memory.keep(key, outcome, options)
+        yield outcome
+    memory.save()
+
+
+@dataclass
+class _Memory:
+    """What lies in the folder and where it came from."""
+
+    out: Path
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            found = json.loads((self.out / MEMORY).read_text())
+            self.known = {k: v for k, v in found.items() if self._intact(v["files"])}
+        except (OSError, ValueError, AttributeError, TypeError, KeyError):
+            self.known = {}  # nothing is remembered: everything is drawn
+
+    def _intact(self, files: dict[str, list[int]]) -> bool:
+        return all(_state(self.out / name) == state for name, state in files.items())
+
+    def recall(self, name: str, key: str) -> Outcome | None:
+        """What the report wrote before from the same things, if it all still lies there."""
+        found = self.known.get(key)
+        if found is None or not self._intact(found["files"]):
+            return None
+        return Outcome(name, [self.out / n for n in found["files"]], False, found["refusal"])
+
+    def keep(self, key: str, outcome: Outcome, options: ReportOptions) -> None:
+        """Remember; remove what the same report drew before and would not draw now."""
+        names = [p.name for p in outcome.files if p.parent == self.out]
+        if len(names) < len(outcome.files):
+            return  # files elsewhere are not ours to look after
+        for known in self.known.values():
+            if known["report"] == outcome.report and self._intact(known["files"]):
+                for stale in set(known["files"]) - set(names):
+                    if _asked_for(stale, options):
+                        (self.out / stale).unlink(missing_ok=True)
+        self.known[key] = {
+            "report": outcome.report, "refusal": outcome.refusal,
+            "files": {name: _state(self.out / name) for name in names},
+        }
+
+    def save(self) -> None:
+        """Write what still holds."""
+        holds = {k: v for k, v in self.known.items() if self._intact(v["files"])}
+        if holds and self.out.is_dir():
+            write_text(self.out / MEMORY, json.dumps(holds, indent=1))
+
+
+def _asked_for(name: str, options: ReportOptions) -> bool:
+    ending = name.rpartition(".")[2]
+    return not options.formats or ending in {_ENDINGS.get(f, f) for f in options.formats}
+
+
+def _state(path: Path) -> list[int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return [0, -1]
+    return [stat.st_mtime_ns, stat.st_size]
+
+
+def _described(options: ReportOptions) -> dict[str, Any]:
+    """Options, with the content of the files they name."""
+    described = dataclasses.asdict(options)
+    described["published"] = [
+        [str(p), p.read_text(errors="replace") if p.is_file() else None]
+        for p in options.published
+    ]
+    return described
+
+
+def _code(name: str) -> list[Any]:
+    """Changes when the report, or anything in its package, is edited."""
+    module = entries("reports")[name].target.partition(":")[0]
+    package = module.rpartition(".")[0]
+    try:
+        spec = importlib.util.find_spec(package or module)
+    except (ImportError, ValueError):
+        return []
+    if spec is None or spec.origin is None:
+        return []
+    origin = Path(spec.origin)
+    files = [p for p in origin.parent.rglob("*") if "__pycache__" not in p.parts] if package \
+        else [origin]
+    return sorted([str(p), *_state(p)] for p in files if p.is_file())
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]

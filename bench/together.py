@@ -1,0 +1,267 @@
+"""Cells trained together: pre-trainings and folds of several seeds as the stacks a method makes.
+
+What is handed to the method at once changes how fast it goes, not what comes out: every model draws
+from generators of its own cell. A cell that fails, because one of its models diverged or its
+predictions break the contract, fails alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from .cell import Cell, Run, Training, Wanted, Watch
+from .devices import arithmetic
+from .errors import BenchError
+from .method import Context, Method, observing
+from .observer import Report
+from .protocol import Fold
+from .provenance import Meter
+from .selection import rule
+from .store import Record, Store
+from .windows import UnlabelledWindows, Windows
+
+#: What became of a cell: its record, or the error that ended it.
+Outcome = Record | BaseException
+
+
+def run_cells(
+    cells: Sequence[Cell], store: Store, watch: Watch | None = None, energy: bool = False,
+    report: Report | None = None,
+) -> list[Outcome]:
+    """Run cells that differ in their seed only, all at once; or a single one.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Several only if their method ``stacks``.
+    store : Store
+    watch : callable, optional
+    energy : bool
+        Measure the energy, where CodeCarbon is installed.
+    report : callable, optional
+        As for :func:`bench.cell.run_cell`; of a single cell.
+
+    Returns
+    -------
+    list
+        For each cell its record, or the error it ended with.
+    """
+    return _Together(cells, store, watch or (lambda event: None), energy, report).go()
+
+
+def validate_cell(
+    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
+) -> float | None:
+    """Validation score of a cell's selection rule, without a record.
+
+    Parameters are those of :func:`bench.cell.run_cell`. A rule that holds data out is scored by
+    the training that does so, and nothing else is trained.
+
+    Returns
+    -------
+    float or None
+        Mean over folds of the score at the epoch the rule picks; None where there is none.
+    """
+    return _Together([cell], store, watch or (lambda event: None), False, report).validation()
+
+
+class _Together:
+    """Cells in progress, and the outcome of those that have one."""
+
+    def __init__(
+        self, cells: Sequence[Cell], store: Store, watch: Watch, energy: bool,
+        report: Report | None,
+    ) -> None:
+        self.cells, self.store, self.watch, self.energy = cells, store, watch, energy
+        self.report = report
+        self.outcomes: dict[int, Outcome] = {}
+        self.runs: dict[int, Run] = {}
+        self.trainings: dict[int, Training] = {}
+
+    def go(self) -> list[Outcome]:
+        for i, cell in enumerate(self.cells):
+            with self._alone(i):
+                self._begin(i, cell)
+        if self.runs:
+            first = self.cells[0]
+            meter = Meter(first.device, len(self.runs), self.energy)
+            with arithmetic(first.precision, first.deterministic), meter:
+                self._train_and_score(meter)
+        return [self.outcomes[i] for i in range(len(self.cells))]
+
+    def validation(self) -> float | None:
+        """Mean score of what the rule of the only cell picks."""
+        cell = self.cells[0]
+        if not rule(cell.selection).holds_out:  # it picks while everything is trained on
+            score: float | None = self._only(self.go()[0]).selections[cell.selection]["score"]
+            return score
+        self._begin(0, cell)
+        run = self.runs[0]
+        training = run.validation()
+        if training is None:
+            return None
+        with arithmetic(cell.precision, cell.deterministic):
+            self._train({0: training})
+        if 0 in self.outcomes:
+            self._only(self.outcomes[0])
+        run.validated(training)
+        picks = [found.get(cell.selection) for found in run.planned.values()]
+        scores = [p.score for p in picks if p is not None and p.score is not None]
+        return fmean(scores) if scores else None
+
+    @staticmethod
+    def _only(outcome: Outcome) -> Record:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _begin(self, i: int, cell: Cell) -> None:
+        run = Run(cell, self.store, self.watch, str(i), self.report)
+        known = run.known()
+        if known is not None:
+            self.outcomes[i] = known
+            return
+        run.cut()
+        self.runs[i] = run
+
+    def _train_and_score(self, meter: Meter) -> None:
+        share_sources([run.folds for run in self.runs.values()])
+        validations = {}
+        for i, run in self.runs.items():
+            with self._alone(i):
+                training = run.validation()
+                if training is not None:
+                    validations[i] = training
+        share_sources([training.folds for training in validations.values()])
+        self._train(validations)
+        for i, training in validations.items():
+            if i not in self.outcomes:
+                with self._alone(i):
+                    self.runs[i].validated(training)
+        full = {i: run.training() for i, run in self.runs.items() if i not in self.outcomes}
+        self._train(full)
+        meter.trained()
+        for i, training in full.items():
+            if i not in self.outcomes:
+                with self._alone(i):
+                    self.outcomes[i] = self.runs[i].finish(training, meter.read)
+
+    @contextlib.contextmanager
+    def _alone(self, i: int) -> Iterator[None]:
+        """What is raised inside is the outcome of one cell, not of the others."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            self.outcomes[i] = error
+
+    def _train(self, trainings: Mapping[int, Training]) -> None:
+        """Train all at once; if that fails, each half, down to one cell."""
+        trainings = {i: t for i, t in trainings.items() if i not in self.outcomes}
+        if not trainings:
+            return
+        for training in trainings.values():
+            training.begin()
+        try:
+            with observing(lambda ctx, *news: trainings[int(ctx.cell)].observer(ctx, *news)):
+                self._fit(trainings, self._states(trainings))
+        except (Exception, SystemExit) as error:
+            if len(trainings) == 1:
+                self.outcomes[next(iter(trainings))] = error
+                return
+            which, half = list(trainings), len(trainings) // 2
+            for part in (which[:half], which[half:]):
+                self._train({i: trainings[i] for i in part})
+
+    def _states(self, trainings: Mapping[int, Training]) -> dict[int, dict[int, Any]]:
+        """Pre-trained states: loaded where they are stored, else trained, as one stack a source."""
+        wanted = {i: t.wanted() for i, t in trainings.items()}
+        every = [want for its in wanted.values() for want in its.values()]
+        self.store.will_read([want.key for want in every if want.stored])
+        states: dict[str, Any] = {}
+        missing: dict[str, list[tuple[int, Wanted]]] = {}
+        for i, its in wanted.items():
+            self.runs[i].reused &= bool(its)
+            for want in its.values():
+                found = self.store.get_state(want.key) if want.stored else None
+                if found is not None:
+                    states[want.key], trainings[i].observer.curves["pretrain"] = found
+                elif want.key not in {w.key for _, w in missing.get(want.digest, [])}:
+                    self.runs[i].reused = False
+                    missing.setdefault(want.digest, []).append((i, want))
+        for group in missing.values():
+            self._pretrain(trainings, group, states)
+        return {i: {s: states.get(w.key) for s, w in its.items()} for i, its in wanted.items()}
+
+    def _pretrain(
+        self, trainings: Mapping[int, Training], group: list[tuple[int, Wanted]],
+        states: dict[str, Any],
+    ) -> None:
+        curves = [trainings[i].observer.curves for i, _ in group]
+        for curve in curves:
+            curve["pretrain"] = {}
+        method = self.runs[group[0][0]].cell.method
+        found = pretrain_all(method, group[0][1].source, [want.context for _, want in group])
+        for (i, want), state, curve in zip(group, found, curves, strict=True):
+            if isinstance(state, BenchError):
+                self.outcomes[i] = state
+                continue
+            states[want.key] = state
+            if want.stored:
+                self.store.put_state(want.key, state, curve["pretrain"])
+
+    def _fit(
+        self, trainings: Mapping[int, Training], states: Mapping[int, Mapping[int, Any]]
+    ) -> None:
+        going = {i: t for i, t in trainings.items() if i not in self.outcomes}
+        if not going:
+            return
+        jobs = {i: training.jobs(states[i]) for i, training in going.items()}
+        method = self.runs[next(iter(going))].cell.method
+        predictors = method.fit_many([job for its in jobs.values() for job in its])
+        wanted = sum(map(len, jobs.values()))
+        if len(predictors) != wanted:
+            raise BenchError(
+                f"{method.name} returned {len(predictors)} predictors for {wanted} folds"
+            )
+        for i, training in going.items():
+            count = len(jobs[i])
+            training.predictors, predictors = predictors[:count], predictors[count:]
+            if len(going) > 1:
+                self.runs[i].record.info["stack"] = len(going)
+
+
+def pretrain_all(
+    method: Method, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+) -> list[Any]:
+    """A state for each context; by ``pretrain`` where a subclass knows nothing of stacks."""
+    if len(contexts) > 1:
+        order = type(method).__mro__
+        by, many = (
+            next(n for n, c in enumerate(order) if name in vars(c))
+            for name in ("pretrain", "pretrain_many")
+        )
+        if many <= by:
+            return method.pretrain_many(source, contexts)
+    return [method.pretrain(source, ctx) for ctx in contexts]
+
+
+def share_sources(parts: Sequence[list[Fold]]) -> None:
+    """Let folds of equal sources hold the same one, as those of a single cell do; in place."""
+    if len(parts) < 2:
+        return
+    held: dict[tuple[str, str], Any] = {}
+    known: dict[int, Any] = {}
+    for folds in parts:
+        for n, fold in enumerate(folds):
+            source = fold.view.source
+            if source is None:
+                continue
+            if id(source) not in known:
+                key = (type(source).__name__, source.digest())
+                known[id(source)] = held.setdefault(key, source), source
+            view = replace(fold.view, source=known[id(source)][0])
+            folds[n] = Fold(fold.subject, fold.session, view, fold.open_test())

@@ -1,0 +1,216 @@
+"""Scalp maps: which channels of which band a model needs, by permutation.
+
+Importance is the drop in balanced accuracy when one channel's band is permuted among the test
+windows of a subject, averaged over subjects and seeds. Neighbouring channels say much the same, so
+that a model can do without each of them: a pale map means redundancy, not that nothing is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.electrodes import positions
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.store import Store
+
+from .cells import Column, collect
+from .diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
+from .style import ONE_COLUMN, TWO_COLUMNS, colours, head, house_style, save, stems, two_rows
+from .table import Table, tables
+from .text import clean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+#: Methods and pairs in one figure.
+MOST = 6
+_NAMES = ("importance", "importance_subject", "channels", "bands")
+#: The field's names of bands, by their lower edge in Hz.
+_BANDS = ((1.0, "delta"), (4.0, "theta"), (8.0, "alpha"), (13.0, "beta"), (30.0, "gamma"))
+
+
+@dataclass(frozen=True, eq=False)
+class Scalp:
+    """Maps of a method on a pair, as data.
+
+    Attributes
+    ----------
+    label : str
+        Row of the leaderboard.
+    column : Column
+    channels : list of str
+    bands : list of str
+    importance : (channels, bands) array
+        Drop in balanced accuracy; mean over seeds and sessions, then over subjects.
+    subjects, seeds : int
+    """
+
+    label: str
+    column: Column
+    channels: list[str]
+    bands: list[str]
+    importance: NDArray[np.float64]
+    subjects: int
+    seeds: int
+
+
+def scalps(table: Table) -> list[Scalp]:
+    """Maps of the first methods and pairs that have them."""
+    found: list[Scalp] = []
+    for one in diagnosed(table):
+        if len(found) == MOST:
+            break
+        try:
+            made = _scalp(one)
+        except (BenchError, TypeError, ValueError):  # an unknown channel, another layout
+            continue
+        if made is not None:
+            found.append(made)
+    return found
+
+
+def _scalp(one: Diagnosed) -> Scalp | None:
+    import numpy as np
+
+    drops: dict[str, list[NDArray[np.float64]]] = {}
+    channels: list[str] = []
+    bands: list[list[float]] = []
+    for cell in one.cells:
+        stored = arrays(cell, *_NAMES)
+        if stored is None:
+            return None
+        names, edges = [str(c) for c in stored["channels"]], stored["bands"].tolist()
+        values = stored["importance"].astype(float)
+        whole = values.shape == (len(stored["importance_subject"]), len(names), len(edges))
+        if not whole or not np.isfinite(values).all() or (channels and channels != names):
+            return None
+        channels, bands = names, edges
+        for subject, value in zip(stored["importance_subject"], values, strict=True):
+            drops.setdefault(str(subject), []).append(value)
+    positions(channels)  # refuses an unknown channel
+    mean = np.mean([np.mean(v, axis=0) for v in drops.values()], axis=0)
+    return Scalp(one.row.label, one.column, channels, [band(*b) for b in bands], mean,
+                 len(drops), len(one.cells))
+
+
+def band(low: float, high: float) -> str:
+    """Name over edges: ``alpha``, ``8–14 Hz``."""
+    name = next((n for edge, n in reversed(_BANDS) if low >= edge), "")
+    return f"{name}\n{low:g}–{high:g} Hz".lstrip("\n")
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``scalp.png``, ``.pdf`` and ``.svg``: a row a method, a map for each band.
+
+    Raises
+    ------
+    BenchError
+        No record has the importance of bands.
+    """
+    every = tables(collect(store, options), options)
+    shown = [(t, s) for t in every if (s := scalps(t))]
+    if not shown:
+        why = missing([d for t in every for d in diagnosed(t)], "importance_missing")
+        raise BenchError(
+            f"no record in {store.root} has the importance of bands"
+            + (f": {clean(why)}" if why else ""), HINT,
+        )
+    paths = []
+    for stem, (table, found) in zip(stems(out, "scalp", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, "Importance of bands on the scalp", options)
+    return paths
+
+
+def draw(table: Table, found: Sequence[Scalp]) -> Figure:
+    """Figure of a table: one scale of colour for all maps."""
+    from matplotlib.figure import Figure
+
+    across = max(len(s.bands) for s in found)
+    left, right, top, gap, bottom = 0.82, 0.62, 0.88, 0.14, 0.1
+    side = min((TWO_COLUMNS - left - right) / across, 1.25)
+    width = max(ONE_COLUMN, left + across * side + right)
+    height = top + len(found) * (side + gap) + bottom
+    figure = Figure(figsize=(width, height))
+    most = max(1e-3, *(float(s.importance.max()) for s in found))
+    labels = table.short_labels()
+    for i, one in enumerate(found):
+        y = height - top - (i + 1) * side - i * gap
+        for j, name in enumerate(one.bands):
+            axes = figure.add_axes((
+                (left + j * side) / width, y / height, side / width * 0.96, side / height,
+            ))
+            _draw(axes, one, j, most)
+            if i == 0:
+                axes.set_title(name, size=7, weight="normal", pad=2)
+        where = labels[one.column].replace("→", "\n→ ")
+        figure.text(0.08 / width, (y + side / 2) / height, two_rows(one.label), weight="bold",
+                    size=7, va="bottom")
+        figure.text(0.08 / width, (y + side / 2 - 0.04) / height, where, size=6, va="top",
+                    color="#57606a")
+    bar = min(len(found) * side, 1.6)
+    _bar(figure.add_axes((
+        (left + across * side + 0.12) / width, (height - top - bar) / height, 0.1 / width,
+        bar / height,
+    )), most)
+    total = len(diagnosed(table))
+    more = f"; {total - len(found)} more left out" if total > len(found) else ""
+    head(figure, table, "Which bands where",
+         "points of balanced accuracy per window lost when one channel's band is permuted among a "
+         f"subject's test windows;\nmean over {_range([s.subjects for s in found])} subjects and "
+         f"{_range([s.seeds for s in found])} seed(s){more}. "
+         "Neighbours stand in for each other, so single losses are small")
+    return figure
+
+
+def _range(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _draw(axes: Axes, one: Scalp, band_number: int, most: float) -> None:
+    """One head, drawn by MNE."""
+    import logging
+
+    import mne
+
+    logging.getLogger("mne").setLevel(logging.ERROR)
+    at = _flat(one.channels)
+    mne.viz.plot_topomap(
+        one.importance[:, band_number], at, axes=axes, show=False, cmap=colours(),
+        vlim=(0.0, most), contours=0, sensors="k.", outlines="head", extrapolate="head",
+        sphere=(0.0, 0.0, 0.0, 1.0), res=96,
+    )
+    for line in [*axes.lines, *axes.collections]:
+        line.set(linewidth=0.7)
+    for dots in axes.lines:
+        if dots.get_marker() == ".":
+            dots.set(markersize=0.8, alpha=0.6)
+
+
+def _flat(channels: Sequence[str]) -> NDArray[np.float64]:
+    """Positions (n, 2) seen from above: distance from the vertex along the head, ears at 1."""
+    import numpy as np
+
+    xyz = np.array(positions(channels), dtype=float)
+    angle = np.arccos(np.clip(xyz[:, 2], -1, 1)) / (np.pi / 2)
+    across = np.hypot(xyz[:, 0], xyz[:, 1])
+    return xyz[:, :2] / np.maximum(across, 1e-9)[:, None] * angle[:, None]
+
+
+def _bar(axes: Axes, most: float) -> None:
+    from matplotlib.colorbar import ColorbarBase
+    from matplotlib.colors import Normalize
+
+    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, 100 * most))
+    outline: Any = bar.outline
+    outline.set_visible(False)
+    axes.tick_params(length=0, pad=3, labelsize=6.5)
+    axes.set_title("points", size=6.5, weight="normal", loc="left", pad=4)

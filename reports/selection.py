@@ -1,0 +1,294 @@
+"""What each rule of choosing an epoch would have given, beside the last epoch.
+
+A record keeps the scores of every rule that was evaluated while it was trained. Only the chosen
+rule is ranked; the others are shown here, paired with ``last`` over target subjects. The oracle
+chose on the test set: it stands apart, and is what no rule can be expected to beat.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.statistics import Paired, paired
+from bench.store import Store, write_text
+
+from .against import interval
+from .cells import Cell, Column, collect
+from .style import (
+    BLUE,
+    GREY,
+    INK,
+    ONE_COLUMN,
+    PALE,
+    TWO_COLUMNS,
+    head,
+    house_style,
+    plain_axes,
+    save,
+    stems,
+)
+from .table import Row, Table, tables
+from .text import METRIC_NAMES, clean, markdown, natural, p_value, percent, signed, spreadsheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: The rule that others are compared with, and the one that is never ranked.
+LAST, ORACLE = "last", "oracle"
+#: Methods in one figure.
+MOST = 9
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A rule, for a method on a pair.
+
+    Attributes
+    ----------
+    label : str
+        Row of the leaderboard.
+    column : Column
+    rule, uses : str
+        Its name, and what it chooses by.
+    mean : float
+        Mean score over target subjects.
+    test : Paired
+        Rule less ``last``, on the subjects and seeds that both have.
+    epoch : float or None
+        Mean share of the training after which it stopped, 0 to 1.
+    chosen : bool
+        Whether it is the rule whose scores the leaderboard shows.
+    """
+
+    label: str
+    column: Column
+    rule: str
+    uses: str
+    mean: float
+    test: Paired
+    epoch: float | None
+    chosen: bool
+
+
+def choices(table: Table) -> list[Choice]:
+    """Rules of each method and pair, ``last`` first and the oracle last."""
+    found = []
+    for row in table.methods:
+        for column in table.columns:
+            found += _of(row, column, table)
+    return found
+
+
+def _of(row: Row, column: Column, table: Table) -> list[Choice]:
+    by_rule: dict[str, list[tuple[Cell, Mapping[str, Any]]]] = defaultdict(list)
+    for cell in row.cells.get(column, ()):
+        for rule, outcome in _selections(cell).items():
+            by_rule[rule].append((cell, outcome))
+    last = _scores(by_rule.pop(LAST, []), table)
+    if not last:
+        return []
+    found = []
+    for rule in [LAST, *sorted(by_rule, key=lambda r: (r == ORACLE, natural(r)))]:
+        here = by_rule.get(rule, [])
+        scores = last if rule == LAST else _scores(here, table)
+        shared = sorted(set(scores) & set(last))
+        if not shared:
+            continue
+        subjects = list(dict.fromkeys(s for s, _ in shared))
+        a, b = ([fmean(x[s, k] for s, k in shared if s == who) for who in subjects]
+                for x in (scores, last))
+        uses = "nothing: the last epoch" if rule == LAST else clean(here[0][1].get("uses", ""))
+        epoch = 1.0 if rule == LAST else _epoch(o for _, o in here)
+        chosen = table.setting.selection == rule
+        found.append(Choice(row.label, column, clean(rule, 40), uses, fmean(a), paired(a, b),
+                            epoch, chosen))
+    return found
+
+
+def _selections(cell: Cell) -> dict[str, Mapping[str, Any]]:
+    """What the record says of rules; nothing for records of before there were any."""
+    stored = getattr(cell.record, "selections", None)
+    if not isinstance(stored, dict):
+        return {}
+    return {str(k): v for k, v in stored.items() if isinstance(v, dict) and v.get("folds")}
+
+
+def _scores(
+    outcomes: Sequence[tuple[Cell, Mapping[str, Any]]], table: Table
+) -> dict[tuple[str, int], float]:
+    """(subject, seed) to score, averaged over sessions."""
+    sessions: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for cell, outcome in outcomes:
+        for fold in outcome["folds"]:
+            try:
+                value = fold["scores"][table.unit][table.metric]
+                if value is not None:
+                    sessions[clean(fold["subject"]), cell.seed].append(float(value))
+            except (KeyError, TypeError, ValueError):
+                continue  # a fold without this score
+    return {k: fmean(v) for k, v in sessions.items()}
+
+
+def _epoch(outcomes: Any) -> float | None:
+    shares = []
+    for outcome in outcomes:
+        for fold in outcome["folds"]:
+            epoch, of = (fold.get(k) if isinstance(fold, dict) else None for k in ("epoch", "of"))
+            if isinstance(epoch, int) and isinstance(of, int) and of > 0:
+                shares.append(epoch / of)
+    return fmean(shares) if shares else None
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``selection.md``, ``selection.csv`` and ``selection.png``, ``.pdf``, ``.svg``.
+
+    Raises
+    ------
+    BenchError
+        No record says what another rule would have given.
+    """
+    every = [(t, choices(t)) for t in tables(collect(store, options), options)]
+    shown = [(t, c) for t, c in every if any(one.rule != LAST for one in c)]
+    if not shown:
+        raise BenchError(
+            f"no record in {store.root} was scored by more than one selection rule",
+            "Rules are evaluated while a method trains that calls ctx.epoch(...).",
+        )
+    paths = []
+    for kind, text in (("md", _markdown), ("csv", _csv)):
+        if options.wants_format(kind):
+            write_text(out / f"selection.{kind}", text(shown))
+            paths.append(out / f"selection.{kind}")
+    for stem, (table, found) in zip(stems(out, "selection", len(shown)), shown, strict=True):
+        with house_style():
+            paths += save(draw(table, found), stem, "Selection rules", options)
+    return paths
+
+
+Shown = Sequence[tuple[Table, Sequence[Choice]]]
+
+
+def _markdown(shown: Shown) -> str:
+    parts = ["# Selection rules" + (" (simulated)" if any(t.simulated for t, _ in shown) else "")]
+    for table, found in shown:
+        shared = ", shared classes" if table.setting.classes else ""
+        parts.append(f"## {markdown(table.setting.protocol)}{shared}: "
+                     f"{METRIC_NAMES[table.metric]} per {table.unit}, chosen by "
+                     f"{markdown(table.setting.selection)}")
+        lines = ["| method | pair | rule | chooses by | score | less last | 95 % interval | p | "
+                 "stops at | n |", "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | "
+                 "---: |"]
+        for c in found:
+            name = f"**{markdown(c.rule)}**" if c.chosen else markdown(c.rule)
+            name = f"*{name}, not ranked*" if c.rule == ORACLE else name
+            own = c.rule == LAST
+            cells = [
+                markdown(c.label), markdown(table.labels[c.column]), name, markdown(c.uses),
+                percent(c.mean), "–" if own else signed(c.test.mean),
+                "–" if own else interval(c.test),
+                "–" if own else p_value(c.test.p).replace("<", "&lt;"),
+                "–" if c.epoch is None else f"{100 * c.epoch:.0f} %", str(c.test.n),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines))
+        parts.append(
+            "In % and percentage points, over n target subjects; seeds averaged first; p by "
+            "Wilcoxon's signed-rank test, not adjusted. The rule in bold is the one whose scores "
+            "the leaderboard shows. The oracle chose by the labels of the test windows."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _csv(shown: Shown) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["table", "simulated", "protocol", "selection", "method", "pair", "rule",
+                     "uses", "ranked", "metric", "unit", "mean", "difference_to_last", "low",
+                     "high", "p", "epoch_share", "n_subjects"])
+    for number, (table, found) in enumerate(shown, 1):
+        for c in found:
+            low, high = c.test.interval or (None, None)
+            values = [
+                number, "simulated" if table.simulated else "no", table.setting.protocol,
+                table.setting.selection, c.label, table.labels[c.column], c.rule, c.uses,
+                "chosen" if c.chosen else "no", table.metric, table.unit, c.mean, c.test.mean,
+                low, high, c.test.p, c.epoch, c.test.n,
+            ]
+            writer.writerow([spreadsheet(v) for v in values])
+    return buffer.getvalue()
+
+
+def draw(table: Table, found: Sequence[Choice]) -> Figure:
+    """Figure of a table: a panel a method, a line a rule, a dot a pair."""
+    from matplotlib.figure import Figure
+
+    labels = list(dict.fromkeys(c.label for c in found))
+    hidden, labels = len(labels) - MOST, labels[:MOST]
+    rules = list(dict.fromkeys(
+        c.rule for c in sorted(found, key=lambda c: (c.rule == ORACLE, natural(c.rule)))
+        if c.rule != LAST
+    ))
+    across = min(3, len(labels))
+    width = ONE_COLUMN if across == 1 else TWO_COLUMNS
+    left, right, gap, top, bottom, title = 1.05, 0.12, 0.16, 0.72, 0.4, 0.26
+    wide = (width - left - right - gap * (across - 1)) / across
+    high = 0.19 * len(rules) + 0.1
+    down = -(-len(labels) // across)
+    height = top + down * (high + title) + bottom
+    figure = Figure(figsize=(width, height))
+    gains = [100 * c.test.mean for c in found]
+    low, high_edge = min(-2.0, *gains) * 1.15, max(2.0, *gains) * 1.15
+    limits = (low, high_edge + 0.24 * (high_edge - low))  # room for the numbers
+    for i, label in enumerate(labels):
+        row, place = divmod(i, across)
+        y = height - top - row * (high + title) - high
+        axes = figure.add_axes(((left + place * (wide + gap)) / width, y / height, wide / width,
+                                high / height))
+        _panel(axes, [c for c in found if c.label == label], rules, limits)
+        axes.set_title(clean(label, 30), loc="left", size=7.5, pad=3)
+        if place:
+            axes.set_yticklabels([])
+        if i + across >= len(labels):
+            axes.set_xlabel("points gained over the last epoch", size=6.5, labelpad=2)
+        else:
+            axes.set_xticklabels([])
+    more = f"; {hidden} more methods left out" if hidden > 0 else ""
+    head(figure, table, "How the epoch is chosen",
+         f"{METRIC_NAMES[table.metric]} per {table.unit}; dot: a pair, diamond: mean over the "
+         f"pairs{' ' if width > ONE_COLUMN else chr(10)}of that rule (its number at the right)"
+         f"{more}\nthe oracle chose by the labels of the test windows and is never ranked")
+    return figure
+
+
+def _panel(
+    axes: Axes, found: Sequence[Choice], rules: Sequence[str], limits: tuple[float, float]
+) -> None:
+    for y, rule in enumerate(rules):
+        values = [100 * c.test.mean for c in found if c.rule == rule]
+        if not values:
+            axes.text(0.0, y, "not evaluated", size=5.5, color=GREY, ha="center", va="center")
+            continue
+        oracle = rule == ORACLE
+        colour = GREY if oracle else BLUE
+        axes.scatter(values, [y] * len(values), s=9, color=colour, alpha=0.4, linewidths=0,
+                     zorder=2)
+        axes.scatter([fmean(values)], [y], s=22, marker="D", zorder=3, linewidths=0.8,
+                     facecolor="white" if oracle else colour, edgecolor=colour)
+        axes.text(limits[1], y, signed(fmean(values) / 100), size=6.2, ha="right", va="center",
+                  color=GREY if oracle else INK)
+    plain_axes(axes, "x")
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    if ORACLE in rules and len(rules) > 1:
+        axes.axhline(len(rules) - 1.5, color=PALE, linewidth=0.8, zorder=0)
+    axes.set(xlim=limits, ylim=(len(rules) - 0.4, -0.6))
+    axes.set_yticks(range(len(rules)), [clean(r, 20) for r in rules])

@@ -1,0 +1,275 @@
+"""Which methods differ: every pair of them, paired over target subjects, with Holm over all pairs.
+
+The unit is the target subject. Seeds and sessions are averaged within a subject first, and so are
+the sources that a subject was tested from: none of them makes a subject more.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.report_options import ReportOptions
+from bench.statistics import (
+    Compared,
+    Friedman,
+    balanced_chance_interval,
+    chance_interval,
+    compare_all,
+    friedman,
+    subjects_needed,
+)
+from bench.store import Store, write_text
+
+from .against import interval
+from .caption import title
+from .cells import Column, collect
+from .table import Row, Table, tables
+from .text import METRIC_NAMES, markdown, natural, p_value, percent, signed, spreadsheet
+
+ALPHA = 0.05
+#: Pairs of methods that a table of the Markdown lists; the CSV has all.
+LISTED = 60
+#: Name of the family over all pairs of corpora together.
+POOLED = "all source→target pairs"
+Scores = dict[str, dict[Hashable, float]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that are compared with each other, and over what.
+
+    Attributes
+    ----------
+    over : str
+        :data:`POOLED`, or one pair of corpora.
+    scores : dict
+        Method to subject to score.
+    found : list of Compared
+        Most certain first.
+    test : Friedman or None
+        Over the subjects that all methods share; None for fewer than two.
+    left_out : list of str
+        Methods without a score on every pair.
+    chance : str
+        What guessing gives with so many trials; empty where that is not known.
+    """
+
+    over: str
+    scores: Scores
+    found: list[Compared]
+    test: Friedman | None
+    left_out: list[str]
+    chance: str = ""
+
+    @property
+    def subjects(self) -> int:
+        """Subjects of all its methods."""
+        return len({s for mine in self.scores.values() for s in mine})
+
+
+def families(table: Table) -> list[Family]:
+    """All pairs together where there are several, then each pair by itself."""
+    out = []
+    if len(table.columns) > 1:
+        complete = [r for r in table.methods if len(r.values) == len(table.columns)]
+        rest = [r.label for r in table.methods if r not in complete]
+        out.append(_family(POOLED, by_subject(table, complete), rest))
+    for column in table.columns:
+        rows = [r for r in table.methods if column in r.values]
+        rest = [r.label for r in table.methods if r not in rows]
+        scores: Scores = {}
+        for row in rows:
+            scores[row.label] = dict(row.values[column].subjects.items())
+        out.append(_family(table.labels[column], scores, rest, _chance(table, column, rows)))
+    return [f for f in out if f.found]
+
+
+def _family(over: str, scores: Scores, rest: list[str], chance: str = "") -> Family:
+    found = sorted(compare_all(scores), key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
+    return Family(over, scores, found, friedman_of(scores), rest, chance)
+
+
+def by_subject(table: Table, rows: Sequence[Row]) -> Scores:
+    """Scores over target subjects that all rows have, averaged over the sources of a subject.
+
+    A subject is one of a target corpus: equal numbers of two corpora are different people.
+    """
+    scores: dict[str, dict[Hashable, list[float]]] = {row.label: {} for row in rows}
+    for column in table.columns if rows else ():
+        shared = set.intersection(*(set(r.values[column].subjects) for r in rows))
+        for subject in sorted(shared, key=natural):
+            for row in rows:
+                mine = scores[row.label].setdefault((column.target, subject), [])
+                mine.append(row.values[column].subjects[subject])
+    return {
+        label: {s: sum(v) / len(v) for s, v in mine.items()} for label, mine in scores.items()
+    }
+
+
+def friedman_of(scores: Mapping[str, Mapping[Hashable, float]]) -> Friedman | None:
+    """Friedman's test over the subjects that all methods have; None for fewer than two."""
+    if len(scores) < 2:
+        return None
+    shared = set.intersection(*(set(mine) for mine in scores.values()))
+    if len(shared) < 2:
+        return None
+    return friedman([[mine[s] for mine in scores.values()] for s in sorted(shared, key=str)])
+
+
+def _chance(table: Table, column: Column, rows: Sequence[Row]) -> str:
+    """Range of guessing on the trials of one subject, the widest of all subjects."""
+    if table.metric not in ("accuracy", "balanced_accuracy") or not rows:
+        return ""
+    record = rows[0].cells[column][0].record
+    try:
+        frame = record.predictions()
+    except BenchError:
+        return ""
+    trials = frame.drop_duplicates(["subject", "session", "trial"])
+    ranges = []
+    for _, mine in trials.groupby(["subject", "session"]):
+        counts = np.bincount(mine["y"], minlength=len(column.classes)).tolist()
+        ranges.append((
+            balanced_chance_interval(counts) if table.metric == "balanced_accuracy"
+            else chance_interval(len(mine), len(column.classes)), len(mine)
+        ))
+    (low, high), n = max(ranges, key=lambda r: r[0][1] - r[0][0])
+    return (
+        f"A guess scores {percent(low, 0)} to {percent(high, 0)} % on the {n} test trials of one "
+        f"subject, counted per trial (95 %; {len(column.classes)} classes)"
+    )
+
+
+def caption(table: Table, family: Family) -> list[str]:
+    """What the numbers of a family mean, and what could have been found at all."""
+    m, pairs = len(family.scores), len(family.found)
+    pooled = family.over == POOLED
+    needed = subjects_needed(m, ALPHA)
+    lines = [
+        f"Difference of {METRIC_NAMES[table.metric]} per {table.unit} in points, first method "
+        "less second. The unit is the target subject: seeds and sessions are averaged within a "
+        "subject first" + (", and so are the sources it was tested from" if pooled else "")
+        + f"; {family.subjects} subjects.",
+        "95 % interval: bootstrap over subjects. p: two-sided Wilcoxon signed-rank, exact up to "
+        f"50 subjects; Holm over all {pairs} pair{'s' * (pairs > 1)} of {m} methods. Effect: "
+        "rank-biserial, −1 to 1.",
+        f"Among {m} methods nothing can be significant at {100 * ALPHA:g} % after Holm with fewer "
+        f"than {needed} subjects" + (
+            f": with {family.subjects} no difference could be, however large."
+            if family.subjects < needed else "."
+        ),
+    ]
+    if family.test is not None:
+        t = family.test
+        lines.append(
+            f"Friedman's test with Iman and Davenport's correction: F({t.methods - 1}, "
+            f"{(t.methods - 1) * (t.blocks - 1)}) = {_f(t.f)}, p {p_value(t.p)}, over the "
+            f"{t.blocks} subjects that all {t.methods} methods have."
+        )
+    if family.chance:
+        lines.append(family.chance + ".")
+    if family.left_out:
+        lines.append(f"Without a score here, so not compared: {', '.join(family.left_out)}.")
+    return lines
+
+
+def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
+    """Write ``significance.md`` and ``significance.csv``.
+
+    Raises
+    ------
+    BenchError
+        No two methods were run on the same subjects.
+    """
+    made = [
+        (t, f) for t in tables(collect(store, options), options) if (f := families(t))
+    ]
+    if not made:
+        raise BenchError(f"no two methods in {store.root} were tested on the same subjects")
+    paths = []
+    for name, text in (("significance.md", _markdown(made)), ("significance.csv", _csv(made))):
+        if options.wants_format(name.rpartition(".")[2]):
+            write_text(out / name, text)
+            paths.append(out / name)
+    return paths
+
+
+Made = Sequence[tuple[Table, Sequence[Family]]]
+
+
+def _markdown(made: Made) -> str:
+    simulated = any(t.simulated for t, _ in made)
+    parts = [
+        f"# Which methods differ{' (simulated)' if simulated else ''}",
+        "Each table is a family of its own: Holm's correction runs over its pairs of methods, and "
+        "not across tables. Controls and oracles are not compared here.",
+    ]
+    for table, found in made:
+        parts.append(f"## {markdown(title(table))}")
+        for family in found:
+            parts += [f"### {markdown(family.over)}", _table(family)]
+            parts.append("\n".join(f"- {markdown(line)}" for line in caption(table, family)))
+        if table.simulated:
+            parts.append("Scores are from simulated corpora; they say nothing of EEG.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(family: Family) -> str:
+    lines = ["| first | second | n | difference | 95 % interval | p | p (Holm) | effect |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for c in family.found[:LISTED]:
+        t, strong = c.test, "**" * (c.holm <= ALPHA)
+        cells = [
+            markdown(c.one), markdown(c.two), str(t.n), f"{strong}{signed(t.mean)}{strong}",
+            interval(t), p_value(t.p).replace("<", "&lt;"),
+            p_value(c.holm).replace("<", "&lt;"), _effect(t.rank_biserial),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    more = len(family.found) - LISTED
+    if more > 0:
+        lines.append(f"\n… and {more} more pairs of methods, in the CSV.")
+    return "\n".join(lines)
+
+
+def _f(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "∞"
+
+
+def _effect(value: float) -> str:
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def _csv(made: Made) -> str:
+    buffer = io.StringIO()
+    rows = list(_rows(made))
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
+    return buffer.getvalue()
+
+
+def _rows(made: Made) -> Iterator[dict[str, Any]]:
+    for number, (table, found) in enumerate(made, 1):
+        for family in found:
+            for c in family.found:
+                t = c.test
+                low, high = t.interval or (None, None)
+                yield {
+                    "table": number, "title": title(table), "over": family.over,
+                    "metric": table.metric, "unit": table.unit, "first": c.one, "second": c.two,
+                    "n_subjects": t.n, "difference": t.mean, "low": low, "high": high, "p": t.p,
+                    "p_holm": c.holm, "comparisons": len(family.found),
+                    "subjects_needed": subjects_needed(len(family.scores), ALPHA),
+                    "rank_biserial": t.rank_biserial, "wins": t.wins, "losses": t.losses,
+                    "ties": t.ties,
+                    "simulated": "simulated" if table.simulated else "no",
+                }

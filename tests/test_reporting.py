@@ -1,0 +1,103 @@
+"""bench report draws what something changed for, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from records import put
+
+from bench import reporting
+from bench.report_options import ReportOptions
+from bench.reporting import file_reports, write_reports
+from bench.store import Store
+
+NAMES = ("leaderboard", "heatmap", "calibration")
+OPTIONS = ReportOptions(formats=("csv", "md", "png"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "runs")
+    put(store, "scmm", [0.6, 0.7])
+    put(store, "dann", [0.5, 0.6])
+    return store
+
+
+def drawn(store: Store, options: ReportOptions = OPTIONS, names=NAMES) -> dict[str, bool]:
+    """Which reports were run now."""
+    out = store.root / "report"
+    return {o.report: o.fresh for o in write_reports(Store(store.root), out, options, names)}
+
+
+def test_a_second_report_draws_nothing_and_says_the_same(store):
+    out = store.root / "report"
+    first = list(write_reports(store, out, OPTIONS, NAMES))
+    times = {p: p.stat().st_mtime_ns for o in first for p in o.files}
+    second = list(write_reports(Store(store.root), out, OPTIONS, NAMES))
+    assert [(o.report, o.files, o.refusal) for o in second] == [
+        (o.report, o.files, o.refusal) for o in first]
+    assert not any(o.fresh for o in second)
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+    assert first[2].refusal.startswith("no method")
+
+
+def test_what_changed_is_drawn(store):
+    out = store.root / "report"
+    assert all(drawn(store).values())
+    (out / "heatmap.png").unlink()
+    assert drawn(store) == {"leaderboard": False, "heatmap": True, "calibration": False}
+    (out / "leaderboard.md").write_text("edited")
+    assert drawn(store)["leaderboard"]
+    assert "scmm" in (out / "leaderboard.md").read_text()
+    put(store, "mae", [0.4, 0.4])
+    assert all(drawn(store).values())
+    assert "mae" in (out / "leaderboard.md").read_text()
+    record = store.get(next(store.records()).id)
+    os.utime(record.path / "record.json", (1, 1))
+    assert all(drawn(store).values())
+    assert not any(drawn(store).values())
+
+
+def test_options_code_and_published_figures_count(store, tmp_path, monkeypatch):
+    drawn(store)
+    assert drawn(store, ReportOptions(unit="trial", formats=OPTIONS.formats))["heatmap"]
+    # The file of the other unit lies there now.
+    assert drawn(store)["heatmap"]
+    extra = tmp_path / "own.csv"
+    extra.write_text("a")
+    named = ReportOptions(published=(extra,), formats=OPTIONS.formats)
+    drawn(store, named)
+    assert not any(drawn(store, named).values())
+    extra.write_text("b")
+    assert all(drawn(store, named).values())
+    monkeypatch.setattr(reporting, "_code", lambda name: ["edited"])
+    assert all(drawn(store, named).values())
+
+
+def test_pictures_that_no_longer_belong_are_removed(store):
+    out = store.root / "report"
+    put(store, "scmm", [0.6, 0.7], protocol="zero-shot", access="none")
+    drawn(store)
+    assert (out / "heatmap-2.png").is_file()
+    theirs = out / "heatmap-3.png"
+    theirs.write_text("somebody's own")
+    drawn(store, ReportOptions(protocols=("zero-shot",), formats=("png",)))
+    assert (out / "heatmap.png").is_file()
+    assert not (out / "heatmap-2.png").exists()
+    assert theirs.is_file()
+    assert (out / "leaderboard.md").is_file()
+
+
+def test_a_damaged_memory_is_forgotten(store):
+    drawn(store)
+    for text in ("", "[]", '{"a": 1}', '{"a": {"files": 3}}'):
+        (store.root / "report" / reporting.MEMORY).write_text(text)
+        assert all(drawn(store).values())
+
+
+def test_every_report_that_writes_files_names_its_formats():
+    found = file_reports(ReportOptions())
+    assert {"leaderboard", "html", "selection", "embedding", "scalp"} <= set(found)
+    assert not {"terminal", "run", "frame"} & set(found)
