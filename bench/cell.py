@@ -483,8 +483,8 @@ class Run:
         context = self._context(
             "fit", fold, target=target, subject=fold.subject, session=fold.session
         )
-        budget = stretched(context.budget, self.more)
-        return Job(fold.view, state, replace(context, budget=budget))
+        longer = stretched(context.budget, self.more)
+        return Job(fold.view, state, replace(context, budget=longer))
 
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(

@@ -44,7 +44,7 @@ def show(record: Record, console: Console) -> None:
     console.print()
     console.print(title)
     console.print(_table(record))
-    for line in [*_meaning(record), *_comparisons(record), *_left_out(record)]:
+    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record)]:
         console.print(Padding(line, (0, 0, 0, 1)), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))
@@ -152,6 +152,20 @@ def _meaning(record: Record) -> list[Text]:
         f"Percent; ± is the standard deviation over {subjects} subjects. Each is {calibrated}"
         f"tested on {_range(test)} trials, at {_epoch(record)}.{_rule(record)}", style="dim",
     )]
+
+
+def _tuned(record: Record) -> list[Text]:
+    """How tuned parameters were chosen, and whether those of the control were as well."""
+    lines = []
+    for each in (record, *record.beside):
+        tuning = each.identity.get("tuning")
+        if tuning:
+            lines.append(Text(
+                f"Parameters of {clean(each.identity['method'])} are tuned: "
+                f"{clean(tuning['trials'])} trials by {clean(tuning['rule'])} on "
+                f"{clean(tuning['data'])}.", style="dim",
+            ))
+    return lines
 
 
 def _rule(record: Record) -> str:

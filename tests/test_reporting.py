@@ -101,3 +101,15 @@ def test_every_report_that_writes_files_names_its_formats():
     found = file_reports(ReportOptions())
     assert {"leaderboard", "html", "selection", "embedding", "scalp"} <= set(found)
     assert not {"terminal", "run", "frame"} & set(found)
+
+
+def test_the_gallery_shows_every_picture():
+    from bench.registry import entries
+
+    docs = Path(__file__).parents[1] / "docs"
+    page = (docs / "gallery.md").read_text()
+    drawn = {n for n, e in entries("reports").items() if "png" in e.formats}
+    told = {n for n in drawn if f"pictures/{n}.png" in page and f"**`{n}`**" in page}
+    assert told == drawn
+    large = [p.name for p in (docs / "pictures").glob("*.png") if p.stat().st_size > 200_000]
+    assert large == []

@@ -187,6 +187,25 @@ class TestNumbers:
         assert any(n.startswith("mae: no score on") for n in table.notes)
         assert any(n == "mae on SEED:3→DEAP:valence: seeds 0 of 0, 1" for n in table.notes)
 
+    def test_says_how_many_pairs_each_row_ran_where_one_lacks_some(self, full, tmp_path):
+        assert not only(full).covered
+        assert "pairs" not in shown(full).split("scmm")[0]
+        put(full, "mae", [0.9] * 4, simulated=RECIPE)
+        table = only(full)
+        assert table.covered
+        assert {r.label: table.coverage(r) for r in table.methods}["mae"] == "1/6"
+        assert "1/6" in shown(full)
+        write(full, tmp_path, ReportOptions())
+        text = (tmp_path / "leaderboard.md").read_text()
+        head, row = (next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+                     for name in ("method", "mae"))
+        assert head.endswith("| pairs |")
+        assert row.endswith("| 1/6 |")
+        found = {r["method"]: r for r in rows_of(tmp_path / "leaderboard.csv")}
+        assert (found["mae"]["pairs_run"], found["mae"]["pairs"]) == ("1", "6")
+        lengths = {line.count("|") for line in text.split("\n\n")[2].splitlines()}
+        assert len(lengths) == 1
+
     def test_controls_are_never_best(self, store):
         put(store, "scmm", [0.6, 0.6])
         put(store, "dann", [0.5, 0.5])
@@ -329,6 +348,22 @@ class TestSettings:
         text = shown(store)
         assert "scmm (oracle)" in text
         assert "never ranked" in text
+
+    def test_a_leaky_twin_stands_beside_the_honest_run_and_says_what_it_took(self, store):
+        put(store, "scmm", [0.7, 0.7])
+        put(store, "scmm", [0.7, 0.7], target="SEED-IV:4")
+        for target in ("DEAP:valence", "SEED-IV:4"):
+            put(store, "scmm", [0.9, 0.9], kind="oracle", target=target, identity={
+                "shortcut": "test-scaling",
+                "scaling": {"name": "min-max", "source": "source", "target": "test"}})
+        put(store, "scmm", [0.8, 0.8], kind="oracle", protocol="zero-shot")
+        one, other = tables(collect(store, ReportOptions()), ReportOptions())
+        assert [r.label for r in one.methods] == ["scmm"]
+        assert [(r.label, r.mean) for r in one.oracles] == [
+            ("scmm + test scaling", pytest.approx(0.9))]
+        assert any("scmm + test scaling (oracle): scaling" in n for n in one.notes)
+        assert not any(n.startswith("scmm (oracle)") for n in one.notes)
+        assert not other.methods  # another protocol is another ground
 
     def test_the_best_test_epoch_of_a_record_is_an_oracle_row(self, store, tmp_path):
         record = put(store, "scmm", [0.7, 0.6])
