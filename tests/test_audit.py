@@ -413,6 +413,16 @@ def test_planted_leaks_are_found(tmp_path, changes, expected):
     assert declared.leaks == ("predictions" in changes)
 
 
+def test_transductive_scaling_is_a_warning_where_it_is_stated(tmp_path):
+    scaling = {"name": "min-max", "source": "source", "target": "unlabelled (tested windows)"}
+    put(Store(tmp_path / "said"), "ours", [0.6, 0.7], protocol="unsupervised",
+        access="unlabelled: the tested windows", identity={"scaling": scaling})
+    put(Store(tmp_path / "unsaid"), "ours", [0.6, 0.7], identity={"scaling": scaling})
+    assert check_records(tmp_path / "said").leaks == 0
+    assert any("as stated" in t for t in texts(check_records(tmp_path / "said"), "warning"))
+    assert check_records(tmp_path / "unsaid").leaks == 1
+
+
 def test_warnings(tmp_path):
     put(Store(tmp_path), "ours", [0.6], origin="published (selection unknown)")
     found = texts(check_records(tmp_path), "warning")

@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BenchError
 from ..scoring import fold_scores
@@ -107,7 +107,7 @@ def _access(record: Record) -> Iterator[tuple[Severity, str]]:
         yield "warning", "target access is not stated"
     elif "at prediction" in access:
         yield "warning", f"target access: {access}"
-    elif any(word in access for word in _TESTED) and "labelled trials of the tested" not in access:
+    elif "tested windows" in access:
         yield "warning", f"transductive, as stated: target access {access}"
     else:
         yield "note", f"target access: {access}"
@@ -119,12 +119,12 @@ def _scaling(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
         yield "warning", "scope of the scaler is not stated"
         return
     access = str(record.identity["protocol"].get("target_access") or "")
-    granted = access.startswith("unlabelled") and "tested windows" in access
+    granted = "tested windows" in access and "at prediction" not in access
     for part in ("target", "test"):
         scope = str(scaling.get(part, ""))
         if any(word in scope for word in _TESTED):
             if part == "target" and granted:
-                yield "warning", "target scaled by tested windows, which the protocol grants"
+                yield "warning", "target scaled by tested windows, as the target access states"
             else:
                 yield leak, f"scaler fitted on tested windows ({part}: {scope})"
 
@@ -157,11 +157,16 @@ def _parameters(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]
 
 def _sides(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
     source, target = record.identity.get("source") or {}, record.identity["target"]
-    if source.get("corpus") != target["corpus"] or not source.get("subjects"):
+    if target["corpus"] not in _corpora(source) or not source.get("subjects"):
         return
     tested = {int(f["subject"]) for f in record.folds}
     if tested & {int(s) for s in source["subjects"]}:
         yield leak, f"source and target are both {target['corpus']} and share tested subjects"
+
+
+def _corpora(source: Mapping[str, Any]) -> list[str]:
+    """Corpora of a source, which may be several: ``SEED+SEED-IV``."""
+    return str(source.get("corpus") or "").split("+")
 
 
 def _predictions(record: Record) -> pd.DataFrame | None:
@@ -223,5 +228,5 @@ def _stimuli(record: Record, table: pd.DataFrame | None) -> Iterator[tuple[Sever
             yield "note", "the sessions of a subject show the same stimuli (calibrated and " \
                 "tested within a session each)"
     source, target = record.identity.get("source") or {}, record.identity["target"]
-    if source.get("corpus") == target["corpus"]:
+    if target["corpus"] in _corpora(source):
         yield "warning", f"source and target are both {target['corpus']}: the same stimuli"

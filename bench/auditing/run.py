@@ -11,7 +11,6 @@ from typing import Any
 from ..cache import key_of
 from ..cell import Cell, Event, Watch, run_cell
 from ..errors import BenchError, SettingError, UnknownNameError, UnsuitedError
-from ..handing import check_suited
 from ..method import Method
 from ..registry import load
 from ..runner import RunOptions, settle
@@ -122,7 +121,6 @@ def audit(
     wanted = chosen(cls, what.only)
     tell = watch or (lambda event: None)
     cell = settle(method, src, tgt, options, tell)
-    check_suited(cell.method, cell.protocol, cell.pair)
     run = _Audit(cell, Store(options.runs), what, tell, tuple(options.params))
     tell(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
     run.honest = [run_cell(replace(cell, seed=s), run.store, tell) for s in what.seeds]

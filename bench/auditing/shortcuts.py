@@ -258,9 +258,21 @@ def _no_scaling(protocol: Protocol, scaling: Scaling) -> str:
 def _no_granted(protocol: Protocol, scaling: Scaling) -> str:
     if protocol.transductive:
         return "the protocol grants the tested windows: there it is no secret"
+    if _scope(scaling).endswith("tested"):
+        return "the scope of the scaling says that it takes the tested windows: it is no secret"
     if not protocol.grants & {"calibration", "unlabelled"}:
         return "no target windows are granted to be joined by the tested ones; see test-scaler"
     return _no_scaling(protocol, scaling)
+
+
+def _no_subjects(protocol: Protocol, scaling: Scaling) -> str:
+    if _scope(scaling).startswith("subject"):
+        return "subjects are scaled one by one, and a part of mixed subjects is none"
+    return ""
+
+
+def _scope(scaling: Scaling) -> str:
+    return str(getattr(scaling, "scope", ""))
 
 
 def _no_calibration(protocol: Protocol, scaling: Scaling) -> str:
@@ -293,7 +305,7 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
     Shortcut(
         "mixed-subjects", "windows of all target subjects are mixed and cut into parts",
         steals="labelled windows of the tested trials and of all other target subjects",
-        cut=_mixed_raw, rescale=_mixed_scaled, parts=True,
+        cut=_mixed_raw, rescale=_mixed_scaled, parts=True, bars=_no_subjects,
         note="also trains on more windows than the honest run, each as often; under within on as "
         "many",
         seen="97.7 against 69.2 on DEAP in one paper: subject-mixed 10-fold against "
