@@ -194,17 +194,26 @@ class TestAugmentation:
     def test_nothing_asked_is_nothing_done(self):
         x = torch.rand(1, 6, 4, 5)
         drawn = Augmentation().draw((6, 4, 5), torch.Generator().manual_seed(0))
-        torch.testing.assert_close(Augmentation.apply(x, drawn.unsqueeze(0)), x)
+        torch.testing.assert_close(Augmentation().apply(x, drawn.unsqueeze(0)), x)
 
     def test_gain_shifts_all_bands_of_a_channel_alike(self):
         drawn = Augmentation(gain=1.0).draw((6, 4, 5), torch.Generator().manual_seed(0))
         assert (drawn[0] == drawn[0, :, :, :1]).all()
         assert drawn[0, :, :, 0].std() > 0.5
 
+    def test_the_gain_of_raw_windows_is_a_factor(self):
+        x = torch.rand(1, 6, 4, 5)
+        made = Augmentation(gain=0.5, raw=True)
+        drawn = made.draw((6, 4, 5), torch.Generator().manual_seed(0))
+        factor = made.apply(x, drawn.unsqueeze(0)) / x
+        torch.testing.assert_close(factor, factor[..., :1].expand_as(factor))
+        assert factor.log().std() > 0.3
+        assert (factor > 0).all()
+
     def test_hidden_entries_take_the_mean(self):
         x = torch.rand(1, 2000, 4, 5)
         drawn = Augmentation(hide_channels=0.3).draw(x.shape[1:], torch.Generator().manual_seed(0))
-        out, keep = Augmentation.apply(x, drawn.unsqueeze(0)), drawn[1] > 0
+        out, keep = Augmentation().apply(x, drawn.unsqueeze(0)), drawn[1] > 0
         assert float(keep.float().mean()) == pytest.approx(0.7, abs=0.02)
         assert (keep == keep[..., :1]).all()
         mean = x.mean(dim=1).expand(2000, 4, 5)
