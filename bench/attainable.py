@@ -29,9 +29,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     """
     recipe = cell.pair.recipes[1]
     target = cell.mapped[0].target
-    if recipe is None or target.space.window_s != 1.0:
-        return None
-    if len(target.labels) != len(cell.pair.target.labels):  # the generator knows no dropped class
+    if recipe is None or not is_known(cell):
         return None
     corpus = cell.pair.target_name.partition(":")[0]
     adapter: CorpusAdapter = load("corpora", corpus)()
@@ -65,9 +63,20 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     return record
 
 
+def is_known(cell: Cell) -> bool:
+    """Whether the target is simulated, in windows of 1 s, and has kept all its classes."""
+    target = cell.mapped[0].target
+    return (
+        cell.pair.recipes[1] is not None and target.space.window_s == 1.0
+        # The generator knows no dropped class.
+        and len(target.labels) == len(cell.pair.target.labels)
+    )
+
+
 def attainable_identity(cell: Cell) -> dict[str, Any]:
     """Identity of the record of the best attainable scores: the cell's, but for the method."""
-    return cell.identity() | {
+    own = {k: v for k, v in cell.identity().items() if k != "tuning"}
+    return own | {
         "method": "attainable", "params": {}, "params_origin": "default",
         "code": f"generator-{GENERATOR}",
     }

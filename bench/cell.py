@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .align import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
-from .auditing.shortcuts import per_subject, recut, scaled_folds, test_scaled_alone
+from .auditing.shortcuts import (
+    more_windows,
+    per_subject,
+    recut,
+    scaled_folds,
+    stretched,
+    test_scaled_alone,
+)
 from .cache import key_of
 from .codehash import code_hash
 from .devices import dtype_of
@@ -325,6 +332,7 @@ class Run:
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
         self.planned: dict[Key, dict[str, Pick]] = {}
         self.reused = True
+        self.more = 1.0
 
     def known(self) -> Record | None:
         """The record, if the cell is done already."""
@@ -383,6 +391,7 @@ class Run:
                 reasons,
             )
         whole = recut(cell.shortcut, cut.folds, cell.seed)
+        self.more = more_windows(cut.folds, whole)
         scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
@@ -471,9 +480,11 @@ class Run:
     def job(self, fold: Fold, state: Any) -> Job:
         """What is to be fitted on a fold."""
         target = self.cell.pair.target_name
-        return Job(fold.view, state, self._context(
+        context = self._context(
             "fit", fold, target=target, subject=fold.subject, session=fold.session
-        ))
+        )
+        longer = stretched(context.budget, self.more)
+        return Job(fold.view, state, replace(context, budget=longer))
 
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(

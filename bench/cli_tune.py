@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _HOW = "How to tune"
 #: Options of ``bench run`` that mean nothing here.
-_NOT_SHARED = ("params", "save_models", "quiet")
+_NOT_SHARED = ("params", "save_models", "diagnostics", "energy", "quiet")
 #: From what the options of ``bench run`` came to, with further methods included, to its settings.
 Settings = Callable[[dict[str, Any]], "RunOptions"]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Above this many columns, methods are listed with what they are.
 WIDE = 150
+#: From this width papers are shown.
+ROOM = 96
 #: Letters in the list of methods.
 _LETTERS = {
     "S": "labelled source", "s": "unlabelled source", "c": "calibration trials",
@@ -74,7 +76,8 @@ def methods_table(width: int = 100) -> RenderableType:
     table.add_column("features", no_wrap=True)
     if width >= WIDE:
         table.add_column("what it is", ratio=3)
-    table.add_column("paper", style="dim", ratio=2)
+    if width >= ROOM:
+        table.add_column("paper", style="dim", ratio=2)
     for family in dict.fromkeys(e.family for e in found):
         table.add_row(Text(family or "other", style="italic dim"))
         for e in found:
@@ -89,7 +92,7 @@ def _method_row(entry: Entry, granted: dict[str, Sequence[str]], width: int) -> 
     cells += [_cell(profile, grants) for grants in granted.values()]
     kinds = sorted(profile.needs.features) if profile else ["?"]
     return [*cells, " ".join(kinds), *([escape(entry.summary)] if width >= WIDE else []),
-            escape(_short(entry.paper))]
+            *([escape(_short(entry.paper))] if width >= ROOM else [])]
 
 
 def _short(paper: str) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, SettingError, UnsuitedError, refused_value
-from .needs import Needs
+from .needs import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
 from .protocol import View
 from .reference import Deviation
 from .windows import Space, UnlabelledWindows, Windows
@@ -156,10 +156,6 @@ class Embedder(Protocol):
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Encoded windows (n, width) of windows (n, channels, features)."""
         ...
-
-
-#: Kinds of windows, for methods that work on any.
-ANY_FEATURES = frozenset({"de", "raw"})
 
 
 # The engine's observer of a training in progress. It lives in a context variable and not in the

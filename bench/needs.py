@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+#: Kinds of windows, for methods that work on any.
+ANY_FEATURES = frozenset({"de", "raw"})
+
 
 @dataclass(frozen=True)
 class Needs:

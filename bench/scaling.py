@@ -164,6 +164,10 @@ class Scaling:
         sources: dict[int, _Source] = {}
         return [self._fold(fold, sources) for fold in folds]
 
+    def aside(self, source: Windows, others: Windows) -> Windows:
+        """Further subjects of a source, scaled as it is: by its statistics or each by its own."""
+        return _Source(source, self.fit, self._by_subject).aside(others)
+
     def _fold(self, fold: Fold, sources: dict[int, _Source]) -> Fold:
         view, test, source = fold.view, fold.open_test(), None
         if view.source is not None:
@@ -228,7 +232,7 @@ class _Source:
     def __init__(
         self, windows: Windows | UnlabelledWindows, fit: Fit, by_subject: bool
     ) -> None:
-        self._windows, self._fit = windows, fit
+        self._windows, self._fit, self._by_subject = windows, fit, by_subject
         self._scalers: dict[Hashable, Scaler | Whitener] = {}
         x = np.empty_like(windows.x)
         for key, rows in _parts(windows, by_subject):
@@ -242,6 +246,13 @@ class _Source:
         if len(self._scalers) == 1:
             return next(iter(self._scalers.values()))
         return self._fit(self._windows.x)
+
+    def aside(self, others: Windows) -> Windows:
+        """Windows scaled by the statistics of their part, or by their own if it is none of ours."""
+        x = np.empty_like(others.x)
+        for key, rows in _parts(others, self._by_subject):
+            x[rows] = (self._scalers.get(key) or self._fit(others.x[rows]))(others.x[rows])
+        return others.with_x(x)
 
     def of(self, fold: Fold) -> Scaler | Whitener:
         """Statistics of the tested subject's own windows in the source.

@@ -69,7 +69,7 @@ RULES: dict[str, Rule] = {r.name: r for r in (
     Rule("dev",
          "labels of held-out source subjects, weighted by encodings of unlabelled target windows",
          ("source labels", "unlabelled"), "source"),
-    Rule("oracle", "labels of the test windows: never ranked", scored=False),
+    Rule("oracle", "labels of the test windows (accuracy): never ranked", scored=False),
 )}
 
 
@@ -180,10 +180,10 @@ def _without_subjects(folds: Sequence[Fold], scaling: Scaling, seed: int) -> lis
         found = parts[id(source)]
         if found is not None:
             view = replace(fold.view, source=found[0])
-            cut.append(Fold(fold.subject, fold.session, view, found[1]))
+            cut.append(Fold(fold.subject, fold.session, view, fold.open_test()))
     # The held-out subjects are scaled as the source is, whatever the target is scaled by.
     scaled = {
-        id(kept): scaling.fit(kept.x).apply(out)
+        id(kept): scaling.aside(kept, out)
         for kept, out in (pair for pair in parts.values() if pair is not None)
     }
     return [

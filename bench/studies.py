@@ -8,6 +8,7 @@ that was killed is marked failed *without a reason*, and its place is taken by a
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two signs of life of a trial in a database, and after which it counts as killed.
 HEARTBEAT, SILENT = 10, 60
+#: Times that a database is tried to be set up, while others do the same.
+STARTS = 5
 #: Complete trials before one may be given up early.
 PRUNE_AFTER = 5
 
@@ -89,14 +92,19 @@ def _database(url: str, name: str) -> Study:
     from optuna.pruners import MedianPruner
     from optuna.storages import RDBStorage
 
-    try:
-        storage = RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=SILENT)
-        return create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True,
-            pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
-        )
-    except Exception as error:  # SQLAlchemy, drivers and Optuna raise many types
-        raise _unusable(url, error) from error
+    for attempt in range(STARTS):
+        try:
+            storage = RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=SILENT)
+            return create_study(
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True,
+                pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
+            )
+        except Exception as error:  # SQLAlchemy, drivers and Optuna raise many types
+            if "already exists" in str(error) and attempt < STARTS - 1:
+                time.sleep(1.0)  # another process makes the tables at this moment
+                continue
+            raise _unusable(url, error) from error
+    raise AssertionError
 
 
 def _journal(path: Path, name: str) -> Study:

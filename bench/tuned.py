@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 #: Sub-folder of a run folder.
 FOLDER = "tuning"
+#: Settings of a run that stand in a field of their own, or decide no number.
+_APART = frozenset({
+    "data", "simulated", "scale", "protocol_params", "params", "preset", "seed", "runs", "device",
+    "deterministic", "energy", "save_models", "diagnostics", "controls",
+})
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,16 @@ class Setting:
         fixed = {
             k: v for k, v in params.items() if k not in tunables or v != tunables[k]
         }
-        read = options.read
-        rest = {
-            "protocol": dict(protocol[1]), "scaling": options.scaling,
-            "selection": options.selection,
+        # Whatever is not known to decide no number belongs to the setting.
+        rest = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _APART}
+        rest |= {
+            "protocol": dict(protocol[1]), "read": asdict(options.read),
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
-            "features": [read.features, read.official_kind, read.window_s, read.sessions],
-            "labels": [read.rule.threshold, read.rule.drop_middle],
             "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
         }
         scale = options.scale or ("demo" if options.simulated else "published")
-        return cls(method, fixed, *pair, protocol[0], scale, json.loads(json.dumps(rest)))
+        plain = json.loads(json.dumps(rest, default=sorted))
+        return cls(method, fixed, *pair, protocol[0], scale, plain)
 
     @property
     def name(self) -> str:

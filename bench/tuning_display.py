@@ -69,12 +69,12 @@ class TuneDisplay:
 
     def news(self, attempt: Attempt) -> None:
         """Show a trial that has ended."""
+        better = attempt.state == "done" and (self._best is None or attempt.best != self._best)
         self._done, self._of, self._best = attempt.index + 1, attempt.of, attempt.best
         if attempt.index == 0:
             self._first = attempt.score
         self._seconds.append(attempt.seconds)
         score = "–" if attempt.score is None else f"{attempt.score:.4f}"
-        better = attempt.state == "done" and attempt.score == attempt.best
         line = Text(f"[{attempt.index + 1:>{len(str(attempt.of))}}/{attempt.of}] ", style="dim")
         line.append(f"{score:<6}", style="bold green" if better else "")
         line.append(f"  {duration(attempt.seconds):>6}  ", style="dim")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .align import PLUS, Pair, align
-from .attainable import attainable_identity, attainable_record
+from .attainable import attainable_identity, attainable_record, is_known
 from .cell import Cell, Watch
 from .data import Reading
 from .devices import devices
@@ -110,7 +110,7 @@ class Workshop:
     def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
         record = attainable_record(cell, store)
         if record is None:
-            raise UnsuitedError(f"the best attainable score on {spec.target} is not known")
+            raise UnsuitedError(_unknown(spec))
         return record
 
     def stacks(self, spec: CellSpec) -> bool:
@@ -128,7 +128,7 @@ class Workshop:
     def unsuited(self, spec: CellSpec, cell: Cell) -> str:
         """Why a method does not fit its protocol and pair; empty if it does."""
         if spec.method == ATTAINABLE:
-            return ""
+            return "" if is_known(cell) else _unknown(spec)
         try:
             cell.check()
         except UnsuitedError as error:
@@ -157,6 +157,10 @@ class Workshop:
         if isinstance(found, BenchError):
             raise found
         return found
+
+
+def _unknown(spec: CellSpec) -> str:
+    return f"the best attainable score on {spec.target} is not known"
 
 
 def reason_of(error: BaseException) -> str:

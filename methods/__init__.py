@@ -2,35 +2,37 @@
 
 from dataclasses import replace
 
-from bench.needs import Needs, Profile
+from bench.needs import ANY_FEATURES, Needs, Profile
 from bench.registry import Entry
 
 _LABELLED = Needs(source="labelled")
-_ANY = frozenset({"de", "raw"})
+# Networks work on raw windows too, with another backbone.
+_NET = Needs(source="labelled", features=ANY_FEATURES)
+_ADAPTS = replace(_NET, unlabelled=True)
 #: What the methods of a family declare; an entry that differs says so itself. Tests compare both
 #: with the classes.
 _FAMILIES = {
-    "control": Profile(Needs(source="none", calibration=True)),
-    "self-supervised": Profile(Needs(source="unlabelled", calibration=True), bare=_LABELLED),
-    "supervised": Profile(_LABELLED),
-    "adaptation": Profile(Needs(source="labelled", unlabelled=True)),
-    "test-time": Profile(_LABELLED, transductive=True),
-    "source-free": Profile(Needs(source="labelled", unlabelled=True)),
+    "control": Profile(Needs(source="none", calibration=True, features=ANY_FEATURES)),
+    "self-supervised": Profile(
+        Needs(source="unlabelled", calibration=True, features=ANY_FEATURES), bare=_NET
+    ),
+    "supervised": Profile(_NET),
+    "adaptation": Profile(_ADAPTS),
+    "test-time": Profile(_NET, transductive=True),
+    "source-free": Profile(_ADAPTS),
     "shallow": Profile(_LABELLED),
     "shallow adaptation": Profile(Needs(source="labelled", unlabelled=True)),
 }
 
 _ENTRIES = [
     Entry("majority", "bench.methods.majority:Majority",
-          "the calibration trials' class frequencies, whatever the window", family="control",
-          profile=Profile(Needs(source="none", calibration=True, features=_ANY))),
+          "the calibration trials' class frequencies, whatever the window", family="control"),
     Entry("target-only", "bench.methods.target_only:TargetOnly",
           "a method's network from scratch on the calibration trials, without a source",
           family="control"),
     Entry("random", "bench.methods.random:Random",
           "classes drawn by their frequencies, whatever the window", family="control",
-          profile=Profile(Needs(source="none", calibration=True, features=_ANY),
-                          bare=replace(_LABELLED, features=_ANY))),
+          profile=replace(_FAMILIES["control"], bare=_NET)),
     Entry("shuffled", "bench.methods.shuffled:Shuffled",
           "a method taught labels that are shuffled among trials", family="control",
           profile=_FAMILIES["self-supervised"]),
@@ -130,7 +132,7 @@ _ENTRIES = [
     Entry("clisa", "bench.methods.clisa:CLISA",
           "contrast of stimuli between subjects; uses the source's stimulus ids",
           family="self-supervised", paper="Shen et al., TAFFC 2022, arXiv 2109.09559",
-          profile=Profile(Needs(source="labelled", calibration=True), bare=_LABELLED)),
+          profile=Profile(replace(_NET, calibration=True), bare=_NET)),
     Entry("lr", "bench.methods.lr:LogisticRegressionMethod",
           "logistic regression on source and calibration windows", family="shallow",
           paper="scikit-learn"),

@@ -8,6 +8,7 @@ of other libraries are torch modules, wrapped so that they look the same from ou
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from bench.errors import UnknownNameError, UnsuitedError
 from bench.windows import Space
 
-from .networks import ConvEncoder, Encoder, MlpEncoder, State
+from .networks import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
 
 #: What ``backbone=auto`` stands for on each kind of windows.
 DEFAULT = {"de": "cnn", "raw": "eegnet"}
@@ -60,13 +61,26 @@ def _dgcnn(channels: int, features: int, rate: float) -> nn.Module:
     return module
 
 
-def _braindecode(name: str) -> Callable[[int, int, float], nn.Module]:
+#: Deep4Net was made for windows of 500 samples; its four blocks fit shorter ones with these.
+_SHORT_DEEP4 = {
+    "pool_time_length": 2, "pool_time_stride": 2, "filter_length_2": 5, "filter_length_3": 5,
+    "filter_length_4": 5,
+}
+_DEEP4_FROM = 441
+
+
+def _deep4(channels: int, features: int, rate: float) -> nn.Module:
+    settings = _SHORT_DEEP4 if features < _DEEP4_FROM else {}
+    return _braindecode("Deep4Net", **settings)(channels, features, rate)
+
+
+def _braindecode(name: str, **settings: Any) -> Callable[[int, int, float], nn.Module]:
     def build(channels: int, features: int, rate: float) -> nn.Module:
         from .libraries import braindecode_models
 
         module: Any = getattr(braindecode_models(), name)(
             n_chans=channels, n_times=features, n_outputs=2, sfreq=rate,
-            input_window_seconds=features / rate,
+            input_window_seconds=features / rate, **settings,
         )
         last = module.final_layer
         # ATCNet has one classifier for each of its sliding windows, and averages over them.
@@ -93,7 +107,7 @@ BACKBONES: dict[str, Backbone] = {
                         "Schirrmeister et al. 2017, 1703.05051", "raw",
                         _braindecode("ShallowFBCSPNet")),
     "deep4": Backbone("Deep4Net, four blocks of convolution and pooling",
-                      "Schirrmeister et al. 2017, 1703.05051", "raw", _braindecode("Deep4Net")),
+                      "Schirrmeister et al. 2017, 1703.05051", "raw", _deep4),
     "tsception": Backbone("TSception, temporal kernels of several lengths, hemispheres",
                           "Ding et al. 2022, 2104.02935", "raw", _braindecode("TSception")),
     "eegconformer": Backbone("EEGConformer, convolutions and a transformer",
@@ -246,7 +260,8 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 @functools.lru_cache(maxsize=32)
 def _template(shape: ModuleEncoder) -> tuple[nn.Module, int]:
     """Module that lends its structure, and the width of its output."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that even kernels are padded: said once a process
         torch.manual_seed(0)
         module = _build(shape).eval()
         width = module(torch.zeros(2, shape.channels, shape.features)).flatten(1).shape[1]
@@ -261,15 +276,13 @@ def _build(shape: ModuleEncoder) -> nn.Module:
     UnsuitedError
         The network cannot be had for windows of this shape.
     """
-    import warnings
-
     build = BACKBONES[shape.backbone].build
     if build is None:
         raise ValueError(f"{shape.backbone} is no torch module")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of deprecated defaults, and windows it pads
-            return build(shape.channels, shape.features, shape.rate)
+            module = build(shape.channels, shape.features, shape.rate)
     except (ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsuitedError(
@@ -277,3 +290,8 @@ def _build(shape: ModuleEncoder) -> nn.Module:
             f"x {shape.features} samples: {text}",
             "Use longer windows (--window), or another backbone.",
         ) from error
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            # Some have 0.01: running statistics of a short training would be mostly their start.
+            part.momentum = MOMENTUM
+    return module

@@ -19,7 +19,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import ANY_FEATURES, Needs, hyper
+from bench.method import Needs, hyper
+from bench.needs import ANY_FEATURES
 from bench.windows import UnlabelledWindows, Windows
 
 from .networks import Projector, State

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.method import ANY_FEATURES, Context, Job, LostPredictor, Needs, Predictor
+from bench.method import Context, Job, LostPredictor, Needs, Predictor
+from bench.needs import ANY_FEATURES
 from bench.training import (
     Losses,
     Optimiser,

@@ -176,13 +176,15 @@ class FineTuned(Method):
             draw=min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n,
         )
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
-        which = torch.arange(len(jobs), device=ctx.device)[:, None]
+        windows, classes = x.flatten(0, 1), y.flatten()
+        start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            index = order(batch)
-            logits = head(model, encoder(model, x[which, index], training=True))
+            index = (start + order(batch)).flatten()
+            drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
+            logits = head(model, encoder(model, drawn, training=True))
             loss = functional.cross_entropy(
-                logits.flatten(0, 1), y[which, index].flatten(), reduction="none"
+                logits.flatten(0, 1), classes.index_select(0, index), reduction="none"
             )
             return {"total": loss.view(len(jobs), -1).mean(dim=1)}
 

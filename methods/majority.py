@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.method import Context, Method, Needs
+from bench.needs import ANY_FEATURES
 from bench.protocol import View
 
 
@@ -16,9 +17,7 @@ class Majority(Method):
 
     name: ClassVar[str] = "majority"
     kind: ClassVar[str] = "control"
-    needs: ClassVar[Needs] = Needs(
-        source="none", calibration=True, features=frozenset({"de", "raw"})
-    )
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def fit(self, view: View, state: Any, ctx: Context) -> Constant:
         """Count the calibration windows of each class."""

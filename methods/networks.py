@@ -200,9 +200,9 @@ class ConvEncoder(Encoder):
             Filter-major, as ``Conv1d(...).flatten(1)`` gives it.
         """
         models, batch = x.shape[:2]
-        h = x.transpose(2, 3).reshape(models, batch, -1)
+        h = x.reshape(models, batch, -1)
         for i, (length, convolved, pooled) in enumerate(self.lengths(), 1):
-            dense = self._dense(p[f"conv{i}.weight"], length, convolved)
+            dense = self._dense(p[f"conv{i}.weight"], length, convolved, i == 1)
             filters = self.filters[i - 1]
             h = torch.bmm(h, dense).view(models, batch * convolved, filters)
             h = batch_norm(p, f"bn{i}", h, training)
@@ -211,16 +211,31 @@ class ConvEncoder(Encoder):
         pooled = self.lengths()[-1][2]
         return h.view(models, batch, pooled, -1).transpose(2, 3).reshape(models, batch, -1)
 
-    def _dense(self, weight: Tensor, length: int, convolved: int) -> Tensor:
-        """Matrix (K, length*in, convolved*out) that does what the padded convolution does."""
+    def _dense(self, weight: Tensor, length: int, convolved: int, windows: bool) -> Tensor:
+        """Matrix (K, length*in, convolved*out) that does what the padded convolution does.
+
+        Its rows are ordered by position, then channel, as layers give it; for ``windows`` by
+        channel, then feature, as windows are stored. Rows of filters are copied as they are: an
+        index over single taps, permuted afterwards, takes three times as long.
+        """
         models, filters, inputs, kernel = weight.shape
-        position = torch.arange(length, device=weight.device)
-        tap = position[:, None] - torch.arange(convolved, device=weight.device) + self.padding
-        tap = torch.where((tap < 0) | (tap >= kernel), kernel, tap)
-        padded = functional.pad(weight, (0, 1))
-        dense = padded.index_select(3, tap.flatten())
-        dense = dense.view(models, filters, inputs, length, convolved).permute(0, 3, 2, 4, 1)
-        return dense.reshape(models, length * inputs, convolved * filters)
+        taps = functional.pad(weight.permute(0, 3, 2, 1), (0, 0, 0, 0, 0, 1))
+        rows = _rows(inputs, kernel, self.padding, length, convolved, windows)
+        dense = taps.reshape(models, -1, filters).index_select(1, rows.to(weight.device))
+        return dense.view(models, length * inputs, convolved * filters)
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(  # noqa: PLR0917 - shapes
+    inputs: int, kernel: int, padding: int, length: int, convolved: int, windows: bool
+) -> Tensor:
+    """Which (tap, input channel) stands at each input and output position; zeros are the last."""
+    tap = torch.arange(length)[:, None] - torch.arange(convolved) + padding
+    tap = torch.where((tap < 0) | (tap >= kernel), kernel, tap)
+    channel = torch.arange(inputs)
+    if windows:
+        return (tap * inputs + channel[:, None, None]).flatten()
+    return (tap[:, None] * inputs + channel[:, None]).flatten()
 
 
 class _ReluPool(torch.autograd.Function):

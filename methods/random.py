@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.method import Context, Method, Needs
+from bench.needs import ANY_FEATURES
 from bench.protocol import View
 from bench.windows import Windows
 
@@ -18,9 +19,7 @@ class Random(Method):
 
     name: ClassVar[str] = "random"
     kind: ClassVar[str] = "control"
-    needs: ClassVar[Needs] = Needs(
-        source="none", calibration=True, features=frozenset({"de", "raw"})
-    )
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Source labels only where there is no calibration to count."""

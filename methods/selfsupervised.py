@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.method import ANY_FEATURES, Context, Needs
+from bench.method import Context, Needs
+from bench.needs import ANY_FEATURES
 from bench.training import Optimiser, stack, train, unstack
 from bench.windows import Space, UnlabelledWindows, Windows
 

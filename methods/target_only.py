@@ -11,17 +11,8 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import (
-    ANY_FEATURES,
-    Context,
-    Job,
-    Method,
-    Needs,
-    Params,
-    Predictor,
-    Tunable,
-    hyper,
-)
+from bench.method import Context, Job, Method, Needs, Params, Predictor, Tunable, hyper
+from bench.needs import ANY_FEATURES
 from bench.protocol import View
 from bench.registry import load
 from bench.windows import Space

@@ -97,7 +97,8 @@ def _table(audit: Audit, width: int) -> Table:
     from .terminal import HOUSE
 
     stacked, accuracy = width < _WIDE, width >= _ROOMY
-    table = Table(box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    gap = int(accuracy)  # besides the divider of the box
+    table = Table(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("shortcut", no_wrap=True)
     heads = ["honest\n→ with it", "adds\nper window", "p\nHolm", "adds\nper trial", "p\nHolm"]
     for name in [*heads, *["adds to\naccuracy"] * accuracy]:

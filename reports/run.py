@@ -19,6 +19,8 @@ from .against import interval
 from .terminal import HOUSE
 from .text import METRIC_NAMES, clean, p_value, percent, signed
 
+#: Rules that every record holds; a table of these alone would say nothing new.
+_ALWAYS = ("last", "oracle")
 Folds = Sequence[Mapping[str, Any]]
 
 
@@ -37,13 +39,15 @@ def show(record: Record, console: Console) -> None:
     )
     if record.simulated:
         title.append("  SIMULATED", style="bold yellow")
-    if record.kind == "oracle":
+    if _peeks(record):
         title.append("  ORACLE: uses the test set, never ranked", style="bold red")
     console.print()
     console.print(title)
     console.print(_table(record))
-    for line in [*_meaning(record), *_comparisons(record), *_left_out(record)]:
+    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record)]:
         console.print(Padding(line, (0, 0, 0, 1)), highlight=False)
+    if len(record.selections) > len(_ALWAYS):
+        console.print(_selections(record))
     if record.path is not None:
         where = record.path.parent.parent
         text = Text.assemble(
@@ -51,6 +55,41 @@ def show(record: Record, console: Console) -> None:
             (f"bench report {clean(where)}", "cyan"),
         )
         console.print(Padding(text, (0, 0, 0, 1)), soft_wrap=True)
+
+
+def _peeks(record: Record) -> bool:
+    """Whether the scores are chosen with test labels."""
+    return record.kind == "oracle" or record.identity["selection"] == "oracle"
+
+
+def _selections(record: Record) -> Table:
+    """What each rule that was evaluated would have given; the chosen one first, oracle apart."""
+    table = Table(
+        box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold",
+        title=Text("Balanced accuracy at the epoch that each rule would choose", style="bold"),
+        title_justify="left",
+    )
+    for name in ("rule", "per window", "per trial", "epoch", "its own score"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "rule" else "right")
+    table.add_column("it chooses by", ratio=1)
+    chosen = record.identity["selection"]
+    names = sorted(record.selections, key=lambda n: (n == "oracle", n != chosen))
+    for name in names:
+        column = record.selections[name]
+        if name == "oracle":
+            table.add_section()
+        style = {chosen: "bold", "oracle": "dim italic"}.get(name, "")
+        epochs = {f["epoch"] for f in column["folds"]}
+        of = max(f["of"] for f in column["folds"])
+        score = column["score"]
+        table.add_row(*(Text(v, style=style) for v in (
+            f"{'▸' if name == chosen else ' '} {clean(name)}",
+            _mean_sd(column["folds"], "window", "balanced_accuracy"),
+            _mean_sd(column["folds"], "trial", "balanced_accuracy"),
+            f"{_range(epochs)} of {of}", "–" if score is None else f"{score:.3f}",
+            clean(column["uses"]),
+        )))
+    return table
 
 
 def _table(record: Record) -> Table:
@@ -79,7 +118,7 @@ def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     for control in record.beside:
         name = clean(control.identity["method"])
         rows.append((names.get(name, name), control.folds, ""))
-    if record.oracle and record.kind != "oracle":
+    if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
 
@@ -115,6 +154,20 @@ def _meaning(record: Record) -> list[Text]:
     )]
 
 
+def _tuned(record: Record) -> list[Text]:
+    """How tuned parameters were chosen, and whether those of the control were as well."""
+    lines = []
+    for each in (record, *record.beside):
+        tuning = each.identity.get("tuning")
+        if tuning:
+            lines.append(Text(
+                f"Parameters of {clean(each.identity['method'])} are tuned: "
+                f"{clean(tuning['trials'])} trials by {clean(tuning['rule'])} on "
+                f"{clean(tuning['data'])}.", style="dim",
+            ))
+    return lines
+
+
 def _rule(record: Record) -> str:
     """How ratings became classes, where the target is rated."""
     rule = record.identity.get("label_rule")
@@ -129,9 +182,11 @@ def _epoch(record: Record) -> str:
     """Which epoch the scores are of, and what the oracle row is."""
     if record.identity["selection"] == "oracle":
         return "the epoch that was best on the test set"
+    chosen = "the last epoch" if record.identity["selection"] == "last" else \
+        f"the epoch chosen by {clean(record.identity['selection'])}"
     if not record.oracle:
-        return "the last epoch"
-    return "the last epoch. The oracle chose its epoch on the test set and is never ranked"
+        return chosen
+    return f"{chosen}. The oracle chose its epoch on the test set and is never ranked"
 
 
 def _range(numbers: set[int]) -> str:
@@ -143,7 +198,7 @@ def _comparisons(record: Record) -> list[Text]:
     """What the source was worth, and what the oracle would have gained."""
     ours = _values(record.folds, "window", "balanced_accuracy")
     lines = [_above_chance(record, ours)]
-    if record.kind == "oracle":
+    if _peeks(record):
         return lines
     control = next((c for c in record.beside if c.identity["method"] == "target-only"), None)
     if control is not None:
@@ -154,7 +209,8 @@ def _comparisons(record: Record) -> list[Text]:
     if record.oracle:
         theirs = _values(record.oracle["folds"], "window", "balanced_accuracy")
         lines.append(_difference(
-            "What choosing the epoch on the test set would add", "oracle − last epoch",
+            "What choosing the epoch on the test set would add",
+            f"oracle − {'last' if record.identity['selection'] == 'last' else 'chosen'} epoch",
             theirs, ours,
         ))
     return lines

@@ -6,7 +6,12 @@ import importlib
 import sys
 
 BENCHMARKS = {
-    "scmm": "published-size pre-training of SCMM and one fine-tuning, against a plain baseline",
+    "step": "a step of SCMM's pre-training, 256 + 256 windows, against a plain baseline",
+    "finetune": "15 fine-tunings as one stack, against one after another",
+    "scmm": "a whole published-size cell of SCMM, against a plain baseline",
+    "features": "differential entropy of whole recordings, against torcheeg",
+    "engine": "the engine's overhead a cell, and a sweep in which nothing is left to do",
+    "scaling": "time and memory with subjects, windows, channels and cells: a picture",
     "report": "bench report on 2,000 records with predictions: time, memory, incremental",
 }
 

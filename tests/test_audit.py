@@ -17,9 +17,17 @@ from bench.auditing.checks import check_records
 from bench.auditing.draws import random_draws
 from bench.auditing.inflation import Audit, read_audit
 from bench.auditing.run import AuditOptions, audit
-from bench.auditing.shortcuts import SHORTCUTS, mixed, scaled_folds, split_windows
+from bench.auditing.shortcuts import (
+    SHORTCUTS,
+    mixed,
+    more_windows,
+    scaled_folds,
+    split_windows,
+    stretched,
+)
 from bench.auditing.split import check_split
 from bench.errors import BenchError, DataError, SettingError, UnknownNameError
+from bench.method import Budget
 from bench.protocols.few_shot import FewShot
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
@@ -153,6 +161,22 @@ def test_null_honest_is_chance_and_the_best_epoch_is_not(tmp_path):
     assert added.interval is not None
     assert added.interval[0] > 0.07  # the best of fifty guesses of six trials
     assert only(found).measures[TRIAL].holm < 0.001
+
+
+@pytest.mark.slow
+def test_null_of_scmm_on_simulated_corpora(tmp_path):
+    """The command of docs/audit.md: fifteen subjects, three classes, fifty epochs, six trials."""
+    path = audit(
+        "scmm", "DEAP", "SEED", simulated=True, runs=tmp_path,
+        recipe={"class_effect": 0, "subjects": 15, "length": 0.05},
+        what=AuditOptions(seeds=(0,), only=("best-test-epoch",)),
+    )
+    found = read_audit(path)
+    for key in (WINDOW, TRIAL):
+        low, high = found.honest[key].test.interval
+        assert low < 0 < high
+    assert 0.04 < only(found).measures[WINDOW].after - 1 / 3 < 0.12
+    assert only(found).measures[WINDOW].test.interval[0] > 0
 
 
 def test_what_does_not_apply_says_why(tmp_path):
@@ -294,6 +318,18 @@ def test_mixed_parts_test_each_window_once_and_never_train_on_it(protocol):
         known = part.view.calibration if part.view.calibration is not None else part.view.source
         assert not set(map(bytes, known.x)) & set(map(bytes, part.open_test().x))
         assert set(part.open_test().subject) <= set(known.subject)
+
+
+def test_a_budget_is_stretched_by_the_windows_there_are_more():
+    folds = _folds(FewShot())
+    assert more_windows(folds, folds) == 1.0
+    own = len(folds[0].view.calibration)
+    expected = np.mean([len(p.view.calibration) for p in mixed(folds, 0)]) / own
+    assert more_windows(folds, mixed(folds, 0)) == pytest.approx(expected)
+    assert expected > 3
+    assert more_windows(_folds(Within()), mixed(_folds(Within()), 0)) == 1.0
+    assert stretched(Budget(fit=40), 2.5).fit == 100
+    assert stretched(Budget(), 2.5).fit is None
 
 
 @pytest.mark.parametrize("kind", ["min-max", "z-score", "robust"])

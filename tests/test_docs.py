@@ -312,6 +312,22 @@ def test_all_pictures_are_there():
     assert module("build").missing_pictures() == []
 
 
+@pytest.mark.parametrize(("words", "variable", "missing", "ran"), [
+    ([], "", [], ["-m"]), ([], "0", [], ["-m"]), ([], "1", [], ["gallery.py", "-m"]),
+    (["--gallery"], "", [], ["gallery.py", "-m"]), ([], "", ["x.png"], ["gallery.py", "-m"]),
+])
+def test_when_the_gallery_is_run(monkeypatch, words, variable, missing, ran):
+    build = module("build")
+    called = []
+    monkeypatch.setattr(sys, "argv", ["build.py", *words, "--quiet"])
+    monkeypatch.setenv("BENCH_GALLERY", variable)
+    monkeypatch.setattr(build, "missing_pictures", lambda: missing)
+    monkeypatch.setattr(build, "_call", lambda *command: called.append(command) or 0)
+    assert build.main() == 0
+    assert [Path(str(c[0])).name for c in called] == ran
+    assert called[-1][1:] == ("mkdocs", "build", "--strict", "--quiet")
+
+
 def test_the_site_builds(tmp_path):
     """Strictly: a broken link, an unknown reference or an address of another host is an error."""
     pytest.importorskip("mkdocs")

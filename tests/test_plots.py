@@ -201,7 +201,7 @@ def test_catalogue_names_formats():
     assert set(PICTURES) <= set(found)
     for name, entry in found.items():
         assert set(entry.formats) <= set(FORMATS)
-        assert entry.formats or name in ("run", "terminal", "frame")
+        assert entry.formats or name in ("run", "terminal", "frame", "audit-screen")
 
 
 def test_records_are_read_once_and_again_when_they_change(store, monkeypatch):

@@ -51,8 +51,9 @@ def test_a_run_brings_its_controls(options):
             assert mine["test_trials"] == theirs["test_trials"]
             assert mine["majority"] == theirs["majority"]
     scratch = record.beside[0].identity["params"]
-    assert scratch == {"network": "scmm", "backbone": "cnn", "beta2": 0.99, "finetune": "full", "fit_epochs": 2,
-                       "fit_batch": 128, "fit_lr": 5e-4, "fit_weight_decay": 3e-4}
+    assert scratch == {"network": "scmm", "backbone": "cnn", "beta2": 0.99, "finetune": "full",
+                       "fit_epochs": 2, "fit_batch": 128, "fit_lr": 5e-4,
+                       "fit_weight_decay": 3e-4}
     assert {e.stage for e in events if e.total} == {
         "pre-training scmm", "calibrating scmm", "calibrating target-only"}
 

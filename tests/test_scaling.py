@@ -5,12 +5,17 @@ import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from support import Means, cell_of, made_up, paired
 
+from bench.align import in_shared_classes
 from bench.cell import run_cell
-from bench.errors import UnknownNameError, UnsuitedError
+from bench.errors import SettingError, UnknownNameError, UnsuitedError
 from bench.protocol import Fold, View
 from bench.protocols.few_shot import FewShot
-from bench.scaling import Scaler, Scaling
+from bench.protocols.unsupervised import Unsupervised
+from bench.protocols.within import Within
+from bench.protocols.zero_shot import ZeroShot
+from bench.scaling import SCOPES, Scaler, Scaling
 from bench.store import Store
+from bench.windows import Windows
 
 THEIRS = {"min-max": MinMaxScaler, "z-score": StandardScaler, "robust": RobustScaler}
 
@@ -129,3 +134,108 @@ def test_the_scope_is_in_the_record():
     assert Scaling("robust").describe(FewShot()) == {
         "name": "robust", "source": "source", "target": "calibration"
     }
+
+
+# Scopes.
+
+
+def cut(protocol, target=None, source=None):
+    pair = in_shared_classes(paired(source, target))[0] if protocol.shares_classes else paired(
+        source, target
+    )
+    return protocol.folds(pair, 0).folds
+
+
+@pytest.mark.parametrize("kind", THEIRS)
+@pytest.mark.parametrize("scope", ["subject", "subject-tested"])
+def test_each_source_subject_by_its_own(kind, scope):
+    raw = cut(FewShot())
+    source, scaled = raw[0].view.source, Scaling(kind, scope).folds(raw)[0].view.source
+    for subject in (1, 2, 3):
+        mine = source.subject == subject
+        expected = Scaler.fit(source.x[mine], kind)(source.x[mine])
+        assert (scaled.x[mine] == expected).all()
+    assert (scaled.x != Scaling(kind).folds(raw)[0].view.source.x).any()
+
+
+def test_subjects_of_two_corpora_with_one_number_are_two():
+    a, b = made_up(1, corpus="A", seed=1), made_up(1, corpus="B", seed=2)
+    both = Windows.concatenate([a, b.with_x(9 * b.x)])
+    fold = Fold(1, 1, View(both, a, None, a.labels), a)
+    scaled = Scaling("z-score", "subject").folds([fold])[0].view.source
+    for corpus in "AB":
+        assert scaled.x[scaled.corpus == corpus].mean(axis=0) == pytest.approx(0, abs=1e-5)
+
+
+def test_scope_source_scales_all_by_the_source():
+    raw = cut(FewShot())
+    scaler = Scaler.fit(raw[0].view.source.x)
+    for before, after in zip(raw, Scaling(scope="source").folds(raw), strict=True):
+        assert (after.view.calibration.x == scaler(before.view.calibration.x)).all()
+        assert (after.open_test().x == scaler(before.open_test().x)).all()
+
+
+@pytest.mark.parametrize("protocol", [
+    FewShot(), ZeroShot(), Unsupervised(), Unsupervised(form="transductive"),
+], ids=["few-shot", "zero-shot", "inductive", "transductive"])
+def test_scope_tested_takes_all_windows_of_the_session(protocol):
+    raw = cut(protocol)
+    for before, after in zip(raw, Scaling("z-score", "tested").folds(raw), strict=True):
+        parts = [before.open_test()]
+        if not protocol.transductive:
+            parts += [w for w in (before.view.calibration, before.view.unlabelled) if w is not None]
+        scaler = Scaler.fit(np.concatenate([p.x for p in parts]), "z-score")
+        assert after.open_test().x == pytest.approx(scaler(before.open_test().x), abs=1e-5)
+
+
+def test_a_subject_that_is_not_granted_cannot_be_scaled_by_itself():
+    for protocol in (ZeroShot(), Within()):
+        with pytest.raises(UnsuitedError, match="grants no window of the tested subject") as caught:
+            cell_of(Means(), protocol=protocol, scaling=Scaling(scope="subject")).scaling.check(
+                protocol
+            )
+        assert "subject-tested" in caught.value.hint
+    Scaling(scope="subject-tested").check(ZeroShot())
+    Scaling(scope="subject").check(FewShot())
+    Scaling(scope="subject").check(Unsupervised())
+
+
+def test_a_subjects_other_sessions_are_its_own_windows():
+    one, two = (made_up(1, corpus="B", session=s, seed=s) for s in (1, 2))
+    raw = Within(leave="session").folds(
+        paired(None, Windows.concatenate([one, two.with_x(3 * two.x)])), 0
+    ).folds
+    scaling = Scaling("z-score", "subject")
+    scaling.check(Within(leave="session"))
+    for before, after in zip(raw, scaling.folds(raw), strict=True):
+        scaler = Scaler.fit(before.view.source.x, "z-score")
+        assert (after.open_test().x == scaler(before.open_test().x)).all()
+
+
+@pytest.mark.parametrize(("scope", "source", "target"), [
+    ("subject", "each subject", "calibration"), ("source", "source", "source"),
+    ("tested", "source", "all windows of the tested subject and session (tested windows)"),
+    ("subject-tested", "each subject",
+     "all windows of the tested subject and session (tested windows)"),
+])
+def test_the_record_says_the_scope(scope, source, target):
+    assert Scaling("z-score", scope).describe(FewShot()) == {
+        "name": "z-score", "scope": scope, "source": source, "target": target,
+    }
+    access = cell_of(Means(), scaling=Scaling("z-score", scope)).identity()["protocol"][
+        "target_access"]
+    assert access.endswith("; for scaling, the tested windows, unlabelled") == (
+        scope.endswith("tested")
+    )
+
+
+def test_scopes_are_other_cells():
+    cells = [cell_of(Means(), scaling=Scaling(scope=s)).identity() for s in SCOPES]
+    assert len({str(c["scaling"]) for c in cells}) == len(SCOPES)
+
+
+def test_a_scope_that_makes_no_sense_is_refused():
+    with pytest.raises(UnknownNameError, match="no scaling scope named 'subjects'"):
+        Scaling(scope="subjects")
+    with pytest.raises(SettingError, match="scaling none has no statistics"):
+        Scaling("none", "subject")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity
 from support import Means, NearestMean, cell_of, in_order, made_up, paired
@@ -29,12 +32,17 @@ from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
+from bench.registry import load
+from bench.report_options import ReportOptions
+from bench.reports.cells import collect
+from bench.reports.table import tables
 from bench.rerun import repeat
 from bench.runner import RunOptions, settle
 from bench.scaling import Scaler, Scaling
 from bench.selection import RULES, held_out, lacking
 from bench.store import Store
 from bench.validators import MOST, Density, Given, Standing, _scored, dev, judge_of, some
+from bench.windows import Windows
 from bench.workshop import Workshop
 
 DEAP = ("low valence", "high valence")
@@ -161,6 +169,36 @@ def test_rules_free_of_charge_are_columns_of_every_record(scripted, alike, store
     assert set(columns("inductive", "dev")) == {*free, "source-val", "importance-weighted", "dev"}
 
 
+def test_the_run_report_shows_what_each_rule_would_have_given(scripted, alike, store):
+    def shown(protocol, rule):
+        cell = cell_of(scripted, alike, PROTOCOLS[protocol], selection=rule)
+        screen = Console(record=True, width=160, file=io.StringIO())
+        load("reports", "run")(run_cell(cell, store), screen)
+        return screen.export_text()
+
+    text = shown("few-shot", "calibration-val")
+    rows = text[text.index("each rule would choose"):].splitlines()
+    rules = [r.split() for r in rows if "± " in r]
+    assert [r[1] if r[0] == "▸" else r[0] for r in rules] == ["calibration-val", "last", "oracle"]
+    assert rules[0][:5] == ["▸", "calibration-val", "100.0", "±", "0.0"]
+    assert "3 of 4" in next(r for r in rows if "▸" in r)
+    assert rules[1][1] == "0.0"
+    assert "at the epoch chosen by calibration-val" in text
+    assert "oracle − chosen epoch" in text
+    assert "each rule would choose" not in shown("few-shot", "last")  # last and oracle say all
+    assert "uses the test set, never ranked" in shown("few-shot", "oracle")
+
+
+def test_rules_are_never_side_by_side(tmp_path):
+    runs = Store(tmp_path)
+    for name in ("last", "calibration-val"):
+        records.put(runs, "scmm", [0.6, 0.7], identity={"selection": name})
+    found = tables(collect(runs, ReportOptions()), ReportOptions())
+    assert sorted(t.setting.selection for t in found) == ["calibration-val", "last"]
+    for table in found:
+        assert [len(r.cells) for r in table.methods] == [1]
+
+
 # Methods without epochs.
 
 
@@ -245,6 +283,25 @@ def test_the_first_training_is_scaled_by_what_it_sees():
         own = Scaler.fit(a.view.source.x, "z-score")
         np.testing.assert_array_equal(b.open_test().x, own(a.open_test().x))
         np.testing.assert_array_equal(b.view.source.x, own(a.view.source.x))
+
+
+def test_held_out_subjects_are_scaled_with_their_corpus_or_by_themselves():
+    a, b = (made_up(5, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB"))
+    two = replace(a, x=a.x + 3, corpus=np.full(len(a), "C"), subject=a.subject + 10_000)
+    source = Windows.concatenate([a, two])
+    whole = Unsupervised().folds(replace(paired(a, b), source=source), 0).folds
+    bare = held_out(whole, "source", Scaling("none"), 0)[0]
+    for scope in ("corpus", "subject"):
+        new = held_out(whole, "source", Scaling("z-score", scope), 0)[0]
+        kept, out = bare.view.source, bare.open_test()
+        for name, subject in {(str(c), int(s)) for c, s in zip(out.corpus, out.subject)}:
+            mine = (out.corpus == name) & (out.subject == subject)
+            known = kept.x[kept.corpus == name] if scope == "corpus" else out.x[mine]
+            np.testing.assert_array_equal(
+                new.open_test().x[mine], Scaler.fit(known, "z-score")(out.x[mine]))
+    tested = held_out(whole, "source", Scaling("z-score", "tested"), 0)[0]
+    whole_ = Scaling("z-score", "tested").folds(whole)[0]  # the target is scaled as it ever is
+    np.testing.assert_array_equal(tested.view.unlabelled.x, whole_.view.unlabelled.x)
 
 
 def test_a_fold_with_nothing_to_hold_out_is_scored_at_its_last_epoch(scripted, alike, store):

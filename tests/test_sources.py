@@ -17,6 +17,7 @@ from bench.protocols.zero_shot import ZeroShot
 from bench.report_options import ReportOptions
 from bench.runner import RunOptions, choose_params, run, source_sides
 from bench.scaling import Scaler, Scaling
+from bench.store import Store
 
 SEED = ("negative", "neutral", "positive")
 SEED_IV = ("neutral", "sad", "fear", "happy")
@@ -215,3 +216,22 @@ def test_reports_find_joined_sources():
     assert wants("*->DEAP")
     assert not wants("SEED->DEAP")
     assert not wants("SEED+SEED-IV:3->DEAP")
+
+
+def test_a_sweep_of_joined_sources_ends_well_and_repeats(tmp_path):
+    """Fear is dropped, so what is attainable on SEED-IV is not known: skipped, and no failure."""
+    from bench.rerun import description
+    from bench.sweeping import SweepOptions, sweep
+    from bench.workshop import Workshop
+
+    state = sweep(
+        options=SweepOptions(runs=tmp_path), methods="lr", pairs="SEED+DEAP->SEED-IV",
+        protocols="zero-shot", simulated=True, scale="null", scaling="z-score",
+        scaling_scope="source", recipe={"subjects": 2, "length": 0.03},
+    )
+    assert state.exit_code == 0
+    record = next(r for r in Store(tmp_path).records() if r.identity["method"] == "lr")
+    assert record.pair == "DEAP:valence+SEED:3→SEED-IV:4"
+    assert record.classes == ["negative", "positive"]
+    request, spec = description(record, None)
+    assert Workshop(request).blank(spec).id == record.id
