@@ -148,7 +148,10 @@ def flattened(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
     import numpy as np
 
-    with warnings.catch_warnings():
+    from threadpoolctl import threadpool_limits
+
+    # On another number of threads sums run in another order, and the map turns out another.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if method() == "UMAP":
             from umap import UMAP
