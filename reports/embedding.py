@@ -147,7 +147,6 @@ def flattened(x: NDArray[np.float32]) -> NDArray[np.float64]:
     import warnings
 
     import numpy as np
-
     from threadpoolctl import threadpool_limits
 
     # On another number of threads sums run in another order, and the map turns out another.
