@@ -7,6 +7,7 @@ SciPy is imported where it is used: listing commands should not pay for it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,12 +142,26 @@ def bootstrap_interval(
     if n < 2:
         return None
     total, size = np.bincount(of_value, weights=x), np.bincount(of_value)
-    pick = np.random.default_rng(seed).integers(0, n, (draws, n))
-    means = total[pick].sum(axis=1) / size[pick].sum(axis=1)
+    drawn = _drawn(n, draws, seed)
+    # Not a product of matrices: BLAS would sum in another order on another number of threads.
+    means = np.einsum("ij,j->i", drawn, total) / np.einsum("ij,j->i", drawn, size)
     t = special.stdtrit(n - 1, (1 + level) / 2)
     tail = special.ndtr(-np.sqrt(n / (n - 1)) * t)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawn(n: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """How often each of ``n`` clusters is in each resample: (draws, n), the same for every score.
+
+    Reports compare thousands of pairs on the same few numbers of subjects.
+    """
+    pick = np.random.default_rng(seed).integers(0, n, (draws, n))
+    place = pick + n * np.arange(draws)[:, None]
+    counts = np.bincount(place.ravel(), minlength=draws * n).reshape(draws, n).astype(float)
+    counts.setflags(write=False)
+    return counts
 
 
 def paired(a: ArrayLike, b: ArrayLike, level: float | None = 0.95, seed: int = 0) -> Paired:

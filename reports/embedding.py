@@ -147,8 +147,10 @@ def flattened(x: NDArray[np.float32]) -> NDArray[np.float64]:
     import warnings
 
     import numpy as np
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings():
+    # On another number of threads sums run in another order, and the map turns out another.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if method() == "UMAP":
             from umap import UMAP

@@ -31,10 +31,10 @@ def main() -> None:
             ("nothing new", []),
         )
         for name, arguments in steps:
-            seconds, memory = timed(["report", str(runs), *arguments])
+            seconds, cpu, memory = timed(["report", str(runs), *arguments])
             limit, most = TARGETS[name]
             verdict = "ok" if seconds <= limit and memory <= most else "TOO SLOW OR TOO LARGE"
-            print(f"{name:12s} {seconds:6.1f} s (target {limit:.0f} s)  {memory:5.0f} MiB "
+            print(f"{name:12s} {seconds:6.1f} s (target {limit:.0f} s), {cpu:5.1f} s of CPU  {memory:5.0f} MiB "
                   f"(target {most} MiB)  {verdict}", flush=True)
         page = runs / "report" / "report.html"
         print(f"report.html  {page.stat().st_size / 2**20:6.2f} MiB (target 3 MiB)")
@@ -63,8 +63,8 @@ def make(runs: Path, records: int = RECORDS, windows: int = WINDOWS) -> None:
         stores._sync, os.fsync = kept
 
 
-def timed(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak memory in MiB of a ``bench`` command."""
+def timed(arguments: list[str]) -> tuple[float, float, float]:
+    """Seconds by the clock and of CPU, and peak memory in MiB of a ``bench`` command."""
     began = time.perf_counter()
     code = "import sys; from bench.cli import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments],
@@ -74,7 +74,7 @@ def timed(arguments: list[str]) -> tuple[float, float]:
     if process.returncode:
         raise SystemExit(f"bench {' '.join(arguments)} ended with {process.returncode}")
     unit = 2**20 if sys.platform == "darwin" else 2**10
-    return time.perf_counter() - began, usage.ru_maxrss / unit
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit
 
 
 if __name__ == "__main__":
