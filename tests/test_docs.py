@@ -333,8 +333,8 @@ def test_the_site_builds(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings_handlers")
     done = subprocess.run(
-        [sys.executable, DOCS / "build.py", "--site-dir", tmp_path / "site"], text=True,
-        capture_output=True, timeout=600, check=False,
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT, text=True, capture_output=True, timeout=600, check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     front = (tmp_path / "site" / "index.html").read_text()
