@@ -34,8 +34,8 @@ def main() -> None:
             seconds, cpu, memory = timed(["report", str(runs), *arguments])
             limit, most = TARGETS[name]
             verdict = "ok" if seconds <= limit and memory <= most else "TOO SLOW OR TOO LARGE"
-            print(f"{name:12s} {seconds:6.1f} s (target {limit:.0f} s), {cpu:5.1f} s of CPU  {memory:5.0f} MiB "
-                  f"(target {most} MiB)  {verdict}", flush=True)
+            print(f"{name:12s} {seconds:6.1f} s (target {limit:.0f} s), {cpu:5.1f} s of CPU  "
+                  f"{memory:5.0f} MiB (target {most} MiB)  {verdict}", flush=True)
         page = runs / "report" / "report.html"
         print(f"report.html  {page.stat().st_size / 2**20:6.2f} MiB (target 3 MiB)")
 
