@@ -185,5 +185,5 @@ class TestFormats:
             app, ["report", str(store.root), "--out", str(out), "--format", "html,latex",
                   "--format", "json"])
         assert result.exit_code == 0, result.output
-        assert sorted(p.name for p in out.iterdir()) == [
+        assert sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) == [
             "leaderboard.json", "leaderboard.tex", "report.html"]
