@@ -13,13 +13,14 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from .cell import Cell, Run, Training, Wanted, Watch
+from .cell import Cell, Watch
 from .devices import arithmetic
 from .errors import BenchError
 from .method import Context, Method, observing
 from .observer import Report
 from .protocol import Fold
 from .provenance import Meter
+from .running import Run, Training, Wanted
 from .selection import rule
 from .store import Record, Store
 from .windows import UnlabelledWindows, Windows

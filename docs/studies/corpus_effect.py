@@ -24,7 +24,7 @@ from bench.store import Store, write_text
 HERE = Path(__file__).resolve().parent
 STEPS = (0.0, 1.0, 2.0, 4.0)
 PAIRS = ["SEED->DEAP", "SEED-IV->DEAP"]
-SUBJECTS, SEEDS = 10, 2
+SUBJECTS, SEEDS = 8, 2
 #: Protocol, methods run under it, and what the line is called; target-only comes as a control.
 LINES = (
     ("within", ("source-only", "lda"), "leave one subject out"),
