@@ -92,6 +92,7 @@ def write(scores: pd.DataFrame) -> None:
     """Table and picture."""
     table = summary(scores)
     lines = [
+        "# When corpora grow apart", "",
         f"Balanced accuracy per window in percent, mean over {SUBJECTS} subjects of DEAP and two "
         f"sources (SEED, SEED-IV), {SEEDS} seeds averaged; in brackets a 95 % interval clustered "
         "on subjects. *Simulated.*", "",
@@ -128,7 +129,8 @@ def draw(table: pd.DataFrame) -> None:
                 axis.plot(at, rows["mean"], style, color=colour, marker="os"[number % 2],
                           markersize=3.5, linewidth=1.3, label=method)
             axis.axhline(50, color=INK, linewidth=0.6)
-            axis.set_title(name, loc="left", color=colour)
+            axis.set_title(name.replace(" subject", ""), loc="left", color=colour)
+            axis.set_ylim(42.5, 74)  # room for the legend below chance
             axis.set_xticks(at, [f"{s:g}" for s in STEPS])
             plain_axes(axis)
             axis.legend(frameon=False, fontsize=6.5, labelcolor=GREY, loc="lower left")

@@ -154,6 +154,7 @@ def write(scores: pd.DataFrame) -> None:
     found = verdicts(scores)
     runs, subjects = len(found), scores.groupby(level="run").size().iloc[0]
     lines = [
+        "# Leaderboards of nothing", "",
         f"{runs} leaderboards, {len(METHODS)} methods ({', '.join(METHODS)}), {subjects} target "
         "subjects each; balanced accuracy per window. *Simulated, class effect 0.*", "",
         "| a leaderboard calls something significant (p < 0.05) | share of runs | 95 % interval |",

@@ -47,7 +47,8 @@ def main() -> None:
         options=bench.SweepOptions(runs=full, workers=args.workers),
         show=lambda state, line: print(line, flush=True) if line else None,
     )
-    text = "\n".join(table(done(folder)) for folder in (args.folder, full))
+    tables = (table(done(folder)) for folder in (args.folder, full))
+    text = "# Every method on a null corpus\n\n" + "\n".join(tables)
     write_text(HERE / "null_methods.md", text)
     print(text)
 

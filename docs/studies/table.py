@@ -63,6 +63,7 @@ def read(folder: Path) -> pd.DataFrame:
 def write(scores: pd.DataFrame, exit_code: int) -> None:
     """One table for the target's own classes, one for shared classes."""
     parts = [
+        "# Every method on every pair",
         "Balanced accuracy per window in percent. Columns: mean over target subjects; *mean*: over "
         "the six pairs, ± the standard deviation over target subjects; *over chance* with its "
         "standard error over target subjects (a corpus's subjects stand in two pairs and count "
@@ -73,7 +74,7 @@ def write(scores: pd.DataFrame, exit_code: int) -> None:
     for shared, title in ((False, "Classes of the target"), (True, "Classes shared by both")):
         part = scores[scores["shared"] == shared]
         if len(part):
-            parts += [f"### {title}", "\n".join(rows_of(part))]
+            parts += [f"## {title}", "\n".join(rows_of(part))]
     if exit_code:
         parts.append("**Incomplete: some cells were not done.**")
     write_text(HERE / "table.md", "\n\n".join(parts) + "\n")
