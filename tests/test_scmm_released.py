@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cell as cells
 from bench.align import align
+from bench.auditing import shortcuts
 from bench.cell import Cell, run_cell
 from bench.data import CorpusName, Reading
 from bench.method import Budget, Context
@@ -181,7 +181,7 @@ def test_tested_windows_scaled_by_themselves(tmp_path):
     cell, _ = run(tmp_path, SCMMReleased, **OFF)
     for fold in cell.protocol.folds(cell.pair, 0).folds:
         (granted,) = cell.scaling.folds([fold])
-        alone = cells.test_scaled_alone(granted, cell.scaling)
+        alone = shortcuts.test_scaled_alone(granted, cell.scaling)
         x = fold.open_test().x
         wanted = (x - x.min(axis=0)) / np.ptp(x, axis=0)
         np.testing.assert_allclose(alone.open_test().x, wanted, atol=1e-5)
