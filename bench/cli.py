@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -236,7 +237,10 @@ def report(
     )
     store = Store(runs)
     screen = Console()
+    gc.disable()  # records are a million objects without a cycle: searching them takes a second
     screen.print(load("reports", "terminal")(store, options))
+    gc.freeze()
+    gc.enable()
     files = file_reports(options)
     chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
     chosen = [n for n in chosen if n != "terminal"]
