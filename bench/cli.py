@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -244,7 +245,9 @@ def report(
     files = file_reports(options)
     chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
     chosen = [n for n in chosen if n != "terminal"]
-    _write_reports(screen, write_reports(store, out or runs / "report", options, chosen))
+    _write_reports(screen, write_reports(
+        store, out or runs / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
+    ))
 
 
 def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:

@@ -7,11 +7,15 @@ edited is written anew.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,8 @@ from .report_options import ReportOptions
 from .store import Store, write_text
 
 MEMORY = ".drawn.json"
+#: From so many records on, reports are drawn by several processes.
+MANY = 500
 #: Endings of the kinds of files whose ending is not their name.
 _ENDINGS = {"latex": "tex"}
 
@@ -56,9 +62,9 @@ def file_reports(options: ReportOptions) -> list[str]:
 
 
 def write_reports(
-    store: Store, out: Path, options: ReportOptions, names: Iterable[str]
+    store: Store, out: Path, options: ReportOptions, names: Iterable[str], processes: int = 1
 ) -> Iterator[Outcome]:
-    """Run reports one after another, but for those whose files are up to date.
+    """Run reports, but for those whose files are up to date.
 
     Parameters
     ----------
@@ -68,20 +74,66 @@ def write_reports(
     options : ReportOptions
     names : iterable of str
         Reports, by name.
+    processes : int
+        Share the work among so many processes, where the system can fork and there are records
+        enough for that to pay.
     """
-    memory = _Memory(out)
-    common = [store.state(), _described(options)]
-    for name in names:
-        key = _digest([name, common, _code(name)])
-        outcome = memory.recall(name, key)
-        if outcome is None:
-            try:
-                outcome = Outcome(name, load("reports", name)(store, out, options), True)
-            except BenchError as error:  # a plot of nothing; the tables still say what there is
-                outcome = Outcome(name, [], True, error.message)
-            memory.keep(key, outcome, options)
-        yield outcome
+    memory, state = _Memory(out), store.state()
+    common = [state, _described(options)]
+    keys = {name: _digest([name, common, _code(name)]) for name in names}
+    recalled = {name: memory.recall(name, key) for name, key in keys.items()}
+    todo = [name for name, outcome in recalled.items() if outcome is None]
+    shared = processes if len(state) >= MANY and hasattr(os, "fork") else 1
+    with _drawing(_Task(store, out, options), todo, min(shared, len(todo))) as draw:
+        for name, key in keys.items():
+            outcome = recalled[name]
+            if outcome is None:
+                outcome = draw(name)
+                memory.keep(key, outcome, options)
+            yield outcome
     memory.save()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all reports of one command are made from."""
+
+    store: Store
+    out: Path
+    options: ReportOptions
+
+    def draw(self, name: str) -> Outcome:
+        """Run one report."""
+        try:
+            return Outcome(name, load("reports", name)(self.store, self.out, self.options), True)
+        except BenchError as error:  # a plot of nothing; the tables still say what there is
+            return Outcome(name, [], True, error.message)
+
+
+#: What forked processes draw from; inherited, so that no record is read or sent again.
+_task: _Task | None = None
+
+
+def _draw_inherited(name: str) -> Outcome:
+    assert _task is not None
+    return _task.draw(name)
+
+
+@contextlib.contextmanager
+def _drawing(
+    task: _Task, names: Sequence[str], processes: int
+) -> Iterator[Callable[[str], Outcome]]:
+    """Gives the outcome of each report: drawn when asked for, or by processes meanwhile."""
+    global _task  # noqa: PLW0603 - the only way into a forked process that copies nothing
+    if processes < 2:
+        yield task.draw
+        return
+    _task = task
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        waiting = {name: pool.submit(_draw_inherited, name) for name in names}
+        yield lambda name: waiting[name].result()
+    _task = None
 
 
 @dataclass

@@ -254,13 +254,14 @@ class Store:
     def state(self) -> list[tuple[str, int, int]]:
         """Changes whenever a record is written, replaced or edited; reads none of them."""
         found = []
-        for folder in self.cells.iterdir() if self.cells.is_dir() else ():
+        root = str(self.cells)  # asked for by every report: no paths are built
+        for name in os.listdir(root) if self.cells.is_dir() else ():
             try:
-                stat = (folder / "record.json").stat()
+                stat = os.stat(f"{root}{os.sep}{name}{os.sep}record.json")
             except OSError:
-                found.append((folder.name, 0, 0))
+                found.append((name, 0, 0))
             else:
-                found.append((folder.name, stat.st_mtime_ns, stat.st_size))
+                found.append((name, stat.st_mtime_ns, stat.st_size))
         return sorted(found)
 
     def records(self) -> Iterator[Record]:

@@ -113,3 +113,20 @@ def test_the_gallery_shows_every_picture():
     assert told == drawn
     large = [p.name for p in (docs / "pictures").glob("*.png") if p.stat().st_size > 200_000]
     assert large == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_several_processes_draw_the_same(store, monkeypatch):
+    monkeypatch.setattr(reporting, "MANY", 1)
+    found = {}
+    for processes in (1, 2):
+        out = store.root / f"report-{processes}"
+        outcomes = list(write_reports(store, out, OPTIONS, NAMES, processes))
+        found[processes] = (
+            [(o.report, [p.name for p in o.files], o.fresh, o.refusal) for o in outcomes],
+            {p.name: p.read_bytes() for o in outcomes for p in o.files},
+        )
+        assert not any(
+            o.fresh for o in write_reports(Store(store.root), out, OPTIONS, NAMES, processes)
+        )
+    assert found[1] == found[2]
