@@ -8,23 +8,25 @@ for it to be stored.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import os
 import queue
 import signal
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .errors import BenchError
 from .plan import CellSpec
 from .remote import TOPIC, Result, Task, work
 from .store import Status
+from .workers import workers_of
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster, WorkerPlugin
+    from distributed import Client, Future, LocalCluster
 
     from .sweeping import Sweep
 
@@ -34,14 +36,8 @@ TICK = 0.25
 PATIENCE = 60.0
 #: A pool that has been short of workers for so long, in seconds, is refilled.
 REFILL = 10.0
-#: Times that a pool is tried to be started.
-STARTS = 5
-#: Seconds more to wait before each further try: whatever kills them may be over soon.
-PAUSE = 1.0
 #: A worker last seen at this share of its memory limit died of it.
 FULL = 0.7
-_POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-          "VECLIB_MAXIMUM_THREADS")
 
 
 def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
@@ -52,98 +48,8 @@ def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
     BenchError
         The scheduler cannot be reached, or no worker comes.
     """
-    with _client(sweep) as (client, cluster):
+    with workers_of(sweep) as (client, cluster):
         _Coordinator(sweep, client, cluster, groups).run()
-
-
-@contextlib.contextmanager
-def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
-    import dask
-    from distributed import Client
-
-    options = sweep.options
-    if options.cluster is not None:
-        try:
-            client = Client(options.cluster, timeout=5)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise BenchError(
-                f"no scheduler answers at {options.cluster}: {error}",
-                "Start one with: dask scheduler --port 8786",
-            ) from error
-        with client:
-            yield client, None
-        return
-    batch = sweep.plan.request.cluster
-    if batch is not None:
-        with batch.start() as cluster, Client(cluster) as client:
-            yield client, None
-        return
-    workers = len(sweep.places())
-    threads = max(1, _cores() // workers)
-    with (
-        dask.config.set({
-            # A dead worker's cell is killed at once, not tried on the next worker.
-            "distributed.scheduler.allowed-failures": 0,
-            "distributed.nanny.pre-spawn-environ": dict.fromkeys(_POOLS, str(threads)),
-            # One cell at a time: nothing to spill, and a paused worker would never go on.
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-        }),
-        _local(workers, options.memory) as cluster,
-        Client(cluster) as client,
-    ):
-        # The scheduler hands it to workers that come later; one that dies now does not matter.
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            client.register_plugin(_deaf_to_ctrl_c(), name="bench-ctrl-c")
-        yield client, cluster
-
-
-def _deaf_to_ctrl_c() -> WorkerPlugin:
-    """Plugin of workers: Ctrl-C reaches all processes of a terminal, but is for the coordinator."""
-    from distributed import WorkerPlugin
-
-    class Deaf(WorkerPlugin):
-        def setup(self, worker: Any) -> None:
-            import signal
-
-            with contextlib.suppress(ValueError):  # not in the main thread: then it is deaf anyway
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    return Deaf()
-
-
-def _local(workers: int, memory: str | None) -> LocalCluster:
-    """A pool of processes; tried again if one of them is killed before it has started."""
-    import logging
-
-    from distributed import LocalCluster
-
-    for attempt in range(STARTS):
-        try:
-            return LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True,
-                memory_limit=memory or "auto", dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-        except (RuntimeError, OSError, TimeoutError, ValueError) as error:
-            if attempt == STARTS - 1:
-                raise BenchError(
-                    f"worker processes do not start, tried {STARTS} times: "
-                    f"{error.__cause__ or error}",
-                    "Nothing was lost. Run the same command again, or with --workers 1 to see "
-                    "what is wrong.",
-                ) from error
-            time.sleep(PAUSE * attempt)
-    raise AssertionError
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 @dataclass
@@ -286,14 +192,33 @@ class _Coordinator:
 
             event = self.events.get()
             self.sweep.event(event.pop("worker"), Event(**event))
-        flight = self.flights.pop(future.key, None) if future is not None else None
+        flight = self.flights.get(future.key) if future is not None else None
         if future is None or flight is None:
             return
-        if future.status == "finished":
-            self._result(flight, future.result())
+        found = self._fetched(flight)
+        del self.flights[future.key]
+        if isinstance(found, Result):
+            self._result(flight, found)
         else:
-            error = future.exception() if future.status == "error" else None
-            self._lost(flight, error)
+            self._lost(flight, found)
+
+    def _fetched(self, flight: _Flight) -> Result | BaseException | None:
+        """What a worker computed, or why it could not; None if it died.
+
+        Dask alone would wait for ever: it would compute the task again, but on that worker only.
+        """
+        if flight.future.status != "finished":
+            return flight.future.exception() if flight.future.status == "error" else None
+        loop: Any = self.client.loop
+        coming = asyncio.run_coroutine_threadsafe(
+            self.client.gather(flight.future, asynchronous=True), loop.asyncio_loop
+        )
+        while not concurrent.futures.wait([coming], timeout=TICK).done:
+            self._look()
+            if flight.worker not in self.present:
+                coming.cancel()
+                return None
+        return coming.exception() or coming.result()
 
     def _result(self, flight: _Flight, result: Result) -> None:
         task, sweep = flight.task, self.sweep
@@ -362,6 +287,7 @@ class _Coordinator:
         """A worker died, or dask could not run the cells at all."""
         from distributed.scheduler import KilledWorker
 
+        flight.future.cancel(force=True)
         task = flight.task
         waiting = self._dependents(task)
         status: Status = "killed"
@@ -401,7 +327,6 @@ class _Coordinator:
                 if flight.future.done():  # its result is on the way to us
                     continue
                 del self.flights[key]
-                flight.future.cancel(force=True)
                 self._lost(flight, None)
             elif limit is not None and took > limit * len(flight.task.specs) \
                     and not flight.ending:

@@ -151,6 +151,18 @@ class Dies(Good):
         raise AssertionError("unreachable")
 
 
+class DiesLate(Good):
+    """Ends its process when it is asked for what it computed."""
+
+    name: ClassVar[str] = "toy-dies-late"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        from distributed import get_worker
+
+        get_worker().handlers["get_data"] = lambda *args, **more: os._exit(1)
+        return super().fit(view, state, ctx)
+
+
 class DiesOfOne(Dies):
     """Ends its process at one of its seeds."""
 
@@ -192,5 +204,6 @@ class Interrupts(Good):
 CATALOGUE = [
     *(Entry(c.name, f":{c.__name__}", group="corpora") for c in (ToyA, ToyB, ToyC)),
     *(Entry(m.name, f":{m.__name__}") for m in (
-        Good, Other, Pretrained, Raises, Exits, Dies, DiesOfOne, Hangs, Hungry, Interrupts)),
+        Good, Other, Pretrained, Raises, Exits, Dies, DiesLate, DiesOfOne, Hangs, Hungry,
+        Interrupts)),
 ]

@@ -29,15 +29,6 @@ WRAPPED = [n for n, b in BACKBONES.items() if b.build is not None]
 TINY = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 1, "fit_batch": 64}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def space(kind):
     if kind == "de":
         return Space(CHANNELS)

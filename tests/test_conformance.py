@@ -6,23 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 from support import Means, NearestMean
 
 from bench.conformance import Check, check_method, failures, methods_of, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
 from bench.registry import entries
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 BUILT_IN = [*entries("methods"), "sklearn:sklearn.svm.SVC"]
 #: Cheaper, where the default has many of something.

@@ -30,15 +30,6 @@ from bench.windows import Windows
 TestTime.__test__ = False  # not a test, whatever its name
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 PROTOCOLS = {
     "few-shot": FewShot(), "zero-shot": ZeroShot(), "inductive": Unsupervised(),
     "transductive": Unsupervised(form="transductive"), "within": Within(),

@@ -49,6 +49,13 @@ def test_workers_that_die_hang_or_eat_memory(data, tmp_path):
     assert "0.8 GB" in why["toy-hungry"]
 
 
+def test_a_worker_that_dies_between_computing_and_handing_over(data, tmp_path):
+    """Dask would wait for that worker to compute it again."""
+    state = swept(data, tmp_path, methods="toy-dies-late,toy", seeds=2, workers=2)
+    assert (state.counts["killed"], state.counts["done"], state.left) == (2, 2, 0)
+    assert all("died" in r.reason for r in records(tmp_path).values() if r.status == "killed")
+
+
 @pytest.mark.slow
 def test_a_worker_killed_from_outside(data, tmp_path):
     sweep = sweep_of(data, tmp_path, seeds=6, workers=2, params={"toy": {"sleep": 0.3}})
@@ -86,7 +93,7 @@ def test_a_scheduler_that_is_not_there(data, tmp_path):
 def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(error, monkeypatch):
     import distributed
 
-    from bench import pool
+    from bench import workers
 
     tries = []
 
@@ -97,14 +104,14 @@ def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(error, monk
         return "a pool"
 
     monkeypatch.setattr(distributed, "LocalCluster", cluster)
-    monkeypatch.setattr(pool, "PAUSE", 0.0)
-    needed = pool.STARTS
-    assert pool._local(2, None) == "a pool"
-    assert [t["n_workers"] for t in tries] == [2] * pool.STARTS
+    monkeypatch.setattr(workers, "PAUSE", 0.0)
+    needed = workers.STARTS
+    assert workers._local(2, None) == "a pool"
+    assert [t["n_workers"] for t in tries] == [2] * workers.STARTS
     tries.clear()
-    needed = pool.STARTS + 1
+    needed = workers.STARTS + 1
     with pytest.raises(BenchError, match="do not start, tried 5 times") as caught:
-        pool._local(2, None)
+        workers._local(2, None)
     assert "Nothing was lost" in caught.value.hint
 
 

@@ -36,14 +36,6 @@ OFF = dict.fromkeys(SWITCHES, False)
 SMALL = {"batch": 16, "windows_per_epoch": 48, "fit_batch": 16}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def toy(corpus: str = "A", seed: int = 0, subjects: int = 2) -> Windows:
     rng = np.random.default_rng(seed)
     trial = np.tile(np.repeat(np.arange(6), 8), subjects)

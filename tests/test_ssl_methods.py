@@ -24,15 +24,6 @@ NAMES = ["simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt", 
 SMALL = {"batch": 48, "windows_per_epoch": 96}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Networks this small are slower on several threads, by far on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def toy(
     channels: int = 14, classes: int = 3, subjects: int = 3, trials: int = 6, length: int = 12,
     seed: int = 0,

@@ -229,6 +229,8 @@ def test_ctrl_c(plan, calm, tmp_path, workers):
     process = subprocess.Popen(
         command("sweep", plan, "--runs", runs, "--workers", workers), env=environment(),
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        # A shell's background job ignores it, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while stored(runs) < 3:
         time.sleep(0.02)
