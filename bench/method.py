@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ def hyper(
     tune: tuple[float, float] | Sequence[str] | None = None,
     scale: Scale = "linear",
     unit: str = "",
+    per_model: int | None = None,
 ) -> Any:
     """Declare one hyper-parameter: default, bounds, and the range worth searching.
 
@@ -56,9 +57,12 @@ def hyper(
         with the pre-trained one and ignores "pretrain".
     tune : (low, high) or sequence of choices, optional
         Search range; None means it is not tuned.
+    per_model : int, optional
+        Models of one stack may have values of their own: losses then find a tensor (K, 1, ...)
+        in its place, with so many axes after that of the models. None: they must share it.
     """
     extra: Any = {"stage": stage, "tune": None if tune is None else list(tune), "scale": scale,
-             "unit": unit}
+             "unit": unit, "per_model": per_model}
     return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -115,6 +119,17 @@ class Params(BaseModel):
                     values=tuple(extra["tune"]), scale=extra["scale"],
                     whole=info.annotation is int, unit=extra["unit"],
                 )
+        return found
+
+
+    @classmethod
+    def per_model(cls) -> dict[str, int]:
+        """Parameters in which models of one stack may differ, and the axes that follow theirs."""
+        found = {}
+        for name, info in cls.model_fields.items():
+            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+            if extra.get("per_model") is not None:
+                found[name] = int(extra["per_model"])
         return found
 
 
@@ -205,6 +220,7 @@ class Context:
     dtype: str = "float32"
     cell: str = ""
     stands_for: tuple[int, int] | None = None
+    params: Any = None
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -298,12 +314,23 @@ class Method(abc.ABC):
 
     @property
     def stacks(self) -> bool:
-        """Whether jobs of several seeds may be handed to one ``fit_many`` or ``pretrain_many``.
+        """Whether jobs of several cells may be handed to one ``fit_many`` or ``pretrain_many``.
 
-        A method that says so takes nothing of one job (its seed, its folds' common source) for
-        another's.
+        They differ in their seed, and in parameters that are declared ``per_model``. A method
+        that says so takes nothing of one job (its seed, its parameters, its folds' common source)
+        for another's: see :meth:`alone` and :func:`bench.differing.stacked`.
         """
         return False
+
+    def per_model(self) -> Mapping[str, int]:
+        """Parameters in which jobs that are handed over together may differ: see :func:`hyper`."""
+        return self.params.per_model()
+
+    def alone(self, ctx: Context) -> Self:
+        """The method with the parameters of one model of a stack."""
+        if ctx.params is None or ctx.params == self.params:
+            return self
+        return type(self)(ctx.params)
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
@@ -312,7 +339,7 @@ class Method(abc.ABC):
 
         A BenchError in place of a state says that this training alone failed.
         """
-        return [self.pretrain(source, ctx) for ctx in contexts]
+        return [self.alone(ctx).pretrain(source, ctx) for ctx in contexts]
 
     @property
     def pretrains(self) -> bool:
@@ -373,7 +400,7 @@ class Method(abc.ABC):
 
         A :class:`LostPredictor` stands for a fold that failed alone.
         """
-        return [self.fit(job.view, job.state, job.ctx) for job in jobs]
+        return [self.alone(job.ctx).fit(job.view, job.state, job.ctx) for job in jobs]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from what its ``payload()`` gave; for methods whose models can be saved."""

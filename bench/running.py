@@ -242,7 +242,7 @@ class Run:
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
             self.cell.context(stage, **axes), cell=self.name,
-            stands_for=(fold.subject, fold.session),
+            stands_for=(fold.subject, fold.session), params=self.cell.method.params,
         )
 
     def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:

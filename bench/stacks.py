@@ -13,6 +13,8 @@ from .plan import CellSpec
 ON_ACCELERATOR = 8
 #: And on a CPU: its cores are busy with one cell's folds already.
 ON_CPU = 1
+#: Of a cell, what its training does not depend on, or what a stack does not share.
+IRRELEVANT = ("seed", "control", "origin", "tuning")
 
 
 def usual(device: str, elsewhere: bool) -> int:
@@ -21,9 +23,9 @@ def usual(device: str, elsewhere: bool) -> int:
 
 
 def stacks(
-    todo: Sequence[CellSpec], most: int, stacking: Callable[[CellSpec], bool]
+    todo: Sequence[CellSpec], most: int, stacking: Callable[[CellSpec], frozenset[str] | None]
 ) -> list[list[CellSpec]]:
-    """Cells in groups that differ in their seed only, no longer than ``most``.
+    """Cells in groups that differ in their seed and in numbers only, no longer than ``most``.
 
     A group stands where its first cell stood in the queue.
 
@@ -32,19 +34,25 @@ def stacks(
     todo : sequence of CellSpec
     most : int
     stacking : callable
-        Whether the method of a cell can be trained on several seeds at once.
+        Names of the parameters in which cells of a stack may differ, by a cell of it; None where
+        the method cannot be trained on several cells at once.
     """
     if most == 1:
         return [[spec] for spec in todo]
     out: list[list[CellSpec]] = []
     open_: dict[str, list[CellSpec]] = {}
-    can: dict[str, bool] = {}
+    can: dict[str, frozenset[str] | None] = {}
     for spec in todo:
-        alike = key_of({k: v for k, v in asdict(spec).items() if k not in ("seed", "control")})
-        if alike not in can:
-            can[alike] = stacking(spec)
+        rest = {k: v for k, v in asdict(spec).items() if k not in IRRELEVANT}
+        whole = key_of(rest)
+        if whole not in can:
+            can[whole] = stacking(spec)
+        own = can[whole]
+        alike = key_of(rest | {
+            "params": {k: v for k, v in spec.params.items() if k not in (own or ())}
+        })
         group = open_.get(alike)
-        if group is None or len(group) == most or not can[alike]:
+        if group is None or len(group) == most or own is None:
             group = open_[alike] = []
             out.append(group)
         group.append(spec)

@@ -1,4 +1,4 @@
-"""Cells trained together: pre-trainings and folds of several seeds as the stacks a method makes.
+"""Cells trained together: pre-trainings and folds of several cells as the stacks a method makes.
 
 What is handed to the method at once changes how fast it goes, not what comes out: every model draws
 from generators of its own cell. A cell that fails, because one of its models diverged or its
@@ -33,12 +33,13 @@ def run_cells(
     cells: Sequence[Cell], store: Store, watch: Watch | None = None, energy: bool = False,
     report: Report | None = None,
 ) -> list[Outcome]:
-    """Run cells that differ in their seed only, all at once; or a single one.
+    """Run cells that differ in their seed and in numbers only, all at once; or a single one.
 
     Parameters
     ----------
     cells : sequence of Cell
-        Several only if their method ``stacks``.
+        Several only if their method ``stacks``; they may differ in their seed, and in parameters
+        that the method declares ``per_model``.
     store : Store
     watch : callable, optional
     energy : bool
@@ -182,36 +183,44 @@ class _Together:
         every = [want for its in wanted.values() for want in its.values()]
         self.store.will_read([want.key for want in every if want.stored])
         states: dict[str, Any] = {}
-        missing: dict[str, list[tuple[int, Wanted]]] = {}
+        curves: dict[str, Any] = {}
+        missing: dict[str, dict[str, tuple[int, Wanted]]] = {}
         for i, its in wanted.items():
             self.runs[i].reused &= bool(its)
             for want in its.values():
                 found = self.store.get_state(want.key) if want.stored else None
                 if found is not None:
-                    states[want.key], trainings[i].observer.curves["pretrain"] = found
-                elif want.key not in {w.key for _, w in missing.get(want.digest, [])}:
+                    states[want.key], curves[want.key] = found
+                elif _named(i, want) not in missing.setdefault(want.digest, {}):
                     self.runs[i].reused = False
-                    missing.setdefault(want.digest, []).append((i, want))
+                    missing[want.digest][_named(i, want)] = i, want
         for group in missing.values():
-            self._pretrain(trainings, group, states)
-        return {i: {s: states.get(w.key) for s, w in its.items()} for i, its in wanted.items()}
+            self._pretrain(trainings, list(group.values()), states, curves)
+        for i, its in wanted.items():
+            for name in (_named(i, want) for want in its.values()):
+                trainings[i].observer.curves["pretrain"] = curves[name]
+                if isinstance(states[name], BenchError):
+                    self.outcomes[i] = states[name]
+        return {
+            i: {s: states[_named(i, w)] for s, w in its.items()} for i, its in wanted.items()
+        }
 
     def _pretrain(
         self, trainings: Mapping[int, Training], group: list[tuple[int, Wanted]],
-        states: dict[str, Any],
+        states: dict[str, Any], curves: dict[str, Any],
     ) -> None:
-        curves = [trainings[i].observer.curves for i, _ in group]
-        for curve in curves:
-            curve["pretrain"] = {}
+        """Train the states of one source that are missing; an error stands for one that is lost."""
+        if not group:
+            return
+        for i, _ in group:
+            trainings[i].observer.curves["pretrain"] = {}
         method = self.runs[group[0][0]].cell.method
         found = pretrain_all(method, group[0][1].source, [want.context for _, want in group])
-        for (i, want), state, curve in zip(group, found, curves, strict=True):
-            if isinstance(state, BenchError):
-                self.outcomes[i] = state
-                continue
-            states[want.key] = state
-            if want.stored:
-                self.store.put_state(want.key, state, curve["pretrain"])
+        for (i, want), state in zip(group, found, strict=True):
+            name = _named(i, want)
+            states[name], curves[name] = state, trainings[i].observer.curves["pretrain"]
+            if want.stored and not isinstance(state, BenchError):
+                self.store.put_state(want.key, state, curves[name])
 
     def _fit(
         self, trainings: Mapping[int, Training], states: Mapping[int, Mapping[int, Any]]
@@ -234,6 +243,11 @@ class _Together:
                 self.runs[i].record.info["stack"] = len(going)
 
 
+def _named(i: int, want: Wanted) -> str:
+    """Name of a state among cells: one that is not to be stored is each cell's own."""
+    return want.key if want.stored else f"{want.key} of {i}"
+
+
 def pretrain_all(
     method: Method, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
 ) -> list[Any]:
@@ -246,7 +260,7 @@ def pretrain_all(
         )
         if many <= by:
             return method.pretrain_many(source, contexts)
-    return [method.pretrain(source, ctx) for ctx in contexts]
+    return [method.alone(ctx).pretrain(source, ctx) for ctx in contexts]
 
 
 def share_sources(parts: Sequence[list[Fold]]) -> None:

@@ -83,19 +83,19 @@ class StackedAdam(torch.optim.Optimizer):
                 if not at:
                     at.update(step=0, mean=torch.zeros_like(leaf), square=torch.zeros_like(leaf))
                 at["step"] += 1
-                gradient = leaf.grad + _each(q.weight_decay, leaf) * leaf
+                gradient = leaf.grad + meeting(q.weight_decay, leaf) * leaf
                 at["mean"].lerp_(gradient, 1 - q.beta1)
                 at["square"].mul_(q.beta2).addcmul_(gradient, gradient, value=1 - q.beta2)
                 scale = math.sqrt(1 - q.beta2 ** at["step"])
                 change = at["mean"] / (at["square"].sqrt().div_(scale).add_(1e-8))
-                leaf.sub_(change * (_each(group["lr"], leaf) / (1 - q.beta1 ** at["step"])))
+                leaf.sub_(change * (meeting(group["lr"], leaf) / (1 - q.beta1 ** at["step"])))
 
 
-def _each(value: float | Tensor, leaf: Tensor) -> float | Tensor:
-    """A value of each model, shaped to multiply a leaf (K, ...)."""
+def meeting(value: float | Tensor, other: Tensor) -> float | Tensor:
+    """A value of each model (K,), shaped to multiply a tensor (K, ...); or one of all models."""
     if not isinstance(value, Tensor):
         return value
-    return value.to(leaf).view(-1, *[1] * (leaf.dim() - 1))
+    return value.to(other).view(-1, *[1] * (other.dim() - 1))
 
 
 def is_buffer(name: str) -> bool:

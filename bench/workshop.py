@@ -97,7 +97,7 @@ class Workshop:
         return outcome
 
     def run_all(self, specs: Sequence[CellSpec], store: Store, watch: Watch) -> list[Outcome]:
-        """Run cells that differ in their seed only, together; what became of each."""
+        """Run cells of one stack, see :mod:`bench.stacks`, together; what became of each."""
         try:
             cells = [self.cell(spec) for spec in specs]
             if specs[0].method != ATTAINABLE:
@@ -113,12 +113,16 @@ class Workshop:
             raise UnsuitedError(_unknown(spec))
         return record
 
-    def stacks(self, spec: CellSpec) -> bool:
-        """Whether cells that differ from this one in their seed only may be run with it."""
+    def stacks(self, spec: CellSpec) -> frozenset[str] | None:
+        """Parameters in which cells that are run with this one may differ, beside their seed.
+
+        None where it is to be run alone.
+        """
         if spec.method == ATTAINABLE:
-            return False
+            return None
         cls: type[Method] = load("methods", spec.method)
-        return cls(cls.parse(spec.params)).stacks
+        method = cls(cls.parse(spec.params))
+        return frozenset(method.per_model()) if method.stacks else None
 
     def windows_bytes(self, spec: CellSpec) -> float:
         """Bytes of a cell's windows, source and target."""

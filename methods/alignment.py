@@ -26,7 +26,7 @@ class AlignmentParams(NetworkParams):
 
     weight: float = hyper(
         1.0, "weight of the adaptation term, reached on a ramp", stage="pretrain", ge=0,
-        tune=(0.01, 10.0), scale="log",
+        tune=(0.01, 10.0), scale="log", per_model=0,
     )
 
 

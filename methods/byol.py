@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.method import hyper
-from bench.training import is_buffer
+from bench.training import is_buffer, meeting
 
 from .networks import Projector, State, prefixed, scoped
 from .selfsupervised import SelfSupervised
@@ -30,7 +30,7 @@ class BYOLParams(AugmentedParams):
 
     momentum: float = hyper(
         0.99, "share of the target that a step keeps at first; rises to 1 on a cosine",
-        stage="pretrain", ge=0, lt=1, tune=(0.9, 0.999),
+        stage="pretrain", ge=0, lt=1, tune=(0.9, 0.999), per_model=0,
     )
 
 
@@ -65,7 +65,7 @@ class BYOLTask(TwoViews):
         with torch.no_grad():
             for name, tensor in scoped(TARGET, p).items():
                 if not is_buffer(name):
-                    tensor.lerp_(p[name], share)
+                    tensor.lerp_(p[name], meeting(share, tensor))
 
 
 class BYOL(SelfSupervised):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.differing import stacked
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Needs, Predictor
 from bench.needs import ANY_FEATURES
@@ -149,6 +150,7 @@ class SourceTrained(FineTuned):
         error in place of one that diverged.
         """
         q, ctx, net = self.params, lessons[0].ctx, self.network_of(lessons[0].source)
+        every = stacked(self, [lesson.ctx for lesson in lessons])
         model = stack(
             [self._start(net, lesson) for lesson in lessons], ctx.device, getattr(torch, ctx.dtype)
         )
@@ -158,13 +160,13 @@ class SourceTrained(FineTuned):
         def phase(of: LossOf) -> Callable[[int, int], Losses]:
             return lambda epoch, batch: of(net, model, feed(epoch, epochs, batch))
 
-        phases = [Phase(phase(of), trains) for trains, of in self.phases(net)]
+        phases = [Phase(phase(of), trains) for trains, of in every.phases(net)]
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for k, lesson in enumerate(lessons):
                 now = None
                 if watched:
-                    now = self.predicting(NetworkPredictor(
+                    now = self.alone(lesson.ctx).predicting(NetworkPredictor(
                         net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
                     ))
                 lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
@@ -172,7 +174,9 @@ class SourceTrained(FineTuned):
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
             names=[lesson.ctx.fold or "pre-training" for lesson in lessons],
-            optimiser=Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine"),
+            optimiser=Optimiser(
+                every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
+            ),
         )
         return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
@@ -201,7 +205,8 @@ class _Feed:
         self, method: SourceTrained, net: Network, model: State, lessons: Sequence[Lesson]
     ) -> None:
         q, ctx, source = method.params, lessons[0].ctx, lessons[0].source
-        self.method, self.net, self.model, self.device = method, net, model, ctx.device
+        self.net, self.model, self.device = net, model, ctx.device
+        self.methods = [method.alone(lesson.ctx) for lesson in lessons]
         dtype = getattr(torch, ctx.dtype)
         self.x = torch.from_numpy(source.x).to(ctx.device, dtype)
         self.y = torch.from_numpy(source.y).to(ctx.device)
@@ -246,7 +251,9 @@ class _Feed:
                 if labels is not None
             ]
             pseudo = torch.stack(found) if found else None
-        drawn = torch.stack([self.method.draw(self.net, size, g) for g in self.draws])
+        drawn = torch.stack([
+            m.draw(self.net, size, g) for m, g in zip(self.methods, self.draws, strict=True)
+        ])
         return Batch(
             self.x[index], self.y[index], self.domain[index], target, progress,
             drawn.to(self.device), pseudo,
@@ -255,7 +262,7 @@ class _Feed:
     def _labels(self, k: int) -> Tensor | None:
         p = {name: t[k : k + 1] for name, t in self.model.items()}
         with torch.no_grad():
-            return self.method.pseudo_labels(self.net, p, self.targets[k].unsqueeze(0))
+            return self.methods[k].pseudo_labels(self.net, p, self.targets[k].unsqueeze(0))
 
 
 class _Round:

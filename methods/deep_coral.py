@@ -19,7 +19,7 @@ class DeepCORALParams(AlignmentParams):
 
     weight: float = hyper(
         100.0, "weight of the adaptation term, reached on a ramp; the term is divided by 4 W^2 "
-        "and hence small", stage="pretrain", ge=0, tune=(1.0, 10_000.0), scale="log",
+        "and hence small", stage="pretrain", ge=0, tune=(1.0, 10_000.0), scale="log", per_model=0,
     )
 
 

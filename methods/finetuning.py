@@ -18,6 +18,7 @@ from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional
 
+from bench.differing import stacked
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocol import View
@@ -55,10 +56,10 @@ class NetworkParams(Params):
     )
     lr: float = hyper(
         5e-4, "learning rate of pre-training, falling on a cosine", stage="pretrain", gt=0, le=1,
-        tune=(1e-4, 5e-3), scale="log",
+        tune=(1e-4, 5e-3), scale="log", per_model=0,
     )
     weight_decay: float = hyper(
-        3e-4, "L2 weight decay of pre-training", stage="pretrain", ge=0, le=1
+        3e-4, "L2 weight decay of pre-training", stage="pretrain", ge=0, le=1, per_model=0,
     )
     beta2: float = hyper(0.99, "second beta of Adam, in both stages", stage="network", ge=0, lt=1)
     finetune: Finetune = hyper(
@@ -69,10 +70,10 @@ class NetworkParams(Params):
     fit_batch: int = hyper(128, "windows per batch in fine-tuning", stage="fit", ge=2, le=8192)
     fit_lr: float = hyper(
         5e-4, "learning rate of fine-tuning", stage="fit", gt=0, le=1, tune=(1e-4, 5e-3),
-        scale="log",
+        scale="log", per_model=0,
     )
     fit_weight_decay: float = hyper(
-        3e-4, "L2 weight decay of fine-tuning", stage="fit", ge=0, le=1
+        3e-4, "L2 weight decay of fine-tuning", stage="fit", ge=0, le=1, per_model=0,
     )
 
     @field_validator("backbone")
@@ -160,7 +161,7 @@ class FineTuned(Method):
         return network
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
-        q, ctx = self.params, jobs[0].ctx
+        q, ctx = stacked(self, [j.ctx for j in jobs]).params, jobs[0].ctx
         first = labelled(jobs[0].view)
         n, encoder = len(first), self.encoder(first.space)
         head = Head(encoder.width, len(jobs[0].view.classes))
@@ -191,7 +192,7 @@ class FineTuned(Method):
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for k, job in enumerate(jobs):
                 now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
-                job.ctx.epoch(epoch + 1, epochs, losses[k], self.predicting(now))
+                job.ctx.epoch(epoch + 1, epochs, losses[k], self.alone(job.ctx).predicting(now))
 
         lost = train(
             model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],

@@ -23,7 +23,7 @@ class GroupDROParams(NetworkParams):
 
     step: float = hyper(
         0.01, "how fast the weight of a subject grows with its loss (eta)", stage="pretrain",
-        gt=0, le=10, tune=(1e-3, 1e-1), scale="log",
+        gt=0, le=10, tune=(1e-3, 1e-1), scale="log", per_model=1,
     )
 
 

@@ -25,8 +25,5 @@ class IRM(Supervised):
         means, present = domain_means(cross_entropy(logits, batch.y), batch.domain, net.domains)
         risk = means.sum(dim=1) / present.sum(dim=1)
         penalty = irm(logits, batch.y, batch.domain, net.domains)
-        weight = self.params.at(batch.progress)
-        return {
-            "total": (risk + weight * penalty) / max(1.0, weight), "risk": risk,
-            "penalty": penalty,
-        }
+        total = self.params.scaled(risk, penalty, batch.progress)
+        return {"total": total, "risk": risk, "penalty": penalty}

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.training import meeting
+
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Cross-entropy of each window: logits (K, B, c), classes (K, B) to (K, B)."""
@@ -108,7 +110,7 @@ class _Reverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        return -ctx.scale * gradients[0], None
+        return -meeting(ctx.scale, gradients[0]) * gradients[0], None
 
 
 def reverse_gradient(x: Tensor, scale: float) -> Tensor:

@@ -25,7 +25,8 @@ class MAEParams(SelfSupervisedParams):
     """Parameters of the masked autoencoder."""
 
     mask_ratio: float = hyper(
-        0.5, "share of patches that is hidden", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.9)
+        0.5, "share of patches that is hidden", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.9),
+        per_model=0,
     )
     patch: Literal["channel", "entry"] = hyper(
         "channel", "what is hidden as a whole: a channel, or single entries (of raw windows: "

@@ -19,7 +19,7 @@ class MCCParams(AlignmentParams):
 
     temperature: float = hyper(
         2.5, "temperature that softens the target's probabilities", stage="pretrain", gt=0,
-        tune=(1.0, 5.0),
+        tune=(1.0, 5.0), per_model=2,
     )
 
 

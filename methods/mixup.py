@@ -22,7 +22,7 @@ class MixupParams(NetworkParams):
 
     alpha: float = hyper(
         0.2, "shares are drawn from Beta(alpha, alpha): small mixes little", stage="pretrain",
-        gt=0, le=10, tune=(0.1, 10.0), scale="log",
+        gt=0, le=10, tune=(0.1, 10.0), scale="log", per_model=0,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.method import hyper
-from bench.training import Losses, is_buffer
+from bench.training import Losses, is_buffer, meeting
 
 from .deep import Batch, Network, Supervised
 from .finetuning import NetworkParams
@@ -21,11 +21,11 @@ class MLDGParams(NetworkParams):
 
     inner_lr: float = hyper(
         1e-3, "size of the inner step on the meta-training subjects (alpha)", stage="pretrain",
-        gt=0, le=1, tune=(1e-4, 1e-2), scale="log",
+        gt=0, le=1, tune=(1e-4, 1e-2), scale="log", per_model=0,
     )
     weight: float = hyper(
         1.0, "weight of the loss after the inner step (beta)", stage="pretrain", ge=0,
-        tune=(0.1, 10.0), scale="log",
+        tune=(0.1, 10.0), scale="log", per_model=0,
     )
     held_out: float = hyper(
         0.3, "share of the subjects that are held out of the inner step", stage="pretrain", gt=0,
@@ -56,7 +56,7 @@ class MLDG(Supervised):
         leaves = {name: t for name, t in p.items() if not is_buffer(name)}
         slopes = torch.autograd.grad(inner.sum(), list(leaves.values()), retain_graph=True)
         moved = {
-            name: t - self.params.inner_lr * slope
+            name: t - meeting(self.params.inner_lr, slope) * slope
             for (name, t), slope in zip(leaves.items(), slopes, strict=True)
         }
         outer = self._risk(net, p | moved, batch, out)

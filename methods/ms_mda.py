@@ -34,7 +34,7 @@ class MSMDAParams(AlignmentParams):
 
     agreement: float = hyper(
         0.01, "weight of the disagreement of branches, reached on the same ramp",
-        stage="pretrain", ge=0, tune=(0.001, 1.0), scale="log",
+        stage="pretrain", ge=0, tune=(0.001, 1.0), scale="log", per_model=0,
     )
     branch: int = hyper(
         32, "width of a subject's own layer", stage="pretrain", ge=2, le=4096

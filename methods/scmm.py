@@ -46,25 +46,27 @@ class SCMMParams(SelfSupervisedParams):
     """Parameters of SCMM; one default set for all pairs."""
 
     mask_ratio: float = hyper(
-        0.5, "share of entries that a mask hides", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.8)
+        0.5, "share of entries that a mask hides", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.8),
+        per_model=0,
     )
     channel_mask: float = hyper(
         0.1, "probability that a channel is masked as a whole (mu)", stage="pretrain", ge=0, le=1,
-        tune=(0.0, 0.5),
+        tune=(0.0, 0.5), per_model=0,
     )
     masked_copies: int = hyper(
         1, "masked copies of each window", stage="pretrain", ge=1, le=8
     )
     upper_bound: float = hyper(
         0.5, "upper bound of the soft weights (alpha)", stage="pretrain", gt=0, le=1,
-        tune=(0.25, 1.0),
+        tune=(0.25, 1.0), per_model=2,
     )
     sharpness: float = hyper(
         0.05, "sharpness of the soft weights (sigma), small is hard", stage="pretrain", gt=0,
-        tune=(0.02, 1.0), scale="log",
+        tune=(0.02, 1.0), scale="log", per_model=2,
     )
     temperature: float = hyper(
-        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
+        per_model=2,
     )
     metric: Literal["cosine", "euclidean", "manhattan"] = hyper(
         "cosine", "distance between inputs for the soft weights", stage="pretrain"

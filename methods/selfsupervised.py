@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from bench.differing import stacked
 from bench.method import Context, Needs
 from bench.needs import ANY_FEATURES
 from bench.training import Optimiser, stack, train, unstack
@@ -109,7 +110,8 @@ class SelfSupervised(FineTuned):
     ) -> list[Any]:
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
-        task = self.network(source.space)
+        task = stacked(self, contexts).network(source.space)
+        each = [self.alone(c).network(source.space) for c in contexts]
         dtype = getattr(torch, ctx.dtype)
         model = stack([
             task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
@@ -126,7 +128,8 @@ class SelfSupervised(FineTuned):
             if batch == 0:
                 plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
             chosen = plan[batch]
-            drawn = torch.stack([task.noise(chosen[0].numel(), g) for g in noises])
+            size = chosen[0].numel()
+            drawn = torch.stack([t.noise(size, g) for t, g in zip(each, noises, strict=True)])
             return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
 
         def after_step(epoch: int, batch: int) -> None:

@@ -24,7 +24,7 @@ class SHOTParams(NetworkParams):
 
     pseudo: float = hyper(
         0.3, "weight of the cross-entropy with pseudo-labels (beta)", stage="pretrain", ge=0,
-        tune=(0.0, 1.0),
+        tune=(0.0, 1.0), per_model=0,
     )
 
 

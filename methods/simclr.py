@@ -22,7 +22,8 @@ class SimCLRParams(AugmentedParams):
     """Parameters of SimCLR."""
 
     temperature: float = hyper(
-        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
+        per_model=2,
     )
 
 

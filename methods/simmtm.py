@@ -28,11 +28,13 @@ class SimMTMParams(SelfSupervisedParams):
     """Parameters of SimMTM."""
 
     mask_ratio: float = hyper(
-        0.5, "share of entries that a mask hides", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.8)
+        0.5, "share of entries that a mask hides", stage="pretrain", gt=0, lt=1, tune=(0.2, 0.8),
+        per_model=0,
     )
     masked_copies: int = hyper(3, "masked copies of each window", stage="pretrain", ge=1, le=8)
     temperature: float = hyper(
-        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
+        per_model=2,
     )
 
 

@@ -33,11 +33,11 @@ class SoftCLTParams(AugmentedParams):
     run: int = hyper(6, "successive windows of a run", stage="pretrain", ge=2, le=64)
     upper_bound: float = hyper(
         0.5, "largest weight of another run (alpha)", stage="pretrain", gt=0, le=1,
-        tune=(0.25, 1.0),
+        tune=(0.25, 1.0), per_model=2,
     )
     instance_sharpness: float = hyper(
         10.0, "how fast a run's weight falls with its distance (tau_I)", stage="pretrain", gt=0,
-        tune=(1.0, 50.0), scale="log",
+        tune=(1.0, 50.0), scale="log", per_model=2,
     )
     temporal_sharpness: float = hyper(
         1.0, "how fast a moment's weight falls with time (tau_T)", stage="pretrain", gt=0,
@@ -45,7 +45,7 @@ class SoftCLTParams(AugmentedParams):
     )
     balance: float = hyper(
         0.5, "weight of the contrast of runs, the rest for moments (lambda)", stage="pretrain",
-        ge=0, le=1, tune=(0.1, 0.9),
+        ge=0, le=1, tune=(0.1, 0.9), per_model=0,
     )
     temperature: float = hyper(
         0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"

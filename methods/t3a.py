@@ -21,7 +21,7 @@ class T3AParams(TestTimeParams):
 
     kept: int = hyper(
         100, "surest windows that support each class", stage="fit", ge=1, tune=(5, 200),
-        scale="log",
+        scale="log", per_model=0,
     )
 
 

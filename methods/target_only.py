@@ -6,6 +6,7 @@ The control that says what a source was worth. It is run beside every pre-traine
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
@@ -83,6 +84,12 @@ class TargetOnly(Method):
         """Predictor from a saved payload: the network's method knows how."""
         return self.inner().restore(payload)
 
+    def per_model(self) -> Mapping[str, int]:
+        """Those of the fine-tuning."""
+        inner = self.inner()
+        return {name: axes for name, axes in inner.per_model().items()
+                if inner.params.stage_of(name) != "pretrain"}
+
     @property
     def stacks(self) -> bool:
         """As the method whose network it is."""
@@ -94,7 +101,10 @@ class TargetOnly(Method):
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fit folds from scratch, as one stack where the method can."""
-        return self.inner().fit_many([Job(j.view, None, j.ctx) for j in jobs])
+        return self.inner().fit_many([
+            Job(j.view, None, replace(j.ctx, params=self.alone(j.ctx).inner().params))
+            for j in jobs
+        ])
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Majority."""

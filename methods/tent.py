@@ -21,7 +21,7 @@ class TENTParams(TestTimeParams):
     steps: int = hyper(10, "steps of adaptation", stage="fit", ge=1, le=1000)
     tent_lr: float = hyper(
         1e-3, "learning rate of the adaptation", stage="fit", gt=0, le=1, tune=(1e-4, 1e-2),
-        scale="log",
+        scale="log", per_model=0,
     )
 
 

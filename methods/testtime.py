@@ -47,8 +47,9 @@ class TestTime(SourceOnly):
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Predictors of source-only, made adaptive."""
         return [
-            p if isinstance(p, LostPredictor) else AdaptivePredictor(self, _network(p))
-            for p in super().fit_many(jobs)
+            p if isinstance(p, LostPredictor)
+            else AdaptivePredictor(self.alone(job.ctx), _network(p))
+            for job, p in zip(jobs, super().fit_many(jobs), strict=True)
         ]
 
     def predicting(self, network: NetworkPredictor) -> Predictor:

@@ -38,14 +38,15 @@ class TFCParams(AugmentedParams):
 
     hide_bands: float = hyper(
         0.2, "probability that the augmented frequency view hides a band", stage="pretrain", ge=0,
-        lt=1, tune=(0.0, 0.5),
+        lt=1, tune=(0.0, 0.5), per_model=0,
     )
     temperature: float = hyper(
-        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
+        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
+        per_model=2,
     )
     balance: float = hyper(
         0.5, "weight of the contrasts within time and frequency, the rest for consistency",
-        stage="pretrain", ge=0, le=1, tune=(0.1, 0.9),
+        stage="pretrain", ge=0, le=1, tune=(0.1, 0.9), per_model=0,
     )
     margin: float = hyper(
         1.0, "how much closer the plain embeddings should be (delta)", stage="pretrain", ge=0,

@@ -33,7 +33,7 @@ class TNCParams(SelfSupervisedParams):
     )
     unlabelled_positive: float = hyper(
         0.05, "share of distant windows that counts as neighbours (w)", stage="pretrain", ge=0,
-        lt=1, tune=(0.0, 0.5),
+        lt=1, tune=(0.0, 0.5), per_model=1,
     )
     discriminator: int = hyper(
         256, "hidden units of the discriminator", stage="pretrain", ge=1, le=8192

@@ -34,7 +34,7 @@ class TSTCCParams(AugmentedParams):
     future: int = hyper(2, "following windows it predicts", stage="pretrain", ge=1, le=64)
     hide_bands: float = hyper(
         0.2, "probability that the strong view hides a band (a moment) of all channels",
-        stage="pretrain", ge=0, lt=1, tune=(0.0, 0.5),
+        stage="pretrain", ge=0, lt=1, tune=(0.0, 0.5), per_model=0,
     )
     context: int = hyper(128, "width of a context", stage="pretrain", ge=2, le=4096)
     temporal: float = hyper(
@@ -42,11 +42,11 @@ class TSTCCParams(AugmentedParams):
     )
     contextual: float = hyper(
         0.7, "weight of the contrast of contexts (lambda 2)", stage="pretrain", ge=0, le=100,
-        tune=(0.1, 2.0),
+        tune=(0.1, 2.0), per_model=0,
     )
     temperature: float = hyper(
         0.2, "temperature of similarities of contexts", stage="pretrain", gt=0, tune=(0.05, 1.0),
-        scale="log",
+        scale="log", per_model=2,
     )
 
 

@@ -29,7 +29,7 @@ class VICRegParams(AugmentedParams):
     )
     covariance: float = hyper(
         1.0, "weight of covariances between dimensions", stage="pretrain", ge=0, le=1000,
-        tune=(0.1, 10.0), scale="log",
+        tune=(0.1, 10.0), scale="log", per_model=0,
     )
 
 

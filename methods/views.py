@@ -26,16 +26,16 @@ class AugmentedParams(SelfSupervisedParams):
 
     jitter: float = hyper(
         0.2, "noise added to each entry", stage="pretrain", ge=0, le=5, tune=(0.05, 1.0),
-        unit="standard deviations of the feature",
+        unit="standard deviations of the feature", per_model=0,
     )
     gain: float = hyper(
         0.5, "shift of all bands of a channel, and of all channels of a window (of raw windows: of "
         "the logarithm of a factor)", stage="pretrain",
-        ge=0, le=5, tune=(0.0, 1.0), unit="standard deviations of the feature",
+        ge=0, le=5, tune=(0.0, 1.0), unit="standard deviations of the feature", per_model=0,
     )
     hide_channels: float = hyper(
         0.2, "probability that a channel is hidden", stage="pretrain", ge=0, lt=1,
-        tune=(0.0, 0.5),
+        tune=(0.0, 0.5), per_model=0,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from torch import Tensor
+
 from bench.method import hyper
 from bench.training import Losses
 
@@ -18,15 +20,24 @@ class PenaltyParams(NetworkParams):
 
     weight: float = hyper(
         10.0, "weight of the penalty once it has set in", stage="pretrain", ge=0,
-        tune=(0.1, 1000.0), scale="log",
+        tune=(0.1, 1000.0), scale="log", per_model=0,
     )
     anneal: float = hyper(
         0.25, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
     )
 
-    def at(self, progress: float) -> float:
-        """Weight at a point of the training."""
-        return self.weight if progress >= self.anneal else min(1.0, self.weight)
+    def at(self, progress: float) -> float | Tensor:
+        """Weight at a point of the training, (K,) where models have weights of their own."""
+        weight: float | Tensor = self.weight
+        if progress >= self.anneal:
+            return weight
+        return weight.clamp(max=1.0) if isinstance(weight, Tensor) else min(1.0, weight)
+
+    def scaled(self, risk: Tensor, penalty: Tensor, progress: float) -> Tensor:
+        """Risk and weighted penalty (K,), divided so that steps do not jump when it sets in."""
+        weight = self.at(progress)
+        size = weight.clamp(min=1.0) if isinstance(weight, Tensor) else max(1.0, weight)
+        return (risk + weight * penalty) / size
 
 
 class VREx(Supervised):
@@ -42,9 +53,5 @@ class VREx(Supervised):
         means, present = domain_means(cross_entropy(logits, batch.y), batch.domain, net.domains)
         risk = means.sum(dim=1) / present.sum(dim=1)
         penalty = vrex(means, present)
-        weight = self.params.at(batch.progress)
-        # Divided by the weight so that the size of a step does not jump when it sets in.
-        return {
-            "total": (risk + weight * penalty) / max(1.0, weight), "risk": risk,
-            "variance": penalty,
-        }
+        total = self.params.scaled(risk, penalty, batch.progress)
+        return {"total": total, "risk": risk, "variance": penalty}

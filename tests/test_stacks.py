@@ -12,8 +12,10 @@ import torch
 from support import cell_of, in_order, made_up, paired
 
 from bench.cell import run_cell
+from bench.differing import stacked
 from bench.errors import DivergedError
 from bench.method import Context
+from bench.methods import testtime
 from bench.methods.finetuning import FineTuned
 from bench.methods.scmm import SCMM, SCMMNetwork
 from bench.plan import CellSpec
@@ -69,6 +71,65 @@ def test_pretraining_of_several_seeds_is_that_of_each(name):
         for seed, state in states(seeds).items():
             for key, tensor in state.items():
                 assert torch.allclose(tensor, alone[seed][key], atol=1e-10, rtol=0), (seeds, key)
+
+
+def alike() -> list[str]:
+    """Methods whose cells can be one stack."""
+    found = []
+    for name in entries("methods"):
+        cls = load("methods", name)
+        if issubclass(cls, FineTuned) and cls(cls.parse(SMALL)).stacks:
+            found.append(name)
+    return found
+
+
+def another(value: float) -> float:
+    return 2 * value if isinstance(value, int) else 0.3 if value > 0.9 else value * 1.5
+
+
+@pytest.mark.parametrize("name", alike())
+def test_cells_of_a_stack_may_differ_in_numbers(name, tmp_path):
+    """Each comes out as it does alone, by its own values, to 1e-10 in double precision."""
+    cls = load("methods", name)
+    defaults = cls.parse(SMALL)
+    changes = [{}, *({k: another(getattr(defaults, k))} for k in cls(defaults).per_model())]
+    pair = paired(made_up(3, in_order([0, 1] * 4, 6), seed=1, effect=0.3))
+    protocol = ZeroShot() if issubclass(cls, testtime.TestTime) else None
+    made = [
+        cell_of(cls(cls.parse({**SMALL, **change})), pair, protocol, seed=n % 2,
+                precision="float64") for n, change in enumerate(changes)
+    ]
+    together = run_cells(made, Store(tmp_path / "stack"))
+    alone = [run_cells([cell], Store(tmp_path / "alone"))[0] for cell in made]
+    for change, record, single in zip(changes, together, alone, strict=True):
+        assert isinstance(record, Record), record
+        assert record.id == single.id
+        assert record.info["stack"] == len(changes)
+        assert record.oracle == single.oracle
+        ours, theirs = (probabilities(r) for r in (record, single))
+        assert np.abs(ours - theirs).max() < 1e-7, change  # stored in single precision
+        assert flat(record.read_curves()) == pytest.approx(flat(single.read_curves()), abs=2e-6)
+        assert record.selections.keys() == single.selections.keys()
+        if (key := record.info.get("pretrained")) is None:
+            continue
+        ours, theirs = (Store(tmp_path / n).get_state(key) for n in ("stack", "alone"))
+        for part, tensor in (ours[0] if ours else {}).items():
+            assert torch.allclose(tensor, theirs[0][part], atol=1e-10, rtol=0), (change, part)
+    different = {probabilities(r).tobytes() for r in alone[::2]}
+    assert len(different) > len(alone[::2]) // 2  # most changes matter, even in so few steps
+
+
+def probabilities(record: Record) -> np.ndarray:
+    return record.predictions().filter(regex=r"^p\d").to_numpy()
+
+
+def test_models_of_a_stack_share_what_is_no_number_of_theirs():
+    method = SCMM(SCMM.parse(SMALL))
+    contexts = [Context({"seed": 0}, params=SCMM.parse({**SMALL, **values}))
+                for values in ({}, {"metric": "euclidean"})]
+    with pytest.raises(ValueError, match="one scmm stack differ in metric"):
+        stacked(method, contexts)
+    assert stacked(method, contexts[:1] * 2) is method
 
 
 @pytest.mark.parametrize(("name", "protocol"), [
@@ -191,13 +252,13 @@ def spec(**changes: Any) -> CellSpec:
 def test_only_cells_that_differ_in_nothing_but_their_seed_share_a_stack():
     todo = [spec(seed=s, **c) for s in range(5) for c in (
         {}, {"params": {"a": 2}}, {"source": "C:x"}, {"method": "other"})]
-    groups = stacks(todo, 2, lambda s: s.method == "scmm")
+    groups = stacks(todo, 2, lambda s: frozenset() if s.method == "scmm" else None)
     assert sorted(c.key for g in groups for c in g) == sorted(c.key for c in todo)
     assert [len(g) for g in groups if g[0].method == "other"] == [1] * 5
     for group in groups:
         assert len({(c.method, c.source, str(c.params)) for c in group}) == 1
     assert sorted(len(g) for g in groups) == [1] * 8 + [2] * 6
-    assert stacks(todo, 1, lambda s: True) == [[c] for c in todo]
+    assert stacks(todo, 1, lambda s: frozenset()) == [[c] for c in todo]
 
 
 def test_a_cpu_trains_cells_one_by_one_unless_told():

@@ -222,15 +222,21 @@ def test_a_read_only_folder(plan, calm, small_disk):
     assert "cannot be written: Read-only file system" in shown.stderr
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C: a shell's background job ignores it, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c(plan, calm, tmp_path, workers):
+def test_ctrl_c(plan, calm, heeded, tmp_path, workers):
     """It reaches every process of a terminal; only the coordinator speaks."""
     runs = tmp_path / "runs"
     process = subprocess.Popen(
         command("sweep", plan, "--runs", runs, "--workers", workers), env=environment(),
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        # A shell's background job ignores it, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while stored(runs) < 3:
         time.sleep(0.02)
