@@ -44,6 +44,10 @@ def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> 
             help="Optuna storage: a journal file, or the URL of a database that several machines "
             "share. Default: a journal in RUNS/tuning.", metavar="FILE|URL",
             rich_help_panel=_HOW)] = None,
+        together: Annotated[int, typer.Option(
+            help="Trials that are chosen at once and trained as one stack where the method can; "
+            "each is chosen without the others' scores.", metavar="N",
+            rich_help_panel=_HOW)] = 1,
         space: Annotated[bool, typer.Option(
             "--space", help="Only show what would be searched.", rich_help_panel=_HOW)] = False,
         quiet: Annotated[bool, typer.Option(
@@ -64,7 +68,9 @@ def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> 
         from .tuning import TuneOptions
         from .tuning_display import TuneDisplay, show_outcome
 
-        tuning = TuneOptions(trials=trials, rule=rule, only=names, storage=storage)
+        tuning = TuneOptions(
+            trials=trials, rule=rule, only=names, storage=storage, together=together
+        )
         with TuneDisplay(Console(stderr=True), quiet) as display:
             found = tune_all(
                 values["method"], values["src"], values["tgt"], options, tuning,

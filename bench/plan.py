@@ -47,6 +47,7 @@ class Tune(BaseModel):
     trials: int = Field(20, ge=1, description="trials of each method in each pair and protocol")
     rule: str | None = Field(None, description="selection rule; the protocol's own if not given")
     storage: str | None = Field(None, description="Optuna storage; else journals in the run folder")
+    together: int = Field(1, ge=1, description="trials that are chosen at once and share a stack")
 
 
 class Request(BaseModel):

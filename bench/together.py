@@ -52,34 +52,40 @@ def run_cells(
     list
         For each cell its record, or the error it ended with.
     """
-    return _Together(cells, store, watch or (lambda event: None), energy, report).go()
+    together = _Together(cells, store, watch or (lambda event: None), [report] * len(cells))
+    together.energy = energy
+    return together.go()
 
 
-def validate_cell(
-    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None
-) -> float | None:
-    """Validation score of a cell's selection rule, without a record.
+def validate_cells(
+    cells: Sequence[Cell], store: Store, watch: Watch | None = None,
+    reports: Sequence[Report] | None = None,
+) -> list[float | BaseException | None]:
+    """Validation scores of cells' selection rule, without a record.
 
-    Parameters are those of :func:`bench.cell.run_cell`. A rule that holds data out is scored by
-    the training that does so, and nothing else is trained.
+    Parameters are those of :func:`run_cells`, with a report for each cell. A rule that holds data
+    out is scored by the training that does so, and nothing else is trained.
 
     Returns
     -------
-    float or None
-        Mean over folds of the score at the epoch the rule picks; None where there is none.
+    list of float or None or BaseException
+        For each cell the mean over folds of the score at the epoch the rule picks; None where
+        there is none, or the error the cell ended with.
     """
-    return _Together([cell], store, watch or (lambda event: None), False, report).validation()
+    return _Together(
+        cells, store, watch or (lambda event: None), reports or [None] * len(cells)
+    ).validation()
 
 
 class _Together:
     """Cells in progress, and the outcome of those that have one."""
 
     def __init__(
-        self, cells: Sequence[Cell], store: Store, watch: Watch, energy: bool,
-        report: Report | None,
+        self, cells: Sequence[Cell], store: Store, watch: Watch,
+        reports: Sequence[Report | None],
     ) -> None:
-        self.cells, self.store, self.watch, self.energy = cells, store, watch, energy
-        self.report = report
+        self.cells, self.store, self.watch, self.reports = cells, store, watch, reports
+        self.energy = False
         self.outcomes: dict[int, Outcome] = {}
         self.runs: dict[int, Run] = {}
 
@@ -94,34 +100,38 @@ class _Together:
                 self._train_and_score(meter)
         return [self.outcomes[i] for i in range(len(self.cells))]
 
-    def validation(self) -> float | None:
-        """Mean score of what the rule of the only cell picks."""
-        cell = self.cells[0]
-        if not rule(cell.selection).holds_out:  # it picks while everything is trained on
-            score: float | None = self._only(self.go()[0]).selections[cell.selection]["score"]
-            return score
-        self._begin(0, cell)
-        run = self.runs[0]
-        training = run.validation()
-        if training is None:
-            return None
-        with arithmetic(cell.precision, cell.deterministic):
-            self._train({0: training})
-        if 0 in self.outcomes:
-            self._only(self.outcomes[0])
+    def validation(self) -> list[float | BaseException | None]:
+        """Mean score of what each cell's rule picks, or the error it ended with."""
+        first = self.cells[0]
+        if not rule(first.selection).holds_out:  # it picks while everything is trained on
+            return [
+                found if isinstance(found, BaseException)
+                else found.selections[first.selection]["score"] for found in self.go()
+            ]
+        for i, cell in enumerate(self.cells):
+            with self._alone(i):
+                self._begin(i, cell)
+        trainings = self._validations()
+        with arithmetic(first.precision, first.deterministic):
+            self._train(trainings)
+        scores: dict[int, float | None] = {}
+        for i, training in trainings.items():
+            if i not in self.outcomes:
+                with self._alone(i):
+                    scores[i] = self._picked(i, training)
+        ended = [self.outcomes.get(i) for i in range(len(self.cells))]
+        return [e if isinstance(e, BaseException) else scores.get(i) for i, e in enumerate(ended)]
+
+    def _picked(self, i: int, training: Training) -> float | None:
+        """Mean over folds of the validation score at the epoch the rule picks."""
+        run = self.runs[i]
         run.validated(training)
-        picks = [found.get(cell.selection) for found in run.planned.values()]
+        picks = [found.get(run.cell.selection) for found in run.planned.values()]
         scores = [p.score for p in picks if p is not None and p.score is not None]
         return fmean(scores) if scores else None
 
-    @staticmethod
-    def _only(outcome: Outcome) -> Record:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
     def _begin(self, i: int, cell: Cell) -> None:
-        run = Run(cell, self.store, self.watch, str(i), self.report)
+        run = Run(cell, self.store, self.watch, str(i), self.reports[i])
         known = run.known()
         if known is not None:
             self.outcomes[i] = known
@@ -131,13 +141,7 @@ class _Together:
 
     def _train_and_score(self, meter: Meter) -> None:
         share_sources([run.folds for run in self.runs.values()])
-        validations = {}
-        for i, run in self.runs.items():
-            with self._alone(i):
-                training = run.validation()
-                if training is not None:
-                    validations[i] = training
-        share_sources([training.folds for training in validations.values()])
+        validations = self._validations()
         self._train(validations)
         for i, training in validations.items():
             if i not in self.outcomes:
@@ -150,6 +154,17 @@ class _Together:
             if i not in self.outcomes:
                 with self._alone(i):
                     self.outcomes[i] = self.runs[i].finish(training, meter.read)
+
+    def _validations(self) -> dict[int, Training]:
+        """Trainings without what the rule holds out, of the cells that have such."""
+        found = {}
+        for i, run in self.runs.items():
+            with self._alone(i):
+                training = run.validation()
+                if training is not None:
+                    found[i] = training
+        share_sources([training.folds for training in found.values()])
+        return found
 
     @contextlib.contextmanager
     def _alone(self, i: int) -> Iterator[None]:

@@ -57,8 +57,12 @@ class Optimiser:
         return self.lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
-class StackedAdam(torch.optim.Optimizer):
+class StackedAdam(torch.optim.Adam):
     """Adam whose models have learning rates and weight decays of their own.
+
+    How far a step goes is proportional to the learning rate, and nothing else of Adam depends on
+    it. So the fused step of all models is taken at a rate of 1, and each goes its own share of
+    the way.
 
     Parameters
     ----------
@@ -68,27 +72,27 @@ class StackedAdam(torch.optim.Optimizer):
     """
 
     def __init__(self, leaves: Sequence[Tensor], settings: Optimiser) -> None:
-        self.settings = settings
-        super().__init__(list(leaves), {"lr": settings.lr})
+        decay = settings.weight_decay
+        self.decay = decay if isinstance(decay, Tensor) else None
+        super().__init__(
+            list(leaves), lr=1.0, betas=(settings.beta1, settings.beta2),
+            weight_decay=0.0 if isinstance(decay, Tensor) else decay, fused=True,
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of every leaf that has a gradient, as torch's Adam takes it."""
-        q = self.settings
         for group in self.param_groups:
-            for leaf in group["params"]:
-                if leaf.grad is None:
-                    continue
-                at = self.state[leaf]
-                if not at:
-                    at.update(step=0, mean=torch.zeros_like(leaf), square=torch.zeros_like(leaf))
-                at["step"] += 1
-                gradient = leaf.grad + meeting(q.weight_decay, leaf) * leaf
-                at["mean"].lerp_(gradient, 1 - q.beta1)
-                at["square"].mul_(q.beta2).addcmul_(gradient, gradient, value=1 - q.beta2)
-                scale = math.sqrt(1 - q.beta2 ** at["step"])
-                change = at["mean"] / (at["square"].sqrt().div_(scale).add_(1e-8))
-                leaf.sub_(change * (meeting(group["lr"], leaf) / (1 - q.beta1 ** at["step"])))
+            rate, group["lr"] = group["lr"], 1.0
+            moved = [leaf for leaf in group["params"] if leaf.grad is not None]
+            before = [leaf.clone() for leaf in moved]
+            if self.decay is not None:
+                for leaf in moved:
+                    leaf.grad.addcmul_(torch.as_tensor(meeting(self.decay, leaf)), leaf)
+            super().step()
+            group["lr"] = rate
+            for leaf, start in zip(moved, before, strict=True):
+                torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)).to(leaf), out=leaf)
 
 
 def meeting(value: float | Tensor, other: Tensor) -> float | Tensor:

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from .cache import key_of
 from .cell import Cell, Event, Watch
@@ -29,18 +28,14 @@ from .selection import check_selection, rule
 from .space import check_scored, data_used, default_rule, suggested
 from .store import Store
 from .studies import Storage, bury, first_is, indices, live, opened
-from .together import validate_cell
-from .trials import TrialCell, TrialStore
+from .together import validate_cells
+from .trials import Epochs, TrialCell, TrialStore
 from .tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
 from .workshop import reason_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-#: Share of its epochs that a trial is given before it may be given up.
-PRUNE_FROM = 1 / 3
-#: Epochs of a trial that are told to the storage, at most about.
-REPORTS = 20
 #: Trials before importances mean anything.
 IMPORTANCE_FROM = 10
 
@@ -59,16 +54,26 @@ class TuneOptions:
         Parameters to search; all that can be tuned if empty.
     storage : str or None
         URL of an Optuna storage, or a journal file; None for a journal in the run folder.
+    together : int
+        Trials that are chosen at once, each knowing nothing of the others' scores, and trained
+        as one stack where the method can.
     """
 
     trials: int = 20
     rule: str | None = None
     only: tuple[str, ...] = ()
     storage: str | None = None
+    together: int = 1
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise SettingError(f"--trials {self.trials}: at least one is needed")
+        for name in ("trials", "together"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"--{name} {getattr(self, name)}: at least one is needed")
+        if self.together > 1 and Storage(self.storage, Path()).shared:
+            raise SettingError(
+                f"--together {self.together}: processes that share a database take one trial each",
+                "Leave out --together, or give a journal file as --storage.",
+            )
         if self.rule is not None:
             check_scored(self.rule)
 
@@ -161,8 +166,6 @@ class _Tuning:
     watch: Watch
     news: News
     trials: TrialStore = field(init=False)
-    last: tuple[int, int, float] | None = None
-    highest: int = 0
 
     def __post_init__(self) -> None:
         self.trials = TrialStore(self.store)
@@ -204,7 +207,8 @@ class _Tuning:
         params = self.cell.method.params.model_dump(mode="json")
         fixed = {k: v for k, v in params.items() if k not in self.space}
         ranges = {k: [t.default, list(t.values), t.scale] for k, t in self.space.items()}
-        return key_of("tuning", identity, fixed, ranges, self.rule)[:20]
+        together = [self.options.together] if self.options.together > 1 else []
+        return key_of("tuning", identity, fixed, ranges, self.rule, *together)[:20]
 
     def name(self, key: str) -> str:
         """Name of the study in its storage."""
@@ -225,7 +229,10 @@ class _Tuning:
         while True:
             bury(study)
             missing = sorted(set(range(of)) - indices(study, of))
-            if missing:
+            if missing and self.options.together > 1:
+                size = self.options.together
+                self._batch(study, [i for i in missing if i // size == missing[0] // size])
+            elif missing:
                 self._trial(study, missing[0])
             elif all(t.state.is_finished() for t in live(study, of)):
                 return
@@ -236,23 +243,63 @@ class _Tuning:
                 time.sleep(1.0)
 
     def _trial(self, study: Study, index: int) -> None:
-        from optuna.samplers import TPESampler
-
+        """Run one trial."""
         began = time.monotonic()
-        if index == 0:
-            first_is(study, {name: t.default for name, t in self.space.items()})
-        study.sampler = TPESampler(seed=self.seed(index))
+        self._sampler(study, index)
         study.optimize(
             lambda trial: self._objective(trial, index), n_trials=1, catch=(Exception,)
         )
+        self._tell(study, index, time.monotonic() - began)
+
+    def _batch(self, study: Study, batch: Sequence[int]) -> None:
+        """Run trials that are chosen before any of them has a score.
+
+        Those a kill interrupted take the parameters they had: some of their batch may have got a
+        score since.
+        """
+        from optuna.trial import TrialState
+
+        began = time.monotonic()
+        trials, asked = [], []
+        for index in batch:
+            self._sampler(study, index)
+            trials.append(study.ask())
+            trials[-1].set_user_attr("index", index)
+            asked.append({n: suggested(trials[-1], n, t) for n, t in self.space.items()})
+        for index, trial, score in zip(batch, trials, self._scores(trials, asked), strict=True):
+            took = time.monotonic() - began
+            trial.set_user_attr("seconds", round(took / len(batch), 3))
+            if isinstance(score, float):
+                study.tell(trial, score)
+            elif type(score).__name__ == "TrialPruned":
+                study.tell(trial, state=TrialState.PRUNED)
+            else:
+                trial.set_user_attr("reason", reason_of(score))
+                study.tell(trial, state=TrialState.FAIL)
+            self._tell(study, index, took / len(batch))
+
+    def _sampler(self, study: Study, index: int) -> None:
+        """Prepare the study for the next trial."""
+        from optuna.samplers import PartialFixedSampler, TPESampler
+
+        together = self.options.together > 1
+        if index == 0:
+            first_is(study, {name: t.default for name, t in self.space.items()})
+        study.sampler = TPESampler(seed=self.seed(index), constant_liar=together)
+        had = [t.params for t in study.trials if t.user_attrs.get("index") == index
+               and t.params.keys() == self.space.keys()]
+        if together and had:
+            study.sampler = PartialFixedSampler(had[-1], study.sampler)
+
+    def _tell(self, study: Study, index: int, seconds: float) -> None:
+        """Tell whoever watches that a trial has ended."""
         trials = live(study, self.options.trials)
         trial = next(t for t in reversed(trials) if t.user_attrs["index"] == index)
         scores = [t.value for t in trials if t.state.name == "COMPLETE" and t.value is not None]
         state: Any = {"COMPLETE": "done", "PRUNED": "pruned"}.get(trial.state.name, "failed")
         self.news(Attempt(
             index, self.options.trials, state, trial.params, trial.value,
-            max(scores, default=None), time.monotonic() - began,
-            str(trial.user_attrs.get("reason", "")),
+            max(scores, default=None), seconds, str(trial.user_attrs.get("reason", "")),
         ))
 
     def _objective(self, trial: Trial, index: int) -> float:
@@ -261,13 +308,11 @@ class _Tuning:
         trial.set_user_attr("index", index)
         began = time.monotonic()
         try:
-            params = self.cell.method.params.model_dump()
             values = {n: suggested(trial, n, t) for n, t in self.space.items()}
-            known = [t.value for t in live(trial.study, self.options.trials)
-                     if t.state.name == "COMPLETE" and t.params == values]
-            if known and known[0] is not None:  # trials are exact: it would be the same again
-                return known[0]
-            return self._score(self._with(params | values), trial)
+            score = self._scores([trial], [values])[0]
+            if isinstance(score, float):
+                return score
+            raise score
         except TrialPruned:
             raise
         except Exception as error:
@@ -276,42 +321,64 @@ class _Tuning:
         finally:
             trial.set_user_attr("seconds", round(time.monotonic() - began, 3))
 
+    def _scores(
+        self, trials: Sequence[Trial], asked: Sequence[Mapping[str, Any]]
+    ) -> list[float | BaseException]:
+        """Validation scores of trials, or what ended them; as few stacks as the method allows."""
+        known = {
+            tuple(t.params.items()): t.value
+            for t in live(trials[0].study, self.options.trials) if t.state.name == "COMPLETE"
+        }
+        out: dict[int, float | BaseException] = {}
+        cells: dict[int, Cell] = {}
+        for i, values in enumerate(asked):
+            before = known.get(tuple(values.items()))
+            if before is not None:  # trials are exact: it would be the same again
+                out[i] = before
+                continue
+            try:
+                cells[i] = self._with(values)
+            except BenchError as error:
+                out[i] = error
+        groups: dict[object, dict[int, Cell]] = {}
+        for i, cell in cells.items():
+            groups.setdefault(self._shared(cell, i), {})[i] = cell
+        for group in groups.values():
+            out |= self._stack(group, trials)
+        return [out[i] for i in range(len(trials))]
+
+    def _shared(self, cell: Cell, i: int) -> object:
+        """What trials of one stack have in common."""
+        method = cell.method
+        if not method.stacks:
+            return i
+        params = method.params.model_dump(mode="json")
+        return key_of({k: v for k, v in params.items() if k not in method.per_model()})
+
+    def _stack(
+        self, cells: Mapping[int, Cell], trials: Sequence[Trial]
+    ) -> dict[int, float | BaseException]:
+        """Scores at the epoch that a run would be scored at."""
+        told = {i: Epochs(trials[i], alone=len(cells) == 1) for i in cells}
+        found = validate_cells(
+            list(cells.values()), self.trials, self.watch, [t.report for t in told.values()]
+        )
+        out: dict[int, float | BaseException] = {}
+        for (i, epochs), score in zip(told.items(), found, strict=True):
+            if isinstance(score, BaseException):
+                out[i] = score
+                continue
+            out[i] = epochs.outcome(score, self.rule, self.cell.selection == "last")
+        return out
+
     def _with(self, values: Mapping[str, Any]) -> Cell:
         cell, cls = self.cell, type(self.cell.method)
+        params = self.cell.method.params.model_dump()
         parts = {f: getattr(cell, f) for f in cell.__dataclass_fields__} | {
-            "method": cls(cls.parse(values)), "selection": self.rule, "params_origin": "tuned",
-            "save_models": False,
+            "method": cls(cls.parse(params | dict(values))), "selection": self.rule,
+            "params_origin": "tuned", "save_models": False,
         }
         return TrialCell(**parts)
-
-    def _score(self, cell: Cell, trial: Trial) -> float:
-        """Validation score of the epoch that a run would be scored at."""
-        self.last, self.highest = None, 0
-        score = validate_cell(
-            cell, self.trials, self.watch, report=lambda *news: self._report(trial, *news)
-        )
-        if self.cell.selection == "last" and self.last is not None:
-            epoch, of, at_last = self.last
-            score = at_last if epoch == of else score
-        if score is None or not np.isfinite(score):
-            raise BenchError(
-                f"{self.rule} gives no score: no fold has enough data to hold some out"
-            )
-        return float(score)
-
-    def _report(self, trial: Trial, epoch: int, of: int, score: float) -> None:
-        """Note an epoch's score; give the trial up if it is worse than most were by then."""
-        from optuna import TrialPruned
-
-        again = epoch <= self.highest
-        self.last, self.highest = (epoch, of, score), max(epoch, self.highest)
-        if again:  # folds that are trained one after the other: the first of them has been told
-            return
-        if epoch % max(1, of // REPORTS) and epoch != of:
-            return
-        trial.report(score, epoch)
-        if PRUNE_FROM * of <= epoch < of and trial.should_prune():
-            raise TrialPruned
 
     def _outcome(self, study: Study, key: str) -> Tuned:
         done = [t for t in live(study, self.options.trials) if t.value is not None

@@ -25,7 +25,8 @@ from bench.registry import entries, include, load
 from bench.runner import RunOptions, run, setting_of, with_tuned
 from bench.space import default_rule, search_space
 from bench.store import Store
-from bench.trials import TrialCell
+from bench.together import validate_cells
+from bench.trials import TrialCell, TrialStore
 from bench.tuned import Tuned, check_nested, find_tuned
 from bench.tuner import tune
 from bench.tuning import Attempt, TuneOptions, TuningFailedError, tune_cell
@@ -246,6 +247,78 @@ class TestTrials:
             tuned(tmp_path, TuneOptions(2), params={"floor": 9.0})
         assert "the loss is not finite" in caught.value.hint
         assert not list((tmp_path / "tuning").glob("*.json"))
+
+
+class TestTogether:
+    """Trials that are chosen at once and trained as one stack."""
+
+    def test_kills_change_nothing(self, tmp_path):
+        """Also where some trials of a batch had been told their score and others not."""
+        def end_after(count):
+            told = []
+
+            def news(attempt):
+                told.append(attempt)
+                if len(told) == count:
+                    raise KeyboardInterrupt
+            return news
+
+        once: list[Attempt] = []
+        whole = tuned(tmp_path / "once", TuneOptions(11, together=4), news=once.append)
+        for count in (6, 3):  # within the second batch, then within the third
+            with pytest.raises(KeyboardInterrupt):
+                tuned(tmp_path / "parts", TuneOptions(11, together=4), news=end_after(count))
+        rest: list[Attempt] = []
+        out = tuned(tmp_path / "parts", TuneOptions(11, together=4), news=rest.append)
+        shown = [(a.index, a.state, a.values, a.score) for a in rest]
+        assert shown == [(a.index, a.state, a.values, a.score) for a in once][-len(rest):]
+        assert 0 < len(rest) < 4
+        assert (out.params, out.score) == (whole.params, whole.score)
+        alone: list[Attempt] = []
+        tuned(tmp_path / "alone", TuneOptions(11), news=alone.append)
+        assert alone[0].values == once[0].values
+        assert [a.values for a in alone] != [a.values for a in once]
+
+    def test_a_stack_gives_the_scores_of_each(self, tmp_path):
+        """And a trial that is given up does not end the others."""
+        small = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 3}
+        cls, stacks = load("methods", "scmm"), []
+
+        class Counting(cls):
+            def pretrain_many(self, source, contexts):
+                stacks.append(len(contexts))
+                return super().pretrain_many(source, contexts)
+
+        made = [
+            cell_of(Counting(Counting.parse({**small, **values})), paired(*corpora()),
+                    precision="float64", selection="calibration-val", scale="demo")
+            for values in ({}, {"lr": 5e-3}, {"temperature": 0.1, "fit_lr": 5e-3})
+        ]
+
+        def scores(cells):
+            reports = [[] for _ in cells]
+            found = validate_cells(cells, TrialStore(Store(tmp_path)), reports=[
+                lambda *news, mine=mine: mine.append(news) for mine in reports])
+            return [(score, news) for score, news in zip(found, reports, strict=True)]
+
+        assert scores(made) == [scores([cell])[0] for cell in made]
+        assert stacks == [3, 1, 1, 1]
+
+    def test_failures_and_what_is_given_up(self, tmp_path):
+        attempts: list[Attempt] = []
+        out = tuned(tmp_path, TuneOptions(20, together=4), params={"floor": 0.0}, only=("bias",),
+                    news=attempts.append, pair=paired(*corpora(effect=1.0)))
+        assert [a.index for a in attempts] == list(range(20))
+        states = [a.state for a in attempts]
+        assert out.failed == states.count("failed") > 0
+        assert out.pruned == states.count("pruned")
+        assert next(a.reason for a in attempts if a.state == "failed") == "the loss is not finite"
+
+    def test_not_over_a_database(self, tmp_path):
+        with pytest.raises(SettingError, match="--together 2: processes that share a database"):
+            TuneOptions(together=2, storage="sqlite:///x.db")
+        with pytest.raises(SettingError, match="--together 0: at least one"):
+            TuneOptions(together=0)
 
 
 class TestStorage:
