@@ -52,6 +52,17 @@ def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _registry_of_the_module() -> Iterator[None]:
+    """What a module's fixtures include is forgotten after its tests."""
+    from bench import registry
+
+    before = list(registry._included)
+    yield
+    registry._included[:] = before
+    registry._tables.clear()
+
+
 @pytest.fixture
 def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test includes or plugs in is forgotten afterwards."""
