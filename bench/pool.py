@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .errors import BenchError
 from .plan import CellSpec
 from .remote import TOPIC, Result, Task, work
 from .store import Status
@@ -109,8 +110,23 @@ class _Coordinator:
                 self._hand_out()
                 self._take()
                 self._watch()
+        except Exception as error:  # dask raises many types once the scheduler is gone
+            if isinstance(error, BenchError) or self.client.status == "running":
+                raise
+            raise self._scheduler_gone() from error
         finally:
-            self.client.cancel([f.future for f in self.flights.values()], force=True)
+            with contextlib.suppress(OSError, TimeoutError):
+                self.client.cancel([f.future for f in self.flights.values()], force=True)
+
+    def _scheduler_gone(self) -> Exception:
+        from .sweeping import StoppedError
+
+        where = self.sweep.options.cluster
+        return StoppedError(
+            f"the scheduler{f' at {where}' if where else ''} is gone",
+            "What was finished is stored. Start it and its workers again, and give the same "
+            "command.",
+        )
 
     def _look(self) -> None:
         """Who is there, and how much memory each takes."""
@@ -195,6 +211,8 @@ class _Coordinator:
         flight = self.flights.get(future.key) if future is not None else None
         if future is None or flight is None:
             return
+        if self.client.status != "running":  # not the worker's fault
+            raise self._scheduler_gone()
         found = self._fetched(flight)
         del self.flights[future.key]
         if isinstance(found, Result):

@@ -257,6 +257,7 @@ class _Tuning:
         Those a kill interrupted take the parameters they had: some of their batch may have got a
         score since.
         """
+        from optuna import TrialPruned
         from optuna.trial import TrialState
 
         began = time.monotonic()
@@ -271,7 +272,7 @@ class _Tuning:
             trial.set_user_attr("seconds", round(took / len(batch), 3))
             if isinstance(score, float):
                 study.tell(trial, score)
-            elif type(score).__name__ == "TrialPruned":
+            elif isinstance(score, TrialPruned):
                 study.tell(trial, state=TrialState.PRUNED)
             else:
                 trial.set_user_attr("reason", reason_of(score))

@@ -39,13 +39,27 @@ def workers_of(sweep: Sweep) -> Iterator[tuple[Client, LocalCluster | None]]:
     BenchError
         The scheduler cannot be reached, or no worker process starts.
     """
-    log = logging.getLogger("asyncio")
-    log.addFilter(_worth_saying)
+    with _quiet(), _client(sweep) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Let dask say nothing here: the sweep itself says what became of workers and schedulers."""
+    import distributed  # noqa: F401  sets the levels of its loggers
+
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [log.level for log in loggers]
+    asyncio_log = logging.getLogger("asyncio")
+    asyncio_log.addFilter(_worth_saying)
+    for log in loggers:
+        log.setLevel(logging.CRITICAL)
     try:
-        with _client(sweep) as found:
-            yield found
+        yield
     finally:
-        log.removeFilter(_worth_saying)
+        asyncio_log.removeFilter(_worth_saying)
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)
 
 
 def _worth_saying(message: logging.LogRecord) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,27 +143,54 @@ def test_kill_9_of_workers_at_random_moments(plan, calm, tmp_path):
     print(f"{kills} kills over {folder} sweeps")
 
 
-def test_a_scheduler_and_workers_started_by_hand(plan, calm, tmp_path):
-    import sys
-
+@contextlib.contextmanager
+def by_hand(port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address and process of a scheduler with two workers, all started by hand on loopback."""
+    quiet = {"env": environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "28786",
-         "--no-dashboard"], env=environment(), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
-    address = "tcp://127.0.0.1:28786"
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port),
+         "--no-dashboard"], **quiet)
+    address = f"tcp://127.0.0.1:{port}"
     workers = [subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1",
-         "--no-dashboard"], env=environment(), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL) for _ in range(2)]
+         "--no-dashboard"], **quiet) for _ in range(2)]
     try:
-        shown = bench("sweep", plan, "--runs", tmp_path / "runs", "--cluster", address)
-        assert shown.returncode == 0, shown.stderr
-        assert_equal(calm, tmp_path / "runs")
+        yield address, scheduler
     finally:
         for process in (*workers, scheduler):
             process.terminate()
         for process in (*workers, scheduler):
             process.wait(timeout=30)
+
+
+def test_a_scheduler_and_workers_started_by_hand(plan, calm, tmp_path):
+    with by_hand(28786) as (address, _):
+        shown = bench("sweep", plan, "--runs", tmp_path / "runs", "--cluster", address)
+    assert shown.returncode == 0, shown.stderr
+    assert_equal(calm, tmp_path / "runs")
+
+
+def test_a_scheduler_that_is_killed(plan, calm, tmp_path):
+    """No cell is blamed for it, and a plain rerun goes on."""
+    runs = tmp_path / "runs"
+    with by_hand(28787) as (address, scheduler):
+        process = subprocess.Popen(
+            command("sweep", plan, "--runs", runs, "--cluster", address), env=environment(),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        while stored(runs) < 3:
+            time.sleep(0.02)
+            assert process.poll() is None
+        scheduler.kill()
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"the scheduler at {address} is gone" in out
+    assert "Traceback" not in out, out
+    assert 3 <= len(records(runs)) < 24
+    assert {r.status for r in records(runs).values()} == {"done"}
+    shown = bench("sweep", plan, "--runs", runs)
+    assert shown.returncode == 0, shown.stderr
+    assert_equal(calm, runs)
 
 
 @pytest.fixture
