@@ -79,6 +79,8 @@ class Cell:
     shortcut: str | None = None
     #: How tuned parameters were chosen, and on what data; see :meth:`bench.tuned.Tuned.identity`.
     tuning: Mapping[str, Any] | None = None
+    #: Of a control: that the method beside it is run in the classes both corpora share.
+    shared: bool = False
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -100,8 +102,8 @@ class Cell:
     def mapped(self) -> tuple[Pair, LabelMap | None]:
         """The pair in the classes the cell is run in, and the map if they are shared ones."""
         # Under ``within`` the view's source is of the target corpus: it has the same classes.
-        joint = self.method.shares_classes and "calibration" in self.protocol.grants
-        if self.protocol.shares_classes or joint:
+        joint = self.shared or self.method.shares_classes
+        if self.protocol.shares_classes or (joint and "calibration" in self.protocol.grants):
             return in_shared_classes(self.pair)
         return self._agreed[0], None
 

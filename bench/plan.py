@@ -149,6 +149,8 @@ class CellSpec:
         Planned only because another method wants it beside itself.
     tuning : mapping or None
         How tuned parameters were chosen; see :meth:`bench.tuned.Tuned.identity`.
+    shared : bool
+        Of a control: that it is run in the classes both corpora share, as the method it is for.
     """
 
     method: str
@@ -161,6 +163,7 @@ class CellSpec:
     seed: int
     control: bool = field(default=False, compare=False)
     tuning: Mapping[str, Any] | None = None
+    shared: bool = False
 
     @property
     def key(self) -> str:
@@ -177,6 +180,7 @@ class CellSpec:
         """One line for people; cells whose parameters were set are told apart by their key."""
         variant = f" #{self.key[:4]}" if self.origin.endswith("set") else ""
         variant += " [tuned]" if self.tuning else ""
+        variant += " [shared classes]" if self.shared else ""
         return f"{self.method}{variant}  {self.pair}  {self.protocol}  seed {self.seed}"
 
     @property
@@ -210,12 +214,15 @@ class Resolved:
     controls : sequence of (name, parameters, origin, defaults of what can be tuned)
     tunables : dict
         Defaults of the parameters that can be tuned.
+    shares : bool
+        Whether it learns in the classes both corpora share, even where the target has its own.
     """
 
     params: Values
     origin: str
     controls: Sequence[tuple[str, Values, str, Values]]
     tunables: Values = field(default_factory=dict)
+    shares: bool = False
 
 
 #: Resolves (method, its own values, request, pair of CORPUS names).
@@ -291,7 +298,10 @@ def resolve(
             defaults_of(control(own).tunable()),
         ))
     tunables = defaults_of(cls(params).tunable())
-    return Resolved(params.model_dump(mode="json"), origin, controls, tunables)
+    return Resolved(
+        params.model_dump(mode="json"), origin, controls, tunables,
+        cls(params).shares_classes,
+    )
 
 
 def expand(
@@ -320,15 +330,22 @@ def expand(
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
             for protocol, options in protocols:
+                shared = found.shares and _own_classes(protocol)
                 for seed in seeds:
                     for name, params, origin, control, tunables in _rows(request, method, found):
                         spec = CellSpec(name, params, origin, source, target, protocol, options,
-                                        seed, control)
+                                        seed, control, shared=control and shared)
                         if tuned is not None and tunables:
                             spec = tuned(spec, tunables)
                         if spec.key not in cells or not control:
                             cells[spec.key] = spec
     return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
+
+
+def _own_classes(protocol: str) -> bool:
+    """Whether a protocol leaves the target its own classes."""
+    cls = load("protocols", protocol)
+    return "calibration" in cls.grants and not cls.shares_classes
 
 
 def _rows(

@@ -185,7 +185,7 @@ def controls_of(cell: Cell, options: RunOptions, watch: Watch) -> list[Cell]:
         own = control.parse(values)
         beside = replace(
             cell, method=control(own), params_origin=control.control_origin(own, origin),
-            tuning=None,
+            tuning=None, shared=method.shares_classes,
         )
         if not _suited(beside):  # no calibration, nothing to train a control on
             continue

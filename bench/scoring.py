@@ -17,6 +17,8 @@ from .errors import BenchError
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 #: What is scored: every window, or every trial by the mean probability over its windows.
 UNITS = ("window", "trial")
+#: Decimals of the probability of a trial: coarser than rounding, finer than any difference.
+DIGITS = 12
 
 Scores = dict[str, float | None]
 
@@ -88,7 +90,9 @@ def trial_scores(y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes
         raise BenchError(f"trial {ids[mixed[0]]} has windows of more than one class")
     total = np.zeros((len(trials), n_classes))
     np.add.at(total, of_window, p)
-    return scores(label, total / np.bincount(of_window)[:, None], n_classes)
+    # Sums of equal numbers differ by their rounding; a rank would take that for a difference.
+    mean = np.round(total / np.bincount(of_window)[:, None], DIGITS)
+    return scores(label, mean, n_classes)
 
 
 def fold_scores(

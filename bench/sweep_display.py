@@ -184,7 +184,8 @@ def show_plan(
     for cell in plan.cells:
         table.add_row(
             escape(cell.method), cell.pair, cell.protocol, str(cell.seed),
-            cell.origin + (", control" if cell.control else ""),
+            cell.origin + (", shared classes" if cell.shared else "")
+            + (", control" if cell.control else ""),
             f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
         )
     console.print(table)

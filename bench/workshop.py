@@ -66,7 +66,7 @@ class Workshop:
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             precision=self._options.precision, device=devices(self._options.device)[0],
             deterministic=self._options.deterministic, save_models=self._options.save_models,
-            diagnostics=self._options.diagnostics, tuning=spec.tuning,
+            diagnostics=self._options.diagnostics, tuning=spec.tuning, shared=spec.shared,
         )
         check_unseen(cell)
         return cell

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from bench.statistics import Paired, holm, paired
 
-from .cells import Column
+from .cells import SCRATCH, Column, same_network
 from .rows import RowKey
 from .table import Row, Table
 from .text import natural, signed
-
-CONTROL = "target-only"
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,17 @@ def footnotes(found: Sequence[Comparison]) -> list[str]:
 
 
 def _control(row: Row, column: Column, controls: Sequence[Row]) -> Row | None:
-    """The target-only row with this method's network, the nearest in its parameters."""
-    fits = [
-        c for c in controls
-        if c.key.method == CONTROL and c.key.network == row.key.method and column in c.values
+    """The target-only row with this method's network, the nearest in its parameters.
+
+    Without one of its own, another's that is the same network under the same fine-tuning.
+    """
+    if column not in row.values:
+        return None
+    scratch = [c for c in controls if c.key.method == SCRATCH and column in c.values]
+    fits = [c for c in scratch if c.key.network == row.key.method] or [
+        c for c in scratch if same_network(c.cells[column][0], row.cells[column][0])
     ]
-    if column not in row.values or not fits:
+    if not fits:
         return None
     return min(fits, key=lambda c: (len(_differing(row, c, column)), c.key))
 

@@ -22,6 +22,8 @@ from bench.store import Record, Store
 
 from .text import clean, settings
 
+#: The control that trains a method's network from scratch.
+SCRATCH = "target-only"
 #: Parts of the features that follow from the pair, not from a choice.
 _OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
 
@@ -207,7 +209,31 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
     _refuse_unknown(seen, options)
     if not kept:
         raise _nothing(found, seen)
+    if options.methods and not options.wants_method(SCRATCH):
+        found.cells = _without_strangers(found.cells)
     return found
+
+
+def same_network(control: Cell, method: Cell) -> bool:
+    """Whether a target-only control trains the very network that a method fine-tunes."""
+    own = {k: v for k, v in control.params.items() if k != "network"}
+    return bool(own) and all(method.params.get(k) == v for k, v in own.items())
+
+
+def _without_strangers(cells: list[Cell]) -> list[Cell]:
+    """Cells less the target-only controls of methods that were filtered out."""
+    scratch: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell.method == SCRATCH:
+            scratch[clean(cell.params.get("network", ""))].append(cell)
+    methods = [c for c in cells if c.kind == "method"]
+    wanted = {m.method for m in methods if m.method in scratch}
+    for borrowing in {m.method: m for m in methods if m.method not in scratch}.values():
+        fits = [n for n, its in scratch.items() if same_network(its[0], borrowing)]
+        if fits and not wanted & set(fits):
+            wanted.add(min(fits, key=lambda n: (-len(scratch[n]), n)))
+    return [c for c in cells if c.method != SCRATCH
+            or clean(c.params.get("network", "")) in wanted]
 
 
 def _sort(record: Record, cell: Cell, found: Collection) -> None:
@@ -226,7 +252,8 @@ def _sort(record: Record, cell: Cell, found: Collection) -> None:
 def _wanted(cell: Cell, options: ReportOptions) -> bool:
     network = clean(cell.params.get("network", ""))
     if cell.kind == "control":
-        method = cell.method != "target-only" or options.wants_method(network or cell.method)
+        method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
+                  or cell.record.status == "done")  # perhaps a wanted method's network
     else:
         method = options.wants_method(cell.method)
     return (

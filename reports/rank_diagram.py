@@ -131,6 +131,8 @@ def draw(table: Table, found: Ranks) -> Figure:
     if found.test is not None:
         lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(found.test.p)}")
     lines.append("a bar joins methods not told apart (Wilcoxon, Holm, 0.05)")
+    if len(table.columns) > 1:
+        lines[-1] += "; tests are of means over pairs"
     if len(found.labels) > n:
         lines[-1] += f"; first {n} of {len(found.labels)}"
     head(figure, table, "Mean ranks", "\n".join(lines))

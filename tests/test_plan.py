@@ -69,6 +69,18 @@ def test_target_only_asked_for_and_as_a_control_is_one_cell():
     assert sorted(names) == ["majority", "scmm", "target-only"]
 
 
+def test_controls_are_run_in_the_classes_of_their_method():
+    """Only where the target would have classes of its own."""
+    plan = plan_of(methods="lr,scmm", pairs="SEED->DEAP", protocols="few-shot,zero-shot",
+                   simulated=True)
+    found = {(c.method, c.protocol, c.shared) for c in plan.cells}
+    for control in ("majority", "attainable"):
+        assert {(control, "few-shot", False), (control, "few-shot", True)} <= found
+        assert (control, "zero-shot", True) not in found
+    assert ("target-only", "few-shot", True) not in found
+    assert not any(shared for method, _, shared in found if method in {"lr", "scmm"})
+
+
 def test_a_list_of_tables_is_a_list_of_variants():
     plan = plan_of(params={"toy": [{"noise": 0.2}, {"noise": 0.3}]}, controls=False)
     assert sorted(c.params["noise"] for c in plan.cells) == [0.2, 0.3]

@@ -266,6 +266,21 @@ class TestAgainstTargetOnly:
         assert found["scmm [width=32]"].test.mean == pytest.approx(0.3)
         assert not any(c.note for c in found.values())
 
+    def test_a_method_that_borrows_its_network_has_that_networks_control(self, store):
+        """Under --methods too, and no other method's control is shown then."""
+        put(store, "dann", [0.7, 0.7], params={"width": 64, "weight": 1.0})
+        put(store, "lr", [0.9, 0.9], params={"C": 1.0})
+        for network, width, score in (("source-only", 64, 0.6), ("wide", 128, 0.5)):
+            put(store, "target-only", [score, score], kind="control",
+                params={"network": network, "width": width})
+        (found,) = against_target_only(only(store))
+        assert (found.row.label, found.note) == ("dann", "")
+        assert found.test.mean == pytest.approx(0.1)
+        alone = only(store, methods=("dann",))
+        assert [r.label for r in alone.controls] == ["target-only (source-only)"]
+        assert len(against_target_only(alone)) == 1
+        assert only(store, methods=("lr",)).controls == []
+
     def test_says_where_the_control_differs(self, store):
         put(store, "scmm", [0.7, 0.7], params={"width": 32})
         put(store, "target-only", [0.6, 0.6], kind="control",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support import Means, made_up, paired, write_toy
+from support import Means, in_order, made_up, paired, write_toy
 
 import bench
 from bench import RunOptions, registry
@@ -36,6 +36,22 @@ def own_settings(tmp_path, monkeypatch):
 
 
 A, B = made_up(corpus="A", seed=1), made_up(corpus="B", seed=2)
+
+
+def test_controls_are_run_in_the_classes_of_their_method(options):
+    """A shallow method learns what both corpora have; so is its majority."""
+    a = made_up(corpus="A", seed=1, labels=("negative", "positive"))
+    b = made_up(corpus="B", seed=2, labels=("negative", "neutral", "positive"),
+                trials=in_order([0, 1, 2] * 4))
+    record = bench.run("lr", a, b, options, params={})
+    (majority,) = record.beside
+    assert majority.identity["label_map"] == record.identity["label_map"] is not None
+    assert majority.classes == record.classes == ["negative", "positive"]
+    for mine, theirs in zip(record.folds, majority.folds, strict=True):
+        assert mine["test_trials"] == theirs["test_trials"]
+    again = bench.run("majority", a, b, options, params={})
+    assert again.classes == ["negative", "neutral", "positive"]
+    assert again.id != majority.id
 
 
 def test_a_run_brings_its_controls(options):
