@@ -211,13 +211,17 @@ def report(
         help="balanced_accuracy, accuracy, macro_f1 or auroc.")] = "balanced_accuracy",
     unit: Annotated[str, typer.Option(help="window or trial.")] = "window",
     pairs: Annotated[list[str] | None, typer.Option(
-        help="Only these pairs, e.g. 'SEED->DEAP' or '*->DEAP'; repeatable.")] = None,
-    methods: Annotated[list[str] | None, typer.Option(help="Only these methods.")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="Only these protocols.")] = None,
+        help="Only these pairs, e.g. 'SEED->DEAP' or '*->DEAP'; repeatable or with commas."
+    )] = None,
+    methods: Annotated[list[str] | None, typer.Option(
+        help="Only these methods; repeatable or with commas.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(
+        help="Only these protocols; repeatable or with commas.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="Where files go; RUNS/report if not given.")] = None,
     only: Annotated[list[str] | None, typer.Option(
-        help="Only these reports (see: bench list reports); terminal writes no files.")] = None,
+        help="Only these reports (see: bench list reports); repeatable or with commas; terminal "
+        "writes no files.")] = None,
     format_: Annotated[list[str] | None, typer.Option(
         "--format", help="Only these kinds of files: html, csv, md, latex, json, png, pdf, svg; "
         "repeatable or with commas.")] = None,
@@ -226,25 +230,27 @@ def report(
 ) -> None:
     """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
     from .report_options import ReportOptions
-    from .reporting import file_reports, write_reports
+    from .reporting import chosen_reports, write_reports
     from .store import Store
 
     if not runs.is_dir():
         raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
     options = ReportOptions(
-        metric=metric, unit=unit, pairs=tuple(pairs or ()), methods=tuple(methods or ()),
-        protocols=tuple(protocol or ()), published=tuple(published or ()),
-        formats=tuple(f.strip() for item in format_ or () for f in item.split(",")),
+        metric=metric, unit=unit, pairs=_listed("--pairs", pairs),
+        methods=_listed("--methods", methods), protocols=_listed("--protocol", protocol),
+        formats=_listed("--format", format_), published=tuple(published or ()),
     )
+    chosen = chosen_reports(options, _listed("--only", only))
+    if options.published:
+        from .reports.published import figures
+
+        figures(options)
     store = Store(runs)
     screen = Console()
     gc.disable()  # records are a million objects without a cycle: searching them takes a second
     screen.print(load("reports", "terminal")(store, options))
     gc.freeze()
     gc.enable()
-    files = file_reports(options)
-    chosen = [_choice("--only", n, ("terminal", *files)) for n in only or ()] or files
-    chosen = [n for n in chosen if n != "terminal"]
     _write_reports(screen, write_reports(
         store, out or runs / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
     ))
@@ -441,6 +447,14 @@ def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
             raise SettingError(f"{option} {item!r} is not of the form NAME=VALUE")
         out[name.strip()] = value.strip()
     return out
+
+
+def _listed(option: str, items: list[str] | None) -> tuple[str, ...]:
+    """Values of an option that may be repeated and may hold commas."""
+    values = tuple(v.strip() for item in items or () for v in item.split(",") if v.strip())
+    if items and not values:
+        raise SettingError(f"{option} names nothing")
+    return values
 
 
 def _choice(option: str, value: str, known: tuple[str, ...]) -> Any:

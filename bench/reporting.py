@@ -14,18 +14,20 @@ import importlib.util
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import BenchError
+from .errors import BenchError, SettingError, UnknownNameError
 from .registry import entries, load
 from .report_options import ReportOptions
 from .store import Store, write_text
 
 MEMORY = ".drawn.json"
+#: The report that is shown and not written.
+TERMINAL = "terminal"
 #: From so many records on, reports are drawn by several processes.
 MANY = 500
 #: Endings of the kinds of files whose ending is not their name.
@@ -59,6 +61,38 @@ def file_reports(options: ReportOptions) -> list[str]:
         name for name, entry in entries("reports").items()
         if entry.formats and any(map(options.wants_format, entry.formats))
     ]
+
+
+def chosen_reports(options: ReportOptions, only: Sequence[str] = ()) -> list[str]:
+    """Reports to write: those named, or all that write files of a kind that is asked for.
+
+    Raises
+    ------
+    UnknownNameError
+        No report has that name.
+    SettingError
+        A report writes no files, or none of the kinds asked for.
+    """
+    written = {name: e.formats for name, e in entries("reports").items() if e.formats}
+    for name in only:
+        if name != TERMINAL:
+            _check_writes(name, written, options)
+    chosen = dict.fromkeys(n for n in only if n != TERMINAL)
+    return list(chosen) if only else file_reports(options)
+
+
+def _check_writes(
+    name: str, written: Mapping[str, Sequence[str]], options: ReportOptions
+) -> None:
+    if name not in written:
+        if name in entries("reports"):
+            raise SettingError(f"--only {name}: this report writes no files")
+        raise UnknownNameError("report", name, (TERMINAL, *written))
+    if not any(map(options.wants_format, written[name])):
+        raise SettingError(
+            f"--only {name} with --format {','.join(options.formats)}: nothing would be written",
+            f"The formats of {name}: {', '.join(written[name])}.",
+        )
 
 
 def write_reports(

@@ -176,9 +176,16 @@ def _view(
         "order": [number[row.key] for row in table.rows],
         "rows": [_scores(table, row, first) for row in table.rows],
         "compared": [_comparison(c, number, first) for c in compared],
-        "footnotes": footnotes(compared) if compared else [],
+        "footnotes": _footnotes(compared),
         "not_compared": not compare,
     }
+
+
+def _footnotes(compared: Sequence[Comparison]) -> list[str]:
+    """For parts of the page, each of which shows some of the comparisons only."""
+    whole = f"over the {len(compared)} comparisons of the whole leaderboard"
+    lines = footnotes(compared) if compared else []
+    return [line.replace("over this table", whole) for line in lines]
 
 
 def _scores(table: Table, row: Row, first: Table) -> dict[str, Any]:

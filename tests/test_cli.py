@@ -122,6 +122,40 @@ def test_a_report_is_printed_and_written(ran, bench):
     assert {".csv", ".md", ".png"} <= written
 
 
+BAD = "method,target,value,design,access,seen_in\nx,SEED,abc,z,none,w\n"
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--only", "heatmp"], ["no report named 'heatmp'", "Did you mean 'heatmap'"]),
+    (["--only", "html", "--format", "csv"], ["html with --format csv", "formats of html: html"]),
+    (["--published", "bad.csv"], ["bad.csv, line 2, column value: 'abc'", "A percentage"]),
+    (["--published", "none.csv"], ["none.csv: there is no such file"]),
+    (["--methods", ","], ["--methods names nothing"]),
+])
+def test_a_report_is_refused_before_anything_is_shown(ran, bench, tmp_path, arguments, words):
+    runs, _, _ = ran
+    (tmp_path / "bad.csv").write_text(BAD)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.html").write_text("mine")
+    arguments = [str(tmp_path / a) if a.endswith(".csv") else a for a in arguments]
+    done = bench("report", runs, "--out", out, *arguments)
+    refused(done, *words)
+    assert done.stdout == ""
+    assert [p.name for p in out.iterdir()] == ["report.html"]
+
+
+def test_options_of_a_report_take_commas(ran, bench, tmp_path):
+    runs, _, _ = ran
+    done = bench("report", runs, "--out", tmp_path, "--only", "json, leaderboard", "--only",
+                 "latex", "--methods", "scmm,majority", "--pairs", "SEED->DEAP,*->DEAP",
+                 "--protocol", "few-shot,", "--format", "json,md,latex")
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".drawn.json", "leaderboard.json", "leaderboard.md", "leaderboard.tex"}
+    assert "scmm" in done.stdout
+
+
 def test_a_report_of_nothing(bench, tmp_path):
     refused(bench("report", tmp_path / "nowhere"), "nowhere is not a folder")
 

@@ -59,6 +59,14 @@ class TestData:
                     assert f"{value[0] / 10:.1f}" == percent(found.mean)
                     assert value[4] == [tenths(v) for v in found.subjects.values()]
 
+    def test_holm_is_said_to_be_over_the_whole_leaderboard(self, store, tmp_path):
+        sweep(store, seeds=1)
+        view = body(made(store, tmp_path))["tables"][0]["views"]["balanced_accuracy/window"]
+        assert len(view["compared"]) == 6
+        assert view["footnotes"][0].endswith(
+            "p (Holm) is adjusted over the 6 comparisons of the whole leaderboard.")
+        assert "this table" not in " ".join(view["footnotes"])
+
     def test_names_every_record_with_its_identity(self, store, tmp_path):
         sweep(store)
         data = body(made(store, tmp_path))

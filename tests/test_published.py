@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from records import HOSTILE, RECIPE, put, side, sweep
 
-from bench.errors import BenchError, UnknownNameError
+from bench.errors import SettingError, UnknownNameError
 from bench.report_options import ReportOptions
 from bench.reports import json_file, latex, leaderboard, published
 from bench.reports.cells import collect
@@ -20,6 +20,7 @@ from bench.reports.table import tables
 from bench.store import Store
 
 UDA = "unlabelled: other trials of the tested subject"
+NEEDED = "method,target,value,design,access,seen_in"
 
 
 @pytest.fixture
@@ -79,20 +80,46 @@ class TestPublished:
         assert (one.figure.value, one.figure.sd) == (65.5, 3.0)
 
     @pytest.mark.parametrize(("text", "message"), [
-        ("method,target\nx,y\n", "has no column value"),
-        ("method,target,value,design,access,seen_in\nx,y,9,z,none,\n", "line 2: seen_in"),
-        ("method,target,value,design,access,seen_in\nx,y,900,z,none,w\n", "not a percentage"),
-        ("method,target,value,design,access,seen_in\nx,y,nan,z,none,w\n", "not a percentage"),
-        ("method,target,value,design,access,seen_in\nx,y,z,z,none,w\n", "line 2: could not"),
-        ("method,target,value,design,access,seen_in\nx,y,9,z,all,w\n", "access is 'all'"),
+        ("method,target\nx,y\n", "line 1: column value, design, access, seen_in is missing"),
+        (f"{NEEDED},method\nx,y,9,z,none,w,x\n", "line 1: column method is there twice"),
+        (f"{NEEDED},metrc\nx,y,9,z,none,w,\n", "no column 'metrc'\nDid you mean 'metric'"),
+        (f"{NEEDED}\nx,y,9,z,none,w, and more\n", "line 2: more values than columns"),
+        (f"{NEEDED}\nx,y,9,z,none,\n", "line 2, column seen_in: must not be empty"),
+        (f"{NEEDED}\nx,y,9,z,none,w\nx,y,900,z,none,w\n", "line 3, column value: '900'"),
+        (f"{NEEDED}\nx,y,nan,z,none,w\n", "'nan' is not a percentage"),
+        (f"{NEEDED}\nx,y,abc,z,none,w\n", "'abc' is not a percentage\nA percentage above 1"),
+        (f"{NEEDED}\nx,y,65.5%,z,none,w\n", "no sign: 65.5"),
+        (f"{NEEDED}\nx,y,0.655,z,none,w\n", "a fraction.*\nWrite it in percent: 65.5"),
+        (f"{NEEDED}\nx,y,9,z,all,w\n", "column access: 'all' is not known"),
+        (f"{NEEDED}\nx,y,9,z,non,w\n", "Did you mean 'none'. One of: none, unlabelled"),
+        (f"{NEEDED}\nx,y,9,cross corpus,none,w\n", "column design: .*\nDid you mean 'cross-c"),
+        (f"{NEEDED}\nx,y,9,Cross-Corpus,none,w\n", "column design: 'Cross-Corpus'"),
+        (f"{NEEDED},metric\nx,y,9,z,none,w,acc\n", "column metric: .*\nDid you mean 'accuracy'"),
+        (f"{NEEDED},classes\nx,y,9,z,none,w,three\n", "column classes: 'three'.*\nA whole n"),
+        (f"{NEEDED},classes\nx,y,9,z,none,w,1\n", "column classes: '1'"),
+        (f"{NEEDED},sd\nx,y,9,z,none,w,-3\n", "column sd: '-3'.*\nA number of percentage"),
     ])
     def test_a_csv_that_is_wrong_is_refused(self, tmp_path, text, message):
         path = tmp_path / "mine.csv"
         path.write_text(text)
-        with pytest.raises(BenchError, match=message):
+        with pytest.raises(SettingError, match=message) as caught:
             published.figures(ReportOptions(published=(path,)))
-        with pytest.raises(BenchError, match="cannot be read"):
-            published.figures(ReportOptions(published=(tmp_path / "none.csv",)))
+        assert "mine.csv, line" in caught.value.message
+
+    def test_what_cannot_be_read_is_refused(self, tmp_path):
+        latin = tmp_path / "latin.csv"
+        latin.write_bytes(b"m\xe9thode")
+        for path, reason in ((tmp_path / "none.csv", "no such file"), (tmp_path, "not a file"),
+                             (latin, "not UTF-8")):
+            with pytest.raises(SettingError, match=reason):
+                published.figures(ReportOptions(published=(path,)))
+
+    @pytest.mark.parametrize("design", ["cross-subject", "cross-dataset", "leave one corpus out"])
+    def test_another_design_stands(self, tmp_path, design):
+        path = tmp_path / "mine.csv"
+        path.write_text(f"{NEEDED},metric,classes,sd\nx,y,9,{design},none,w,auroc,,\n")
+        one = published.figures(ReportOptions(published=(path,)))[-1]
+        assert (one.design, one.metric, one.classes, one.sd) == (design, "auroc", None, None)
 
     def test_files(self, store, tmp_path):
         put(store, "scmm", [0.6, 0.7])

@@ -9,8 +9,9 @@ import pytest
 from records import put
 
 from bench import reporting
+from bench.errors import SettingError, UnknownNameError
 from bench.report_options import ReportOptions
-from bench.reporting import file_reports, write_reports
+from bench.reporting import chosen_reports, file_reports, write_reports
 from bench.store import Store
 
 NAMES = ("leaderboard", "heatmap", "calibration")
@@ -130,3 +131,17 @@ def test_several_processes_draw_the_same(store, monkeypatch):
             o.fresh for o in write_reports(Store(store.root), out, OPTIONS, NAMES, processes)
         )
     assert found[1] == found[2]
+
+
+def test_reports_are_chosen_by_name():
+    options = ReportOptions(formats=("csv",))
+    assert chosen_reports(options) == file_reports(options)
+    assert chosen_reports(options, ["terminal"]) == []
+    assert chosen_reports(options, ["selection", "terminal"]) == ["selection"]
+    assert chosen_reports(ReportOptions(), ["json", "html", "json"]) == ["json", "html"]
+    with pytest.raises(UnknownNameError, match="no report named 'heatmp'\nDid you mean 'heatmap'"):
+        chosen_reports(options, ["selection", "heatmp"])
+    with pytest.raises(SettingError, match="--only html with --format csv.*\n.* of html: html"):
+        chosen_reports(options, ["html"])
+    with pytest.raises(SettingError, match="frame: this report writes no files"):
+        chosen_reports(options, ["frame"])
