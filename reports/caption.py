@@ -36,8 +36,7 @@ def caption(table: Table) -> list[str]:
         f"features {re.sub(_BANDS, '', s.features)}" if s.features else "",
     ]
     lines = [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}. Mean ± standard deviation "
-        "over target subjects (n − 1); seeds are averaged within a subject first.",
+        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}. {_spread(table)}",
         _capital("; ".join(p for p in parts if p)) + ".",
         _data(table),
     ]
@@ -54,6 +53,14 @@ def caption(table: Table) -> list[str]:
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines
+
+
+def _spread(table: Table) -> str:
+    """What a score is the mean of, and ± the deviation over."""
+    if any(v.sd is not None for row in table.rows for v in row.values.values()):
+        return ("Mean ± standard deviation over target subjects (n − 1); seeds are averaged within "
+                "a subject first.")
+    return "One target subject, so no standard deviation; seeds are averaged."
 
 
 def _tuned(table: Table) -> list[str]:
@@ -77,7 +84,8 @@ def _data(table: Table) -> str:
     sessions = sorted({c.sessions for c in table.columns if c.sessions})
     counts = {table.labels[c]: len(table.subjects(c)) for c in table.columns}
     if len(set(counts.values())) == 1:
-        subjects = f"{next(iter(counts.values()))} target subjects in every pair"
+        subjects = number(next(iter(counts.values())), "target subject")
+        subjects += " in every pair" if len(counts) > 1 else ""
     else:
         subjects = "target subjects: " + ", ".join(f"{k} {n}" for k, n in counts.items())
     seeds = table.seeds()
@@ -115,6 +123,11 @@ def shortened(lines: list[str]) -> list[str]:
     """At most :data:`LISTED` lines and how many more there are."""
     more = len(lines) - LISTED
     return lines if more <= 1 else [*lines[:LISTED], f"… and {more} more"]
+
+
+def number(count: int, name: str) -> str:
+    """``1 subject``, ``2 subjects``."""
+    return f"{count} {name}" + "s" * (count != 1)
 
 
 def _capital(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ from bench.errors import BenchError
 from bench.report_options import ReportOptions
 from bench.store import Store
 
+from .caption import number
 from .cells import Cell, collect
 from .style import (
     BLUE,
     GREY,
     INK,
+    ONE_COLUMN,
     PALE,
     TWO_COLUMNS,
+    chance_line,
     head,
     house_style,
     plain_axes,
@@ -35,6 +39,11 @@ if TYPE_CHECKING:
 NAMED = 12
 #: Controls that train nothing.
 _FREE = ("majority", "attainable")
+#: Costs, and what is written under their axes.
+_LABELS = {
+    "seconds": "wall time in s, pre-training included, mean over records (log)",
+    "parameters": "parameters of the network, mean over records (log)",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Point:
     seconds : float or None
         Mean wall time of its records that did their own pre-training.
     parameters : float or None
-        Of the network, mean over pairs: it depends on channels and classes.
+        Of the network, mean over records: it depends on channels and classes.
     control : bool
     devices : set of str
         Where its records ran: times of different devices are not comparable.
@@ -112,30 +121,40 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
 
 
 def draw(table: Table, found: Sequence[Point]) -> Figure:
-    """Figure of a table: two panels that share the score."""
+    """Figure of a table: a panel for each cost that is recorded; they share the score."""
     from matplotlib.figure import Figure
 
-    height, top, bottom = 2.75, 0.6, 0.42
-    figure = Figure(figsize=(TWO_COLUMNS, height))
-    wide = (TWO_COLUMNS - 0.5 - 0.15 - 0.25) / 2
-    names = (("seconds", "wall time of a record in s, pre-training included (log)"),
-             ("parameters", "parameters of the network (log)"))
-    for i, (name, label) in enumerate(names):
+    names = [n for n in _LABELS if any(getattr(p, n) for p in found)]
+    width = TWO_COLUMNS if len(names) == 2 else ONE_COLUMN
+    height, top, bottom = 2.75, 0.6 if len(names) == 2 else 0.72, 0.42
+    figure = Figure(figsize=(width, height))
+    wide = (width - 0.5 - 0.15 - 0.25 * (len(names) - 1)) / len(names)
+    for i, name in enumerate(names):
         axes = figure.add_axes((
-            (0.5 + i * (wide + 0.25)) / TWO_COLUMNS, bottom / height, wide / TWO_COLUMNS,
+            (0.5 + i * (wide + 0.25)) / width, bottom / height, wide / width,
             (height - top - bottom) / height,
         ))
         _panel(axes, found, name, table.mean_chance())
-        axes.set_xlabel(label, size=6.5, labelpad=2)
+        axes.set_xlabel(_LABELS[name], size=6.5, labelpad=2)
         if i:
             axes.tick_params(axis="y", labelleft=False)
-    devices = sorted(set().union(*(p.devices for p in found)))
-    text = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, mean over {len(table.columns)} "
-    text += f"pair{'s' * (len(table.columns) > 1)}; grey: controls; on {', '.join(devices)}"
-    missing = sum(r.mean is None for r in table.methods)
-    text += f"; {missing} incomplete methods left out" if missing else ""
-    head(figure, table, "Score against cost", clean(text, 150))
+    lines = [clean(line, 100) for line in _below(table, found)]
+    head(figure, table, "Score against cost", ("; " if len(names) == 2 else "\n").join(lines))
     return figure
+
+
+def _below(table: Table, found: Sequence[Point]) -> list[str]:
+    """What the numbers are, and what is drawn of what was run."""
+    pairs = number(len(table.columns), "pair")
+    over = f"mean over {pairs}" if len(table.columns) > 1 else pairs
+    missing = sum(r.mean is None for r in table.methods)
+    parts = [
+        "grey: controls" if any(p.control for p in found) else "",
+        f"on {', '.join(sorted(set().union(*(p.devices for p in found))))}",
+        f"{number(missing, 'incomplete method')} left out" if missing else "",
+    ]
+    return [f"{METRIC_NAMES[table.metric]} per {table.unit} in %, {over}",
+            "; ".join(p for p in parts if p)]
 
 
 def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) -> None:
@@ -145,7 +164,7 @@ def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) 
     room = max(2.0, 0.08 * (max(scores) - min(scores)))
     axes.set(xscale="log", ylim=(min(scores) - room, max(scores) + room))
     if chance is not None:
-        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+        chance_line(axes, chance)
         axes.text(0.99, 100 * chance, "chance", transform=axes.get_yaxis_transform(), ha="right",
                   va="bottom", size=6, color=GREY)
     best = sorted(shown, key=lambda s: -s[0].mean)[:NAMED]
@@ -153,9 +172,6 @@ def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) 
         colour = GREY if point.control else BLUE
         axes.scatter([cost], [100 * point.mean], s=16, color=colour, linewidths=0, zorder=3)
     _named(axes, best)
-    if not shown:
-        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
-        return
     low, high = min(c for _, c in shown), max(c for _, c in shown)
     # Room at the right for the names; a single cost needs room on both sides.
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -163,13 +179,15 @@ def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _round(v)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", length=0)
-    if low == high:
-        axes.set_xticks([low])
     axes.set_xlim(low / 1.4, high * max(6.0, (high / low) ** 1.1))
+    if 10 ** ceil(log10(low / 1.4)) > high:
+        # No power of ten near the points.
+        axes.set_xticks([low] if high < 1.5 * low else [low, high])
 
 
 def _round(value: float) -> str:
-    """``0.1``, ``10``, ``100k``, ``1M``."""
+    """``0.1``, ``10``, ``143k``, ``1M``: three significant digits."""
+    value = float(f"{value:.3g}")
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g}{letter}"

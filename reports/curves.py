@@ -17,7 +17,17 @@ from bench.report_options import ReportOptions
 from bench.store import Store
 
 from .cells import Column, collect
-from .style import GREY, LINES, ONE_COLUMN, TWO_COLUMNS, head, house_style, plain_axes, save, stems
+from .style import (
+    LINES,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    chance_line,
+    head,
+    house_style,
+    plain_axes,
+    save,
+    stems,
+)
 from .table import Row, Table, tables
 from .text import clean
 
@@ -31,6 +41,8 @@ if TYPE_CHECKING:
 TOTAL, TEST = "total", "test_accuracy"
 #: Methods drawn in one figure; the page has all.
 MOST = 6
+#: What is drawn of a method.
+STAGES = ("pretrain", "test")
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,11 @@ class _Found:
 def curves(table: Table) -> list[Curves]:
     """Curves of the methods and of target-only, in the order of the leaderboard."""
     return list(table.once("curves", lambda: _curves(table)))
+
+
+def drawn(one: Curves, stage: str) -> Line | None:
+    """Its line of one of :data:`STAGES`."""
+    return one.pretrain if stage == "pretrain" else one.test
 
 
 def _curves(table: Table) -> list[Curves]:
@@ -146,7 +163,8 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     """
     shown = []
     for table in tables(collect(store, options), options):
-        some = [c for c in curves(table) if c.label in {r.label for r in table.methods}]
+        methods = {r.label for r in table.methods}
+        some = [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
         if some:
             shown.append((table, some))
     if not shown:
@@ -170,7 +188,11 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
     for one in found:
         by_label[one.label].append(one)
     labels = list(by_label)[:MOST]
-    stages = [s for s in ("pretrain", "test") if any(getattr(c, s) for c in found)]
+    has = {(label, s): any(drawn(c, s) for c in by_label[label]) for label in labels
+           for s in STAGES}
+    counts = {s: sum(has[label, s] for label in labels) for s in STAGES}
+    # What every method has stands at the left, so that what some lack leaves the right empty.
+    stages = sorted((s for s in STAGES if counts[s]), key=lambda s: -counts[s])
     width = TWO_COLUMNS if len(stages) == 2 else ONE_COLUMN
     names = [c for c in table.columns if any(o.column == c for o in found)]
     legend = 0.14 * -(-len(names) // (4 if width == TWO_COLUMNS else 2))
@@ -179,13 +201,16 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
     figure = Figure(figsize=(width, height))
     colour = {c: LINES[i % len(LINES)] for i, c in enumerate(names)}
     for i, label in enumerate(labels):
-        for j, stage in enumerate(stages):
+        here = [s for s in stages if has[label, s]]
+        for stage in here:
+            j = stages.index(stage)
             wide = (width - 0.6 - 0.1 - 0.62 * (len(stages) - 1)) / len(stages)
             box = (0.6 + j * (wide + 0.62), height - top - (i + 1) * high - i * gap, wide, high)
             axes = figure.add_axes((box[0] / width, box[1] / height, wide / width, high / height))
             _panel(axes, by_label[label], stage, colour, table)
-            axes.set_title(clean(label, 36) if j == 0 else "", loc="left", pad=3, size=7.5)
-            if i == len(labels) - 1:
+            axes.set_title(clean(label, 36) if stage == here[0] else "", loc="left", pad=3,
+                           size=7.5)
+            if not any(has[below, stage] for below in labels[i + 1:]):
                 axes.set_xlabel("epoch", size=6.5, labelpad=2)
     _legend(figure, table, colour, bottom)
     hidden = len(by_label) - len(labels)
@@ -203,7 +228,7 @@ def _panel(
 
     scale = 100 if stage == "test" else 1
     for one in found:
-        line: Line | None = getattr(one, stage)
+        line = drawn(one, stage)
         if line is None:
             continue
         x = range(1, len(line.mean) + 1)
@@ -214,16 +239,12 @@ def _panel(
         axes.fill_between(x, low, high, color=colour[one.column], alpha=0.10, linewidth=0)
     plain_axes(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if not axes.lines:
-        axes.text(0.5, 0.5, "no curve recorded", transform=axes.transAxes, ha="center", color=GREY,
-                  size=6.5)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return
     axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy (%)", size=6.5)
     if stage == "test":
-        for share in sorted({1 / len(c.classes) for c in colour if c.classes}):
-            axes.axhline(100 * share, color=GREY, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
+        shares = sorted({1 / len(c.classes) for c in colour if c.classes})
+        for share in shares:
+            chance_line(axes, share)
+        axes.set_ylim(bottom=min([axes.get_ylim()[0], *(100 * share - 2 for share in shares)]))
 
 
 def _legend(

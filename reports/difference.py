@@ -13,7 +13,7 @@ from bench.statistics import Paired, holm, paired
 from bench.store import Store
 
 from .cells import Column, collect
-from .heatmap import two_lines
+from .heatmap import shared_classes, two_lines
 from .style import (
     GREY,
     INK,
@@ -119,7 +119,7 @@ def draw(table: Table, found: Difference) -> Figure:
         left / ONE_COLUMN, bottom / height, cell * len(found.targets) / ONE_COLUMN,
         high * len(found.sources) / height,
     ))
-    _frame(axes, found)
+    _frame(axes, table, found)
     # Full colour at five points at least: a small difference is not to look large.
     most = max(0.05, *(abs(t.mean) for t in found.tests.values()))
     by_name = {(c.source, c.target): c for c in found.tests}
@@ -162,11 +162,15 @@ def _square(axes: Axes, at: tuple[int, int], test: Paired, star: str, colour: An
                   size=size * 0.62, color=ink)
 
 
-def _frame(axes: Axes, found: Difference) -> None:
+def _frame(axes: Axes, table: Table, found: Difference) -> None:
     n_rows, n_columns = len(found.sources), len(found.targets)
     axes.set(xlim=(0, n_columns), ylim=(n_rows, 0))
-    axes.set_xticks([j + 0.5 for j in range(n_columns)], [two_lines(t) for t in found.targets])
-    axes.set_yticks([i + 0.5 for i in range(n_rows)], [two_lines(s) for s in found.sources])
+    sources = shared_classes(table, lambda c: c.source)
+    targets = shared_classes(table, lambda c: c.target)
+    axes.set_xticks([j + 0.5 for j in range(n_columns)],
+                    [two_lines(t, targets.get(t)) for t in found.targets])
+    axes.set_yticks([i + 0.5 for i in range(n_rows)],
+                    [two_lines(s, sources.get(s)) for s in found.sources])
     axes.tick_params(length=0, pad=3)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("tested on", labelpad=2, color="#57606a", size=6.5)

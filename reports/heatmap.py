@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from bench.errors import BenchError
 from bench.report_options import ARROW, ReportOptions
 from bench.store import Store
 
-from .caption import title
+from .caption import number, title
 from .cells import Column, collect
 from .style import (
     GREY,
@@ -19,6 +20,7 @@ from .style import (
     PALE,
     TWO_COLUMNS,
     colours,
+    headline,
     house_style,
     luminance,
     save,
@@ -48,22 +50,38 @@ class Square:
         Where ``mean`` stands between chance (0) and perfect (1); below chance is negative.
     same_corpus : bool
         Source and target are one corpus: no cross-corpus pair.
+    classes : int
+        Number of classes that were scored; 0 where nothing was.
     """
 
     mean: float | None
     sd: float | None
     height: float | None
     same_corpus: bool
+    classes: int = 0
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Heat map of a method, as data."""
+    """Heat map of a method, as data.
+
+    Attributes
+    ----------
+    label : str
+    sources, targets : list of str
+    squares : list of list of Square
+        A list for each source.
+    source_classes, target_classes : dict
+        Name to the numbers of classes in which its pairs were scored, where those are classes
+        that source and target share and not the corpus's own.
+    """
 
     label: str
     sources: list[str]
     targets: list[str]
     squares: list[list[Square]]
+    source_classes: dict[str, set[int]]
+    target_classes: dict[str, set[int]]
 
 
 def matrices(table: Table) -> list[Matrix]:
@@ -74,13 +92,24 @@ def matrices(table: Table) -> list[Matrix]:
     corpus = {c.source: c.source_corpus for c in columns}
     corpus |= {_target(table, c): c.target_corpus for c in columns}
     found = []
+    shared = shared_classes(table, lambda c: c.source), shared_classes(
+        table, lambda c: _target(table, c))
     for row in table.methods:
         squares = [
             [_square(table, row, (s, t), corpus[s] == corpus[t]) for t in targets]
             for s in sources
         ]
         if any(q.mean is not None for line in squares for q in line):
-            found.append(Matrix(row.label, sources, targets, squares))
+            found.append(Matrix(row.label, sources, targets, squares, *shared))
+    return found
+
+
+def shared_classes(table: Table, name: Callable[[Column], str]) -> dict[str, set[int]]:
+    """Name of a column to how many classes were scored, where labels were mapped to shared ones."""
+    found: dict[str, set[int]] = {}
+    for column in table.columns:
+        if is_mapped(table, column):
+            found.setdefault(name(column), set()).add(len(column.classes))
     return found
 
 
@@ -90,12 +119,18 @@ def _square(table: Table, row: Row, pair: tuple[str, str], same: bool) -> Square
         return Square(None, None, None, same)
     value = row.values[column]
     floor = floor_of(table, column)
-    return Square(value.mean, value.sd, (value.mean - floor) / (1 - floor), same)
+    return Square(value.mean, value.sd, (value.mean - floor) / (1 - floor), same,
+                  len(column.classes))
 
 
 def _target(table: Table, column: Column) -> str:
     """Target with what tells its data from others of the name: the pair's label less its source."""
     return table.labels[column][len(column.source) + len(ARROW):]
+
+
+def is_mapped(table: Table, column: Column) -> bool:
+    """Whether the column's scores are in classes that source and target share."""
+    return any(c.label_map for row in table.rows for c in row.cells.get(column, ()))
 
 
 def floor_of(table: Table, column: Column) -> float:
@@ -166,11 +201,11 @@ def _head(figure: Figure, table: Table, found: list[Matrix], hidden: int) -> Non
     width, height = figure.get_size_inches()
     name = found[0].label if len(found) == 1 else "Source → target"
     # Cut short one by one, so that a long name cannot push "simulated" off the picture.
-    text = f"{clean(name, 24)} · {clean(table.setting.protocol, 16)}"
-    text += " · simulated" if table.simulated else ""
-    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
-    what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, mean ± SD over subjects"
-    what += f"; {hidden} more methods left out" if hidden > 0 else ""
+    headline(figure, table, clean(name, 24), 16)
+    spread = any(q.sd is not None for m in found for line in m.squares for q in line)
+    what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
+    what += "mean ± SD over subjects" if spread else "one subject"
+    what += f"; {number(hidden, 'more method')} left out" if hidden > 0 else ""
     figure.text(0.08 / width, 1 - 0.27 / height, what, size=6.5, color="#57606a", va="top")
 
 
@@ -196,6 +231,9 @@ def _draw_matrix(
             axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="none"))
             ink = "white" if luminance(colour) < 0.25 else INK
             low = square.sd is not None
+            if len(matrix.target_classes.get(matrix.targets[j], ())) > 1:
+                axes.text(j + 0.5, i + 0.14, f"{square.classes} classes", size=size * 0.62,
+                          ha="center", va="center", color=ink)
             axes.text(j + 0.5, i + (0.42 if low else 0.5), f"{100 * square.mean:.1f}", size=size,
                       ha="center", va="center", color=ink)
             if square.sd is not None:
@@ -217,8 +255,10 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.axvline(j, color="white", linewidth=1.2)
     axes.set_xticks([j + 0.5 for j in range(n_columns)])
     axes.set_yticks([i + 0.5 for i in range(n_rows)])
-    axes.set_xticklabels([two_lines(t) for t in matrix.targets] if names[0] else [])
-    axes.set_yticklabels([two_lines(s) for s in matrix.sources] if names[1] else [])
+    x, y = ([two_lines(n, classes.get(n)) for n in side] for side, classes in (
+        (matrix.targets, matrix.target_classes), (matrix.sources, matrix.source_classes)))
+    axes.set_xticklabels(x if names[0] else [])
+    axes.set_yticklabels(y if names[1] else [])
     axes.tick_params(length=0, pad=3)
     axes.spines[:].set_visible(False)
     if names[0]:
@@ -227,10 +267,20 @@ def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
         axes.set_ylabel("trained on", labelpad=3, color="#57606a", size=6.5)
 
 
-def two_lines(name: str) -> str:
-    """Corpus over task."""
+def two_lines(name: str, classes: Collection[int] | None = None) -> str:
+    r"""Corpus over task; a task that is a number of classes gives way to what was scored.
+
+    Examples
+    --------
+    >>> two_lines("SEED-IV:4")
+    'SEED-IV\n4 classes'
+    >>> two_lines("SEED-IV:4", {2, 3})
+    'SEED-IV\n2–3 classes'
+    """
     corpus, colon, task = name.partition(":")
-    task += " classes" if task.isdecimal() else ""
+    if task.isdecimal():
+        low, high = (min(classes), max(classes)) if classes else (task, task)
+        task = f"{low} classes" if low == high else f"{low}–{high} classes"
     return f"{clean(corpus, 11)}\n{clean(task, 13)}" if colon else clean(corpus, 11)
 
 

@@ -16,6 +16,7 @@ from bench.statistics import paired, standard_error
 from bench.store import Record
 
 from .against import interval
+from .caption import number
 from .terminal import HOUSE
 from .text import METRIC_NAMES, clean, p_value, percent, signed
 
@@ -147,11 +148,18 @@ def _meaning(record: Record) -> list[Text]:
     subjects = len({f["subject"] for f in record.folds})
     calibration = {len(f["calibration_trials"]) for f in record.folds}
     test = {len(f["test_trials"]) for f in record.folds}
-    calibrated = f"calibrated on {_range(calibration)} trials and " if any(calibration) else ""
+    calibrated = f"calibrated on {_trials(calibration)} and " if any(calibration) else ""
+    spread = (f"Percent; ± is the standard deviation over {subjects} subjects. Each is "
+              if subjects > 1 else "Percent, of 1 subject. It is ")
     return [Text(
-        f"Percent; ± is the standard deviation over {subjects} subjects. Each is {calibrated}"
-        f"tested on {_range(test)} trials, at {_epoch(record)}.{_rule(record)}", style="dim",
+        f"{spread}{calibrated}tested on {_trials(test)}, at {_epoch(record)}.{_rule(record)}",
+        style="dim",
     )]
+
+
+def _trials(counts: set[int]) -> str:
+    """``1 trial``, ``6–9 trials``."""
+    return f"{_range(counts)} trial" + "s" * (counts != {1})
 
 
 def _tuned(record: Record) -> list[Text]:
@@ -239,10 +247,10 @@ def _difference(
         return [sum(v) / len(v) for v in per]
 
     test = paired(means(ours), means(theirs))
+    sure = "" if test.n < 2 else f"95 % interval {interval(test)}, Wilcoxon p {p_value(test.p)}, "
     return Text.assemble(
         f"{what}: ", (f"{signed(test.mean)} points", "bold"),
-        f" balanced accuracy per window ({clean(names)}; 95 % interval {interval(test)}, "
-        f"Wilcoxon p {p_value(test.p)}, {test.n} subjects).",
+        f" balanced accuracy per window ({clean(names)}; {sure}{number(test.n, 'subject')}).",
     )
 
 

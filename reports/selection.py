@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -81,12 +81,31 @@ class Choice:
 
 
 def choices(table: Table) -> list[Choice]:
-    """Rules of each method and pair, ``last`` first and the oracle last."""
+    """Rules of each method and pair, ``last`` first and the oracle last.
+
+    A method without epochs, such as ``lr``, has nothing to choose and is left out.
+    """
     found = []
     for row in table.methods:
         for column in table.columns:
-            found += _of(row, column, table)
+            if _has_epochs(row.cells.get(column, ())):
+                found += _of(row, column, table)
     return found
+
+
+def _has_epochs(cells: Iterable[Cell]) -> bool:
+    """Whether some outcome was one of several epochs; a record that does not say counts."""
+    folds = [f for c in cells for o in _selections(c).values() for f in o["folds"]]
+    return any(not isinstance(f, dict) or f.get("of") != 1 for f in folds)
+
+
+def without_epochs(table: Table) -> list[str]:
+    """Methods that have rules in their records and no epochs to choose from."""
+    return [
+        row.label for row in table.methods
+        if (cells := [c for some in row.cells.values() for c in some if _selections(c)])
+        and not _has_epochs(cells)
+    ]
 
 
 def _of(row: Row, column: Column, table: Table) -> list[Choice]:
@@ -161,8 +180,9 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     shown = [(t, c) for t, c in every if any(one.rule != LAST for one in c)]
     if not shown:
         raise BenchError(
-            f"no record in {store.root} was scored by more than one selection rule",
-            "Rules are evaluated while a method trains that calls ctx.epoch(...).",
+            f"no record in {store.root} has epochs scored by more than one selection rule",
+            "Rules are evaluated while a method trains that calls ctx.epoch(...); a method "
+            "without epochs, such as lr, has nothing to choose.",
         )
     paths = []
     for kind, text in (("md", _markdown), ("csv", _csv)):
@@ -206,6 +226,9 @@ def _markdown(shown: Shown) -> str:
             "Wilcoxon's signed-rank test, not adjusted. The rule in bold is the one whose scores "
             "the leaderboard shows. The oracle chose by the labels of the test windows."
         )
+        if left_out := without_epochs(table):
+            parts.append("Left out, having no epochs to choose from: "
+                         f"{', '.join(markdown(name) for name in left_out)}.")
     return "\n\n".join(parts) + "\n"
 
 

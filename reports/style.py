@@ -113,12 +113,32 @@ def head(figure: Figure, table: Table, name: str, below: str) -> None:
     """Title and the line under it; names are cut so that "simulated" stays on the picture."""
     width, height = figure.get_size_inches()
     wide = width > ONE_COLUMN
-    protocol = clean(table.setting.protocol, 40 if wide else 14)
-    protocol += ", shared classes" if table.setting.classes and wide else ""
-    text = f"{clean(name, 60 if wide else 26)} · {protocol}"
-    text += " · simulated" if table.simulated else ""
-    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
+    headline(figure, table, clean(name, 60 if wide else 26), 40 if wide else 14)
     figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+
+
+def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
+    """Bold line: name, protocol, "shared classes", "simulated"; smaller where it would not fit."""
+    width, height = figure.get_size_inches()
+    protocol = clean(table.setting.protocol, longest)
+    protocol += ", shared classes" if table.setting.classes else ""
+    text = f"{name} · {protocol}" + (" · simulated" if table.simulated else "")
+    size = _fitting(text, 8.5, 72 * (width - 0.16))
+    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=size, va="top")
+
+
+def _fitting(text: str, size: float, points: float) -> float:
+    """Size at which a bold line is no wider than this, at most ``size``."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight="bold"))
+    return min(size, size * points / max(1.0, float(path.get_extents().width)))
+
+
+def chance_line(axes: Axes, level: float) -> None:
+    """Broken dark line at a share of 1, over the grid and under the data."""
+    axes.axhline(100 * level, color=INK, linewidth=0.75, linestyle=(0, (4, 2.5)), zorder=1)
 
 
 def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:

@@ -5,9 +5,10 @@ A mean hides whether pre-training helps everybody a little or one subject a lot;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.report_options import ReportOptions
@@ -15,8 +16,9 @@ from bench.statistics import bootstrap_interval
 from bench.store import Store
 
 from .against import Comparison, against_target_only
-from .caption import title
+from .caption import number, title
 from .cells import Column, collect
+from .heatmap import is_mapped
 from .style import (
     BLUE,
     GREY,
@@ -25,6 +27,8 @@ from .style import (
     ORANGE,
     PALE,
     TWO_COLUMNS,
+    chance_line,
+    headline,
     house_style,
     save,
     stems,
@@ -110,6 +114,7 @@ def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
     width = ONE_COLUMN if n_columns < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n_columns)
     left, right, gap_x, gap_y, high = 0.55, 0.1, 0.1, 0.5, 1.55
     top, bottom = (0.96, 0.58) if width == ONE_COLUMN else (0.84, 0.46)
+    top += 0.1 if any(is_mapped(table, c) for c in columns) else 0.0
     wide = (width - left - right - gap_x * (n_columns - 1)) / n_columns
     height = top + n_rows * high + (n_rows - 1) * gap_y + bottom
     figure = Figure(figsize=(width, height))
@@ -127,7 +132,7 @@ def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
                 axes.set_title(_heading(table, column), size=6.5, pad=14, weight="normal")
             if j == 0:
                 axes.set_ylabel(clean(label, 24), weight="bold", size=7.5, labelpad=4)
-    _head(figure, table, any(p.comparison for p in found.values()), hidden)
+    _head(figure, table, list(found.values()), hidden)
     return figure
 
 
@@ -141,7 +146,7 @@ def _limits(table: Table, found: dict[tuple[str, Column], Panel]) -> tuple[float
 
 def _draw_panel(axes: Axes, panel: Panel | None, chance: float | None, label: str) -> None:
     if chance is not None:
-        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+        chance_line(axes, chance)
     if panel is None:
         axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=GREY, size=6.5)
         axes.set_xticks([])
@@ -155,9 +160,8 @@ def _draw_panel(axes: Axes, panel: Panel | None, chance: float | None, label: st
         return
     left = [100 * c.control[s] for s in panel.method]
     for a, b in zip(left, right, strict=True):
-        better = b > a
-        axes.plot([0, 1], [a, b], color=BLUE if better else ORANGE if b < a else GREY,
-                  linewidth=0.8, alpha=0.55, linestyle="-" if better else (0, (3, 1.5)))
+        colour, dashes = _stroke(a, b)
+        axes.plot([0, 1], [a, b], color=colour, linewidth=0.8, alpha=0.55, linestyle=dashes)
     axes.scatter([0] * len(left), left, s=8, color=GREY, linewidths=0, zorder=3)
     axes.scatter([1] * len(right), right, s=8, color=BLUE, linewidths=0, zorder=3)
     _mean(axes, -0.22, left, GREY)
@@ -169,13 +173,22 @@ def _draw_panel(axes: Axes, panel: Panel | None, chance: float | None, label: st
               va="bottom", size=6.2, color=INK)
 
 
+def _stroke(before: float, after: float) -> tuple[str, Any]:
+    """Colour and dashes of a subject's line."""
+    if after == before:
+        return GREY, (0, (1, 1.2))
+    return (BLUE, "-") if after > before else (ORANGE, (0, (3, 1.5)))
+
+
 def _short(label: str) -> str:
     """Name of a method under a narrow panel; its variant stands at the left of the row."""
     return clean(label.partition(" [")[0], 11)
 
 
 def _mean(axes: Axes, x: float, values: list[float], colour: str) -> None:
-    """Mean as a diamond with its bootstrap interval over subjects."""
+    """Mean as a diamond with its bootstrap interval over subjects; none for a single one."""
+    if len(values) < 2:
+        return
     middle = sum(values) / len(values)
     interval = bootstrap_interval(values)
     if interval is not None:
@@ -196,25 +209,30 @@ def _trim(axes: Axes, first: bool) -> None:
 
 def _heading(table: Table, column: Column) -> str:
     source, arrow, target = table.short_labels()[column].partition("→")
-    return clean(source, 22) + (f"\n→ {clean(target, 22)}" if arrow else "")
+    text = clean(source, 22) + (f"\n→ {clean(target, 22)}" if arrow else "")
+    return text + (f"\n{len(column.classes)} classes" if is_mapped(table, column) else "")
 
 
-def _head(figure: Figure, table: Table, compared: bool, hidden: int) -> None:
+def _head(figure: Figure, table: Table, found: Sequence[Panel], hidden: int) -> None:
     """Title, what the numbers are, and the signs; one line more where the figure is narrow."""
     width, height = figure.get_size_inches()
     wide = width > ONE_COLUMN
-    name = "Each target subject"
+    compared = [p.comparison for p in found if p.comparison]
+    several = any(len(p.method) > 1 for p in found)
+    name = "Each target subject" if several else "Target subject"
     name += ": pre-trained or from scratch" if compared and wide else ""
-    text = f"{name} · {clean(table.setting.protocol, 40 if wide else 14)}"
-    text += " · simulated" if table.simulated else ""
-    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=8.5, va="top")
+    headline(figure, table, name, 40 if wide else 14)
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]
     if hidden > 0:
-        lines.append(f"{hidden} more methods left out")
-    signs = ["◆ mean and 95 % interval    – – chance"]
+        lines.append(f"{number(hidden, 'more method')} left out")
+    marks = ["◆ mean and 95 % interval"] if several else ["● the one subject"]
+    marks += ["– – chance"] if any(table.chance(p.column) is not None for p in found) else []
+    signs = ["    ".join(marks)]
     if compared:
-        lines.append("over each panel: mean difference [95 % interval]")
-        signs.append("solid: better than target-only, broken: worse")
+        lines.append("over each panel: mean difference [95 % interval]" if several else
+                     "over each panel: difference")
+        ties = any(c.control[s] == v for c in compared for s, v in c.method.items())
+        signs.append("solid: better than target-only, broken: worse" + ", dotted: equal" * ties)
     below = ("; " if wide else "\n").join(lines)
     figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
     legend = ("    " if wide else "\n").join(signs)

@@ -216,6 +216,14 @@ class TestInChromium:
         grey = "getComputedStyle(document.querySelector('tbody.{} th:not([colspan])')).color"
         assert b.run(grey.format("oracle")) != b.run(grey.format("method"))
 
+    def test_settings_say_their_classes_and_count(self, chromium, store, tmp_path):
+        put(store, "scmm", [0.7, 0.6])
+        put(store, "lr", [0.7, 0.6], identity={"label_map": {"name": "polarity-2"}})
+        chromium.open(made(store, tmp_path))
+        options = chromium.run("[...document.querySelectorAll('#table option')].map(e => e.text)")
+        assert sorted(o[3:] for o in options) == [
+            "few-shot, shared classes: 1 method, 1 pair", "few-shot: 1 method, 1 pair"]
+
     def test_simulated_is_written_across(self, b):
         assert b.run("document.title").startswith("SIMULATED")
         assert "SIMULATED" in b.run("document.querySelector('#simulated').innerText")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,13 @@ from bench.reports import (
     curves,
     difference,
     gaps,
+    heatmap,
     rank_diagram,
+    run,
+    style,
+    subjects,
 )
+from bench.reports.caption import caption
 from bench.reports.cells import collect
 from bench.reports.table import tables
 from bench.scoring import confusion as counted
@@ -194,6 +200,147 @@ class TestPictures:
             assert str(store.root) in error.message  # noqa: PT017
         else:
             assert [p.suffix for p in paths] == [".png"]
+
+
+SHARED = {"identity": {"label_map": {"name": "polarity-2"}}, "classes": ["negative", "positive"]}
+
+
+def written(figure) -> str:
+    """All text of a figure that is not empty."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    FigureCanvasAgg(figure).draw()  # names the ticks
+    return "\n".join(t.get_text() for t in figure.findobj(Text) if t.get_text())
+
+
+class TestSharedClasses:
+    @pytest.fixture
+    def table(self, store):
+        for method in ("lr", "lda"):
+            put(store, method, [0.7, 0.6], target="SEED-IV:4", source="DEAP:valence", **SHARED)
+            put(store, method, [0.6, 0.6], target="SEED-IV:4", source="SEED:3", identity=SHARED[
+                "identity"], classes=["negative", "neutral", "positive"])
+        return only(store)
+
+    def drawn(self, table):
+        return {
+            "heatmap": heatmap.draw(table),
+            "subjects": subjects.draw(table, subjects.panels(table)),
+            "difference": difference.draw(table, difference.difference(table)),
+            "ranks": rank_diagram.draw(table, rank_diagram.ranks(table)),
+        }
+
+    def test_are_in_every_title(self, table):
+        for figure in self.drawn(table).values():
+            title = figure.texts[0]
+            assert "few-shot, shared classes" in title.get_text()
+            assert title.get_window_extent().x1 <= figure.bbox.width
+
+    def test_take_the_place_of_the_corpus_s_own(self, table):
+        figures = self.drawn(table)
+        for name in ("heatmap", "difference"):
+            assert "SEED-IV\n2–3 classes" in written(figures[name])
+            assert "SEED\n3 classes" in written(figures[name])
+            assert "4 classes" not in written(figures[name])
+        assert written(figures["heatmap"]).splitlines().count("2 classes") == 2
+        assert "→ SEED-IV\n2 classes" in written(figures["subjects"])
+
+    def test_are_not_said_of_methods_that_keep_the_target_s(self, store):
+        put(store, "scmm", [0.7, 0.6], target="SEED-IV:4", source="DEAP:valence")
+        text = written(heatmap.draw(only(store)))
+        assert "SEED-IV\n4 classes" in text
+        assert "shared" not in text
+
+
+class TestOneSubject:
+    def test_pictures_promise_no_spread(self, store):
+        put(store, "scmm", [0.7])
+        put(store, "target-only", [0.6], kind="control", params={"network": "scmm"})
+        table = only(store)
+        for figure in (heatmap.draw(table), subjects.draw(table, subjects.panels(table))):
+            assert "SD" not in written(figure)
+            assert "interval" not in written(figure)
+        assert "one subject" in written(heatmap.draw(table))
+
+    def test_captions_are_in_the_singular(self, store):
+        put(store, "scmm", [0.7])
+        lines = "\n".join(caption(only(store)))
+        assert "1 target subject." in lines
+        assert "±" not in lines
+
+    @pytest.mark.parametrize(("scores", "said", "unsaid"), [
+        ([0.7], "Percent, of 1 subject. It is calibrated on 6 trials", "±"),
+        ([0.7, 0.6], "± is the standard deviation over 2 subjects. Each is", "of 1"),
+    ])
+    def test_a_run_says_how_many(self, store, scores, said, unsaid):
+        from rich.console import Console
+
+        record = put(store, "scmm", scores, oracle=0.1)
+        console = Console(width=200, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+        run.show(record, console)
+        text = console.export_text()
+        assert said in text
+        assert unsaid not in text
+        assert ("1 subject)" in text) == (len(scores) == 1)
+
+
+class TestCost:
+    def test_a_cost_that_nobody_recorded_has_no_panel(self, store):
+        put(store, "lr", [0.7, 0.6], info={"wall_s": 0.956083, "device": "cpu"})
+        table = only(store)
+        figure = cost.draw(table, cost.points(table))
+        assert len(figure.axes) == 1
+        assert "mathdefault" not in written(figure)
+        assert "0.956" in written(figure).splitlines()
+        assert "1 pair" in written(figure)
+        assert "grey" not in written(figure)
+
+    def test_a_mean_is_rounded_and_called_one(self, store):
+        for seed, number in enumerate((140098, 145476)):
+            put(store, "scmm", [0.7, 0.6], seed=seed, info={"wall_s": 10, "parameters": number})
+        table = only(store)
+        text = written(cost.draw(table, cost.points(table)))
+        assert "143k" in text.splitlines()
+        assert "parameters of the network, mean over records" in text
+
+    @pytest.mark.parametrize(("value", "text"), [
+        (142787, "143k"), (999900, "1M"), (0.956083, "0.956"), (10, "10"), (1234, "1.23k"),
+    ])
+    def test_three_digits(self, value, text):
+        assert cost._round(value) == text
+
+
+class TestLines:
+    def test_chance_lies_over_the_grid(self):
+        from matplotlib.figure import Figure
+
+        axes = Figure().add_subplot()
+        style.plain_axes(axes)
+        style.chance_line(axes, 0.5)
+        (line,) = axes.lines
+        assert line.get_zorder() > 0.5  # where axisbelow puts the grid
+        assert line.get_color() == style.INK
+
+    @pytest.mark.parametrize(("before", "said"), [([0.7, 0.5], True), ([0.6, 0.5], False)])
+    def test_a_tie_is_explained_where_there_is_one(self, store, before, said):
+        put(store, "scmm", [0.7, 0.8])
+        put(store, "target-only", before, kind="control", params={"network": "scmm"})
+        table = only(store)
+        text = written(subjects.draw(table, subjects.panels(table)))
+        assert ("dotted: equal" in text) == said
+
+    def test_a_method_without_a_curve_has_no_empty_panel(self, store):
+        put(store, "scmm", [0.7, 0.8], curves=True)
+        record = put(store, "dann", [0.9, 0.8], curves=True)
+        path = record.path / "curves.json"
+        stored = json.loads(path.read_text())
+        path.write_text(json.dumps({"fit": stored["fit"]}))
+        table = only(store)
+        figure = curves.draw(table, curves.curves(table))
+        assert len(figure.axes) == 3
+        assert all(axes.lines for axes in figure.axes)
+        assert [a.get_title(loc="left") for a in figure.axes] == ["dann", "scmm", ""]
 
 
 def test_catalogue_names_formats():

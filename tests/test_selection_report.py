@@ -77,3 +77,19 @@ def test_rules_of_another_layout_are_passed_over(store):
                          "z": {"folds": [{"subject": 1, "scores": {"window": None}}]}}
     store.put(record)
     assert [c.rule for c in choices(store)] == ["last"]
+
+
+def test_methods_without_epochs_are_left_out(store):
+    record = put(store, "lr", [0.4, 0.6], rules={"last": 0.0, "oracle": 0.0})
+    for outcome in record.selections.values():
+        for fold in outcome["folds"]:
+            fold.update(epoch=1, of=1)
+    store.put(record)
+    with pytest.raises(BenchError, match="more than one selection rule"):
+        selection.write(store, store.root / "out", ReportOptions())
+    put(store, "scmm", [0.4, 0.6], rules=RULES)
+    assert {c.label for c in choices(store)} == {"scmm"}
+    selection.write(store, store.root / "out", ReportOptions())
+    text = (store.root / "out" / "selection.md").read_text()
+    assert "| lr |" not in text
+    assert "no epochs to choose from: lr." in text

@@ -144,7 +144,9 @@ function drawControls() {
     drawBoard(); say(byId("count").textContent);
   } }), text);
   const change = (key) => (e) => { state[key] = e.target.value; remember(); all(); };
-  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${x.protocol}${x.simulated ? " (simulated)" : ""}: ${x.rows.filter((r) => r.kind === "method").length} methods, ${x.columns.length} pairs`]);
+  const count = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
+  const shared = (x) => (x.setting.some(([k]) => k === "classes") ? ", shared classes" : "");
+  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${x.protocol}${shared(x)}${x.simulated ? " (simulated)" : ""}: ${count(x.rows.filter((r) => r.kind === "method").length, "method")}, ${count(x.columns.length, "pair")}`]);
   put(byId("controls"),
     DATA.tables.length > 1 ? el("label", {}, "setting (never mixed)", options(el("select", { id: "table", onchange: (e) => { state.table = Number(e.target.value); state.off.clear(); state.sort = null; state.pair = 0; remember(); start(); } }), heads, state.table)) : null,
     el("label", {}, "metric", options(el("select", { id: "metric", onchange: change("metric") }), DATA.metrics, state.metric)),
