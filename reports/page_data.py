@@ -18,7 +18,7 @@ from .against import Comparison, against_target_only, footnotes, interval
 from .caption import caption, problems, shortened, title
 from .cells import Cell, Collection, Column
 from .curves import Line, curves
-from .heatmap import floor_of, matrices
+from .heatmap import floor_of, is_mapped, matrices
 from .latex import caption_of, heading, latex
 from .numbers import short, tenths, thinned
 from .published import beside
@@ -112,7 +112,7 @@ def _table(
         "columns": [
             {"label": table.labels[c], "short": short_labels[c], "tex": heading(short_labels[c]),
              "source": c.source, "target": c.target, "classes": list(c.classes),
-             "subjects": table.subjects(c)}
+             "mapped": is_mapped(table, c), "subjects": table.subjects(c)}
             for c in table.columns
         ],
         "matrix": _matrix(table),

@@ -39,15 +39,18 @@ function heat(row) {
       svg("text", { x: x + side / 2, y: y + 29, "text-anchor": "middle", class: ink, "pointer-events": "none", style: { "font-size": "14px" } }, fmt(value[0])),
       value[1] === null ? null : svg("text", { x: x + side / 2, y: y + 45, "text-anchor": "middle", class: `${ink} small`, "pointer-events": "none" }, `±${fmt(value[1])}`));
   }));
-  m.sources.forEach((s, i) => marks.push(names(s, left - 7, top + i * side + side / 2, "end")));
-  m.targets.forEach((t, j) => marks.push(names(t, left + (j + 0.5) * side, top + m.sources.length * side + 16, "middle")));
+  m.sources.forEach((s, i) => marks.push(names(s, "source", left - 7, top + i * side + side / 2, "end")));
+  m.targets.forEach((t, j) => marks.push(names(t, "target", left + (j + 0.5) * side, top + m.sources.length * side + 16, "middle")));
   const wide = left + m.targets.length * side + 10, high = top + m.sources.length * side + 40;
   return chart(Math.max(wide, 200), high, `Source by target of ${rowName(row)}`, marks);
 }
 
-function names(name, x, y, anchor) {
+/* Corpus over task; where labels were mapped to shared classes, how many were scored. */
+function names(name, end, x, y, anchor) {
   const [corpus, task] = name.split(/:(.*)/s);
-  const words = task && /^\d+$/.test(task) ? `${task} classes` : task;
+  const scored = table().columns.filter((c) => c.mapped && c[end] === name).map((c) => c.classes.length);
+  const [low, high] = scored.length ? [Math.min(...scored), Math.max(...scored)] : [task, task];
+  const words = task && /^\d+$/.test(task) ? `${low === high ? low : `${low}–${high}`} classes` : task;
   return svg("text", { x, y, "text-anchor": anchor, class: "small" }, cut(corpus, 13),
     words ? svg("tspan", { x, dy: 12, class: "soft" }, cut(words, 14)) : null);
 }
