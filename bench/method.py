@@ -350,6 +350,11 @@ class Method(abc.ABC):
         """The method for windows of a space: what its parameters leave open is decided here."""
         return self
 
+    @classmethod
+    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with what :meth:`settled` decides left open again."""
+        return dict(values)
+
     def check_space(self, space: Space) -> None:
         """Refuse windows the method cannot work on.
 

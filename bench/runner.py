@@ -206,8 +206,9 @@ def setting_of(
 ) -> Setting:
     """Setting that a method, with the parameters it has before any tuning, is tuned in."""
     return Setting.of(
-        method.name, method.params.model_dump(mode="json"), defaults_of(method.tunable()),
-        pair=pair, protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
+        method.name, method.unsettled(method.params.model_dump(mode="json")),
+        defaults_of(method.tunable()), pair=pair,
+        protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
     )
 
 

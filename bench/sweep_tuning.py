@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .cell import Cell, Event
 from .errors import BenchError, UnsuitedError
 from .plan import ATTAINABLE, CellSpec, Plan, Request, expand
+from .registry import load
 from .runner import TUNED, tuned_origin, with_tuned
 from .space import search_space
 from .store import Store
@@ -24,6 +25,7 @@ from .workshop import Workshop
 
 if TYPE_CHECKING:
     from .manifest import Memo
+    from .method import Method
     from .tuning_display import TuneDisplay
 
 #: Origin of the defaults where tuning was asked for and gave nothing.
@@ -71,8 +73,9 @@ def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:
 
 
 def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> Setting:
+    method: type[Method] = load("methods", spec.method)
     return Setting.of(
-        spec.method, spec.params, tunables, pair=(spec.source, spec.target),
+        spec.method, method.unsettled(spec.params), tunables, pair=(spec.source, spec.target),
         protocol=(spec.protocol, spec.protocol_params), options=request.options(),
     )
 

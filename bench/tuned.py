@@ -68,7 +68,7 @@ class Setting:
         Parameters
         ----------
         params : mapping
-            All parameters, as they were before any tuning.
+            All parameters, as they were before any tuning, and *unsettled*.
         tunables : mapping
             Defaults of the parameters that can be tuned.
         pair, protocol

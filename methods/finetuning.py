@@ -101,6 +101,12 @@ class FineTuned(Method):
         chosen = {"backbone": DEFAULT[space.kind]}
         return type(self)(self.params.model_copy(update=chosen))
 
+    @classmethod
+    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with ``auto`` for a backbone it stands for; none of these fits two kinds."""
+        usual = values.get("backbone") in DEFAULT.values()
+        return {**values, "backbone": "auto"} if usual else dict(values)
+
     def check_space(self, space: Space) -> None:
         """Also refuse a backbone that does not work on such windows."""
         super().check_space(space)

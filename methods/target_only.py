@@ -67,6 +67,13 @@ class TargetOnly(Method):
         own = self.inner().settled(space).params.only("network", "fit")
         return type(self)(self.Params(network=self.params.network, **own))
 
+    @classmethod
+    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As the method it stands for leaves them open."""
+        named = values.get("network", cls.Params.model_fields["network"].default)
+        inner: type[Method] = load("methods", named)
+        return inner.unsettled(values)
+
     def check_space(self, space: Space) -> None:
         """Refuse what its network refuses."""
         self.inner().check_space(space)

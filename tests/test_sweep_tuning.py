@@ -122,7 +122,7 @@ def test_a_sweep_with_tuning(data, tmp_path):
     assert again.returncode == 0, again.stderr
     assert "(4 of them before)" in again.stdout
     assert "[1/4]" not in again.stderr
-    board = bench("report", runs, "--only", "csv")
+    board = bench("report", runs, "--only", "terminal")
     assert "biased [tuned]" in board.stdout
     assert "4 trials by calibration-val on calibration trials of all 3" in \
         " ".join(board.stdout.split())

@@ -389,6 +389,20 @@ class TestUse:
         assert again.id == out.record.id
         assert again.path == out.record.path
 
+    def test_a_network_and_its_control_find_theirs(self, tmp_path):
+        """Whether their backbone was left open or is the one it stands for."""
+        source, target = corpora()
+        options = RunOptions(
+            runs=tmp_path, scale="demo", params={"epochs": 1, "fit_epochs": 2})
+        found = tune("scmm", source, target, options, TuneOptions(2, only=("fit_lr",)))
+        assert [o.tuned.setting.method for o in found] == ["scmm", "target-only"]
+        for params in ({}, {"backbone": "cnn"}):
+            record = run("scmm", source, target, replace(
+                options, preset="tuned", params={**options.params, **params}))
+            assert record.identity["params_origin"].startswith("tuned")
+            scratch = next(r for r in record.beside if r.identity["method"] == "target-only")
+            assert scratch.identity["params_origin"].startswith("tuned")
+
     def test_another_seed_uses_them_too(self, tmp_path):
         source, target = corpora()
         (out,) = tune("biased", source, target, runs=tmp_path, tuning=TuneOptions(2))
