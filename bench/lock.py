@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ except ImportError:  # pragma: no cover - Windows: the text of the file must do
 NAME = "sweep.lock"
 #: A holder on another machine that has not shown itself for so long, in seconds, is gone.
 SILENT = 120.0
+#: Seconds between signs of life.
+BEAT = SILENT / 8
 
 
 class LockedError(BenchError):
@@ -58,6 +61,7 @@ class RunLock:
         self.what = what
         self.took_over: dict[str, Any] | None = None
         self._handle = -1
+        self._over = threading.Event()
 
     def __enter__(self) -> RunLock:
         try:
@@ -73,15 +77,23 @@ class RunLock:
         except BaseException:
             os.close(self._handle)
             raise
+        self._over.clear()
+        threading.Thread(target=self._beat, name=f"beat of {self.path.name}", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._over.set()
         with contextlib.suppress(OSError):
             os.ftruncate(self._handle, 0)
         os.close(self._handle)
+
+    def _beat(self) -> None:
+        """Beat while whatever the lock is for takes its time."""
+        while not self._over.wait(BEAT):
+            self.beat()
 
     def beat(self) -> None:
         """Show that the holder is alive; the file's time is what other machines go by."""

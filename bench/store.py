@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .errors import BenchError
 
@@ -28,6 +28,7 @@ Status = Literal["done", "failed", "killed", "skipped"]
 SCHEMA = 1
 _DIAGNOSTICS = "diagnostics.npz"
 _UNSTORED = {"path", "beside", "curves", "diagnostics"}
+_AGAIN = "Delete its folder and give the command that made it again."
 
 
 @dataclass(eq=False)
@@ -149,12 +150,22 @@ class Record:
         """Probabilities of the test windows: one row per window.
 
         Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``, or those named.
+
+        Raises
+        ------
+        BenchError
+            There are none, or the file is damaged.
         """
         import pandas as pd
 
         if self.path is None or not (self.path / "predictions.parquet").is_file():
-            raise BenchError(f"record {self.id} has no predictions on disk")
-        return pd.read_parquet(self.path / "predictions.parquet", columns=columns)
+            raise BenchError(f"record {self.id} has no predictions on disk", _AGAIN)
+        path = self.path / "predictions.parquet"
+        try:
+            return pd.read_parquet(path, columns=columns)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BenchError(f"{path} cannot be read: {why}", _AGAIN) from error
 
 
 def identity_hash(identity: Mapping[str, Any]) -> str:
@@ -288,11 +299,28 @@ class Store:
         names = {f.name for f in dataclasses.fields(Record)} - _UNSTORED
         try:
             record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
-        except TypeError as error:
+            own = record.id
+        except (TypeError, ValueError) as error:  # JSON of others may hold NaN
             raise BenchError(f"{path} is no whole record: {error}") from error
-        if record.id != folder.name:
+        if own != folder.name:
             raise BenchError(f"{path} does not have the identity its folder is named after")
+        wrong = _misshapen(record)
+        if wrong:
+            raise BenchError(f"{path} is no whole record: {wrong}")
         return record
+
+
+def _misshapen(record: Record) -> str:
+    """What of a record does not have the type it should; empty if all has."""
+    if record.status not in get_args(Status):
+        return f"its status is {record.status!r}"
+    for name in ("identity", "info", "curves", "selections"):
+        if not isinstance(getattr(record, name), dict):
+            return f"its {name} is no table"
+    folds = record.folds
+    if not isinstance(folds, list) or not all(isinstance(fold, dict) for fold in folds):
+        return "its folds are no list of tables"
+    return ""
 
 
 def _packed(arrays: Mapping[str, Any]) -> bytes:

@@ -118,6 +118,11 @@ def test_a_record_replaces_the_one_before(tmp_path):
     (lambda text: text.replace('"schema": 1', '"schema": 2'), "is no record of schema 1"),
     (lambda text: text.replace('"seed": 0', '"seed": 1'), "does not have the identity its folder"),
     (lambda text: '{"schema": 1}', "is no whole record"),
+    (lambda text: text.replace('"seed": 0', '"seed": NaN'), "is no whole record"),
+    (lambda text: text.replace('"done"', '"odd"'), "its status is 'odd'"),
+    (lambda text: json.dumps({**json.loads(text), "folds": None}), "its folds are no list"),
+    (lambda text: json.dumps({**json.loads(text), "folds": [1]}), "its folds are no list"),
+    (lambda text: json.dumps({**json.loads(text), "info": []}), "its info is no table"),
 ])
 def test_a_torn_record_is_passed_over_and_told(tmp_path, damage, reason):
     store = Store(tmp_path)
@@ -165,6 +170,9 @@ def test_a_record_without_files_says_so(tmp_path):
     path = Store(tmp_path).put(record())
     got = Store(tmp_path).get(record().id)
     with pytest.raises(BenchError, match="has no predictions on disk"):
+        got.predictions()
+    (path / "predictions.parquet").write_text("bad")
+    with pytest.raises(BenchError, match=r"predictions.parquet cannot be read"):
         got.predictions()
     (path / "curves.json").unlink()
     with pytest.raises(BenchError, match="has no curves on disk"):
