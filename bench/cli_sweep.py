@@ -164,9 +164,7 @@ def run_sweep(
         sweep_.show = display
         state = sweep_.run()
     summary(state.as_dict(), Console())
-    if state.stopped == "interrupted":
-        Console(stderr=True).print("What was finished is stored; the same command goes on "
-                                   "from there.")
+    if state.stopped == "interrupted":  # the command line says what that means
         return 130
     return state.exit_code
 

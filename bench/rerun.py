@@ -99,13 +99,18 @@ def find_record(name: str, runs: Path) -> Record:
         if record is None:
             raise BenchError(f"{folder} holds no whole record: {store.torn[0][1]}")
         return record
+    if len(path.parts) > 1 or path.suffix:
+        raise BenchError(
+            f"{folder} holds no record.json", "Give the folder of a record, RUNS/cells/ID, or the "
+            "start of its name with --runs RUNS.",
+        )
     store = Store(runs)
     there = store.cells.iterdir() if store.cells.is_dir() else iter(())
     found = sorted(p.name for p in there if p.name.startswith(name) and name)
     if len(found) != 1:
         raise BenchError(
             f"{len(found) or 'no'} records in {runs} begin with {name!r}",
-            f"They are: {', '.join(found[:5])}" if found else "Records are listed in RUNS/cells.",
+            f"They are: {', '.join(found[:5])}" if found else f"Records are listed in {store.cells}.",
         )
     record = store.get(found[0])
     if record is None:

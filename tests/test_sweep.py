@@ -426,3 +426,5 @@ def test_rerun_of_what_was_not_done(data, tmp_path):
         repeat(find_record(str(next((tmp_path / "cells").iterdir())), tmp_path), data)
     with pytest.raises(BenchError, match="no records"):
         find_record("xyz", tmp_path)
+    with pytest.raises(BenchError, match=r"cells holds no record\.json"):
+        find_record(str(tmp_path / "cells"), tmp_path)
