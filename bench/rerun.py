@@ -110,7 +110,8 @@ def find_record(name: str, runs: Path) -> Record:
     if len(found) != 1:
         raise BenchError(
             f"{len(found) or 'no'} records in {runs} begin with {name!r}",
-            f"They are: {', '.join(found[:5])}" if found else f"Records are listed in {store.cells}.",
+            f"They are: {', '.join(found[:5])}" if found
+            else f"Records are listed in {store.cells}.",
         )
     record = store.get(found[0])
     if record is None:
