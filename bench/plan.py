@@ -427,12 +427,34 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
             if corpora_of(t)[0] not in corpora_of(s)
         }
         if not chosen:
+            if not request.simulated and "*" in (left, right):
+                raise _too_few(text, request.data, present)
             raise SettingError(
                 f"{text!r} gives no pair of two different corpora",
                 "A cross-corpus sweep needs two; see: bench data check DIR",
             )
         found |= chosen
     return list(found)
+
+
+def _too_few(text: str, folder: Path | None, present: Sequence[str]) -> SettingError:
+    """Why ``all`` or ``*`` gives no pair: which corpora were looked for, where, and found."""
+    hint = (
+        f"Looked for {', '.join(entries('corpora'))}. A cross-corpus sweep needs two; "
+        "see: bench data check DIR. To try without data: --simulated"
+    )
+    if folder is not None and not folder.is_dir():
+        wrong = "is no folder" if folder.exists() else "does not exist"
+        return SettingError(
+            f"the folder of the corpora, {folder}, {wrong}",
+            "Give the folder that holds the corpora (--data DIR), or try without: --simulated",
+        )
+    if folder is None:
+        where, hint = "where bench data set points", f"{hint}, or give --data DIR"
+    else:
+        where = f"in {folder}"
+    found = f"only {', '.join(present)} was found" if present else "no corpus was found"
+    return SettingError(f"{text!r} gives no pair of two different corpora: {found} {where}", hint)
 
 
 def corpora_of(name: str) -> list[str]:

@@ -11,7 +11,7 @@ from sweep_plugin import write_toy
 from sweep_support import PLUGIN, sweep_of
 
 from bench import registry
-from bench.errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
+from bench.errors import SettingError, UnknownNameError
 from bench.manifest import Memo, read_manifests, write_manifest
 from bench.plan import expand, read_request
 from bench.registry import include
@@ -144,10 +144,18 @@ def test_a_file_that_is_none(tmp_path, text, word):
         read_request(tmp_path / "none.toml", {})
 
 
-def test_pairs_all_without_corpora(tmp_path):
-    with pytest.raises(BenchError) as caught:
-        plan_of(pairs="all", data=tmp_path)
-    assert not isinstance(caught.value, MissingCorpusError)
+@pytest.mark.parametrize("pairs", ["all", "*->TOYA"])
+def test_pairs_without_corpora_say_what_was_looked_for(tmp_path, pairs):
+    with pytest.raises(SettingError, match=r"nowhere, does not exist"):
+        plan_of(pairs=pairs, data=tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"file, is no folder"):
+        plan_of(pairs=pairs, data=tmp_path / "file")
+    with pytest.raises(SettingError, match=r"no corpus was found in .*\nLooked for .*TOYA, TOYB"):
+        plan_of(pairs=pairs, data=tmp_path)
+    write_toy(tmp_path, ("TOYA",))
+    with pytest.raises(SettingError, match=r"only TOYA was found in "):
+        plan_of(pairs=pairs, data=tmp_path)
 
 
 def test_the_manifest_is_the_plan(tmp_path):
