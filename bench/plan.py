@@ -271,7 +271,7 @@ def _explained(error: ValidationError, where: str) -> SettingError:
         return SettingError(f"{where} has no key {name!r}", hint + f"Keys: {', '.join(known)}")
     about = known.get(str(first["loc"][0])) if first["loc"] else None
     return SettingError(
-        f"{where}: {name} = {first.get('input')!r}: {first['msg']}",
+        f"{where}: {name} = {first.get('input')!r}: {first['msg'].removeprefix('Value error, ')}",
         f"{first['loc'][0]}: {about.description}" if about else "",
     )
 
