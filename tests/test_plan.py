@@ -134,7 +134,8 @@ def test_a_file_and_flags_over_it(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "word"), [("methods = [", "no TOML file"),
-                                            ("method = 'toy'", "no methods")])
+                                            ("method = ['toy']", "key 'method'\nDid you mean 'm"),
+                                            ("seeds = 2", "no methods")])
 def test_a_file_that_is_none(tmp_path, text, word):
     path = tmp_path / "sweep.toml"
     path.write_text(text)
@@ -142,6 +143,29 @@ def test_a_file_that_is_none(tmp_path, text, word):
         read_request(path, {})
     with pytest.raises(SettingError, match="is not there"):
         read_request(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(("values", "message", "hint"), [
+    ({"tune": {"trial": 20}}, "bench sweep has no key 'tune.trial'",
+     "Did you mean 'tune.trials'? Keys of tune: trials, rule, storage, together"),
+    ({"cluster": {"job": 2}}, "bench sweep has no key 'cluster.job'",
+     "Did you mean 'cluster.jobs'? Keys of cluster: kind, jobs, "),
+    ({"scale": 3, "seedz": 1}, "bench sweep has no key 'seedz'", "Did you mean 'seeds'? Keys: "),
+    ({"tune": {"trials": 0}}, "tune.trials = 0: ", "tune.trials: trials of each method"),
+    ({"cluster": {"kind": "pbs"}}, "cluster.kind = 'pbs': ", "cluster.kind: batch system"),
+    ({"cluster": {"directives": [1]}}, "cluster.directives.0 = 1: ", "cluster.directives: more"),
+    ({"params": {"noise": 0.2}}, "params.noise = 0.2: ", "params: table per method"),
+    ({"params": {"toy": [{}, 3]}}, "params.toy", "params: table per method"),
+    ({"seeds": "five"}, "seeds = 'five': ", "seeds: how many"),
+    ({"seeds": [0, "x"]}, "seeds = [0, 'x']: ", "seeds: how many"),
+    ({"exclude": {"TOYA": ["x"]}}, "exclude.TOYA.0 = 'x': ", "exclude: subjects per corpus"),
+])
+def test_a_wrong_key_or_value_is_named_as_it_is_written(values, message, hint):
+    with pytest.raises(SettingError) as caught:
+        read_request(None, {"methods": "toy", **values})
+    assert message in caught.value.message
+    assert caught.value.hint.startswith(hint)
+    assert not any(part in caught.value.message for part in ("dict[", "list[", ".int"))
 
 
 @pytest.mark.parametrize("pairs", ["all", "*->TOYA"])
