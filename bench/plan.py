@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,8 @@ from .errors import SettingError
 from .registry import entries, entry, load
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from .runner import RunOptions
 
 #: Between the names of several sources; :data:`bench.align.PLUS`, which would import NumPy.
@@ -251,10 +253,6 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
     if isinstance(values.get("tune"), dict) and "tune" in given:
         given["tune"] = values["tune"] | given["tune"]
     values |= given
-    if "methods" not in values:
-        raise SettingError(
-            "no methods to sweep over", "Give a sweep.toml, or --method NAME,NAME,..."
-        )
     try:
         return Request(**values)
     except ValidationError as error:
@@ -262,18 +260,53 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
 
 
 def _explained(error: ValidationError, where: str) -> SettingError:
-    first = error.errors()[0]
-    name = ".".join(str(p) for p in first["loc"])
-    known = Request.model_fields
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        return SettingError(f"{where} has no key {name!r}", hint + f"Keys: {', '.join(known)}")
-    about = known.get(str(first["loc"][0])) if first["loc"] else None
+    """What is wrong with a request: a key that is unknown, else no methods, else a value."""
+    errors = error.errors()
+    for found in errors:
+        if found["type"] == "extra_forbidden":
+            return _unknown_key(found["loc"], where)
+    if any(e["type"] == "missing" and e["loc"] == ("methods",) for e in errors):
+        return SettingError(
+            "no methods to sweep over", "Give a sweep.toml, or --method NAME,NAME,..."
+        )
+    first = errors[0]
+    path, about = _place(first["loc"])
+    text = first["msg"].removeprefix("Value error, ")
+    return SettingError(f"{where}: {path} = {first.get('input')!r}: {text}", about)
+
+
+def _unknown_key(loc: tuple[int | str, ...], where: str) -> SettingError:
+    """An unknown key, with the nearest one and all of its table."""
+    table = "".join(f"{part}." for part in loc[:-1])
+    model = _table(Request.model_fields[str(loc[0])]) if table else Request
+    known = (model or Request).model_fields
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+    hint = f"Did you mean {table + near[0]!r}? " if near else ""
+    keys = f"Keys of {table[:-1]}" if table else "Keys"
     return SettingError(
-        f"{where}: {name} = {first.get('input')!r}: {first['msg']}",
-        f"{first['loc'][0]}: {about.description}" if about else "",
+        f"{where} has no key {f'{table}{loc[-1]}'!r}", f"{hint}{keys}: {', '.join(known)}"
     )
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[str, str]:
+    """Key as it is written in a file, without the branches of pydantic's unions; what it is."""
+    parts, rest, about = [str(loc[0])], loc[1:], Request.model_fields[str(loc[0])]
+    model = _table(about)
+    if model is not None and rest:
+        parts.append(str(rest[0]))
+        about, rest = model.model_fields[str(rest[0])], rest[1:]
+    hint = f"{'.'.join(parts)}: {about.description}"
+    if get_origin(about.annotation) is dict:
+        parts, rest = parts + [str(part) for part in rest[:1]], rest[1:]
+    return ".".join([*parts, *(str(part) for part in rest if isinstance(part, int))]), hint
+
+
+def _table(field: FieldInfo) -> type[BaseModel] | None:
+    """Model of a key that holds a table."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def resolve(
@@ -427,12 +460,34 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
             if corpora_of(t)[0] not in corpora_of(s)
         }
         if not chosen:
+            if not request.simulated and "*" in (left, right):
+                raise _too_few(text, request.data, present)
             raise SettingError(
                 f"{text!r} gives no pair of two different corpora",
                 "A cross-corpus sweep needs two; see: bench data check DIR",
             )
         found |= chosen
     return list(found)
+
+
+def _too_few(text: str, folder: Path | None, present: Sequence[str]) -> SettingError:
+    """Why ``all`` or ``*`` gives no pair: which corpora were looked for, where, and found."""
+    hint = (
+        f"Looked for {', '.join(entries('corpora'))}. A cross-corpus sweep needs two; "
+        "see: bench data check DIR. To try without data: --simulated"
+    )
+    if folder is not None and not folder.is_dir():
+        wrong = "is no folder" if folder.exists() else "does not exist"
+        return SettingError(
+            f"the folder of the corpora, {folder}, {wrong}",
+            "Give the folder that holds the corpora (--data DIR), or try without: --simulated",
+        )
+    if folder is None:
+        where, hint = "where bench data set points", f"{hint}, or give --data DIR"
+    else:
+        where = f"in {folder}"
+    found = f"only {', '.join(present)} was found" if present else "no corpus was found"
+    return SettingError(f"{text!r} gives no pair of two different corpora: {found} {where}", hint)
 
 
 def corpora_of(name: str) -> list[str]:

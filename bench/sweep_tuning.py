@@ -16,7 +16,8 @@ from .cell import Cell, Event
 from .errors import BenchError, UnsuitedError
 from .plan import ATTAINABLE, CellSpec, Plan, Request, expand
 from .registry import load
-from .runner import TUNED, tuned_origin, with_tuned
+from .runner import TUNED, make_protocol, tuned_origin, with_tuned
+from .selection import check_selection
 from .space import search_space
 from .store import Store
 from .tuned import Setting, Tuned, defaults_of, find_tuned, need_tuned
@@ -56,15 +57,34 @@ def planned(
         return expand(request, memo.resolve)
     plain = request.model_copy(update={"preset": "default" if request.preset == TUNED
                                        else request.preset, "tune": None})
-    if request.tune is None or dry:
-        found = _Stored(request, runs)
-        plan = expand(plain, memo.resolve, found.apply)
+    stored = _Stored(request, runs)
+    if request.tune is None:
+        return replace(expand(plain, memo.resolve, stored.apply), request=request)
+    options = TuneOptions(**request.tune.model_dump())
+    cells = expand(plain, memo.resolve).cells
+    if options.rule is not None:
+        _check_granted(options.rule, cells)
+    if dry:
+        plan = expand(plain, memo.resolve, stored.apply)
     else:
-        options = TuneOptions(**request.tune.model_dump())
         tuned = _TunedNow(request, runs, options, display)
-        tuned.tune(expand(plain, memo.resolve).cells)
+        tuned.tune(cells)
         plan = expand(plain, memo.resolve, tuned.apply)
     return replace(plan, request=request)
+
+
+def _check_granted(rule: str, cells: Iterable[CellSpec]) -> None:
+    """Refuse a rule that no protocol of the plan grants: nothing would be tuned by it."""
+    refused: UnsuitedError | None = None
+    for name, params in {c.protocol: c.protocol_params for c in cells}.items():
+        try:
+            check_selection(rule, make_protocol(load("protocols", name), params))
+        except UnsuitedError as error:
+            refused = refused or error
+        else:
+            return
+    if refused is not None:
+        raise UnsuitedError(f"tune.rule: {refused.message}", refused.hint)
 
 
 def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .cell import Event, has_extras
+from .clusters import is_address, parse_memory
 from .devices import devices, footprint, places
 from .errors import BenchError, SettingError, UnknownNameError
 from .lock import RunLock
@@ -76,8 +77,23 @@ class SweepOptions:
             raise SettingError(f"--workers {self.workers}: at least one is needed")
         if self.stack is not None and self.stack < 1:
             raise SettingError(f"--stack {self.stack}: at least one cell is needed")
-        if self.timeout is not None and self.timeout <= 0:
-            raise SettingError(f"--timeout {self.timeout:g} is not a positive number of seconds")
+        if self.timeout is not None and not self.timeout > 0:  # nor is nan
+            raise SettingError(
+                f"--timeout {self.timeout:g} is not a positive number of seconds",
+                "Most seconds a cell may take, e.g. --timeout 3600",
+            )
+        if self.memory is not None:
+            try:
+                parse_memory(self.memory)
+            except ValueError as error:
+                raise SettingError(
+                    f"--memory {self.memory!r} {error}", "Most memory of a worker: --memory 4GB"
+                ) from None
+        if self.cluster is not None and not is_address(self.cluster):
+            raise SettingError(
+                f"--cluster {self.cluster!r} is no address of a scheduler",
+                "Give tcp://HOST:PORT or tls://HOST:PORT, as dask scheduler prints it.",
+            )
 
     @property
     def processes(self) -> bool:

@@ -24,7 +24,9 @@ PLUGIN = Path(__file__).with_name("sweep_plugin.py")
 def sweep_of(data: Path, runs: Path, *, lines: list[str] | None = None, **changes: Any) -> Sweep:
     """A sweep over the toy corpora; ``changes`` go to the request or to the options."""
     include(str(PLUGIN))
-    names = SweepOptions.__dataclass_fields__
+    names = set(SweepOptions.__dataclass_fields__)
+    if isinstance(changes.get("cluster"), dict):  # the table of a plan, not an address
+        names.discard("cluster")
     options = SweepOptions(runs=runs, **{k: v for k, v in changes.items() if k in names})
     request = read_request(None, {
         "methods": "toy", "pairs": "TOYA->TOYB", "data": data, "controls": False,

@@ -102,6 +102,26 @@ def test_a_wrong_table_is_refused():
         read_request(None, {"methods": "toy", "cluster": {"que": "short"}})
 
 
+@pytest.mark.parametrize(("table", "words"), [
+    ({"memory": "lots"}, "cluster.memory = 'lots': is no amount of memory"),
+    ({"memory": "50MB"}, "is less than 100 MB"),
+    ({"memory": "150MB", "cores": 2, "workers_per_job": 2}, "for each of 2 workers"),
+    ({"walltime": "soon"}, "cluster.walltime = 'soon': is neither HH:MM:SS nor"),
+    ({"walltime": "01:60:00"}, "neither"),
+    ({"walltime": "1-24:00:00"}, "neither"),
+    ({"workers_per_job": 4}, "cluster.cores = 1: fewer than workers_per_job = 4"),
+    ({"workers_per_job": 4, "cores": 3}, "cluster.cores = 3: fewer"),
+])
+def test_a_value_of_the_table_that_no_job_could_have_is_refused(table, words):
+    with pytest.raises(SettingError, match=words):
+        read_request(None, {"methods": "toy", "cluster": table})
+
+
+def test_lengths_of_jobs_as_slurm_writes_them():
+    for walltime in ("00:10:00", "100:00:00", "2-12:00:00"):
+        assert ClusterSpec(walltime=walltime).walltime == walltime
+
+
 @pytest.mark.usefixtures("clean_registry", "module_cache")
 def test_a_plan_with_a_cluster_needs_no_device_here(tmp_path):
     from sweep_support import sweep_of

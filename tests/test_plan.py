@@ -11,7 +11,7 @@ from sweep_plugin import write_toy
 from sweep_support import PLUGIN, sweep_of
 
 from bench import registry
-from bench.errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
+from bench.errors import SettingError, UnknownNameError
 from bench.manifest import Memo, read_manifests, write_manifest
 from bench.plan import expand, read_request
 from bench.registry import include
@@ -134,7 +134,8 @@ def test_a_file_and_flags_over_it(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "word"), [("methods = [", "no TOML file"),
-                                            ("method = 'toy'", "no methods")])
+                                            ("method = ['toy']", "key 'method'\nDid you mean 'm"),
+                                            ("seeds = 2", "no methods")])
 def test_a_file_that_is_none(tmp_path, text, word):
     path = tmp_path / "sweep.toml"
     path.write_text(text)
@@ -144,10 +145,41 @@ def test_a_file_that_is_none(tmp_path, text, word):
         read_request(tmp_path / "none.toml", {})
 
 
-def test_pairs_all_without_corpora(tmp_path):
-    with pytest.raises(BenchError) as caught:
-        plan_of(pairs="all", data=tmp_path)
-    assert not isinstance(caught.value, MissingCorpusError)
+@pytest.mark.parametrize(("values", "message", "hint"), [
+    ({"tune": {"trial": 20}}, "bench sweep has no key 'tune.trial'",
+     "Did you mean 'tune.trials'? Keys of tune: trials, rule, storage, together"),
+    ({"cluster": {"job": 2}}, "bench sweep has no key 'cluster.job'",
+     "Did you mean 'cluster.jobs'? Keys of cluster: kind, jobs, "),
+    ({"scale": 3, "seedz": 1}, "bench sweep has no key 'seedz'", "Did you mean 'seeds'? Keys: "),
+    ({"tune": {"trials": 0}}, "tune.trials = 0: ", "tune.trials: trials of each method"),
+    ({"cluster": {"kind": "pbs"}}, "cluster.kind = 'pbs': ", "cluster.kind: batch system"),
+    ({"cluster": {"directives": [1]}}, "cluster.directives.0 = 1: ", "cluster.directives: more"),
+    ({"params": {"noise": 0.2}}, "params.noise = 0.2: ", "params: table per method"),
+    ({"params": {"toy": [{}, 3]}}, "params.toy", "params: table per method"),
+    ({"seeds": "five"}, "seeds = 'five': ", "seeds: how many"),
+    ({"seeds": [0, "x"]}, "seeds = [0, 'x']: ", "seeds: how many"),
+    ({"exclude": {"TOYA": ["x"]}}, "exclude.TOYA.0 = 'x': ", "exclude: subjects per corpus"),
+])
+def test_a_wrong_key_or_value_is_named_as_it_is_written(values, message, hint):
+    with pytest.raises(SettingError) as caught:
+        read_request(None, {"methods": "toy", **values})
+    assert message in caught.value.message
+    assert caught.value.hint.startswith(hint)
+    assert not any(part in caught.value.message for part in ("dict[", "list[", ".int"))
+
+
+@pytest.mark.parametrize("pairs", ["all", "*->TOYA"])
+def test_pairs_without_corpora_say_what_was_looked_for(tmp_path, pairs):
+    with pytest.raises(SettingError, match=r"nowhere, does not exist"):
+        plan_of(pairs=pairs, data=tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"file, is no folder"):
+        plan_of(pairs=pairs, data=tmp_path / "file")
+    with pytest.raises(SettingError, match=r"no corpus was found in .*\nLooked for .*TOYA, TOYB"):
+        plan_of(pairs=pairs, data=tmp_path)
+    write_toy(tmp_path, ("TOYA",))
+    with pytest.raises(SettingError, match=r"only TOYA was found in "):
+        plan_of(pairs=pairs, data=tmp_path)
 
 
 def test_the_manifest_is_the_plan(tmp_path):

@@ -428,3 +428,34 @@ def test_rerun_of_what_was_not_done(data, tmp_path):
         find_record("xyz", tmp_path)
     with pytest.raises(BenchError, match=r"cells holds no record\.json"):
         find_record(str(tmp_path / "cells"), tmp_path)
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"memory": "lots"}, "--memory 'lots' is no amount"),
+    ({"memory": ""}, "--memory '' is less than 100 MB"),
+    ({"memory": "-1GB"}, "--memory 4GB"),
+    ({"memory": "10"}, "less than 100 MB"),
+    ({"memory": "20MB"}, "less than 100 MB"),
+    ({"memory": "1e400GB"}, "is no amount"),
+    ({"timeout": float("nan")}, "--timeout nan is not a positive"),
+    ({"timeout": 0.0}, "--timeout 0 is not a positive"),
+    ({"cluster": "localhost:8786"}, "tcp://HOST:PORT"),
+    ({"cluster": "tcp://localhost"}, "tcp://HOST:PORT"),
+    ({"cluster": "tcp://localhost:0"}, "tcp://HOST:PORT"),
+    ({"cluster": "http://localhost:8786"}, "tcp://HOST:PORT"),
+])
+def test_options_that_cannot_be_used_are_refused(values, words):
+    with pytest.raises(SettingError, match=words):
+        SweepOptions(**values)
+
+
+def test_options_that_can_be_used_are_taken():
+    for address in ("tcp://node-7.cluster:8786", "tls://10.0.0.1:1", "tcp://[fe80::1]:8786"):
+        assert SweepOptions(cluster=address, memory="2 GiB", timeout=0.5).cluster == address
+
+
+def test_a_dry_run_refuses_memory(tmp_path, data):
+    plan = write_plan(tmp_path / "sweep.toml", data)
+    shown = bench("sweep", plan, "--dry-run", "--memory", "lots", "--runs", tmp_path / "runs")
+    assert shown.returncode == 2
+    assert "--memory 4GB" in shown.stderr

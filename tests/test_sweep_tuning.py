@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import SettingError, UnknownNameError
+from bench.errors import SettingError, UnknownNameError, UnsuitedError
 from bench.manifest import Memo
 from bench.plan import read_request
 from bench.registry import include
@@ -78,6 +78,23 @@ class TestPlan:
     def test_stored_ones_are_needed(self, data, tmp_path):
         with pytest.raises(SettingError, match="no tuned parameters of biased"):
             planned(request(data, preset="tuned"), tmp_path, Memo(tmp_path))
+
+    @pytest.mark.parametrize("dry", [True, False])
+    @pytest.mark.parametrize(("rule", "kind", "words"), [
+        ("oracle", SettingError, "selection oracle uses test labels"),
+        ("last", SettingError, "selection last has no score"),
+        ("nonsense", UnknownNameError, "selection rule named 'nonsense'"),
+        ("source-val", UnsuitedError, "tune.rule: selection source-val needs .* few-shot does not"),
+    ])
+    def test_a_rule_that_tunes_nothing_is_refused(self, data, tmp_path, rule, kind, words, dry):
+        asked = request(data, tune={"trials": 2, "rule": rule})
+        with pytest.raises(kind, match=words):
+            planned(asked, tmp_path, Memo(tmp_path), dry=dry)
+
+    def test_a_rule_that_one_protocol_grants_is_taken(self, data, tmp_path):
+        asked = request(data, protocols="few-shot,zero-shot",
+                        tune={"trials": 2, "rule": "source-val"})
+        assert planned(asked, tmp_path, Memo(tmp_path), dry=True).cells
 
     def test_dry_tunes_nothing(self, data, tmp_path):
         plan = planned(request(data, tune={"trials": 3}), tmp_path, Memo(tmp_path), dry=True)
