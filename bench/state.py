@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 NAME = "sweep-status.json"
 #: Seconds between two writes of the status file.
 EVERY = 2.0
+#: Most kinds of problem that the status file and the summary hold.
+KINDS = 30
 STATUSES: tuple[Status, ...] = ("done", "failed", "killed", "skipped")
 
 
@@ -138,7 +140,8 @@ class SweepState:
         self._left.pop(spec.key, None)
         self.counts[status] += 1
         if reason and status != "done":
-            self.problems.append({"cell": spec.label, "status": status, "reason": reason})
+            self.problems.append({"cell": spec.label, "method": spec.method, "status": status,
+                                  "reason": reason})
         if score is not None and status == "done" and spec.method != "attainable":
             self._scores[spec.pair][spec.method].append(score)
         seconds = None
@@ -173,6 +176,15 @@ class SweepState:
             out[pair] = (name, statistics.fmean(methods[name]), len(methods[name]))
         return out
 
+    def kinds(self) -> list[dict[str, Any]]:
+        """Problems by status, method and reason: the first cell and how many; most first."""
+        found: dict[tuple[str, ...], dict[str, Any]] = {}
+        for item in self.problems:
+            kind = found.setdefault(
+                (item["status"], item["method"], item["reason"]), {**item, "cells": 0})
+            kind["cells"] += 1
+        return sorted(found.values(), key=lambda kind: -kind["cells"])
+
     def end(self) -> None:
         """Write the final state."""
         self.running.clear()
@@ -181,13 +193,15 @@ class SweepState:
 
     def as_dict(self) -> dict[str, Any]:
         """What the status file holds."""
+        kinds = self.kinds()
         return {
             "plan": self.plan, "pid": os.getpid(), "host": socket.gethostname(),
             "since": self._began, "now": time.time(), "ended": self.ended,
             "stopped": self.stopped, "total": self.total, "counts": dict(self.counts),
             "earlier": self.earlier, "left": self.left, "eta_s": self.eta(),
             "running": {w: vars(r) for w, r in self.running.items()},
-            "best": self.best(), "problems": self.problems[-50:],
+            "best": self.best(), "problems": kinds[:KINDS],
+            "unlisted": sum(kind["cells"] for kind in kinds[KINDS:]),
             "slowest": sorted(self.seconds, reverse=True)[:3],
         }
 

@@ -124,11 +124,7 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
     text = ", ".join(f"{counts[k]} {k}" for k in counts if counts[k] or k in ("done", "failed"))
     earlier = f" ({state['earlier']} of them before)" if state["earlier"] else ""
     console.print(f"{text}, {state['left']} left{earlier}", highlight=False)
-    for reasons, cells in _grouped(state["problems"]).items():
-        status, reason = reasons
-        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        console.print(f"[{_STYLE[status]}]{status}[/] {escape(cells[0])}{more}: {escape(reason)}",
-                      highlight=False, soft_wrap=True)
+    _problems(state, console)
     if state["stopped"]:
         console.print(f"[red]stopped:[/] {escape(state['stopped'])}", highlight=False,
                       soft_wrap=True)
@@ -137,11 +133,16 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
         console.print(f"[dim]slowest: {escape(slow)}[/]", highlight=False, soft_wrap=True)
 
 
-def _grouped(problems: list[dict[str, str]]) -> dict[tuple[str, str], list[str]]:
-    out: dict[tuple[str, str], list[str]] = {}
-    for item in problems:
-        out.setdefault((item["status"], item["reason"]), []).append(item["cell"])
-    return out
+def _problems(state: Mapping[str, Any], console: Console) -> None:
+    for kind in state["problems"]:
+        status, more = kind["status"], kind["cells"] - 1
+        console.print(
+            f"[{_STYLE[status]}]{status}[/] {escape(kind['cell'])}"
+            f"{f' and {more} more' if more else ''}: {escape(kind['reason'])}",
+            highlight=False, soft_wrap=True)
+    if state["unlisted"]:
+        cells = "1 cell" if state["unlisted"] == 1 else f"{state['unlisted']} cells"
+        console.print(f"and {cells} for other reasons; see the records", highlight=False)
 
 
 def show_status(runs: Path, console: Console) -> None:

@@ -28,6 +28,7 @@ from sweep_support import (
 from bench import registry
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.lock import LockedError, RunLock, held
+from bench.state import KINDS
 from bench.store import Record, Store
 from bench.sweep_display import render, show_status, summary
 from bench.sweeping import SweepOptions
@@ -290,6 +291,35 @@ def test_status_and_display(data, tmp_path):
     assert "no sweep is at work" in text
     assert "records: 2 done, 2 failed" in text
     assert f"latest plan {sweep.plan.hash}: 4 cells" in text
+
+
+def screen_of(show, *args, width=300):
+    """What a function of the display prints where there is no terminal."""
+    screen = Console(record=True, width=width, file=io.StringIO())
+    show(*args, screen)
+    return screen.export_text()
+
+
+def test_failures_are_counted_in_full(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-raises", seeds=60)
+    state = sweep.state
+    for spec in sweep.plan.cells:
+        reason = "no good" if spec.method == "toy-raises" else f"reason {spec.seed}"
+        state.settle(spec, "failed", reason, None)
+    text = screen_of(summary, state.as_dict())
+    assert "failed toy-raises  TOYA:valence→TOYB:valence  few-shot  seed 0 and 59 more: no good" \
+        in text
+    assert "and 31 cells for other reasons" in text
+    assert len(state.as_dict()["problems"]) == KINDS
+    assert len(json.dumps(state.as_dict())) < 10_000
+
+
+def test_equal_reasons_of_two_methods_are_two_problems(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-other", seeds=2)
+    for spec in sweep.plan.cells:
+        sweep.state.settle(spec, "failed", "no good", None)
+    text = screen_of(summary, sweep.state.as_dict())
+    assert text.count("and 1 more: no good") == 2
 
 
 def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
