@@ -35,6 +35,14 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def print_line(console: Console, text: Text) -> None:
+    """Print one line: cut at the edge of a terminal, whole in a log."""
+    if console.is_terminal:
+        console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
+    else:
+        console.print(text, soft_wrap=True, highlight=False)
+
+
 class SweepDisplay:
     """Watcher of a sweep, as a context manager; call it with the state and a line or "".
 
@@ -71,7 +79,7 @@ class SweepDisplay:
             status = line.partition(" ")[0]
             text = Text(f"[{state.total - state.left}/{state.total}] ", style="dim")
             text.append(line, style=_STYLE.get(status, "") if status != "done" else "")
-            self.console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
+            print_line(self.console, text)
         if self._live and time.monotonic() - self._drawn > 0.2:
             self._drawn = time.monotonic()
             self._live.update(render(state.as_dict(), reading=state.reading), refresh=True)

@@ -26,12 +26,14 @@ from sweep_support import (
 )
 
 from bench import registry
+from bench.cell import Event
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.lock import LockedError, RunLock, held
 from bench.state import KINDS
 from bench.store import Record, Store
-from bench.sweep_display import render, show_status, summary
+from bench.sweep_display import SweepDisplay, render, show_status, summary
 from bench.sweeping import SweepOptions
+from bench.tuning_display import TuneDisplay
 
 pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 
@@ -320,6 +322,17 @@ def test_equal_reasons_of_two_methods_are_two_problems(data, tmp_path):
         sweep.state.settle(spec, "failed", "no good", None)
     text = screen_of(summary, sweep.state.as_dict())
     assert text.count("and 1 more: no good") == 2
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_lines_are_cut_on_a_terminal_only(data, tmp_path, terminal):
+    file = io.StringIO()
+    screen = Console(file=file, width=60, force_terminal=terminal, color_system=None)
+    line = "failed  toy  " + "a long reason, " * 20 + "to the end  0.1 s"
+    SweepDisplay(screen)(sweep_of(data, tmp_path).state, line)
+    TuneDisplay(screen)(Event(line, 0, 0))
+    assert file.getvalue().count("to the end  0.1 s\n") == (0 if terminal else 2)
+    assert file.getvalue().count("…\n") == (2 if terminal else 0)
 
 
 def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
