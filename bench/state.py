@@ -17,7 +17,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from .store import Record, Status, Store, write_text
 
@@ -217,13 +219,55 @@ class SweepState:
                 write_text(self.runs / NAME, json.dumps(self.as_dict()))
 
 
-def read_status(runs: Path) -> dict[str, Any] | None:
-    """The status file of a run folder; None if there is none."""
+class _RunningShape(BaseModel):
+    cell: str
+    began: FiniteFloat
+    stage: str
+    done: int
+    total: int
+
+
+class _KindShape(BaseModel):
+    cell: str
+    status: Status
+    reason: str
+    cells: int = 1
+
+
+class _StatusShape(BaseModel):
+    """What is read of a status file."""
+
+    now: Annotated[float, Field(ge=0, lt=1e11)]
+    ended: bool
+    stopped: str
+    total: int
+    counts: dict[Status, int]
+    earlier: int
+    left: int
+    eta_s: FiniteFloat | None
+    running: dict[str, _RunningShape]
+    best: dict[str, tuple[str, float, int]]
+    problems: list[_KindShape]
+    unlisted: int = 0
+    slowest: list[tuple[float, str]]
+
+
+def read_status(
+    runs: Path, torn: list[tuple[Path, str]] | None = None
+) -> dict[str, Any] | None:
+    """The status file of a run folder; None if there is none, or a damaged one (see ``torn``)."""
+    path = runs / NAME
     try:
-        found = json.loads((runs / NAME).read_text())
-    except (OSError, ValueError):
+        return _StatusShape.model_validate(json.loads(path.read_text())).model_dump()
+    except FileNotFoundError:
         return None
-    return found if isinstance(found, dict) else None
+    except ValidationError as error:
+        why = f"{error.error_count()} of its parts are missing or wrong"
+    except (OSError, ValueError) as error:
+        why = f"it cannot be read: {error}"
+    if torn is not None:
+        torn.append((path, why))
+    return None
 
 
 def score_of(record: Record) -> float | None:

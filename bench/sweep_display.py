@@ -155,10 +155,11 @@ def _problems(state: Mapping[str, Any], console: Console) -> None:
 
 def show_status(runs: Path, console: Console) -> None:
     """Print what a run folder's latest sweep is doing, from the files it keeps there."""
-    who, status, plans = held(runs), read_status(runs), read_manifests(runs)
+    torn: list[tuple[Path, str]] = []
+    who, status, plans = held(runs), read_status(runs, torn), read_manifests(runs, torn)
     if who is not None:
         console.print(f"[green]at work[/]: process {who['pid']} on {escape(str(who['host']))}, "
-                      f"since {who['since']}", highlight=False)
+                      f"since {who.get('since')}", highlight=False)
     else:
         console.print("no sweep is at work", highlight=False)
     store = Store(runs)
@@ -167,11 +168,12 @@ def show_status(runs: Path, console: Console) -> None:
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
     console.print(f"records: {stored}", highlight=False)
-    for path, why in store.torn:
-        console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}")
+    for path, why in (*store.torn, *torn):
+        console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
+                      highlight=False, soft_wrap=True)
     if plans:
-        console.print(f"latest plan {plans[0]['plan']}: {len(plans[0]['cells'])} cells, "
-                      f"written {plans[0]['written']}", highlight=False)
+        console.print(f"latest plan {escape(plans[0]['plan'])}: {len(plans[0]['cells'])} cells, "
+                      f"written {escape(plans[0]['written'])}", highlight=False)
     if status is not None:
         ended = status["ended"] or who is None
         as_of = "ended" if status["ended"] else "last word" if who is None else "as of"

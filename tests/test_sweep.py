@@ -411,6 +411,31 @@ def test_a_foreign_record_is_reported_and_ignored(data, tmp_path):
 
 
 
+@pytest.mark.parametrize("text", [
+    "", "[]", "3", "{}", '{"now":1,"ended":true}', '{"now":"a"}', '{"schema":1}',
+    '{"schema":1,"plan":"x","written":"today","cells":3}', '{"schema":1,"plan":3,"cells":[]}',
+])
+def test_a_damaged_file_is_named_and_passed_over(tmp_path, text):
+    for name in ("sweep-status.json", "plan-0123.json"):
+        (tmp_path / name).write_text(text)
+    told = screen_of(show_status, tmp_path).splitlines()
+    assert told[:2] == ["no sweep is at work", "records: none"]
+    assert ["sweep-status.json" in line for line in told[2:]] == [True, False]
+    assert ["plan-0123.json" in line for line in told[2:]] == [False, True]
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("now", 1e300), ("counts", {"undone": 1}), ("counts", None), ("running", {"w": {}}),
+    ("best", {"A→B": ["toy"]}), ("problems", [{"cell": "x"}]), ("slowest", 3), ("left", "all"),
+])
+def test_a_status_file_with_one_wrong_part_is_passed_over(data, tmp_path, key, value):
+    body = sweep_of(data, tmp_path).state.as_dict()
+    (tmp_path / "sweep-status.json").write_text(json.dumps(body))
+    assert "passed over" not in screen_of(show_status, tmp_path)
+    (tmp_path / "sweep-status.json").write_text(json.dumps({**body, key: value}))
+    assert "passed over" in screen_of(show_status, tmp_path)
+
+
 # --- rerun ----------------------------------------------------------------------------------
 
 
