@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -186,9 +186,12 @@ def show_status(runs: Path, console: Console) -> None:
 
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
-    console: Console,
+    console: Console, *, again: Collection[str] = ("failed", "killed"),
 ) -> None:
-    """Print the cells of a plan, what is done of them, and what the rest will take."""
+    """Print the cells of a plan, what is done of them, and what the rest will take.
+
+    ``again`` are the stored outcomes that are run again.
+    """
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("method", "pair", "protocol", "seed", "parameters", "stored"):
         table.add_column(name)
@@ -200,11 +203,14 @@ def show_plan(
             f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
         )
     console.print(table)
-    todo = [c for c in plan.cells if done.get(c.key) not in ("done", "skipped")]
+    todo = [c for c in plan.cells if c.key not in done or done[c.key] in again]
     known = sum(seconds.get(c.method, 0.0) for c in todo) / max(1, workers)
     unknown = sorted({c.method for c in todo if c.method not in seconds})
-    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo)} done, "
-                  f"{len(todo)} to run", highlight=False)
+    bad = [s for c in plan.cells if (s := done.get(c.key)) in ("failed", "killed")
+           and s not in again]
+    kept = "".join(f", {bad.count(s)} {s} and not run again" for s in sorted(set(bad)))
+    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo) - len(bad)} done{kept}, "
+                  f"{len(todo)} to run", highlight=False, soft_wrap=True)
     if not todo:
         return
     time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"

@@ -349,6 +349,18 @@ def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
     assert "unknown for toy-other" in shown.stdout
 
 
+def test_dry_run_counts_what_would_be_tried_again(data, tmp_path):
+    runs = tmp_path / "runs"
+    plan = write_plan(tmp_path / "sweep.toml", data, methods=["toy", "toy-raises"], seeds=2)
+    swept(data, runs, methods="toy-raises", seeds=2)
+    for retry, said in (
+        ("failed", "4 cells, 0 done, 4 to run"),
+        ("killed", "4 cells, 0 done, 2 failed and not run again, 2 to run"),
+        ("none", "4 cells, 0 done, 2 failed and not run again, 2 to run"),
+    ):
+        assert said in bench("sweep", plan, "--runs", runs, "--dry-run", "--retry", retry).stdout
+
+
 def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_path):
     plan = write_plan(tmp_path / "sweep.toml", data, methods=["toy", "toy-raises"])
     shown = bench("sweep", plan, "--runs", tmp_path / "runs")
