@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,13 +17,15 @@ from rich.text import Text
 
 from .lock import held
 from .manifest import read_manifests
-from .plan import Plan
+from .plan import CellSpec, Plan
 from .state import SweepState, read_status, when
 from .store import Store
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
 _ROWS = 12
+#: Most parameters of a cell that the table of a plan names.
+_NAMES = 3
 
 
 def duration(seconds: float | None) -> str:
@@ -184,6 +186,34 @@ def show_status(runs: Path, console: Console) -> None:
             console.print(render(status))
 
 
+def _group(cell: CellSpec) -> tuple[str, ...]:
+    return cell.method, cell.pair, cell.protocol
+
+
+def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
+    """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
+    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for cell in cells:
+        names = values.setdefault(_group(cell), {})
+        for name, value in cell.params.items():
+            names.setdefault(name, set()).add(repr(value))
+    return {
+        group: sorted((n for n in names if len(names[n]) > 1), key=lambda n: -len(names[n]))
+        for group, names in values.items()
+    }
+
+
+def _parameters(cell: CellSpec, differ: list[str]) -> str:
+    """Where a cell's parameters come from; of set ones, up to three that tell variants apart."""
+    text = cell.origin
+    if text.endswith("set") and differ:
+        shown = [f"{name}={cell.params.get(name)}" for name in differ[:_NAMES]]
+        shown += [f"… #{cell.key[:4]}"] * (len(differ) > _NAMES)
+        text = text.removesuffix("set") + ", ".join(shown)
+    return text + (", shared classes" if cell.shared else "") \
+        + (", control" if cell.control else "")
+
+
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
     console: Console, *, again: Collection[str] = ("failed", "killed"),
@@ -195,11 +225,11 @@ def show_plan(
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("method", "pair", "protocol", "seed", "parameters", "stored"):
         table.add_column(name)
+    told = _told_apart(plan.cells)
     for cell in plan.cells:
         table.add_row(
             escape(cell.method), cell.pair, cell.protocol, str(cell.seed),
-            cell.origin + (", shared classes" if cell.shared else "")
-            + (", control" if cell.control else ""),
+            escape(_parameters(cell, told[_group(cell)])),
             f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
         )
     console.print(table)

@@ -31,7 +31,7 @@ from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.lock import LockedError, RunLock, held
 from bench.state import KINDS
 from bench.store import Record, Store
-from bench.sweep_display import SweepDisplay, render, show_status, summary
+from bench.sweep_display import SweepDisplay, render, show_plan, show_status, summary
 from bench.sweeping import SweepOptions
 from bench.tuning_display import TuneDisplay
 
@@ -359,6 +359,31 @@ def test_dry_run_counts_what_would_be_tried_again(data, tmp_path):
         ("none", "4 cells, 0 done, 2 failed and not run again, 2 to run"),
     ):
         assert said in bench("sweep", plan, "--runs", runs, "--dry-run", "--retry", retry).stdout
+
+
+def test_dry_run_tells_variants_apart(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-other", params={
+        "toy": [{"noise": 0.1, "sleep": 0.0}, {"noise": 0.5}, {"noise": 0.5, "sleep": 0.25}],
+        "toy-other": [{"noise": 0.3}],
+    })
+    shown = parameters_shown(sweep.plan)
+    assert sorted(shown) == [
+        "noise=0.1, sleep=0.0", "noise=0.5, sleep=0.0", "noise=0.5, sleep=0.25", "set",
+    ]
+    cells = [replace(c, params={**c.params, "a": n, "b": n}, origin="published + set")
+             for n, c in enumerate(c for c in sweep.plan.cells if c.method == "toy")]
+    shown = parameters_shown(replace(sweep.plan, cells=tuple(cells)))
+    assert [text.partition("noise")[0] for text in shown] == [
+        f"published + a={n}, b={n}, " for n in range(3)]
+    assert all(text.endswith(f"… #{c.key[:4]}") for text, c in zip(shown, cells, strict=True))
+
+
+def parameters_shown(plan):
+    """The column of parameters in the table of a plan."""
+    text = screen_of(lambda screen: show_plan(plan, {}, {}, 1, screen))
+    head, *rows = text.splitlines()[:len(plan.cells) + 1]
+    column = slice(head.index("parameters"), head.index("stored"))
+    return [row[column].strip() for row in rows]
 
 
 def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_path):
