@@ -196,13 +196,15 @@ def asked(file: Path | None, flags: dict[str, Any]) -> Request:
 def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     from .state import usual_seconds
     from .sweep_display import show_plan
+    from .sweeping import RETRIED
 
     options, store = sweep_.options, sweep_.store
     seconds = usual_seconds(store, plan.request.scale)
     done: dict[str, str] = {}
     if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
         done = sweep_.look()
-    show_plan(plan, done, seconds, options.workers, Console())
+    show_plan(plan, done, seconds, options.workers, Console(),
+              again=RETRIED[options.retry])
 
 
 def status(

@@ -63,15 +63,31 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
     return path
 
 
-def read_manifests(runs: Path) -> list[dict[str, Any]]:
-    """All whole plans of a run folder, the latest first."""
-    found = []
-    for path in runs.glob("plan-*.json"):
-        with contextlib.suppress(OSError, ValueError):
+def read_manifests(
+    runs: Path, torn: list[tuple[Path, str]] | None = None
+) -> list[dict[str, Any]]:
+    """All whole plans of a run folder, the latest first; the others are added to ``torn``."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(runs.glob("plan-*.json")):
+        try:
             body = json.loads(path.read_text())
-            if isinstance(body, dict) and body.get("schema") == SCHEMA:
-                found.append(body)
-    return sorted(found, key=lambda b: str(b.get("written")), reverse=True)
+            why = _amiss(body)
+        except (OSError, ValueError) as error:
+            why = f"it cannot be read: {error}"
+        if not why:
+            found.append(body)
+        elif torn is not None:
+            torn.append((path, why))
+    return sorted(found, key=lambda b: str(b["written"]), reverse=True)
+
+
+def _amiss(body: Any) -> str:
+    """What is wrong with a plan that was read; empty if nothing is."""
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        return f"it is no plan of schema {SCHEMA}"
+    kinds = {"plan": str, "written": str, "cells": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]
+    return f"missing or wrong: {', '.join(wrong)}" if wrong else ""
 
 
 class Memo:

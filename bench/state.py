@@ -17,7 +17,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from .store import Record, Status, Store, write_text
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 NAME = "sweep-status.json"
 #: Seconds between two writes of the status file.
 EVERY = 2.0
+#: Most kinds of problem that the status file and the summary hold.
+KINDS = 30
 STATUSES: tuple[Status, ...] = ("done", "failed", "killed", "skipped")
 
 
@@ -138,7 +142,8 @@ class SweepState:
         self._left.pop(spec.key, None)
         self.counts[status] += 1
         if reason and status != "done":
-            self.problems.append({"cell": spec.label, "status": status, "reason": reason})
+            self.problems.append({"cell": spec.label, "method": spec.method, "status": status,
+                                  "reason": reason})
         if score is not None and status == "done" and spec.method != "attainable":
             self._scores[spec.pair][spec.method].append(score)
         seconds = None
@@ -173,6 +178,15 @@ class SweepState:
             out[pair] = (name, statistics.fmean(methods[name]), len(methods[name]))
         return out
 
+    def kinds(self) -> list[dict[str, Any]]:
+        """Problems by status, method and reason: the first cell and how many; most first."""
+        found: dict[tuple[str, ...], dict[str, Any]] = {}
+        for item in self.problems:
+            kind = found.setdefault(
+                (item["status"], item["method"], item["reason"]), {**item, "cells": 0})
+            kind["cells"] += 1
+        return sorted(found.values(), key=lambda kind: -kind["cells"])
+
     def end(self) -> None:
         """Write the final state."""
         self.running.clear()
@@ -181,13 +195,15 @@ class SweepState:
 
     def as_dict(self) -> dict[str, Any]:
         """What the status file holds."""
+        kinds = self.kinds()
         return {
             "plan": self.plan, "pid": os.getpid(), "host": socket.gethostname(),
             "since": self._began, "now": time.time(), "ended": self.ended,
             "stopped": self.stopped, "total": self.total, "counts": dict(self.counts),
             "earlier": self.earlier, "left": self.left, "eta_s": self.eta(),
             "running": {w: vars(r) for w, r in self.running.items()},
-            "best": self.best(), "problems": self.problems[-50:],
+            "best": self.best(), "problems": kinds[:KINDS],
+            "unlisted": sum(kind["cells"] for kind in kinds[KINDS:]),
             "slowest": sorted(self.seconds, reverse=True)[:3],
         }
 
@@ -203,13 +219,55 @@ class SweepState:
                 write_text(self.runs / NAME, json.dumps(self.as_dict()))
 
 
-def read_status(runs: Path) -> dict[str, Any] | None:
-    """The status file of a run folder; None if there is none."""
+class _RunningShape(BaseModel):
+    cell: str
+    began: FiniteFloat
+    stage: str
+    done: int
+    total: int
+
+
+class _KindShape(BaseModel):
+    cell: str
+    status: Status
+    reason: str
+    cells: int = 1
+
+
+class _StatusShape(BaseModel):
+    """What is read of a status file."""
+
+    now: Annotated[float, Field(ge=0, lt=1e11)]
+    ended: bool
+    stopped: str
+    total: int
+    counts: dict[Status, int]
+    earlier: int
+    left: int
+    eta_s: FiniteFloat | None
+    running: dict[str, _RunningShape]
+    best: dict[str, tuple[str, float, int]]
+    problems: list[_KindShape]
+    unlisted: int = 0
+    slowest: list[tuple[float, str]]
+
+
+def read_status(
+    runs: Path, torn: list[tuple[Path, str]] | None = None
+) -> dict[str, Any] | None:
+    """The status file of a run folder; None if there is none, or a damaged one (see ``torn``)."""
+    path = runs / NAME
     try:
-        found = json.loads((runs / NAME).read_text())
-    except (OSError, ValueError):
+        return _StatusShape.model_validate(json.loads(path.read_text())).model_dump()
+    except FileNotFoundError:
         return None
-    return found if isinstance(found, dict) else None
+    except ValidationError as error:
+        why = f"{error.error_count()} of its parts are missing or wrong"
+    except (OSError, ValueError) as error:
+        why = f"it cannot be read: {error}"
+    if torn is not None:
+        torn.append((path, why))
+    return None
 
 
 def score_of(record: Record) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,13 +17,15 @@ from rich.text import Text
 
 from .lock import held
 from .manifest import read_manifests
-from .plan import Plan
+from .plan import CellSpec, Plan
 from .state import SweepState, read_status, when
 from .store import Store
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
 _ROWS = 12
+#: Most parameters of a cell that the table of a plan names.
+_NAMES = 3
 
 
 def duration(seconds: float | None) -> str:
@@ -33,6 +35,14 @@ def duration(seconds: float | None) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def print_line(console: Console, text: Text) -> None:
+    """Print one line: cut at the edge of a terminal, whole in a log."""
+    if console.is_terminal:
+        console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
+    else:
+        console.print(text, soft_wrap=True, highlight=False)
 
 
 class SweepDisplay:
@@ -71,7 +81,7 @@ class SweepDisplay:
             status = line.partition(" ")[0]
             text = Text(f"[{state.total - state.left}/{state.total}] ", style="dim")
             text.append(line, style=_STYLE.get(status, "") if status != "done" else "")
-            self.console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
+            print_line(self.console, text)
         if self._live and time.monotonic() - self._drawn > 0.2:
             self._drawn = time.monotonic()
             self._live.update(render(state.as_dict(), reading=state.reading), refresh=True)
@@ -124,11 +134,7 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
     text = ", ".join(f"{counts[k]} {k}" for k in counts if counts[k] or k in ("done", "failed"))
     earlier = f" ({state['earlier']} of them before)" if state["earlier"] else ""
     console.print(f"{text}, {state['left']} left{earlier}", highlight=False)
-    for reasons, cells in _grouped(state["problems"]).items():
-        status, reason = reasons
-        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        console.print(f"[{_STYLE[status]}]{status}[/] {escape(cells[0])}{more}: {escape(reason)}",
-                      highlight=False, soft_wrap=True)
+    _problems(state, console)
     if state["stopped"]:
         console.print(f"[red]stopped:[/] {escape(state['stopped'])}", highlight=False,
                       soft_wrap=True)
@@ -137,19 +143,25 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
         console.print(f"[dim]slowest: {escape(slow)}[/]", highlight=False, soft_wrap=True)
 
 
-def _grouped(problems: list[dict[str, str]]) -> dict[tuple[str, str], list[str]]:
-    out: dict[tuple[str, str], list[str]] = {}
-    for item in problems:
-        out.setdefault((item["status"], item["reason"]), []).append(item["cell"])
-    return out
+def _problems(state: Mapping[str, Any], console: Console) -> None:
+    for kind in state["problems"]:
+        status, more = kind["status"], kind["cells"] - 1
+        console.print(
+            f"[{_STYLE[status]}]{status}[/] {escape(kind['cell'])}"
+            f"{f' and {more} more' if more else ''}: {escape(kind['reason'])}",
+            highlight=False, soft_wrap=True)
+    if state["unlisted"]:
+        cells = "1 cell" if state["unlisted"] == 1 else f"{state['unlisted']} cells"
+        console.print(f"and {cells} for other reasons; see the records", highlight=False)
 
 
 def show_status(runs: Path, console: Console) -> None:
     """Print what a run folder's latest sweep is doing, from the files it keeps there."""
-    who, status, plans = held(runs), read_status(runs), read_manifests(runs)
+    torn: list[tuple[Path, str]] = []
+    who, status, plans = held(runs), read_status(runs, torn), read_manifests(runs, torn)
     if who is not None:
         console.print(f"[green]at work[/]: process {who['pid']} on {escape(str(who['host']))}, "
-                      f"since {who['since']}", highlight=False)
+                      f"since {who.get('since')}", highlight=False)
     else:
         console.print("no sweep is at work", highlight=False)
     store = Store(runs)
@@ -158,11 +170,12 @@ def show_status(runs: Path, console: Console) -> None:
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
     console.print(f"records: {stored}", highlight=False)
-    for path, why in store.torn:
-        console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}")
+    for path, why in (*store.torn, *torn):
+        console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
+                      highlight=False, soft_wrap=True)
     if plans:
-        console.print(f"latest plan {plans[0]['plan']}: {len(plans[0]['cells'])} cells, "
-                      f"written {plans[0]['written']}", highlight=False)
+        console.print(f"latest plan {escape(plans[0]['plan'])}: {len(plans[0]['cells'])} cells, "
+                      f"written {escape(plans[0]['written'])}", highlight=False)
     if status is not None:
         ended = status["ended"] or who is None
         as_of = "ended" if status["ended"] else "last word" if who is None else "as of"
@@ -173,27 +186,61 @@ def show_status(runs: Path, console: Console) -> None:
             console.print(render(status))
 
 
+def _group(cell: CellSpec) -> tuple[str, ...]:
+    return cell.method, cell.pair, cell.protocol
+
+
+def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
+    """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
+    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for cell in cells:
+        names = values.setdefault(_group(cell), {})
+        for name, value in cell.params.items():
+            names.setdefault(name, set()).add(repr(value))
+    return {
+        group: sorted((n for n in names if len(names[n]) > 1), key=lambda n: -len(names[n]))
+        for group, names in values.items()
+    }
+
+
+def _parameters(cell: CellSpec, differ: list[str]) -> str:
+    """Where a cell's parameters come from; of set ones, up to three that tell variants apart."""
+    text = cell.origin
+    if text.endswith("set") and differ:
+        shown = [f"{name}={cell.params.get(name)}" for name in differ[:_NAMES]]
+        shown += [f"… #{cell.key[:4]}"] * (len(differ) > _NAMES)
+        text = text.removesuffix("set") + ", ".join(shown)
+    return text + (", shared classes" if cell.shared else "") \
+        + (", control" if cell.control else "")
+
+
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
-    console: Console,
+    console: Console, *, again: Collection[str] = ("failed", "killed"),
 ) -> None:
-    """Print the cells of a plan, what is done of them, and what the rest will take."""
+    """Print the cells of a plan, what is done of them, and what the rest will take.
+
+    ``again`` are the stored outcomes that are run again.
+    """
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("method", "pair", "protocol", "seed", "parameters", "stored"):
         table.add_column(name)
+    told = _told_apart(plan.cells)
     for cell in plan.cells:
         table.add_row(
             escape(cell.method), cell.pair, cell.protocol, str(cell.seed),
-            cell.origin + (", shared classes" if cell.shared else "")
-            + (", control" if cell.control else ""),
+            escape(_parameters(cell, told[_group(cell)])),
             f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
         )
     console.print(table)
-    todo = [c for c in plan.cells if done.get(c.key) not in ("done", "skipped")]
+    todo = [c for c in plan.cells if c.key not in done or done[c.key] in again]
     known = sum(seconds.get(c.method, 0.0) for c in todo) / max(1, workers)
     unknown = sorted({c.method for c in todo if c.method not in seconds})
-    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo)} done, "
-                  f"{len(todo)} to run", highlight=False)
+    bad = [s for c in plan.cells if (s := done.get(c.key)) in ("failed", "killed")
+           and s not in again]
+    kept = "".join(f", {bad.count(s)} {s} and not run again" for s in sorted(set(bad)))
+    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo) - len(bad)} done{kept}, "
+                  f"{len(todo)} to run", highlight=False, soft_wrap=True)
     if not todo:
         return
     time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"

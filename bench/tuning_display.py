@@ -17,7 +17,7 @@ from rich.text import Text
 from .cell import Cell, Event
 from .method import Tunable
 from .statistics import Paired
-from .sweep_display import duration
+from .sweep_display import duration, print_line
 from .tuner import Outcome
 from .tuning import Attempt
 
@@ -97,7 +97,7 @@ class TuneDisplay:
 
     def _say(self, line: Text) -> None:
         if not self.quiet:
-            self.console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+            print_line(self.console, line)
 
     def _draw(self, now: bool = False) -> None:
         if self._live is None or (not now and time.monotonic() - self._drawn < 0.2):

@@ -26,11 +26,14 @@ from sweep_support import (
 )
 
 from bench import registry
+from bench.cell import Event
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.lock import LockedError, RunLock, held
+from bench.state import KINDS
 from bench.store import Record, Store
-from bench.sweep_display import render, show_status, summary
+from bench.sweep_display import SweepDisplay, render, show_plan, show_status, summary
 from bench.sweeping import SweepOptions
+from bench.tuning_display import TuneDisplay
 
 pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 
@@ -306,6 +309,46 @@ def test_status_and_display(data, tmp_path):
     assert f"latest plan {sweep.plan.hash}: 4 cells" in text
 
 
+def screen_of(show, *args, width=300):
+    """What a function of the display prints where there is no terminal."""
+    screen = Console(record=True, width=width, file=io.StringIO())
+    show(*args, screen)
+    return screen.export_text()
+
+
+def test_failures_are_counted_in_full(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-raises", seeds=60)
+    state = sweep.state
+    for spec in sweep.plan.cells:
+        reason = "no good" if spec.method == "toy-raises" else f"reason {spec.seed}"
+        state.settle(spec, "failed", reason, None)
+    text = screen_of(summary, state.as_dict())
+    assert "failed toy-raises  TOYA:valence→TOYB:valence  few-shot  seed 0 and 59 more: no good" \
+        in text
+    assert "and 31 cells for other reasons" in text
+    assert len(state.as_dict()["problems"]) == KINDS
+    assert len(json.dumps(state.as_dict())) < 10_000
+
+
+def test_equal_reasons_of_two_methods_are_two_problems(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-other", seeds=2)
+    for spec in sweep.plan.cells:
+        sweep.state.settle(spec, "failed", "no good", None)
+    text = screen_of(summary, sweep.state.as_dict())
+    assert text.count("and 1 more: no good") == 2
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_lines_are_cut_on_a_terminal_only(data, tmp_path, terminal):
+    file = io.StringIO()
+    screen = Console(file=file, width=60, force_terminal=terminal, color_system=None)
+    line = "failed  toy  " + "a long reason, " * 20 + "to the end  0.1 s"
+    SweepDisplay(screen)(sweep_of(data, tmp_path).state, line)
+    TuneDisplay(screen)(Event(line, 0, 0))
+    assert file.getvalue().count("to the end  0.1 s\n") == (0 if terminal else 2)
+    assert file.getvalue().count("…\n") == (2 if terminal else 0)
+
+
 def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
     plan = write_plan(tmp_path / "sweep.toml", data, methods=["toy", "toy-other"], seeds=2)
     runs = tmp_path / "runs"
@@ -318,6 +361,43 @@ def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
     shown = bench("sweep", plan, "--runs", runs, "--dry-run")
     assert "4 cells, 1 done, 3 to run" in shown.stdout
     assert "unknown for toy-other" in shown.stdout
+
+
+def test_dry_run_counts_what_would_be_tried_again(data, tmp_path):
+    runs = tmp_path / "runs"
+    plan = write_plan(tmp_path / "sweep.toml", data, methods=["toy", "toy-raises"], seeds=2)
+    swept(data, runs, methods="toy-raises", seeds=2)
+    for retry, said in (
+        ("failed", "4 cells, 0 done, 4 to run"),
+        ("killed", "4 cells, 0 done, 2 failed and not run again, 2 to run"),
+        ("none", "4 cells, 0 done, 2 failed and not run again, 2 to run"),
+    ):
+        assert said in bench("sweep", plan, "--runs", runs, "--dry-run", "--retry", retry).stdout
+
+
+def test_dry_run_tells_variants_apart(data, tmp_path):
+    sweep = sweep_of(data, tmp_path, methods="toy,toy-other", params={
+        "toy": [{"noise": 0.1, "sleep": 0.0}, {"noise": 0.5}, {"noise": 0.5, "sleep": 0.25}],
+        "toy-other": [{"noise": 0.3}],
+    })
+    shown = parameters_shown(sweep.plan)
+    assert sorted(shown) == [
+        "noise=0.1, sleep=0.0", "noise=0.5, sleep=0.0", "noise=0.5, sleep=0.25", "set",
+    ]
+    cells = [replace(c, params={**c.params, "a": n, "b": n}, origin="published + set")
+             for n, c in enumerate(c for c in sweep.plan.cells if c.method == "toy")]
+    shown = parameters_shown(replace(sweep.plan, cells=tuple(cells)))
+    assert [text.partition("noise")[0] for text in shown] == [
+        f"published + a={n}, b={n}, " for n in range(3)]
+    assert all(text.endswith(f"… #{c.key[:4]}") for text, c in zip(shown, cells, strict=True))
+
+
+def parameters_shown(plan):
+    """The column of parameters in the table of a plan."""
+    text = screen_of(lambda screen: show_plan(plan, {}, {}, 1, screen))
+    head, *rows = text.splitlines()[:len(plan.cells) + 1]
+    column = slice(head.index("parameters"), head.index("stored"))
+    return [row[column].strip() for row in rows]
 
 
 def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_path):
@@ -380,6 +460,31 @@ def test_a_foreign_record_is_reported_and_ignored(data, tmp_path):
     assert swept(data, tmp_path).earlier == 1
 
 
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", "3", "{}", '{"now":1,"ended":true}', '{"now":"a"}', '{"schema":1}',
+    '{"schema":1,"plan":"x","written":"today","cells":3}', '{"schema":1,"plan":3,"cells":[]}',
+])
+def test_a_damaged_file_is_named_and_passed_over(tmp_path, text):
+    for name in ("sweep-status.json", "plan-0123.json"):
+        (tmp_path / name).write_text(text)
+    told = screen_of(show_status, tmp_path).splitlines()
+    assert told[:2] == ["no sweep is at work", "records: none"]
+    assert ["sweep-status.json" in line for line in told[2:]] == [True, False]
+    assert ["plan-0123.json" in line for line in told[2:]] == [False, True]
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("now", 1e300), ("counts", {"undone": 1}), ("counts", None), ("running", {"w": {}}),
+    ("best", {"A→B": ["toy"]}), ("problems", [{"cell": "x"}]), ("slowest", 3), ("left", "all"),
+])
+def test_a_status_file_with_one_wrong_part_is_passed_over(data, tmp_path, key, value):
+    body = sweep_of(data, tmp_path).state.as_dict()
+    (tmp_path / "sweep-status.json").write_text(json.dumps(body))
+    assert "passed over" not in screen_of(show_status, tmp_path)
+    (tmp_path / "sweep-status.json").write_text(json.dumps({**body, key: value}))
+    assert "passed over" in screen_of(show_status, tmp_path)
 
 
 # --- rerun ----------------------------------------------------------------------------------
