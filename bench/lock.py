@@ -14,6 +14,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -62,6 +63,8 @@ class RunLock:
         self.took_over: dict[str, Any] | None = None
         self._handle = -1
         self._over = threading.Event()
+        #: Called with each sign of life, from a thread of its own.
+        self.also: Callable[[], object] = lambda: None
 
     def __enter__(self) -> RunLock:
         try:
@@ -94,6 +97,8 @@ class RunLock:
         """Beat while whatever the lock is for takes its time."""
         while not self._over.wait(BEAT):
             self.beat()
+            with contextlib.suppress(RuntimeError, OSError):  # what it tells is being changed
+                self.also()
 
     def beat(self) -> None:
         """Show that the holder is alive; the file's time is what other machines go by."""

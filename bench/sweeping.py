@@ -195,6 +195,7 @@ class Sweep:
         """
         with RunLock(self.options.runs) as lock:
             self.state.lock = lock
+            lock.also = lambda: self.state.write(force=True)
             if lock.took_over is not None:
                 self.show(self.state, f"went on from a sweep that ended without a word (process "
                           f"{lock.took_over['pid']}, since {lock.took_over.get('since')})")

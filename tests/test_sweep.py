@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -564,3 +566,23 @@ def test_a_dry_run_refuses_memory(tmp_path, data):
     shown = bench("sweep", plan, "--dry-run", "--memory", "lots", "--runs", tmp_path / "runs")
     assert shown.returncode == 2
     assert "--memory 4GB" in shown.stderr
+
+
+def test_the_status_of_a_long_cell_is_kept_up(data, tmp_path, monkeypatch):
+    """Its method says nothing while it works, and the first cell begins right after the plan."""
+    monkeypatch.setattr("bench.lock.BEAT", 0.1)
+    seen: list[dict] = []
+
+    def look() -> None:
+        while not done.wait(0.05):
+            with contextlib.suppress(OSError, ValueError):
+                seen.append(json.loads((tmp_path / "sweep-status.json").read_text()))
+
+    done = threading.Event()
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    swept(data, tmp_path, params={"toy": {"sleep": 0.5}})
+    done.set()
+    watcher.join()
+    busy = [s["now"] for s in seen if s["running"]]
+    assert len(set(busy)) > 3
