@@ -45,20 +45,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy(tmp_path_factory.mktemp("toy"))
 
 
-def test_a_lock_shows_that_its_holder_is_alive(tmp_path, monkeypatch):
-    """Also while nothing is told to it: another machine goes by the file's time."""
-    monkeypatch.setattr("bench.lock.BEAT", 0.05)
-    with RunLock(tmp_path) as lock:
-        os.utime(lock.path, (1.0, 1.0))
-        until = time.monotonic() + 10
-        while lock.path.stat().st_mtime < 2 and time.monotonic() < until:
-            time.sleep(0.02)
-        assert time.time() - lock.path.stat().st_mtime < 60
-    os.utime(lock.path, (1.0, 1.0))
-    time.sleep(0.2)
-    assert lock.path.stat().st_mtime == 1.0
-
-
 def test_a_sweep_stores_a_record_for_each_cell(data, tmp_path):
     state = swept(data, tmp_path, methods="toy,toy-other,majority", pairs="all", seeds=2)
     assert (state.counts["done"], state.left, state.exit_code) == (12, 0, 0)
@@ -285,6 +271,20 @@ def test_a_holder_on_another_machine_counts_until_it_is_silent(tmp_path):
     os.utime(path, (1, 1))
     with RunLock(tmp_path):
         pass
+
+
+def test_a_lock_shows_that_its_holder_is_alive(tmp_path, monkeypatch):
+    """Also while nothing is told to it: another machine goes by the file's time."""
+    monkeypatch.setattr("bench.lock.BEAT", 0.05)
+    with RunLock(tmp_path) as lock:
+        os.utime(lock.path, (1.0, 1.0))
+        until = time.monotonic() + 10
+        while lock.path.stat().st_mtime < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert time.time() - lock.path.stat().st_mtime < 60
+    os.utime(lock.path, (1.0, 1.0))
+    time.sleep(0.2)
+    assert lock.path.stat().st_mtime == 1.0
 
 
 # --- what is shown --------------------------------------------------------------------------
