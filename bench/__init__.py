@@ -9,43 +9,43 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
-_LAZY = {
-    "audit": "bench.auditing.run", "AuditOptions": "bench.auditing.run",
-    "leaderboard": "bench.runner",
-    "run": "bench.runner", "RunOptions": "bench.runner", "sweep": "bench.sweeping",
-    "SweepOptions": "bench.sweeping", "Windows": "bench.windows",
-    "Store": "bench.store", "Record": "bench.store", "load_model": "bench.models",
-    "read_corpus": "bench.data", "Recipe": "bench.recipe", "BenchError": "bench.errors",
-    "from_signals": "bench.own",
-    "tune": "bench.tuner", "TuneOptions": "bench.tuning",
+if TYPE_CHECKING:
+    from .auditing.audit import AuditOptions as AuditOptions
+    from .auditing.audit import audit as audit
+    from .cells.models import load_model as load_model
+    from .data.reading import read_corpus as read_corpus
+    from .data.recipe import Recipe as Recipe
+    from .data.signals import from_signals as from_signals
+    from .data.windows import Windows as Windows
+    from .errors import BenchError as BenchError
+    from .reporting import leaderboard as leaderboard
+    from .runs.options import RunOptions as RunOptions
+    from .runs.run import run as run
+    from .store.records import Record as Record
+    from .store.records import Store as Store
+    from .sweeps.run import sweep as sweep
+    from .sweeps.sweep import SweepOptions as SweepOptions
+    from .tuning.search import TuneOptions as TuneOptions
+    from .tuning.tune import tune as tune
+
+#: Modules and the names of ours that they hold.
+_HOMES = {
+    "auditing.audit": ("AuditOptions", "audit"), "cells.models": ("load_model",),
+    "data.reading": ("read_corpus",), "data.recipe": ("Recipe",),
+    "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
+    "reporting": ("leaderboard",), "runs.options": ("RunOptions",), "runs.run": ("run",),
+    "store.records": ("Record", "Store"), "sweeps.run": ("sweep",),
+    "sweeps.sweep": ("SweepOptions",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
            "TuneOptions", "Windows", "__version__", "audit", "from_signals", "leaderboard",
            "load_model", "read_corpus", "run", "sweep", "tune"]
 
-if TYPE_CHECKING:
-    from .auditing.run import AuditOptions as AuditOptions
-    from .auditing.run import audit as audit
-    from .data import read_corpus as read_corpus
-    from .errors import BenchError as BenchError
-    from .models import load_model as load_model
-    from .own import from_signals as from_signals
-    from .recipe import Recipe as Recipe
-    from .runner import RunOptions as RunOptions
-    from .runner import leaderboard as leaderboard
-    from .runner import run as run
-    from .store import Record as Record
-    from .store import Store as Store
-    from .sweeping import SweepOptions as SweepOptions
-    from .sweeping import sweep as sweep
-    from .tuner import tune as tune
-    from .tuning import TuneOptions as TuneOptions
-    from .windows import Windows as Windows
-
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"bench.{_HOME_OF[name]}"), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -18,17 +18,17 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from .align import Pair
-from .cell import Cell
-from .electrodes import POSITIONS
+from .cells.cell import Cell
+from .cells.contract import as_needed, check_probabilities, check_suited, handed
+from .cells.models import pack
+from .data.channels import POSITIONS
+from .data.pair import Pair
+from .data.windows import Kind, Windows
 from .errors import BenchError, UnknownNameError, UnsuitedError
-from .handing import as_needed, check_probabilities, check_suited, handed
 from .method import Budget, Job, Method, Predictor
-from .models import pack
-from .protocol import Fold, Protocol
+from .protocols.base import Fold, Protocol
 from .protocols.few_shot import FewShot
 from .registry import entries, entry, include, load
-from .windows import Kind, Windows
 
 #: Optimiser steps of the networks that are only looked at from outside, ...
 _FEW = Budget(pretrain=1, fit=1)

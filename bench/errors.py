@@ -122,3 +122,28 @@ class UnsuitedError(BenchError):
 
 class DivergedError(BenchError):
     """Training produced a loss that is not finite; names epoch and batch."""
+
+
+class StoppedError(BenchError):
+    """A sweep cannot go on; what was finished is stored."""
+
+
+class StorageError(StoppedError):
+    """The run folder cannot be written any more."""
+
+
+def reason_of(error: BaseException) -> str:
+    """One reason for people: a message of ours as it is, anything else with its type."""
+    text = str(error).strip()
+    if isinstance(error, BenchError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def trace_of(error: BaseException) -> str:
+    """Traceback of an error that is not one of ours, for the record."""
+    import traceback
+
+    if isinstance(error, BenchError):
+        return ""
+    return "".join(traceback.format_exception(error))[-4000:]

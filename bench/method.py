@@ -1,8 +1,8 @@
 """Contract of a method: what it declares, what it is handed, what it gives back.
 
-A method turns a :class:`~bench.protocol.View` into a :class:`Predictor`. It never touches files,
-test windows, other subjects' targets, or global random state: everything it may use is in its
-arguments.
+A method turns a :class:`~bench.protocols.base.View` into a :class:`Predictor`. It never touches
+files, test windows, other subjects' targets, or global random state: everything it may use is in
+its arguments.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .data.windows import Space, UnlabelledWindows, Windows
 from .errors import BenchError, SettingError, UnsuitedError, refused_value
-from .needs import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
-from .protocol import View
-from .reference import Deviation
-from .windows import Space, UnlabelledWindows, Windows
+from .protocols.base import View
+from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
 
 if TYPE_CHECKING:
     import torch
@@ -282,6 +281,36 @@ class LostPredictor:
         raise self.error
 
 
+#: Largest relative deviation allowed in float64: quantities of the first step, ...
+FIRST_STEP = 1e-6
+#: ... and losses over ten optimiser steps.
+TRAJECTORY = 1e-5
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far a quantity is from its reference.
+
+    Attributes
+    ----------
+    name : str
+    double, single : float
+        Largest deviation in float64 and float32, relative to the quantity's largest entry.
+    limit : float
+        What is allowed in float64.
+    """
+
+    name: str
+    double: float
+    single: float
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the float64 deviation is within the limit."""
+        return self.double <= self.limit
+
+
 class Method(abc.ABC):
     """Base of all methods.
 
@@ -318,7 +347,7 @@ class Method(abc.ABC):
 
         They differ in their seed, and in parameters that are declared ``per_model``. A method
         that says so takes nothing of one job (its seed, its parameters, its folds' common source)
-        for another's: see :meth:`alone` and :func:`bench.differing.stacked`.
+        for another's: see :meth:`alone` and :func:`bench.training.stacked`.
         """
         return False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.corpus import (
+from bench.data.corpus import (
     Features,
     Inventory,
     OfficialFeatures,
@@ -21,17 +21,18 @@ from bench.corpus import (
     TrialSignal,
     ordered,
 )
+from bench.data.labels import Task
+from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError, SettingError
-from bench.labels import Task
-from bench.recipe import Recipe, read_marker, write_marker
 
-from . import _files, _matlab, _pickles
-from .facts import DEAP_CHANNELS
-from .planned import PlannedTrial, seconds
-from .simulated import SimulatedCorpus
+from .shared import files as _files
+from .shared import matlab as _matlab
+from .shared import pickles as _pickles
+from .shared.facts import DEAP_CHANNELS
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
 
 if TYPE_CHECKING:
-    from .simulator import Emotion, Generator
+    from .shared.simulator import Emotion, Generator
 
 _PYTHON = "data_preprocessed_python"
 _MATLAB = "data_preprocessed_matlab"
@@ -182,7 +183,7 @@ class Deap(SimulatedCorpus):
         return self._design(self.generator(recipe), subject)
 
     def _design(self, generator: Generator, subject: int) -> list[PlannedTrial]:
-        from .simulator import Emotion
+        from .shared.simulator import Emotion
 
         shown = generator.presentation_order(subject, 1, _VIDEOS)
         rank = np.argsort(shown)
@@ -310,7 +311,7 @@ def _compare(recording: Recording, valence: dict[int, float], notices: list[str]
 
 def _videos() -> list[Emotion]:
     """What each video evokes: ten in each quadrant, in blocks, as the owner numbered them."""
-    from .simulator import Emotion
+    from .shared.simulator import Emotion
 
     quadrants = ((1, 1), (1, -1), (-1, -1), (-1, 1))
     sizes = np.linspace(0.3, 0.9, 10)
@@ -324,7 +325,7 @@ def _signals(
     generator: Generator, subject: int, plans: list[PlannedTrial]
 ) -> NDArray[np.float64]:
     """(40, 40, samples): 32 electrodes and 8 other sensors, with 3 s before each video."""
-    from .simulator import Emotion
+    from .shared.simulator import Emotion
 
     data = np.empty((_VIDEOS, 40, _BASELINE + plans[0].samples))
     n = len(DEAP_CHANNELS)

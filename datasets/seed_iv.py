@@ -9,29 +9,25 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.corpus import (
-    Features,
-    Inventory,
-    OfficialFeatures,
-    Recording,
-    TrialInfo,
-)
+from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording, TrialInfo
+from bench.data.labels import Task
+from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError
-from bench.labels import Task
-from bench.recipe import Recipe, read_marker, write_marker
 
-from . import _files, _matlab, _seed_files
-from .facts import (
+from .shared import files as _files
+from .shared import matlab as _matlab
+from .shared import seed_files as _seed_files
+from .shared.facts import (
     SEED_CHANNELS,
     SEED_IV_DATES,
     SEED_IV_LABELS,
     SEED_IV_SAMPLES_1,
     SEED_IV_WINDOWS,
 )
-from .planned import PlannedTrial, seconds
+from .shared.simulated import PlannedTrial, seconds
 
 if TYPE_CHECKING:
-    from .simulator import Generator
+    from .shared.simulator import Generator
 
 _RAW = "eeg_raw_data"
 _OFFICIAL = "eeg_feature_smooth"
@@ -165,7 +161,7 @@ class SeedIV(_seed_files.SeedLike):
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
         """What :meth:`simulate` writes into the recording of a subject and session."""
-        from .simulator import EMOTIONS
+        from .shared.simulator import EMOTIONS
 
         return [
             PlannedTrial(

@@ -17,7 +17,7 @@ def page() -> str:
     """Markdown of all commands."""
     import typer
 
-    from bench.cli import app
+    from bench.cli.main import app
 
     return "\n".join([_INTRO, *_sections(typer.main.get_command(app), "bench")])
 

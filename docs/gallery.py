@@ -16,8 +16,8 @@ from pathlib import Path
 import bench
 from bench.errors import BenchError
 from bench.registry import entries, load
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
 HERE = Path(__file__).resolve().parent
 CORPORA = ("SEED", "SEED-IV", "DEAP")

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from bench.needs import ANY_FEATURES, Needs, Profile
-from bench.registry import Entry
+from bench.registry import ANY_FEATURES, Entry, Needs, Profile
 
 _LABELLED = Needs(source="labelled")
 # Networks work on raw windows too, with another backbone.

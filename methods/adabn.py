@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .finetuning import NetworkPredictor
-from .networks import State
-from .testtime import TestTime
+from .shared.networks.layers import State
+from .shared.training.finetuning import NetworkPredictor
+from .shared.training.testtime import TestTime
 
 
 class AdaBN(TestTime):

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import torch
 from torch.nn import functional
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import Context
 from bench.training import Losses
-from bench.windows import UnlabelledWindows, Windows
 
-from .deep import Adaptation, Batch, LossOf, Network
-from .losses import domain_confusion
-from .networks import Mlp, State, names_of, prefixed, scoped
+from .shared.losses.transfer import domain_confusion
+from .shared.networks.layers import Mlp, State, names_of, prefixed, scoped
+from .shared.training.deep import Adaptation, Batch, LossOf, Network
 from .source_only import SourceOnly
 
 FIXED = "fixed."

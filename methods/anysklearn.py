@@ -12,10 +12,10 @@ from pydantic import ConfigDict
 
 from bench.errors import SettingError
 from bench.method import Context, Params, Predictor, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import load
 
-from .shallow import Shallow
+from .shared.shallow import Shallow
 
 _PREFIX = "sklearn:"
 

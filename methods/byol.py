@@ -15,10 +15,10 @@ from torch import Tensor
 from bench.method import hyper
 from bench.training import is_buffer, meeting
 
-from .networks import Projector, State, prefixed, scoped
-from .selfsupervised import SelfSupervised
-from .ssl_losses import byol
-from .views import AugmentedParams, TwoViews, halves
+from .shared.losses.selfsupervised import byol
+from .shared.networks.layers import Projector, State, prefixed, scoped
+from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.views import AugmentedParams, TwoViews, halves
 
 #: Says that the target's tensors are running averages, which no optimiser touches.
 TARGET = "target.running_"

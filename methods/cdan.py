@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .alignment import Adversarial
-from .deep import Batch, Network
-from .losses import domain_confusion, entropy, outer, reverse_gradient
-from .networks import Mlp, State
+from .shared.losses.transfer import domain_confusion, entropy, outer, reverse_gradient
+from .shared.networks.layers import Mlp, State
+from .shared.training.alignment import Adversarial
+from .shared.training.deep import Batch, Network
 
 
 class CDAN(Adversarial):

@@ -19,14 +19,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import Needs, hyper
-from bench.needs import ANY_FEATURES
-from bench.windows import UnlabelledWindows, Windows
+from bench.registry import ANY_FEATURES
 
-from .networks import Projector, State
-from .sampling import SameStimulus
-from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
-from .ssl_losses import nt_xent
+from .shared.losses.selfsupervised import nt_xent
+from .shared.networks.layers import Projector, State
+from .shared.training.sampling import SameStimulus
+from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 
 class CLISAParams(SelfSupervisedParams):

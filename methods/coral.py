@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .adapted import Adapted
-from .shallow import Matrix
+from .shared.adapted import Adapted
+from .shared.shallow import Matrix
 
 
 class CORAL(Adapted):

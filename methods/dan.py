@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .alignment import Alignment
-from .deep import Batch, Network
-from .losses import mmd
-from .networks import State
+from .shared.losses.transfer import mmd
+from .shared.networks.layers import State
+from .shared.training.alignment import Alignment
+from .shared.training.deep import Batch, Network
 
 
 class DAN(Alignment):

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .alignment import Adversarial
-from .deep import Batch, Network
-from .losses import domain_confusion, reverse_gradient
-from .networks import State
+from .shared.losses.transfer import domain_confusion, reverse_gradient
+from .shared.networks.layers import State
+from .shared.training.alignment import Adversarial
+from .shared.training.deep import Batch, Network
 
 
 class DANN(Adversarial):

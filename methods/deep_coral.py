@@ -8,10 +8,10 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from .alignment import Alignment, AlignmentParams
-from .deep import Batch, Network
-from .losses import coral
-from .networks import State
+from .shared.losses.transfer import coral
+from .shared.networks.layers import State
+from .shared.training.alignment import Alignment, AlignmentParams
+from .shared.training.deep import Batch, Network
 
 
 class DeepCORALParams(AlignmentParams):

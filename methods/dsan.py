@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .alignment import Alignment
-from .deep import Batch, Network
-from .losses import local_mmd
-from .networks import State
+from .shared.losses.transfer import local_mmd
+from .shared.networks.layers import State
+from .shared.training.alignment import Alignment
+from .shared.training.deep import Batch, Network
 
 
 class DSAN(Alignment):

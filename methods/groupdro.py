@@ -9,10 +9,10 @@ import torch
 from bench.method import hyper
 from bench.training import Losses
 
-from .deep import Batch, Network, Supervised
-from .finetuning import NetworkParams
-from .losses import cross_entropy, domain_means, group_dro
-from .networks import State
+from .shared.losses.transfer import cross_entropy, domain_means, group_dro
+from .shared.networks.layers import State
+from .shared.training.deep import Batch, Network, Supervised
+from .shared.training.finetuning import NetworkParams
 
 #: A running statistic of the training: no gradient reaches it.
 WEIGHTS = "group.running_weights"

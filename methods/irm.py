@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from bench.training import Losses
 
-from .deep import Batch, Network, Supervised
-from .losses import cross_entropy, domain_means, irm
-from .networks import State
+from .shared.losses.transfer import cross_entropy, domain_means, irm
+from .shared.networks.layers import State
+from .shared.training.deep import Batch, Network, Supervised
 from .vrex import PenaltyParams
 
 

@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.method import Context, Predictor, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 
-from .adapted import Adapted, CappedParams
-from .lr import logistic
-from .shallow import SOURCE, TARGET, ShallowPredictor, flat
+from .shared.adapted import Adapted, CappedParams
+from .shared.shallow import SOURCE, TARGET, ShallowPredictor, flat, logistic
 
 
 class JDOTParams(CappedParams):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from bench.method import Params, hyper
 
-from .shallow import Shallow
+from .shared.shallow import Shallow
 
 
 class LDAParams(Params):

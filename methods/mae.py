@@ -15,10 +15,10 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from .networks import State, init_linear, linear
-from .scmm_losses import window_mask
-from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
-from .ssl_losses import masked_error
+from .shared.losses.scmm import window_mask
+from .shared.losses.selfsupervised import masked_error
+from .shared.networks.layers import State, init_linear, linear
+from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 
 class MAEParams(SelfSupervisedParams):

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.method import Context, Method, Needs
-from bench.needs import ANY_FEATURES
-from bench.protocol import View
+from bench.protocols.base import View
+from bench.registry import ANY_FEATURES
 
 
 class Majority(Method):

@@ -11,10 +11,10 @@ from torch import Tensor
 from bench.method import hyper
 from bench.training import Losses
 
-from .deep import Adaptation, Batch, LossOf, Network
-from .finetuning import NetworkParams
-from .losses import classifier_discrepancy, cross_entropy
-from .networks import State, prefixed, scoped
+from .shared.losses.transfer import classifier_discrepancy, cross_entropy
+from .shared.networks.layers import State, prefixed, scoped
+from .shared.training.deep import Adaptation, Batch, LossOf, Network
+from .shared.training.finetuning import NetworkParams
 
 OTHER = "other."
 

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.data.windows import Windows
 from bench.method import hyper
 from bench.training import Losses
-from bench.windows import Windows
 
-from .alignment import AlignmentParams, ramp
-from .deep import Adaptation, Batch, Network
-from .losses import branch_disagreement, cross_entropy, domain_means, domain_shift
-from .networks import Head, State, init_linear, linear
+from .shared.losses.transfer import branch_disagreement, cross_entropy, domain_means, domain_shift
+from .shared.networks.layers import Head, State, init_linear, linear
+from .shared.training.alignment import AlignmentParams, ramp
+from .shared.training.deep import Adaptation, Batch, Network
 
 
 class MSMDAParams(AlignmentParams):

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.windows import Windows
 from bench.method import Context, Method, Needs
-from bench.needs import ANY_FEATURES
-from bench.protocol import View
-from bench.windows import Windows
+from bench.protocols.base import View
+from bench.registry import ANY_FEATURES
 
 
 class Random(Method):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from bench.method import hyper
 
-from .adapted import Adapted, AdaptedParams
-from .shallow import Matrix
+from .shared.adapted import Adapted, AdaptedParams
+from .shared.shallow import Matrix
 
 
 class SubspaceParams(AdaptedParams):

@@ -19,12 +19,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from bench.method import hyper
-from bench.reference import Deviation
-from bench.windows import Space
+from bench.data.windows import Space
+from bench.method import Deviation, hyper
 
-from .networks import Encoder, Projector, State, init_linear, linear
-from .scmm_losses import (
+from .shared.losses.scmm import (
     balanced_sum,
     masked_copies,
     relations,
@@ -32,7 +30,8 @@ from .scmm_losses import (
     window_mask,
     with_positives,
 )
-from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
+from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
 RELEASED = {
@@ -156,9 +155,12 @@ class SCMM(SelfSupervised):
     @classmethod
     def check_reference(cls, path: Path) -> list[Deviation]:
         """Deviations of this code from a file of reference numbers."""
-        from .scmm_reference import check
+        from .shared.scmm_reference import check
 
-        return check(path)
+        def network_of(values: Mapping[str, Any], encoder: Encoder) -> SCMMNetwork:
+            return SCMMNetwork(encoder, Projector(encoder.width), cls.parse(values))
+
+        return check(network_of, path)
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """What the released code does differently in training, one thing at a time."""

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.method import Job, Predictor, hyper
 from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
-from bench.windows import Space, UnlabelledWindows, Windows
 
-from .finetuning import NetworkPredictor, labelled
-from .networks import Head, Projector, State
-from .sampling import Shuffled
 from .scmm import SCMM, SCMMNetwork, SCMMParams
+from .shared.networks.layers import Head, Projector, State
+from .shared.training.finetuning import NetworkPredictor, labelled
+from .shared.training.sampling import Shuffled
 
 
 class SCMMReleasedParams(SCMMParams):

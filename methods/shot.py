@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import Context, hyper
 from bench.training import Losses
-from bench.windows import UnlabelledWindows, Windows
 
-from .deep import Adaptation, Batch, LossOf, Network
-from .finetuning import NetworkParams
-from .losses import cross_entropy, information, nearest_centroids
-from .networks import State
+from .shared.losses.transfer import cross_entropy, information, nearest_centroids
+from .shared.networks.layers import State
+from .shared.training.deep import Adaptation, Batch, LossOf, Network
+from .shared.training.finetuning import NetworkParams
 from .source_only import SourceOnly
 
 

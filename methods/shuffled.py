@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
+from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import load
-from bench.windows import Space, UnlabelledWindows, Windows
 
 
 class ShuffledParams(Params):

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from .networks import State
-from .selfsupervised import SelfSupervised
-from .ssl_losses import nt_xent
-from .views import AugmentedParams, TwoViews, halves
+from .shared.losses.selfsupervised import nt_xent
+from .shared.networks.layers import State
+from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.views import AugmentedParams, TwoViews, halves
 
 
 class SimCLRParams(AugmentedParams):

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from .networks import Projector, State, init_linear, linear
-from .scmm_losses import balanced_sum, masked_copies, window_mask
-from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
-from .ssl_losses import aggregation
+from .shared.losses.scmm import balanced_sum, masked_copies, window_mask
+from .shared.losses.selfsupervised import aggregation
+from .shared.networks.layers import Projector, State, init_linear, linear
+from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 
 class SimMTMParams(SelfSupervisedParams):

@@ -16,15 +16,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import hyper
-from bench.windows import UnlabelledWindows, Windows
 
-from .networks import State
-from .sampling import Grouped, successive
-from .scmm_losses import Metric, soft_weights
-from .selfsupervised import SelfSupervised
-from .ssl_losses import coarser, soft_contrastive_in_time
-from .views import AugmentedParams, TwoViews
+from .shared.losses.scmm import Metric, soft_weights
+from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
+from .shared.networks.layers import State
+from .shared.training.sampling import Grouped, successive
+from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.views import AugmentedParams, TwoViews
 
 
 class SoftCLTParams(AugmentedParams):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from bench.method import Params, hyper
 
-from .shallow import Shallow
+from .shared.shallow import Shallow
 
 
 class SVMParams(Params):

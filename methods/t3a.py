@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from bench.method import hyper
 
-from .finetuning import NetworkPredictor
-from .losses import entropy
-from .networks import State, linear
-from .testtime import TestTime, TestTimeParams
+from .shared.losses.transfer import entropy
+from .shared.networks.layers import State, linear
+from .shared.training.finetuning import NetworkPredictor
+from .shared.training.testtime import TestTime, TestTimeParams
 
 
 class T3AParams(TestTimeParams):

@@ -11,12 +11,11 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from bench.data.windows import Space
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, Tunable, hyper
-from bench.needs import ANY_FEATURES
-from bench.protocol import View
-from bench.registry import load
-from bench.windows import Space
+from bench.protocols.base import View
+from bench.registry import ANY_FEATURES, load
 
 
 class TargetOnlyParams(Params):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from bench.method import hyper
 
-from .adapted import Adapted, CappedParams
-from .shallow import Matrix
+from .shared.adapted import Adapted, CappedParams
+from .shared.shallow import Matrix
 
 
 class TCAParams(CappedParams):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from .finetuning import NetworkPredictor
-from .losses import entropy
-from .networks import State, norm_names
-from .testtime import TestTime, TestTimeParams
+from .shared.losses.transfer import entropy
+from .shared.networks.layers import State, norm_names
+from .shared.training.finetuning import NetworkPredictor
+from .shared.training.testtime import TestTime, TestTimeParams
 
 
 class TENTParams(TestTimeParams):

@@ -21,14 +21,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import hyper
-from bench.windows import UnlabelledWindows, Windows
 
-from .networks import State, prefixed, scoped
-from .sampling import Grouped, successive
-from .selfsupervised import SelfSupervised
-from .ssl_losses import consistency, nt_xent
-from .views import Augmentation, AugmentedParams, TwoViews, halves
+from .shared.losses.selfsupervised import consistency, nt_xent
+from .shared.networks.layers import State, prefixed, scoped
+from .shared.training.sampling import Grouped, successive
+from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
 FREQUENCY = "frequency."
 

@@ -15,13 +15,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import hyper
-from bench.windows import UnlabelledWindows, Windows
 
-from .networks import State, init_linear, linear
-from .sampling import Grouped, neighbours
-from .selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
-from .ssl_losses import neighbourhood
+from .shared.losses.selfsupervised import neighbourhood
+from .shared.networks.layers import State, init_linear, linear
+from .shared.training.sampling import Grouped, neighbours
+from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
 
 
 class TNCParams(SelfSupervisedParams):

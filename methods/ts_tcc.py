@@ -17,14 +17,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import hyper
-from bench.windows import UnlabelledWindows, Windows
 
-from .networks import Projector, State, init_linear, linear
-from .sampling import Grouped, successive
-from .selfsupervised import SelfSupervised
-from .ssl_losses import info_nce, nt_xent
-from .views import Augmentation, AugmentedParams, TwoViews, halves
+from .shared.losses.selfsupervised import info_nce, nt_xent
+from .shared.networks.layers import Projector, State, init_linear, linear
+from .shared.training.sampling import Grouped, successive
+from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
 
 class TSTCCParams(AugmentedParams):

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import __version__
 from bench.auditing.inflation import MEASURES, Audit, Key, Measure, Row, read_audits
-from bench.report_options import ReportOptions
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.store.files import write_text
+from bench.store.records import Store
+from bench.version import __version__
 
-from .against import interval
-from .text import (
+from .shared.against import interval
+from .shared.text import (
     METRIC_NAMES,
     clean,
     csv_text,
@@ -94,7 +95,7 @@ def _table(audit: Audit, width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from .terminal import HOUSE
+    from .shared.terminal import HOUSE
 
     stacked, accuracy = width < _WIDE, width >= _ROOMY
     gap = int(accuracy)  # besides the divider of the box
@@ -152,8 +153,8 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
         if options.wants_format(name.rpartition(".")[2]):
             write_text(out / name, text)
             paths.append(out / name)
-    from .audit_plot import draw
-    from .style import house_style, save
+    from .shared.audit_plot import draw
+    from .shared.style import house_style, save
 
     for audit in audits:
         stem = out / ("audit" if len(audits) == 1 else audit.path.stem)

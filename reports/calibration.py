@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import bootstrap_interval
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.scoring.inference import bootstrap_interval
+from bench.store.records import Store
 
-from .cells import Cell, Setting, collect
-from .style import (
+from .shared.cells import Cell, Setting, collect
+from .shared.style import (
     BLUE,
     GREY,
     LINES,
@@ -31,8 +31,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Table, tables
-from .text import METRIC_NAMES, clean, settings
+from .shared.table import Table, tables
+from .shared.text import METRIC_NAMES, clean, settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

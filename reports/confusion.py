@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .cells import Column, collect
-from .style import (
+from .shared.cells import Column, collect
+from .shared.style import (
     GREY,
     INK,
     ONE_COLUMN,
@@ -29,8 +29,8 @@ from .style import (
     stems,
     two_rows,
 )
-from .table import Row, Table, tables
-from .text import clean
+from .shared.table import Row, Table, tables
+from .shared.text import clean
 
 if TYPE_CHECKING:
     import numpy as np

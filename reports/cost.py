@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .caption import number
-from .cells import Cell, collect
-from .style import (
+from .shared.caption import number
+from .shared.cells import Cell, collect
+from .shared.style import (
     BLUE,
     GREY,
     INK,
@@ -28,8 +28,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Table, tables
-from .text import METRIC_NAMES, clean
+from .shared.table import Table, tables
+from .shared.text import METRIC_NAMES, clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

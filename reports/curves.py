@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .cells import Column, collect
-from .style import (
+from .shared.cells import Column, collect
+from .shared.style import (
     LINES,
     ONE_COLUMN,
     TWO_COLUMNS,
@@ -28,8 +28,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Row, Table, tables
-from .text import clean
+from .shared.table import Row, Table, tables
+from .shared.text import clean
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import Paired, holm, paired
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.scoring.inference import Paired, holm, paired
+from bench.store.records import Store
 
-from .cells import Column, collect
 from .heatmap import shared_classes, two_lines
-from .style import (
+from .shared.cells import Column, collect
+from .shared.style import (
     GREY,
     INK,
     ONE_COLUMN,
@@ -26,8 +26,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, clean, natural, signed
+from .shared.table import Row, Table, tables
+from .shared.text import METRIC_NAMES, clean, natural, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .cells import Cell, Column, collect
-from .diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
-from .style import (
+from .shared.cells import Cell, Column, collect
+from .shared.diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
+from .shared.style import (
     BLUE,
     GREY,
     INK,
@@ -32,8 +32,8 @@ from .style import (
     stems,
     two_rows,
 )
-from .table import Table, tables
-from .text import clean
+from .shared.table import Table, tables
+from .shared.text import clean
 
 if TYPE_CHECKING:
     import numpy as np

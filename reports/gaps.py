@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import Paired, paired
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.scoring.inference import Paired, paired
+from bench.store.records import Store
 
-from .against import against_target_only
-from .cells import Column, collect
-from .style import (
+from .shared.against import against_target_only
+from .shared.cells import Column, collect
+from .shared.style import (
     GREY,
     LINES,
     MARKERS,
@@ -31,8 +31,8 @@ from .style import (
     stems,
     two_rows,
 )
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, clean
+from .shared.table import Row, Table, tables
+from .shared.text import METRIC_NAMES, clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.report_options import ARROW, ReportOptions
-from bench.store import Store
+from bench.reporting import ARROW, ReportOptions
+from bench.store.records import Store
 
-from .caption import number, title
-from .cells import Column, collect
-from .style import (
+from .shared.caption import number, title
+from .shared.cells import Column, collect
+from .shared.style import (
     GREY,
     INK,
     ONE_COLUMN,
@@ -26,8 +26,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, clean, natural
+from .shared.table import Row, Table, tables
+from .shared.text import METRIC_NAMES, clean, natural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

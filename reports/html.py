@@ -15,11 +15,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench.report_options import ReportOptions
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .cells import collect
-from .page_data import page
+from .page.data import page
+from .shared.cells import collect
 
 #: In the order in which they are put together.
 _SCRIPTS = ("core.js", "charts.js", "board.js", "parts.js")

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
-from bench.report_options import ReportOptions
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.store.files import write_text
+from bench.store.records import Store
+from bench.version import __version__
 
-from .caption import caption, problems, title
-from .cells import collect
-from .table import Row, Table, tables
+from .shared.caption import caption, problems, title
+from .shared.cells import collect
+from .shared.table import Row, Table, tables
 
 #: Changes when a key changes its meaning.
 SCHEMA = 1

@@ -11,13 +11,14 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report_options import ReportOptions
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .caption import caption, title
-from .cells import collect
-from .table import Row, Table, tables
-from .text import percent
+from .shared.caption import caption, title
+from .shared.cells import collect
+from .shared.table import Row, Table, tables
+from .shared.text import percent
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.report_options import ReportOptions
-from bench.scoring import METRICS, UNITS
-from bench.statistics import standard_error
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.scoring.inference import standard_error
+from bench.scoring.metrics import METRICS, UNITS
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .against import Comparison, against_target_only, footnotes, interval
-from .caption import caption, problems, shortened, title
-from .cells import Collection, Column, collect
-from .table import Row, Table, tables
-from .text import csv_text, markdown, p_value, percent, signed, spreadsheet
+from .shared.against import Comparison, against_target_only, footnotes, interval
+from .shared.caption import caption, problems, shortened, title
+from .shared.cells import Collection, Column, collect
+from .shared.table import Row, Table, tables
+from .shared.text import csv_text, markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from . import terminal
+    from .shared import terminal
 
     found = collect(store, options)
     parts: list[RenderableType] = []

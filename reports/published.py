@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import SettingError
-from bench.report_options import ARROW, ReportOptions
-from bench.scoring import METRICS
-from bench.store import Store, write_text
+from bench.reporting import ARROW, ReportOptions
+from bench.scoring.metrics import METRICS
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .cells import Collection, Column, Setting, collect
-from .table import Table, tables
-from .text import clean, markdown, percent, spreadsheet
+from .shared.cells import Collection, Column, Setting, collect
+from .shared.table import Table, tables
+from .shared.text import clean, markdown, percent, spreadsheet
 
 COLUMNS = ("method", "paper", "source", "target", "classes", "metric", "value", "sd", "design",
            "access", "setting", "seen_in", "note")

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import Friedman, compare_all
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.scoring.inference import Friedman, compare_all
+from bench.store.records import Store
 
-from .cells import collect
+from .shared.cells import collect
+from .shared.style import GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, head, house_style, save, stems
+from .shared.table import Table, tables
+from .shared.text import METRIC_NAMES, clean, p_value
 from .significance import ALPHA, by_subject, friedman_of
-from .style import GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, head, house_style, save, stems
-from .table import Table, tables
-from .text import METRIC_NAMES, clean, p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

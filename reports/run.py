@@ -11,14 +11,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.scoring import METRICS
-from bench.statistics import paired, standard_error
-from bench.store import Record
+from bench.scoring.inference import paired, standard_error
+from bench.scoring.metrics import METRICS
+from bench.store.records import Record
 
-from .against import interval
-from .caption import number
-from .terminal import HOUSE
-from .text import METRIC_NAMES, clean, p_value, percent, signed
+from .shared.against import interval
+from .shared.caption import number
+from .shared.terminal import HOUSE
+from .shared.text import METRIC_NAMES, clean, p_value, percent, signed
 
 #: Rules that every record holds; a table of these alone would say nothing new.
 _ALWAYS = ("last", "oracle")

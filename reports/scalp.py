@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.electrodes import positions
+from bench.data.channels import positions
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .cells import Column, collect
-from .diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
-from .style import ONE_COLUMN, TWO_COLUMNS, colours, head, house_style, save, stems, two_rows
-from .table import Table, tables
-from .text import clean
+from .shared.cells import Column, collect
+from .shared.diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
+from .shared.style import ONE_COLUMN, TWO_COLUMNS, colours, head, house_style, save, stems, two_rows
+from .shared.table import Table, tables
+from .shared.text import clean
 
 if TYPE_CHECKING:
     import numpy as np

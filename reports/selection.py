@@ -17,13 +17,14 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import Paired, paired
-from bench.store import Store, write_text
+from bench.reporting import ReportOptions
+from bench.scoring.inference import Paired, paired
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .against import interval
-from .cells import Cell, Column, collect
-from .style import (
+from .shared.against import interval
+from .shared.cells import Cell, Column, collect
+from .shared.style import (
     BLUE,
     GREY,
     INK,
@@ -36,8 +37,17 @@ from .style import (
     save,
     stems,
 )
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, clean, markdown, natural, p_value, percent, signed, spreadsheet
+from .shared.table import Row, Table, tables
+from .shared.text import (
+    METRIC_NAMES,
+    clean,
+    markdown,
+    natural,
+    p_value,
+    percent,
+    signed,
+    spreadsheet,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

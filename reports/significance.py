@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import (
+from bench.reporting import ReportOptions
+from bench.scoring.inference import (
     Compared,
     Friedman,
     balanced_chance_interval,
@@ -26,13 +26,14 @@ from bench.statistics import (
     friedman,
     subjects_needed,
 )
-from bench.store import Store, write_text
+from bench.store.files import write_text
+from bench.store.records import Store
 
-from .against import interval
-from .caption import title
-from .cells import Column, collect
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, markdown, natural, p_value, percent, signed, spreadsheet
+from .shared.against import interval
+from .shared.caption import title
+from .shared.cells import Column, collect
+from .shared.table import Row, Table, tables
+from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed, spreadsheet
 
 ALPHA = 0.05
 #: Pairs of methods that a table of the Markdown lists; the CSV has all.

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
-from bench.statistics import bootstrap_interval
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.scoring.inference import bootstrap_interval
+from bench.store.records import Store
 
-from .against import Comparison, against_target_only
-from .caption import number, title
-from .cells import Column, collect
 from .heatmap import is_mapped
-from .style import (
+from .shared.against import Comparison, against_target_only
+from .shared.caption import number, title
+from .shared.cells import Column, collect
+from .shared.style import (
     BLUE,
     GREY,
     INK,
@@ -33,8 +33,8 @@ from .style import (
     save,
     stems,
 )
-from .table import Row, Table, tables
-from .text import METRIC_NAMES, clean, signed
+from .shared.table import Row, Table, tables
+from .shared.text import METRIC_NAMES, clean, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

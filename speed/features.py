@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.features import differential_entropy
+from bench.data.features import differential_entropy
 
 from . import timing
 

@@ -45,7 +45,7 @@ def make(runs: Path, records: int = RECORDS, windows: int = WINDOWS) -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from records import CLASSES, guesses, many
 
-    from bench import store as stores
+    from bench.store import records as stores
 
     kept = stores._sync, os.fsync
     stores._sync, os.fsync = (lambda path: None), (lambda handle: None)  # made-up records
@@ -66,7 +66,7 @@ def make(runs: Path, records: int = RECORDS, windows: int = WINDOWS) -> None:
 def timed(arguments: list[str]) -> tuple[float, float, float]:
     """Seconds by the clock and of CPU, and peak memory in MiB of a ``bench`` command."""
     began = time.perf_counter()
-    code = "import sys; from bench.cli import main; sys.exit(main())"
+    code = "import sys; from bench.cli.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments],
                                stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

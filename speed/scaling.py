@@ -46,12 +46,13 @@ def point(subjects: int, windows: int, channels: int, cells: int) -> tuple[float
     """CPU seconds and peak megabytes of so many cells."""
     import torch
 
-    from bench.align import align
-    from bench.cell import Cell, run_cell
-    from bench.data import CorpusName, Reading
+    from bench.cells.cell import Cell
+    from bench.cells.engine import run_cell
+    from bench.data.pair import align
+    from bench.data.reading import CorpusName, Reading
     from bench.methods.scmm import SCMM
     from bench.protocols.few_shot import FewShot
-    from bench.store import Store
+    from bench.store.records import Store
 
     torch.set_num_threads(1)
     sides = [_corpus(name, subjects, windows, channels) for name in ("A", "B")]
@@ -69,7 +70,7 @@ def point(subjects: int, windows: int, channels: int, cells: int) -> tuple[float
 
 
 def _corpus(name: str, subjects: int, windows: int, channels: int):
-    from bench.windows import Windows
+    from bench.data.windows import Windows
 
     rng = np.random.default_rng(0)
     subject, at = np.divmod(np.arange(subjects * windows), windows)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from bench.data.windows import Windows
 from bench.method import Context, Job
-from bench.protocol import View
-from bench.windows import Windows
+from bench.protocols.base import View
 
 CHANNELS = 62
 #: 1-s windows of SEED's first nine trials.

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.method import Context
 from bench.methods.scmm import SCMM, SCMMParams
-from bench.windows import UnlabelledWindows, Windows
 
 from . import timing
 

@@ -14,8 +14,8 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
 from bench.method import Context
-from bench.methods.networks import Head
 from bench.methods.scmm import SCMM
+from bench.methods.shared.networks.layers import Head
 from bench.training import stack
 
 from . import plain, timing

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bench.method import Context, Method, Needs, Params, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import Entry
 
 

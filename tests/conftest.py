@@ -34,8 +34,8 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three corpora, three subjects each, written once. Do not change it: copy it."""
-    from bench.data import simulate_corpus
-    from bench.recipe import Recipe
+    from bench.data.reading import simulate_corpus
+    from bench.data.recipe import Recipe
     from bench.registry import load
 
     root = tmp_path_factory.mktemp("tiny") / "corpora"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.store import Record, Store
+from bench.store.records import Record, Store
 
 CLASSES = {
     "SEED:3": ["negative", "neutral", "positive"],

@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.align import Pair, align
-from bench.cell import Cell
-from bench.corpus import CorpusAdapter, Inventory, Recording, TrialInfo, TrialSignal, ordered
-from bench.data import CorpusName, Reading
+from bench.cells.cell import Cell
+from bench.data.corpus import CorpusAdapter, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.labels import Task
+from bench.data.pair import Pair, align
+from bench.data.reading import CorpusName, Reading
+from bench.data.windows import Windows
 from bench.errors import DataError, MissingCorpusError
-from bench.labels import Task
 from bench.method import Context, Method, Needs
-from bench.protocol import Protocol, View
+from bench.protocols.base import Protocol, View
 from bench.protocols.few_shot import FewShot
 from bench.registry import Entry
-from bench.windows import Windows
 
 CHANNELS = ("FP1", "FZ", "CZ", "PZ", "OZ")
 SEED_CLASSES = (2, 1, 0, 0, 1, 2, 0, 1, 2, 2, 1, 0, 1, 2, 0)

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.corpus import CorpusAdapter, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.corpus import CorpusAdapter, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.labels import Task
 from bench.errors import DataError, MissingCorpusError
-from bench.labels import Task
 from bench.method import Context, Method, Needs, Params, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import Entry
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from bench.manifest import Memo
-from bench.plan import expand, read_request
 from bench.registry import include
-from bench.state import SweepState
-from bench.store import Record, Store
-from bench.sweeping import Sweep, SweepOptions
+from bench.store.records import Record, Store
+from bench.sweeps.manifest import Memo
+from bench.sweeps.plan import expand
+from bench.sweeps.request import read_request
+from bench.sweeps.status import SweepState
+from bench.sweeps.sweep import Sweep, SweepOptions
 
 PLUGIN = Path(__file__).with_name("sweep_plugin.py")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from support import CHANNELS, made_up, paired, read
 
-from bench.align import align, on_channels
-from bench.data import ReadOptions, read_corpus
+from bench.data.pair import align, on_channels
+from bench.data.reading import ReadOptions, read_corpus
+from bench.data.windows import Windows
 from bench.errors import BenchError, UnsuitedError
-from bench.windows import Windows
 
 
 def shuffled(windows: Windows, order, names=None) -> Windows:

@@ -13,11 +13,11 @@ from records import guesses, put, side
 from support import paired
 
 from bench import registry
+from bench.auditing.audit import AuditOptions, audit, random_draws
 from bench.auditing.checks import check_records
-from bench.auditing.draws import random_draws
 from bench.auditing.inflation import Audit, read_audit
-from bench.auditing.run import AuditOptions, audit
-from bench.auditing.shortcuts import (
+from bench.auditing.split import check_split
+from bench.cells.shortcuts import (
     SHORTCUTS,
     mixed,
     more_windows,
@@ -25,16 +25,15 @@ from bench.auditing.shortcuts import (
     split_windows,
     stretched,
 )
-from bench.auditing.split import check_split
+from bench.data.windows import Windows
 from bench.errors import BenchError, DataError, SettingError, UnknownNameError
 from bench.method import Budget
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
-from bench.report_options import ReportOptions
-from bench.scaling import Scaling
-from bench.store import Store
-from bench.windows import Windows
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
 PLUGIN = Path(__file__).with_name("audit_plugin.py")
 CHANNELS = ("FP1", "FZ")
@@ -266,7 +265,7 @@ def test_report_files(tmp_path):
 
 def test_simulated_stands_across_the_plot(tmp_path):
     found = audited(tmp_path, "memory", corpus("B", own_trials), "split-windows")
-    from bench.reports.audit_plot import draw
+    from bench.reports.shared.audit_plot import draw
 
     plain = [t.get_text() for t in draw(found).texts]
     assert "SIMULATED" not in plain
@@ -334,7 +333,7 @@ def test_a_budget_is_stretched_by_the_windows_there_are_more():
 
 @pytest.mark.parametrize("kind", ["min-max", "z-score", "robust"])
 def test_scalers_of_the_shortcuts(kind):
-    from bench.scaling import Scaler
+    from bench.protocols.scaling import Scaler
 
     for fold, alone, both in zip(
         _folds(FewShot()),

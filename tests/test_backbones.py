@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from bench.align import Pair
-from bench.cell import Cell, run_cell
+from bench.cells.cell import Cell
+from bench.cells.engine import run_cell
+from bench.cells.models import load_model
 from bench.conformance import made_up, made_up_pair
+from bench.data.pair import Pair
+from bench.data.windows import Space
 from bench.errors import UnknownNameError, UnsuitedError
-from bench.methods.backbones import BACKBONES, DRAWS, encoder_for, encoder_from
-from bench.methods.networks import names_of, norm_names
-from bench.models import load_model
+from bench.methods.shared.networks.backbones import BACKBONES, DRAWS, encoder_for, encoder_from
+from bench.methods.shared.networks.layers import names_of, norm_names
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
-from bench.store import Store
+from bench.store.records import Store
 from bench.training import Optimiser, is_buffer, stack, train, unstack
-from bench.windows import Space
 
 CHANNELS = ("FP1", "FP2", "C3", "C4", "O1", "O2")
 WRAPPED = [n for n, b in BACKBONES.items() if b.build is not None]
@@ -136,7 +137,7 @@ def test_dropout_draws_anew_at_each_pass_and_can_be_left_out(name):
 
 def test_wrapper_is_the_library_s_network():
     """Against braindecode's EEGNet itself, called the ordinary way."""
-    from bench.methods.libraries import braindecode_models
+    from bench.methods.shared.networks.libraries import braindecode_models
 
     encoder = encoder_of("eegnet")
     state = starts(encoder, 1)[0]
@@ -240,7 +241,7 @@ class TestAuto:
             assert control.identity()["params"]["backbone"] == expected
 
     def test_scaling_too(self, pairs):
-        from bench.scaling import Scaling
+        from bench.protocols.scaling import Scaling
 
         for kind, expected in (("de", "min-max"), ("raw", "z-score")):
             made = Cell(load("methods", "majority")(), "default", pairs[kind], FewShot(),
@@ -256,7 +257,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("method", ["scmm", "target-only", "tent"])
     def test_wrong_kind(self, method, pairs):
-        from bench.handing import check_suited
+        from bench.cells.contract import check_suited
 
         cls = load("methods", method)
         made = Cell(cls(cls.parse({"backbone": "eegnet"})), "set", pairs["de"], FewShot())
@@ -265,7 +266,7 @@ class TestRefusals:
         assert "--features raw" in error.value.hint
 
     def test_shallow_methods_on_signals(self, pairs):
-        from bench.handing import check_suited
+        from bench.cells.contract import check_suited
 
         with pytest.raises(UnsuitedError, match="lda works on de windows, not on raw") as error:
             check_suited(load("methods", "lda")(), ZeroShot(), pairs["raw"])
@@ -289,5 +290,3 @@ def test_number_of_parameters_as_documented():
         count = sum(t.numel() for n, t in state.items() if not is_buffer(n))
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{count:,}" in row, f"{name}: {count:,}"
-
-

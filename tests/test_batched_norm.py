@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bench.methods.networks import EPS, MOMENTUM, _batched_norm
+from bench.methods.shared.networks.layers import EPS, MOMENTUM, _batched_norm
 
 
 @pytest.mark.parametrize("training", [True, False])

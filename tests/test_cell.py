@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from support import Means, NearestMean, cell_of, in_order, made_up, paired
 
-from bench.cell import BUDGETS, Event, run_cell
+from bench.cells.cell import BUDGETS, Event
+from bench.cells.engine import run_cell
 from bench.errors import BenchError, UnsuitedError
 from bench.method import Method, Needs
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
-from bench.scaling import Scaling
-from bench.store import Store
+from bench.store.records import Store
 
 SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from bench.datasets._pickles import dump_python2
-from bench.settings import corpus_folders
-from bench.store import Store
+from bench.data.locations import corpus_folders
+from bench.datasets.shared.pickles import dump_python2
+from bench.store.records import Store
 
 SMALL = ("--set", "epochs=1", "--set", "fit_epochs=2")
 COMMANDS = ("run", "report", "list", "check", "data", "new")
@@ -44,7 +44,7 @@ def test_help_lists_the_commands(bench):
 
 
 def test_the_command_line_imports_nothing_heavy():
-    code = ("import bench.cli, sys\n"
+    code = ("import bench.cli.main, sys\n"
             "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'sklearn', 'optuna'}\n"
             "assert not heavy & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

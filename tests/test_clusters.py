@@ -9,9 +9,9 @@ import pytest
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, bench, records, swept
 
-from bench.clusters import ClusterSpec
 from bench.errors import BenchError, SettingError
-from bench.plan import read_request
+from bench.sweeps.request import read_request
+from bench.sweeps.workers.slurm import ClusterSpec
 
 FAKES = {
     "sbatch": """#!{python}

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bench import codehash
-from bench.codehash import code_hash
 from bench.registry import load
+from bench.store import hashing as codehash
+from bench.store.hashing import code_hash
 
 
 @pytest.fixture
@@ -59,9 +59,10 @@ def test_it_is_short_and_stable(package):
 
 def test_what_scmm_depends_on():
     reach = codehash._reach("bench.methods.scmm")
-    assert {"bench.methods.scmm", "bench.methods.scmm_losses", "bench.methods.networks",
-            "bench.methods.selfsupervised", "bench.training"} <= reach
-    assert not {"bench.store", "bench.cli", "bench.methods.majority"} & reach
+    shared = "bench.methods.shared"
+    assert {"bench.methods.scmm", f"{shared}.losses.scmm", f"{shared}.networks.layers",
+            f"{shared}.training.selfsupervised", "bench.training"} <= reach
+    assert not {"bench.store.records", "bench.cli.main", "bench.methods.majority"} & reach
     assert code_hash(load("methods", "scmm")) != code_hash(load("methods", "majority"))
 
 

@@ -120,7 +120,7 @@ def test_looking_for_test_windows_is_found():
         def fit(self, view, state, ctx):
             import gc
 
-            from bench.protocol import Fold
+            from bench.protocols.base import Fold
 
             predictor = super().fit(view, state, ctx)
             mine = [f for f in gc.get_objects() if isinstance(f, Fold) and f.view is view]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import cell_of, in_order, made_up, paired
 
-from bench.cell import run_cell
+from bench.cells.engine import run_cell
 from bench.errors import SettingError, UnsuitedError
 from bench.method import Context
 from bench.methods.random import Draw
@@ -18,7 +18,7 @@ from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
-from bench.store import Store
+from bench.store.records import Store
 
 CTX = Context({"seed": 0})
 TINY = {"epochs": 1, "windows_per_epoch": 32, "batch": 32, "fit_epochs": 2}

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from support import Toy, write_toy
 
-from bench import cache, registry
-from bench.data import ReadOptions, parse_name, read_corpus, simulate_corpus, simulated_root
+from bench import registry
+from bench.data import cache
+from bench.data.features import differential_entropy
+from bench.data.labels import LabelRule
+from bench.data.reading import ReadOptions, parse_name, read_corpus, simulate_corpus, simulated_root
+from bench.data.recipe import Recipe
+from bench.data.windows import FIVE_BANDS
 from bench.errors import BenchError, DataError, MissingCorpusError, SettingError, UnknownNameError
-from bench.features import differential_entropy
-from bench.labels import LabelRule
-from bench.recipe import Recipe
 from bench.registry import load
-from bench.windows import FIVE_BANDS
 
 
 @pytest.fixture(autouse=True)
@@ -277,8 +278,8 @@ def test_a_simulated_root_is_written_once(tmp_path):
 
 def test_simulated_files_do_not_depend_on_the_number_of_threads(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from bench.data import simulate_corpus; "
-        "from bench.recipe import Recipe; from bench.registry import load; "
+        "import sys; from pathlib import Path; from bench.data.reading import simulate_corpus; "
+        "from bench.data.corpus import Recipe; from bench.registry import load; "
         "simulate_corpus(load('corpora', 'DEAP')(), Path(sys.argv[1]), "
         "Recipe(subjects=2, length=0.05))"
     )

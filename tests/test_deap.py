@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from bench.corpus import Recording
-from bench.data import ReadOptions, read_corpus
-from bench.datasets import facts
-from bench.datasets._pickles import dump_python2
+from bench.data.corpus import Recording
+from bench.data.labels import LabelRule
+from bench.data.reading import ReadOptions, read_corpus
+from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.datasets.deap import Deap
+from bench.datasets.shared import facts
+from bench.datasets.shared.pickles import dump_python2
 from bench.errors import DataError, MissingCorpusError, SettingError
-from bench.labels import LabelRule
-from bench.recipe import Recipe, read_marker, write_marker
 
 RECIPE = Recipe(subjects=3, length=0.1)
 SHORT = Recipe(subjects=32, length=0.01)  # 6 s a trial

@@ -8,24 +8,25 @@ import numpy as np
 import pytest
 import torch
 
-from bench.align import Pair
-from bench.cell import Cell, run_cell
+from bench.cells.cell import Cell
+from bench.cells.contract import handed
+from bench.cells.engine import run_cell
+from bench.cells.models import load_model
+from bench.data.pair import Pair
+from bench.data.windows import Windows
 from bench.errors import SettingError, UnsuitedError
-from bench.handing import handed
 from bench.method import Budget, Context, Job
-from bench.methods.deep import Adaptation, Supervised
-from bench.methods.finetuning import FineTuned, labelled
-from bench.methods.testtime import TestTime
-from bench.models import load_model
+from bench.methods.shared.training.deep import Adaptation, Supervised
+from bench.methods.shared.training.finetuning import FineTuned, labelled
+from bench.methods.shared.training.testtime import TestTime
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import entries, load
-from bench.scaling import Scaling
-from bench.store import Store
+from bench.store.records import Store
 from bench.training import Optimiser, Phase, stack, train
-from bench.windows import Windows
 
 TestTime.__test__ = False  # not a test, whatever its name
 
@@ -246,7 +247,7 @@ def test_phases_train_their_own_leaves():
 
 def test_mldg_is_the_gradient_after_an_inner_step(pair):
     """Against one step written out: the gradient of both losses, at p and at p - alpha g."""
-    from bench.methods.deep import Batch
+    from bench.methods.shared.training.deep import Batch
 
     cls = load("methods", "mldg")
     method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
@@ -278,7 +279,7 @@ def test_mldg_is_the_gradient_after_an_inner_step(pair):
 
 def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
     """Against loops over branches, windows and classes; and the prediction is their mean."""
-    from bench.methods.deep import Batch
+    from bench.methods.shared.training.deep import Batch
 
     cls = load("methods", "ms-mda")
     method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))

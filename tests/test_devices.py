@@ -8,13 +8,13 @@ from support import cell_of, paired
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, sweep_of, swept
 
-import bench.sweeping
-from bench.cell import run_cell
+import bench.sweeps.sweep
+from bench.cells.engine import run_cell
 from bench.devices import Found, arithmetic, devices, footprint, places
 from bench.errors import SettingError, UnknownNameError
 from bench.methods.scmm import SCMM
-from bench.runner import RunOptions, check_settings
-from bench.store import Store
+from bench.runs.options import RunOptions, check_settings
+from bench.store.records import Store
 
 FOUR = Found((16e9, 16e9, 8e9, 16e9))
 APPLE = Found((), True)
@@ -92,7 +92,7 @@ def test_a_sweep_on_two_gpus_gives_each_a_worker(tmp_path, monkeypatch):
     data = write_toy(tmp_path / "data")
     swept(data, tmp_path / "one", seeds=4)
     sweep = sweep_of(data, tmp_path / "two", seeds=4, workers=2)
-    monkeypatch.setattr(bench.sweeping, "places", lambda chosen, workers, need: ["cpu", "auto"])
+    monkeypatch.setattr(bench.sweeps.sweep, "places", lambda chosen, workers, need: ["cpu", "auto"])
     given = []
 
     def show(state, line):

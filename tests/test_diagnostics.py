@@ -10,15 +10,15 @@ import pytest
 from records import diagnostics, put
 from support import Means, cell_of, in_order, made_up
 
-from bench.cell import run_cell
-from bench.diagnostics import importance
+from bench.cells.diagnostics import importance
+from bench.cells.engine import run_cell
 from bench.errors import BenchError
 from bench.method import Context
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import embedding, scalp
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.store import Store
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.store.records import Store
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def wrong_command(words: list[str]) -> str:
     """What the command line has against a command, without running it; "" for nothing."""
     import typer
 
-    from bench.cli import app
+    from bench.cli.main import app
 
     command, context = typer.main.get_command(app), None
     words = list(words)
@@ -134,7 +134,7 @@ def tree(command=None):
     """Commands as dictionaries of names, with the options of each as a set."""
     import typer
 
-    from bench.cli import app
+    from bench.cli.main import app
 
     command = command or typer.main.get_command(app)
     inner = getattr(command, "commands", None)
@@ -162,7 +162,7 @@ def test_shell_blocks_say_that_they_are():
 def test_every_option_says_what_it_does():
     import typer
 
-    from bench.cli import app
+    from bench.cli.main import app
 
     def silent(command, name):
         inner = getattr(command, "commands", None)
@@ -184,8 +184,8 @@ def test_python_compiles(page):
 
 @every_page
 def test_sweep_requests_are_valid(page, tmp_path):
-    from bench.plan import read_request
     from bench.registry import entry
+    from bench.sweeps.request import read_request
 
     for block in blocks(page, "toml"):
         path = tmp_path / "sweep.toml"
@@ -340,7 +340,7 @@ def test_the_site_builds(tmp_path):
     front = (tmp_path / "site" / "index.html").read_text()
     assert "pictures/page.png" in front
     reference = (tmp_path / "site" / "api" / "training.html").read_text()
-    assert 'id="bench.methods.losses.mmd"' in reference
+    assert 'id="bench.methods.shared.losses.transfer.mmd"' in reference
     assert "bench data set" in (tmp_path / "site" / "commands.html").read_text()
 
 

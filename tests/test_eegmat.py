@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from support import cell_of, paired
 
-from bench.windows import Windows
+from bench.data.windows import Windows
 
 FOLDER = Path(os.environ.get(
     "BENCH_REFERENCE", Path(__file__).resolve().parents[2] / "shared" / "reference"
@@ -60,10 +60,10 @@ def test_logistic_regression_on_unseen_people(eegmat):
 
 def test_two_recordings_a_person_cannot_be_calibrated(eegmat, tmp_path):
     """One trial a class: the harness must say so and not split a recording."""
-    from bench.cell import run_cell
+    from bench.cells.engine import run_cell
     from bench.errors import BenchError
     from bench.registry import load
-    from bench.store import Store
+    from bench.store.records import Store
 
     pair = paired(eegmat.take(eegmat.subject < eegmat.subject.mean()), eegmat)
     with pytest.raises(BenchError, match="can be tested under few-shot") as caught:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
-from bench.electrodes import POSITIONS, position, positions
+from bench.data.channels import POSITIONS, position, positions
+from bench.datasets.shared.facts import DEAP_CHANNELS, SEED_CHANNELS
 from bench.errors import UnknownNameError
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.signal import periodogram
 
-import bench.features
+import bench.data.features
+from bench.data.features import band_variance, differential_entropy
+from bench.data.windows import FIVE_BANDS
 from bench.errors import BenchError
-from bench.features import band_variance, differential_entropy
-from bench.windows import FIVE_BANDS
 
 RATE = 200
 
@@ -20,7 +20,7 @@ def noise():
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(bench.features).failed == 0
+    assert doctest.testmod(bench.data.features).failed == 0
 
 
 @pytest.mark.parametrize("band", range(5))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support import SEED_CLASSES, in_order, made_up, paired
 
-from bench.protocol import subject_sessions
+from bench.data.windows import Windows
+from bench.protocols.base import subject_sessions
 from bench.protocols.few_shot import FewShot
-from bench.windows import Windows
 
 SEED_NAMES = ("negative", "neutral", "positive")
 
@@ -127,8 +127,8 @@ def test_order_of_presentation_counts_not_the_number_of_the_trial():
 
 
 def test_simulated_deap_is_cut_by_its_table(tiny_root):
-    from bench.align import align
-    from bench.data import read_corpus
+    from bench.data.pair import align
+    from bench.data.reading import read_corpus
 
     pair = align(read_corpus("SEED", tiny_root), read_corpus("DEAP", tiny_root))
     for fold in FewShot().folds(pair, 0).folds:

@@ -12,15 +12,15 @@ import pytest
 from records import CLASSES, HOSTILE, RECIPE, body, guesses, many, put, side, sweep
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import html, latex
-from bench.reports.cells import collect
 from bench.reports.html import embedded
-from bench.reports.numbers import short, tenths, thinned
-from bench.reports.page_data import page
-from bench.reports.table import tables
-from bench.reports.text import percent
-from bench.store import Store
+from bench.reports.page.data import page
+from bench.reports.shared.cells import collect
+from bench.reports.shared.numbers import short, tenths, thinned
+from bench.reports.shared.table import tables
+from bench.reports.shared.text import percent
+from bench.store.records import Store
 
 needs_chromium = pytest.mark.skipif(browser.find() is None, reason="no Chromium")
 

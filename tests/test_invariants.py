@@ -16,18 +16,19 @@ from hypothesis import strategies as st
 from support import made_up, read
 from test_cell import reachable
 
-from bench.align import Pair, align
-from bench.cell import Cell, run_cell
+from bench.cells.cell import Cell
+from bench.cells.engine import run_cell
+from bench.data.pair import Pair, align
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import BenchError
 from bench.method import Method, Needs
-from bench.protocol import Fold, Protocol
+from bench.protocols.base import Fold, Protocol
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
-from bench.scaling import Scaling
-from bench.store import Store
-from bench.windows import UnlabelledWindows, Windows
+from bench.store.records import Store
 
 SPACES = (
     ("negative", "neutral", "positive"), ("neutral", "sad", "fear", "happy"),

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from support import made_up
 
+from bench.data.labels import LabelRule, Task, apply_map, shared_classes
 from bench.datasets.deap import Deap
 from bench.datasets.seed import Seed
 from bench.datasets.seed_iv import SeedIV
 from bench.errors import BenchError, LabelValueError, SettingError
-from bench.labels import LabelRule, Task, apply_map, shared_classes
 
 RATED = Task("valence", ("low", "high"), "valence")
 CODED = Task("film", ("sad", "glad"), "film", codes={0: "sad", 1: "glad"}, dropped=frozenset({2}))

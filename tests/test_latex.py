@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from records import HOSTILE, RECIPE, put, sweep
 
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import latex
-from bench.store import Store
+from bench.store.records import Store
 
 DOCUMENT = r"""\documentclass[twocolumn]{article}
 \usepackage{booktabs,graphicx,xcolor}

@@ -9,9 +9,8 @@ import json
 import pytest
 from rich.console import Console
 
-from bench.listing import as_json, as_table, grants_of, profile_of
-from bench.needs import Needs, Profile
-from bench.registry import entries, include, load
+from bench.cli.screen.tables import as_json, as_table, grants_of, profile_of
+from bench.registry import Needs, Profile, entries, include, load
 
 PROTOCOLS = list(entries("protocols"))
 METHODS = list(entries("methods"))

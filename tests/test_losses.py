@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.methods import losses as L
+from bench.methods.shared.losses import transfer as L
 
 K, B, T, W, C, D = 3, 11, 9, 6, 4, 3
 

@@ -6,7 +6,8 @@ import pytest
 
 from bench.errors import UnsuitedError
 from bench.registry import entries, load
-from bench.runner import make_protocol, run
+from bench.runs.options import make_protocol
+from bench.runs.run import run
 
 METHODS = list(entries("methods"))
 PROTOCOLS = [

@@ -7,13 +7,13 @@ import pytest
 import torch
 from support import Means, cell_of, made_up, paired
 
-from bench.cell import run_cell
+from bench.cells.engine import run_cell
+from bench.cells.models import load_model, pack
 from bench.errors import BenchError, DataError, UnknownNameError, UnsuitedError
-from bench.models import load_model, pack
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
 from bench.registry import load
-from bench.scaling import Scaling
-from bench.store import Store
+from bench.store.records import Store
 
 SMALL = {"fit_epochs": 2}
 

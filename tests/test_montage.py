@@ -4,14 +4,14 @@ import doctest
 
 import pytest
 
-import bench.montage
-from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
+import bench.data.channels
+from bench.data.channels import canonical, common_channels, positions_of
+from bench.datasets.shared.facts import DEAP_CHANNELS, SEED_CHANNELS
 from bench.errors import BenchError
-from bench.montage import canonical, common_channels, positions_of
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(bench.montage).failed == 0
+    assert doctest.testmod(bench.data.channels).failed == 0
 
 
 @pytest.mark.parametrize(("written", "meant"), [

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.methods.networks import (
+from bench.methods.shared.networks.layers import (
     ConvEncoder,
     Head,
     Projector,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.new import new_method
 from bench.errors import BenchError, SettingError
-from bench.new import new_method
 
 
 def run(*command, cwd, **env):
@@ -70,7 +70,7 @@ def test_it_runs_by_include(folder, tmp_path):
         registry.include(str(folder / "bench_my_method2.py"))
         from support import made_up
 
-        from bench.runner import run as run_one
+        from bench.runs.run import run as run_one
 
         record = run_one("my-method2", made_up(corpus="A", seed=1), made_up(corpus="B", seed=2),
                          runs=tmp_path, params={"sharpness": "2"}, save_models=True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.data.features import differential_entropy
+from bench.data.signals import from_signals
+from bench.data.windows import FIVE_BANDS, Windows
 from bench.errors import BenchError, DataError
-from bench.features import differential_entropy
-from bench.own import from_signals
-from bench.windows import FIVE_BANDS, Windows
 
 NAMES = ("Fp1", "Fz", "T3")
 RATE = 200

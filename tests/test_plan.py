@@ -12,9 +12,10 @@ from sweep_support import PLUGIN, sweep_of
 
 from bench import registry
 from bench.errors import SettingError, UnknownNameError
-from bench.manifest import Memo, read_manifests, write_manifest
-from bench.plan import expand, read_request
 from bench.registry import include
+from bench.sweeps.manifest import Memo, read_manifests, write_manifest
+from bench.sweeps.plan import expand
+from bench.sweeps.request import read_request
 
 
 @pytest.fixture(autouse=True)

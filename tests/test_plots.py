@@ -11,7 +11,7 @@ from records import HOSTILE, RECIPE, guesses, put, sweep
 
 from bench import registry
 from bench.errors import BenchError
-from bench.report_options import FORMATS, ReportOptions
+from bench.reporting import FORMATS, ReportOptions
 from bench.reports import (
     calibration,
     confusion,
@@ -22,15 +22,15 @@ from bench.reports import (
     heatmap,
     rank_diagram,
     run,
-    style,
     subjects,
 )
-from bench.reports.caption import caption
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.scoring import confusion as counted
-from bench.statistics import paired
-from bench.store import Store
+from bench.reports.shared import style
+from bench.reports.shared.caption import caption
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.scoring.inference import paired
+from bench.scoring.metrics import confusion as counted
+from bench.store.records import Store
 
 PICTURES = ("heatmap", "subjects", "curves", "confusion", "oracle_gap", "source_gain", "cost",
             "ranks", "difference", "calibration")

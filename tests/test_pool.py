@@ -93,7 +93,7 @@ def test_a_scheduler_that_is_not_there(data, tmp_path):
 def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(error, monkeypatch):
     import distributed
 
-    from bench import workers
+    from bench.sweeps.workers import start as workers
 
     tries = []
 

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.align import Pair, in_shared_classes
-from bench.cell import Cell
+from bench.cells.cell import Cell
+from bench.cells.contract import as_needed, check_suited, handed
+from bench.data.pair import Pair, in_shared_classes
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import UnsuitedError
-from bench.handing import as_needed, check_suited, handed
 from bench.method import Method, Needs
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaler, Scaling
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import entries, load
-from bench.scaling import Scaler, Scaling
-from bench.store import Store
-from bench.windows import UnlabelledWindows, Windows
+from bench.store.records import Store
 
 SEED, DEAP = ("negative", "neutral", "positive"), ("low valence", "high valence")
 PROTOCOLS = [FewShot(), ZeroShot(), Unsupervised(), Unsupervised(form="transductive"), Within()]
@@ -298,7 +298,7 @@ def test_records_name_the_label_map_only_where_classes_were_mapped():
 
 
 def test_no_map_is_a_refusal(tmp_path):
-    from bench.cell import run_cell
+    from bench.cells.engine import run_cell
 
     pair = pair_of(target=("low arousal", "high arousal"))
     cell = Cell(Toy(), "default", pair, ZeroShot())

@@ -8,11 +8,11 @@ import time
 import pytest
 from support import Means, cell_of, paired
 
-from bench import provenance as module
-from bench.cell import run_cell
+from bench.cells.engine import run_cell
 from bench.errors import SettingError
-from bench.provenance import Meter, check_energy, device_name, git_state, provenance, versions
-from bench.store import Store
+from bench.store import provenance as module
+from bench.store.provenance import Meter, check_energy, device_name, git_state, provenance, versions
+from bench.store.records import Store
 
 
 def test_a_record_holds_versions_code_machine_and_cost(tmp_path):

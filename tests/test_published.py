@@ -13,11 +13,11 @@ import pytest
 from records import HOSTILE, RECIPE, put, side, sweep
 
 from bench.errors import SettingError, UnknownNameError
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import json_file, latex, leaderboard, published
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.store import Store
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.store.records import Store
 
 UDA = "unlabelled: other trials of the tested subject"
 NEEDED = "method,target,value,design,access,seen_in"
@@ -204,7 +204,7 @@ class TestFormats:
     def test_command(self, store, tmp_path):
         from typer.testing import CliRunner
 
-        from bench.cli import app
+        from bench.cli.main import app
 
         put(store, "scmm", [0.7, 0.6], identity={"source": side("SEED:3")})
         out = tmp_path / "out"

@@ -9,15 +9,13 @@ import pytest
 from scipy.linalg import fractional_matrix_power
 
 from bench.conformance import made_up_pair
-from bench.data import ReadOptions, read_corpus
+from bench.data.features import RAW_RATE, raw_windows, version_of
+from bench.data.reading import ReadOptions, read_corpus
 from bench.errors import BenchError, UnsuitedError
-from bench.euclidean import Whitener
-from bench.features import version_of
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaler, Scaling, Whitener
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.zero_shot import ZeroShot
-from bench.raw import RATE, raw_windows
-from bench.scaling import Scaler, Scaling
 
 
 def tone(hertz, rate, seconds=8.0):
@@ -50,7 +48,7 @@ class TestWindows:
         raw = read_corpus(name, tiny_root, ReadOptions(features="raw"))
         de = read_corpus(name, tiny_root, ReadOptions())
         space = raw.windows.space
-        assert (space.kind, space.rate, space.width, space.bands) == ("raw", RATE, 128, ())
+        assert (space.kind, space.rate, space.width, space.bands) == ("raw", RAW_RATE, 128, ())
         assert len(raw.windows) == len(de.windows)
         np.testing.assert_array_equal(raw.windows.y, de.windows.y)
         np.testing.assert_array_equal(raw.windows.trial, de.windows.trial)

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from bench.errors import BenchError, DataError, UnsuitedError
+from bench.method import FIRST_STEP, TRAJECTORY, Deviation
 from bench.methods.scmm import SCMM
-from bench.reference import FIRST_STEP, TRAJECTORY, Deviation
 from bench.registry import load
 
 SHIPPED = Path(__file__).parent / "reference" / "scmm_reference.npz"

@@ -86,7 +86,7 @@ def test_a_name_like_nothing_lists_what_there_is():
 
 def test_listing_imports_no_method():
     code = ("import sys; from bench.registry import entries\n"
-            "from bench.listing import as_json, as_table\n"
+            "from bench.cli.screen.tables import as_json, as_table\n"
             "for g in ('methods', 'corpora', 'protocols', 'reports'): assert entries(g)\n"
             "assert as_json('methods') and as_table('methods')\n"
             "assert not {'torch', 'numpy', 'bench.methods.scmm'} & set(sys.modules)")

@@ -10,9 +10,8 @@ from records import put
 
 from bench import reporting
 from bench.errors import SettingError, UnknownNameError
-from bench.report_options import ReportOptions
-from bench.reporting import chosen_reports, file_reports, write_reports
-from bench.store import Store
+from bench.reporting import ReportOptions, chosen_reports, file_reports, write_reports
+from bench.store.records import Store
 
 NAMES = ("leaderboard", "heatmap", "calibration")
 OPTIONS = ReportOptions(formats=("csv", "md", "png"))

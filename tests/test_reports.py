@@ -13,17 +13,17 @@ from rich.console import Console
 
 from bench import registry
 from bench.errors import BenchError, SettingError, UnknownNameError
-from bench.report_options import ReportOptions, split_pair
-from bench.reports.against import against_target_only
-from bench.reports.caption import caption
-from bench.reports.cells import collect
+from bench.reporting import ReportOptions, split_pair
 from bench.reports.heatmap import matrices
 from bench.reports.leaderboard import render, write
+from bench.reports.shared.against import against_target_only
+from bench.reports.shared.caption import caption
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.reports.shared.text import clean, markdown, numbers, signed, spreadsheet
 from bench.reports.subjects import panels
-from bench.reports.table import tables
-from bench.reports.text import clean, markdown, numbers, signed, spreadsheet
-from bench.statistics import paired
-from bench.store import Record, Store
+from bench.scoring.inference import paired
+from bench.store.records import Record, Store
 
 CLASSES = {
     "SEED:3": ["negative", "neutral", "positive"],
@@ -632,7 +632,7 @@ class TestPictures:
         assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
 
     def test_colours_fall_evenly_in_lightness(self):
-        from bench.reports.style import colours, luminance
+        from bench.reports.shared.style import colours, luminance
 
         light = np.array([luminance(colours()(i)) for i in range(256)])
         assert (np.diff(light) < 0).all()

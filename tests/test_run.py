@@ -8,11 +8,11 @@ from support import Means, in_order, made_up, paired, write_toy
 
 import bench
 from bench import RunOptions, registry
+from bench.data.locations import corpus_folders, set_corpus_folder
+from bench.data.recipe import Recipe
 from bench.errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
-from bench.recipe import Recipe
-from bench.runner import settled_scale
-from bench.settings import corpus_folders, set_corpus_folder
-from bench.store import Store
+from bench.runs.options import settled_scale
+from bench.store.records import Store
 
 SMALL = {"epochs": 1, "fit_epochs": 2}
 

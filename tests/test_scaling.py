@@ -5,17 +5,17 @@ import pytest
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from support import Means, cell_of, made_up, paired
 
-from bench.align import in_shared_classes
-from bench.cell import run_cell
+from bench.cells.engine import run_cell
+from bench.data.pair import in_shared_classes
+from bench.data.windows import Windows
 from bench.errors import SettingError, UnknownNameError, UnsuitedError
-from bench.protocol import Fold, View
+from bench.protocols.base import Fold, View
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import SCOPES, Scaler, Scaling
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
-from bench.scaling import SCOPES, Scaler, Scaling
-from bench.store import Store
-from bench.windows import Windows
+from bench.store.records import Store
 
 THEIRS = {"min-max": MinMaxScaler, "z-score": StandardScaler, "robust": RobustScaler}
 

@@ -10,11 +10,11 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MinMaxScaler
 from support import made_up, paired
 
+from bench.data.windows import Space
 from bench.errors import DivergedError, SettingError
 from bench.method import Budget, Context, Job, observing
-from bench.methods.networks import Projector
 from bench.methods.scmm import SCMM, SCMMNetwork, SCMMParams
-from bench.methods.scmm_losses import (
+from bench.methods.shared.losses.scmm import (
     _Relations,
     balanced_sum,
     hybrid_mask,
@@ -23,9 +23,9 @@ from bench.methods.scmm_losses import (
     soft_weights,
     with_positives,
 )
+from bench.methods.shared.networks.layers import Projector
 from bench.protocols.few_shot import FewShot
 from bench.training import Optimiser, stack, train
-from bench.windows import Space
 
 METRICS = ("cosine", "euclidean", "manhattan")
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.align import align
-from bench.auditing import shortcuts
-from bench.cell import Cell, run_cell
-from bench.data import CorpusName, Reading
+from bench.cells import shortcuts
+from bench.cells.cell import Cell
+from bench.cells.engine import run_cell
+from bench.data.pair import align
+from bench.data.reading import CorpusName, Reading
+from bench.data.windows import Windows
 from bench.method import Budget, Context
-from bench.methods.networks import ConvEncoder, Projector
 from bench.methods.scmm import SCMM
 from bench.methods.scmm_released import (
     Fixed,
@@ -24,11 +25,11 @@ from bench.methods.scmm_released import (
     UnclearedOptimiser,
     _Best,
 )
-from bench.protocol import View
+from bench.methods.shared.networks.layers import ConvEncoder, Projector
+from bench.protocols.base import View
 from bench.protocols.few_shot import FewShot
-from bench.store import Store
+from bench.store.records import Store
 from bench.training import Optimiser, train
-from bench.windows import Windows
 
 SWITCHES = ("aliased_mask", "subset_2560", "loss_stepped_schedule", "uncleared_gradients",
             "reload_best", "per_split_scaling", "best_test_epoch")

@@ -12,7 +12,7 @@ import pytest
 from sklearn import metrics
 
 from bench.errors import BenchError
-from bench.scoring import confusion, fold_scores, majority_share, scores, trial_scores
+from bench.scoring.metrics import confusion, fold_scores, majority_share, scores, trial_scores
 
 
 def _draw(seed: int, n: int, k: int, classes: list[int] | None = None, decimals: int = 3):
@@ -129,6 +129,6 @@ def test_majority_share():
 
 
 def test_scikit_learn_is_not_imported():
-    code = "import sys, bench.scoring, bench.statistics, bench.report_options; " \
+    code = "import sys, bench.scoring.metrics, bench.scoring.inference, bench.reporting; " \
            "sys.exit(any(m in sys.modules for m in ('sklearn', 'scipy', 'torch', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from bench.corpus import Recording
-from bench.data import ReadOptions, read_corpus
-from bench.datasets import facts
-from bench.datasets._seed_files import owner_features
+from bench.data.corpus import Recording
+from bench.data.reading import ReadOptions, read_corpus
+from bench.data.recipe import MARKER, Recipe, read_marker
 from bench.datasets.seed import Seed
+from bench.datasets.shared import facts
+from bench.datasets.shared.seed_files import owner_features
 from bench.errors import DataError, MissingCorpusError, SettingError, UnknownNameError
-from bench.recipe import MARKER, Recipe, read_marker
 
 RECIPE = Recipe(subjects=3, sessions=2, length=0.02)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from bench.corpus import Recording
-from bench.data import ReadOptions, read_corpus
-from bench.datasets import facts
+from bench.data.corpus import Recording
+from bench.data.labels import LabelRule
+from bench.data.reading import ReadOptions, read_corpus
+from bench.data.recipe import Recipe, read_marker
 from bench.datasets.seed_iv import SeedIV
+from bench.datasets.shared import facts
 from bench.errors import DataError, MissingCorpusError, UnknownNameError
-from bench.labels import LabelRule
-from bench.recipe import Recipe, read_marker
 
 RECIPE = Recipe(subjects=1, sessions=3, length=0.02)
 README = "\n".join(

@@ -20,30 +20,32 @@ from test_cell import rows_within
 from test_deep_methods import cell_of as network_cell
 from test_deep_methods import corpus, proba_of
 
-from bench import selection
-from bench.align import Pair
-from bench.cell import run_cell
+from bench.cells.engine import run_cell
+from bench.data.pair import Pair
+from bench.data.windows import Windows
 from bench.errors import UnknownNameError, UnsuitedError
 from bench.method import Needs
-from bench.observer import LOOKS, Observer, Pick
-from bench.plan import expand, read_request
-from bench.protocol import Fold, Folds
+from bench.protocols.base import Fold, Folds
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaler, Scaling
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
-from bench.report_options import ReportOptions
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.rerun import repeat
-from bench.runner import RunOptions, settle
-from bench.scaling import Scaler, Scaling
-from bench.selection import RULES, held_out, lacking
-from bench.store import Store
-from bench.validators import MOST, Density, Given, Standing, _scored, dev, judge_of, some
-from bench.windows import Windows
-from bench.workshop import Workshop
+from bench.reporting import ReportOptions
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.runs.build import settle
+from bench.runs.options import RunOptions
+from bench.selection import rules as selection
+from bench.selection.observer import LOOKS, Observer, Pick
+from bench.selection.rules import RULES, held_out, lacking
+from bench.selection.validators import MOST, Density, Given, Standing, _scored, dev, judge_of, some
+from bench.store.records import Store
+from bench.sweeps.executor import Workshop
+from bench.sweeps.plan import expand
+from bench.sweeps.repeat import repeat
+from bench.sweeps.request import read_request
 
 DEAP = ("low valence", "high valence")
 PROTOCOLS = {"few-shot": FewShot(), "zero-shot": ZeroShot(), "inductive": Unsupervised(),

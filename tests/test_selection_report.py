@@ -9,11 +9,11 @@ import pytest
 from records import HOSTILE, RECIPE, put
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import selection
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.store import Store
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.store.records import Store
 
 RULES = {"last": 0.0, "oracle": 0.1, "entropy": -0.05, "calibration-val": 0.02}
 

@@ -13,17 +13,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 from support import in_order, made_up, paired
 
-from bench.cell import Cell, run_cell
+from bench.cells.cell import Cell
+from bench.cells.contract import handed
+from bench.cells.engine import run_cell
 from bench.errors import BenchError, SettingError, UnknownNameError, UnsuitedError
-from bench.handing import handed
 from bench.method import Context, Job
-from bench.methods.shallow import ShallowPredictor, flat, probabilities, seed_of
+from bench.methods.shared.shallow import ShallowPredictor, flat, probabilities, seed_of
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
-from bench.store import Store
+from bench.store.records import Store
 
 PROTOCOLS = {"few-shot": FewShot(), "zero-shot": ZeroShot(), "within": Within(),
              "unsupervised": Unsupervised()}

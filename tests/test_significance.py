@@ -9,12 +9,12 @@ import pytest
 from records import guesses, put, sweep
 
 from bench.errors import BenchError
-from bench.report_options import ReportOptions
+from bench.reporting import ReportOptions
 from bench.reports import significance
-from bench.reports.cells import collect
-from bench.reports.table import tables
-from bench.statistics import holm, paired, subjects_needed
-from bench.store import Store
+from bench.reports.shared.cells import collect
+from bench.reports.shared.table import tables
+from bench.scoring.inference import holm, paired, subjects_needed
+from bench.store.records import Store
 
 
 @pytest.fixture

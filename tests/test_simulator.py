@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from bench.datasets._attainable import LevelDensity
-from bench.datasets.facts import DEAP_CHANNELS, SEED_CHANNELS
-from bench.datasets.simulator import EMOTIONS, PATTERN, Emotion, Generator, attainable
-from bench.electrodes import POSITIONS
+from bench.data.channels import POSITIONS
+from bench.data.recipe import Recipe
+from bench.data.windows import FIVE_BANDS
+from bench.datasets.shared.attainable import LevelDensity
+from bench.datasets.shared.facts import DEAP_CHANNELS, SEED_CHANNELS
+from bench.datasets.shared.simulator import EMOTIONS, PATTERN, Emotion, Generator, attainable
 from bench.errors import UnknownNameError
-from bench.recipe import Recipe
-from bench.windows import FIVE_BANDS
 
 CLASSES = ("negative", "neutral", "positive")
 SEED_LABELS = np.array([1, 0, -1, -1, 0, 1, -1, 0, 1, 1, 0, -1, 0, 1, -1]) + 1
@@ -121,7 +121,7 @@ def test_signal_does_not_depend_on_what_was_drawn_before():
 
 def test_signal_is_the_same_in_another_process():
     code = (
-        "from bench.datasets.simulator import *; from bench.recipe import Recipe;"
+        "from bench.datasets.shared.simulator import *; from bench.data.corpus import Recipe;"
         "g = Generator('DEAP', Recipe(), ['FZ', 'CZ', 'PZ'], 128, 40);"
         "print(repr(g.signal(1, 1, 1, 0, EMOTIONS['fear'], 256).sum(1).round(6).tolist()))"
     )

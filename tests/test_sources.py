@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from support import Means, cell_of, made_up, read
 
-from bench.align import STRIDE, align, in_shared_classes, joined, with_agreed_source
+from bench.data.labels import shared_classes
+from bench.data.pair import STRIDE, align, in_shared_classes, joined, with_agreed_source
 from bench.errors import BenchError, SettingError, UnsuitedError
-from bench.labels import shared_classes
 from bench.method import Needs
-from bench.plan import Request, expand
 from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaler, Scaling
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
-from bench.report_options import ReportOptions
-from bench.runner import RunOptions, choose_params, run, source_sides
-from bench.scaling import Scaler, Scaling
-from bench.store import Store
+from bench.reporting import ReportOptions
+from bench.runs.options import RunOptions, choose_params, source_sides
+from bench.runs.run import run
+from bench.store.records import Store
+from bench.sweeps.plan import expand
+from bench.sweeps.request import Request
 
 SEED = ("negative", "neutral", "positive")
 SEED_IV = ("neutral", "sad", "fear", "happy")
@@ -191,7 +193,7 @@ def test_sources_that_make_no_sense_are_refused_before_anything_is_read(src, mes
 
 def test_published_parameters_are_of_one_source():
     from bench.methods.scmm import SCMM
-    from bench.runner import CorpusName
+    from bench.runs.run import CorpusName
 
     names = [CorpusName("SEED+SEED-IV", ""), CorpusName("DEAP", "valence")]
     with pytest.raises(SettingError, match="no published parameters .* SEED\\+SEED-IV→DEAP"):
@@ -220,9 +222,10 @@ def test_reports_find_joined_sources():
 
 def test_a_sweep_of_joined_sources_ends_well_and_repeats(tmp_path):
     """Fear is dropped, so what is attainable on SEED-IV is not known: skipped, and no failure."""
-    from bench.rerun import description
-    from bench.sweeping import SweepOptions, sweep
-    from bench.workshop import Workshop
+    from bench.sweeps.executor import Workshop
+    from bench.sweeps.repeat import description
+    from bench.sweeps.run import sweep
+    from bench.sweeps.sweep import SweepOptions
 
     state = sweep(
         options=SweepOptions(runs=tmp_path), methods="lr", pairs="SEED+DEAP->SEED-IV",

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from bench.methods import ssl_losses as losses
+from bench.methods.shared.losses import selfsupervised as losses
 
 K, B, P, T = 2, 5, 7, 4
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets.facts import SEED_CHANNELS
+from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.datasets.shared.facts import SEED_CHANNELS
 from bench.errors import UnsuitedError
 from bench.method import Budget, Context, Method, observing
 from bench.methods.byol import TARGET
-from bench.methods.sampling import SameStimulus, Shuffled, neighbours, successive
-from bench.methods.views import Augmentation
-from bench.protocol import View
+from bench.methods.shared.training.sampling import SameStimulus, Shuffled, neighbours, successive
+from bench.methods.shared.training.views import Augmentation
+from bench.protocols.base import View
 from bench.registry import load
 from bench.training import batches
-from bench.windows import Space, UnlabelledWindows, Windows
 
 NAMES = ["simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt", "simmtm", "clisa",
          "scmm", "scmm-released"]

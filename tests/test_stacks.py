@@ -11,20 +11,19 @@ import pytest
 import torch
 from support import cell_of, in_order, made_up, paired
 
-from bench.cell import run_cell
-from bench.differing import stacked
+from bench.cells.engine import pretrain_all, run_cell, run_cells
 from bench.errors import DivergedError
 from bench.method import Context
-from bench.methods import testtime
-from bench.methods.finetuning import FineTuned
 from bench.methods.scmm import SCMM, SCMMNetwork
-from bench.plan import CellSpec
+from bench.methods.shared.training import testtime
+from bench.methods.shared.training.finetuning import FineTuned
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import entries, load
-from bench.stacks import stacks, usual
-from bench.store import Record, Store
-from bench.together import pretrain_all, run_cells
+from bench.store.records import Record, Store
+from bench.sweeps.plan import CellSpec
+from bench.sweeps.stacks import stacks, usual
+from bench.training import stacked
 
 SMALL = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 2, "fit_batch": 8}
 

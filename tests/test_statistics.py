@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import (
+from bench.scoring.inference import (
     balanced_chance_interval,
     bootstrap_interval,
     chance_interval,

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import store as module
 from bench.errors import BenchError
-from bench.store import Record, Store, identity_hash, write_bytes
+from bench.store import records as module
+from bench.store.files import write_bytes
+from bench.store.hashing import identity_hash
+from bench.store.records import Record, Store
 
 IDENTITY = {
     "method": "m", "seed": 0, "params": {"lr": 0.1, "names": ["a", "b"]},

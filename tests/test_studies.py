@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data import CorpusName, Reading
-from bench.windows import Windows
+from bench.data.reading import CorpusName, Reading
+from bench.data.windows import Windows
 
 STUDIES = Path(__file__).resolve().parents[1] / "docs" / "studies"
 

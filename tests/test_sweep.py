@@ -28,14 +28,14 @@ from sweep_support import (
 )
 
 from bench import registry
-from bench.cell import Event
+from bench.cells.cell import Event
+from bench.cli.screen.sweep import SweepDisplay, render, show_plan, show_status, summary
+from bench.cli.screen.tuning import TuneDisplay
 from bench.errors import BenchError, SettingError, UnknownNameError
-from bench.lock import LockedError, RunLock, held
-from bench.state import KINDS
-from bench.store import Record, Store
-from bench.sweep_display import SweepDisplay, render, show_plan, show_status, summary
-from bench.sweeping import SweepOptions
-from bench.tuning_display import TuneDisplay
+from bench.store.lock import LockedError, RunLock, held
+from bench.store.records import Record, Store
+from bench.sweeps.status import KINDS
+from bench.sweeps.sweep import SweepOptions
 
 pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 
@@ -63,7 +63,7 @@ def test_cells_do_not_depend_on_the_order_they_are_run_in(data, tmp_path):
 
 
 def test_a_cell_is_the_same_record_as_bench_run_gives(data, tmp_path):
-    from bench.runner import run
+    from bench.runs.run import run
 
     swept(data, tmp_path / "sweep", controls=True, seeds=1)
     run("toy", "TOYA", "TOYB", data=data, runs=tmp_path / "run")
@@ -245,7 +245,7 @@ def test_two_sweeps_on_one_folder(data, tmp_path):
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from pathlib import Path; "
-         "from bench.lock import RunLock\n"
+         "from bench.store.lock import RunLock\n"
          f"with RunLock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"],
         stdout=subprocess.PIPE, text=True, env=environment(),
     )
@@ -275,7 +275,7 @@ def test_a_holder_on_another_machine_counts_until_it_is_silent(tmp_path):
 
 def test_a_lock_shows_that_its_holder_is_alive(tmp_path, monkeypatch):
     """Also while nothing is told to it: another machine goes by the file's time."""
-    monkeypatch.setattr("bench.lock.BEAT", 0.05)
+    monkeypatch.setattr("bench.store.lock.BEAT", 0.05)
     with RunLock(tmp_path) as lock:
         os.utime(lock.path, (1.0, 1.0))
         until = time.monotonic() + 10
@@ -413,7 +413,7 @@ def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_pat
 
 
 def test_the_command_line_imports_neither_torch_nor_numpy():
-    code = ("import sys, bench.cli; "
+    code = ("import sys, bench.cli.main; "
             "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'pandas', 'distributed')))")
     shown = subprocess.run([sys.executable, "-c", code], env=environment(), check=False)
     assert shown.returncode == 0
@@ -460,8 +460,6 @@ def test_a_foreign_record_is_reported_and_ignored(data, tmp_path):
     show_status(tmp_path, screen)
     assert "passed over" in screen.export_text()
     assert swept(data, tmp_path).earlier == 1
-
-
 
 
 @pytest.mark.parametrize("text", [
@@ -513,7 +511,7 @@ def test_rerun_says_whether_a_record_agrees(data, tmp_path):
 
 
 def test_rerun_leaves_out_whom_the_record_left_out_and_names_what_changed(data, tmp_path):
-    from bench.rerun import find_record, repeat
+    from bench.sweeps.repeat import find_record, repeat
 
     swept(data, tmp_path, exclude={"TOYB": [2]})
     record = find_record(next((tmp_path / "cells").iterdir()).name, tmp_path)
@@ -526,7 +524,7 @@ def test_rerun_leaves_out_whom_the_record_left_out_and_names_what_changed(data, 
 
 
 def test_rerun_of_what_was_not_done(data, tmp_path):
-    from bench.rerun import find_record, repeat
+    from bench.sweeps.repeat import find_record, repeat
 
     swept(data, tmp_path, methods="toy-raises")
     with pytest.raises(SettingError, match="nothing to compare"):
@@ -570,7 +568,7 @@ def test_a_dry_run_refuses_memory(tmp_path, data):
 
 def test_the_status_of_a_long_cell_is_kept_up(data, tmp_path, monkeypatch):
     """Its method says nothing while it works, and the first cell begins right after the plan."""
-    monkeypatch.setattr("bench.lock.BEAT", 0.1)
+    monkeypatch.setattr("bench.store.lock.BEAT", 0.1)
     seen: list[dict] = []
 
     def look() -> None:

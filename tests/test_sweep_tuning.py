@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SettingError, UnknownNameError, UnsuitedError
-from bench.manifest import Memo
-from bench.plan import read_request
 from bench.registry import include
-from bench.sweep_tuning import planned
+from bench.sweeps.manifest import Memo
+from bench.sweeps.request import read_request
+from bench.sweeps.tuned_plan import planned
 from tests import tune_plugin
 from tests.sweep_plugin import write_toy
 from tests.sweep_support import PLUGIN, bench, records, write_plan

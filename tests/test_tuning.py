@@ -15,22 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.cells.engine import validate_cells
+from bench.data.windows import Windows
 from bench.errors import SettingError, UnknownNameError, UnsuitedError
-from bench.lock import LockedError
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import entries, include, load
-from bench.runner import RunOptions, run, setting_of, with_tuned
-from bench.space import default_rule, search_space
-from bench.store import Store
-from bench.together import validate_cells
-from bench.trials import TrialCell, TrialStore
-from bench.tuned import Tuned, check_nested, find_tuned
-from bench.tuner import tune
-from bench.tuning import Attempt, TuneOptions, TuningFailedError, tune_cell
-from bench.windows import Windows
+from bench.runs.options import RunOptions
+from bench.runs.run import run, setting_of, with_tuned
+from bench.runs.tuned import Tuned, check_nested, find_tuned
+from bench.store.lock import LockedError
+from bench.store.memory import TrialStore
+from bench.store.records import Store
+from bench.tuning.blinded import TrialCell
+from bench.tuning.search import Attempt, TuneOptions, TuningFailedError, tune_cell
+from bench.tuning.space import default_rule, search_space
+from bench.tuning.tune import tune
 from tests import tune_plugin
 from tests.support import cell_of, in_order, made_up, paired
 from tests.sweep_plugin import write_toy

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.datasets._pickles import dump_python2, load_arrays
+from bench.datasets.shared.pickles import dump_python2, load_arrays
 from bench.errors import DataError
 
 NAMES = ("data", "labels")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support import made_up
 
-import bench.windows
+import bench.data.windows
+from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.errors import BenchError
-from bench.windows import Space, UnlabelledWindows, Windows
 
 
 def arrays(windows):
@@ -18,7 +18,7 @@ def arrays(windows):
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(bench.windows).failed == 0
+    assert doctest.testmod(bench.data.windows).failed == 0
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.errors import DivergedError
 from bench.method import Context, Method, Needs, NoParams, Params, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import Entry
 
 EPOCHS = 6

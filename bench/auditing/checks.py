@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BenchError
-from ..scoring import fold_scores
-from ..store import Record, Store
+from ..scoring.metrics import fold_scores
+from ..store.records import Record, Store
 from .findings import Finding, Report, Severity
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchError
-from ..statistics import Paired, holm, paired
-from ..store import Record, Store
-from .drafts import Drafts
+from ..scoring.inference import Paired, holm, paired
+from ..store.records import Record, Store
+from .audit import Drafts
 
 #: (metric, unit) of every table, the main one first.
 MEASURES = (

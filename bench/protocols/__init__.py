@@ -1,6 +1,6 @@
 """Protocols: what of the target a method may see, and how target trials are cut."""
 
-from bench.registry import Entry
+from ..registry import Entry
 
 CATALOGUE = [
     Entry("few-shot", "bench.protocols.few_shot:FewShot",

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from bench.align import Pair
-from bench.protocol import Draw, Fold, Folds, Protocol, View, cut_target
+from ..data.pair import Pair
+from .base import Draw, Fold, Folds, Protocol, View, cut_target
 
 
 class FewShot(Protocol):

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bench.align import Pair
-from bench.protocol import Fold, Folds, Protocol, View, cut_target
+from ..data.pair import Pair
+from .base import Fold, Folds, Protocol, View, cut_target
 
 
 class Unsupervised(Protocol):

@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from bench.align import Pair
-from bench.errors import UnsuitedError
-from bench.protocol import Fold, Folds, LeftOut, Protocol, View, subject_sessions
-from bench.windows import Windows
+from ..data.pair import Pair
+from ..data.windows import Windows
+from ..errors import UnsuitedError
+from .base import Fold, Folds, LeftOut, Protocol, View, subject_sessions
 
 _ACCESS = {
     "subject": "target-supervised: labelled trials of other target subjects",

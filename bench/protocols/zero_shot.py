@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.align import Pair
-from bench.protocol import Fold, Folds, Protocol, View, subject_sessions
+from ..data.pair import Pair
+from .base import Fold, Folds, Protocol, View, subject_sessions
 
 
 class ZeroShot(Protocol):

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 import bench
-from bench.statistics import bootstrap_interval
-from bench.store import Store, write_text
+from bench.scoring.inference import bootstrap_interval
+from bench.store.files import write_text
+from bench.store.records import Store
 
 HERE = Path(__file__).resolve().parent
 STEPS = (0.0, 1.0, 2.0, 4.0)
@@ -113,8 +114,8 @@ def draw(table: pd.DataFrame) -> None:
     """One line for each way of using the target and each method."""
     from matplotlib.figure import Figure
 
-    from bench.reports.style import GREY, INK, TWO_COLUMNS, house_style, plain_axes
-    from bench.reports.style import LINES as COLOURS
+    from bench.reports.shared.style import GREY, INK, TWO_COLUMNS, house_style, plain_axes
+    from bench.reports.shared.style import LINES as COLOURS
 
     names = list(dict.fromkeys(table["line"]))
     with house_style():

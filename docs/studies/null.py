@@ -28,16 +28,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from bench.align import align
-from bench.cell import Cell, run_cell
-from bench.data import Reading, read_corpus, simulated_root
+from bench.cells.cell import Cell
+from bench.cells.engine import run_cell
+from bench.data.pair import align
+from bench.data.reading import Reading, read_corpus, simulated_root
+from bench.data.recipe import recipe_for
+from bench.data.windows import Windows
 from bench.method import Method
 from bench.protocols.few_shot import FewShot
-from bench.recipe import recipe_for
 from bench.registry import load
-from bench.statistics import holm, paired, subjects_needed
-from bench.store import Store, write_text
-from bench.windows import Windows
+from bench.scoring.inference import holm, paired, subjects_needed
+from bench.store.files import write_text
+from bench.store.records import Store
 
 HERE = Path(__file__).resolve().parent
 #: Eight methods of five families, quick at this scale.
@@ -183,7 +185,15 @@ def draw(means: pd.DataFrame) -> None:
     """Mean of each method in each run, and that of the best."""
     from matplotlib.figure import Figure
 
-    from bench.reports.style import BLUE, GREY, INK, ONE_COLUMN, ORANGE, house_style, plain_axes
+    from bench.reports.shared.style import (
+        BLUE,
+        GREY,
+        INK,
+        ONE_COLUMN,
+        ORANGE,
+        house_style,
+        plain_axes,
+    )
 
     with house_style():
         figure = Figure(figsize=(ONE_COLUMN, 2.1), layout="constrained")

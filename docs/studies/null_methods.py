@@ -20,8 +20,9 @@ import numpy as np
 
 import bench
 from bench.registry import entries
-from bench.statistics import holm, paired
-from bench.store import Record, Store, write_text
+from bench.scoring.inference import holm, paired
+from bench.store.files import write_text
+from bench.store.records import Record, Store
 
 HERE = Path(__file__).resolve().parent
 

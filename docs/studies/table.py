@@ -18,8 +18,9 @@ import pandas as pd
 
 import bench
 from bench.registry import entries
-from bench.statistics import bootstrap_interval
-from bench.store import Store, write_text
+from bench.scoring.inference import bootstrap_interval
+from bench.store.files import write_text
+from bench.store.records import Store
 
 HERE = Path(__file__).resolve().parent
 #: Not methods of their own: any scikit-learn classifier, and controls that come with the methods.

@@ -1,0 +1,313 @@
+"""Run an audit: the honest cells, their leaky twins, and a file that says which is which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..cells.cell import Cell, Event, Watch
+from ..cells.engine import run_cell
+from ..cells.shortcuts import SHORTCUTS, Shortcut
+from ..data.windows import Windows
+from ..errors import BenchError, SettingError, UnknownNameError, UnsuitedError
+from ..method import Method
+from ..registry import load
+from ..runs.build import settle
+from ..runs.options import RunOptions
+from ..selection.rules import rule
+from ..store.files import write_text
+from ..store.hashing import key_of
+from ..store.records import Record, Store
+from ..tuning.space import search_space, suggested
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What of an audit is run.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        Seeds of the honest run and of every twin.
+    only : tuple of str
+        Shortcuts; all if empty.
+    draws : int
+        Parameter draws of ``tuned-on-test`` beside the parameters of the honest run.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    only: tuple[str, ...] = ()
+    draws: int = 5
+
+    def __post_init__(self) -> None:
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise SettingError("an audit needs one seed at least, none below 0, each once")
+        if self.draws < 1:
+            raise SettingError(f"--draws {self.draws}: one draw at least is needed")
+
+
+@dataclass
+class Entry:
+    """One shortcut of an audit: which records are compared, or why there are none.
+
+    Attributes
+    ----------
+    name, does, steals : str
+    honest, leaky : list of str
+        Records whose scores are averaged on either side; for the best test epoch both are the
+        same, and the leaky side is what they hold as ``oracle``.
+    oracle : bool
+        Whether the leaky side is the records' ``oracle``.
+    note : str
+        What a reader must know to judge the number.
+    reason : str
+        Why it does not apply; else empty.
+    """
+
+    name: str
+    does: str
+    steals: str
+    honest: list[str] = field(default_factory=list)
+    leaky: list[str] = field(default_factory=list)
+    oracle: bool = False
+    note: str = ""
+    reason: str = ""
+
+
+def audit(
+    method: str = "scmm",
+    src: str | Windows = "SEED",
+    tgt: str | Windows = "DEAP",
+    options: RunOptions | None = None,
+    watch: Watch | None = None,
+    *,
+    what: AuditOptions | None = None,
+    **changes: Any,
+) -> Path:
+    """Run a method honestly and with each shortcut, and write down what is to be compared.
+
+    Parameters
+    ----------
+    method, src, tgt, options, watch, **changes
+        As for :func:`bench.run`.
+    what : AuditOptions, optional
+
+    Returns
+    -------
+    Path
+        ``RUNS/audit-<hash>.json``; read it with :func:`bench.auditing.inflation.read_audit`.
+
+    Raises
+    ------
+    BenchError
+        A name or setting is wrong, or the honest run fails. A shortcut that does not apply or
+        fails is an entry with a reason.
+    """
+    options, what = replace(options or RunOptions(), **changes), what or AuditOptions()
+    cls: type[Method] = load("methods", method)
+    if cls.kind == "oracle":
+        raise SettingError(
+            f"{cls.name} takes shortcuts itself, so it has no honest run to compare with",
+            "Audit the method it is a copy of.",
+        )
+    if options.preset == "tuned":
+        raise SettingError(
+            "an audit with tuned parameters is not possible: each seed has a tuning of its own",
+            "Give the parameters with --set.",
+        )
+    wanted = chosen(cls, what.only)
+    tell = watch or (lambda event: None)
+    cell = settle(method, src, tgt, options, tell)
+    run = _Audit(cell, Store(options.runs), what, tell, tuple(options.params))
+    tell(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
+    run.honest = [run_cell(replace(cell, seed=s), run.store, tell) for s in what.seeds]
+    entries = []
+    for number, shortcut in enumerate(wanted, 1):
+        tell(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}", 0, 0))
+        entries.append(run.entry(shortcut))
+        if entries[-1].reason:
+            tell(Event(f"does not apply: {entries[-1].reason}", 0, 0))
+    return _write(options.runs, run.honest, entries, what)
+
+
+def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
+    """Shortcuts of a method that are asked for, in the order of tables.
+
+    Raises
+    ------
+    UnknownNameError
+        No such shortcut, or none of this method.
+    """
+    known = {s.name: s for s in (*SHORTCUTS.values(), *_switches(cls(None)))}
+    for name in only:
+        if name not in known:
+            raise UnknownNameError(f"shortcut of {cls.name}", name, known)
+    return [s for s in known.values() if not only or s.name in only]
+
+
+def _switches(method: Method) -> list[Shortcut]:
+    return [
+        Shortcut(name, does, steals="nothing of the test set", seen=other, how="switch")
+        for name, does, other, _ in method.shortcuts()
+    ]
+
+
+@dataclass
+class _Audit:
+    """The honest records, and how to come by a twin."""
+
+    cell: Cell
+    store: Store
+    what: AuditOptions
+    watch: Watch
+    given: tuple[str, ...]
+    honest: list[Record] = field(default_factory=list)
+
+    def entry(self, shortcut: Shortcut) -> Entry:
+        """Run what a shortcut needs."""
+        entry = Entry(shortcut.name, shortcut.does, shortcut.steals, note=shortcut.note)
+        entry.honest = [r.id for r in self.honest]
+        try:
+            shortcut.check(self.cell.protocol, self.cell.scaling)
+            getattr(self, f"_{shortcut.how}")(shortcut, entry)
+        except BenchError as error:
+            entry.reason, entry.leaky = error.message, []
+        return entry
+
+    def _epochs(self, shortcut: Shortcut, entry: Entry) -> None:
+        if any(r.oracle is None for r in self.honest):
+            raise UnsuitedError(f"{self.cell.method.name} is not trained in epochs")
+        entry.leaky, entry.oracle = entry.honest, True
+
+    def _folds(self, shortcut: Shortcut, entry: Entry) -> None:
+        if shortcut.parts and rule(self.cell.selection).holds_out:
+            raise UnsuitedError(
+                f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
+                "part of mixed subjects has none of its own"
+            )
+        twin = replace(self.cell, shortcut=shortcut.name)
+        entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
+
+    def _switch(self, shortcut: Shortcut, entry: Entry) -> None:
+        _, _, name, values = next(
+            s for s in self.cell.method.shortcuts() if s[0] == shortcut.name
+        )
+        other: type[Method] = load("methods", name)
+        twin = replace(
+            self.cell, method=other(other.parse(values)), params_origin="set",
+            shortcut=shortcut.name,
+        )
+        entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
+
+    def _seeds(self, shortcut: Shortcut, entry: Entry) -> None:
+        if len(self.honest) < 2:
+            raise UnsuitedError("one seed leaves nothing to choose from; see --seeds")
+        best = max(self.honest, key=test_score)
+        entry.leaky = [self._compose(best, shortcut.name, self.honest).id]
+        entry.note = f"best of {len(self.honest)} against their mean"
+
+    def _draws(self, shortcut: Shortcut, entry: Entry) -> None:
+        seed = self.what.seeds[0]
+        twin = replace(self.cell, seed=seed, shortcut=shortcut.name, params_origin="set")
+        drafts = Drafts(self.store.root)
+        cls = type(self.cell.method)
+        tried = [self.honest[0]]
+        draws = random_draws(self.cell.method, self.what.draws, self.given)
+        for number, values in enumerate(draws, 1):
+            self.watch(Event(f"draw {number} of {len(draws)}", 0, 0))
+            try:
+                tried.append(run_cell(replace(twin, method=cls(cls.parse(values))), drafts,
+                                      self.watch))
+            except BenchError as error:  # a draw may diverge; the others are still to choose from
+                self.watch(Event(f"draw {number} failed: {error.message}", 0, 0))
+        honest, how = self._chosen_honestly(tried)
+        entry.honest = [honest.id]
+        entry.leaky = [self._compose(max(tried, key=test_score), shortcut.name, tried).id]
+        entry.note = (f"best on test of {len(tried)} parameter sets, the honest one among them, "
+                      f"against {how}; seed {seed}")
+
+    def _chosen_honestly(self, tried: Sequence[Record]) -> tuple[Record, str]:
+        """What would be reported without test labels: by validation score where there is one."""
+        name = self.cell.selection
+        scored = [
+            (float(score), -i) for i, r in enumerate(tried)
+            if (score := r.selections.get(name, {}).get("score")) is not None
+        ]
+        if len(scored) < len(tried):
+            return tried[0], "the honest run's own"
+        return tried[-max(scored)[1]], f"the best by {name}"
+
+    def _run(self, cell: Cell) -> Record:
+        return run_cell(cell, self.store, self.watch)
+
+    def _compose(self, best: Record, name: str, among: Sequence[Record]) -> Record:
+        """The record that would be reported: the best by test score, of several."""
+        identity = {**best.identity, "shortcut": name, "chosen_from": sorted(r.id for r in among)}
+        made = replace(
+            best, identity=identity, kind="oracle", oracle=None, curves={}, path=None, beside=[],
+            notices=[*best.notices, f"chosen from {len(among)} runs by test score"],
+        )
+        known = self.store.get(made.id)
+        if known is None:
+            self.store.put(made, best.predictions())
+        return known or made
+
+
+def test_score(record: Record) -> float:
+    """Mean accuracy per window over folds: what the field chooses by."""
+    found = [float(f["scores"]["window"]["accuracy"]) for f in record.folds]
+    return sum(found) / len(found)
+
+
+def _write(
+    runs: Path, honest: Sequence[Record], entries: Sequence[Entry], what: AuditOptions
+) -> Path:
+    ids, names = [r.id for r in honest], [e.name for e in entries]
+    body = {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]}
+    path = runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
+    write_text(path, json.dumps(body, indent=1) + "\n")
+    return path
+
+
+def random_draws(
+    method: Method, count: int, given: Iterable[str] = (), seed: int = 0
+) -> list[dict[str, Any]]:
+    """All parameters of a method ``count`` times, those worth searching drawn anew each time.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Parameters that were set by hand and stay as they are.
+
+    Raises
+    ------
+    UnsuitedError
+        The method has no parameter to search.
+    """
+    space = search_space(method, given=given)
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    draws = []
+    for _ in range(count):
+        trial = study.ask()
+        drawn = {name: suggested(trial, name, t) for name, t in space.items()}
+        draws.append({**method.params.model_dump(), **drawn})
+    return draws
+
+
+class Drafts(Store):
+    """Records of parameter draws, kept out of the leaderboard: ``RUNS/audit/cells``.
+
+    Pre-trained states are shared with the run folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.cells = root / "audit" / "cells"

@@ -1,0 +1,222 @@
+"""One cell: method x parameters x pair x protocol x seed, and the identity of its record."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.features import version_of
+from ..data.labels import LabelMap, LabelRule
+from ..data.pair import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
+from ..data.windows import Windows
+from ..devices import dtype_of
+from ..method import Budget, Context, Method
+from ..protocols.base import Folds, Protocol
+from ..protocols.scaling import Scaling
+from ..store.hashing import code_hash
+from .contract import check_suited
+
+#: Optimiser steps of each named scale; None is what the parameters say.
+BUDGETS: dict[str, Budget] = {
+    "demo": Budget(pretrain=400, fit=150),
+    "table": Budget(pretrain=100, fit=40),
+    "null": Budget(pretrain=20, fit=20),
+    "published": Budget(),
+}
+
+@dataclass(frozen=True)
+class Event:
+    """What a run tells whoever watches it.
+
+    Attributes
+    ----------
+    stage : str
+        "reading", "pre-training scmm", "calibrating scmm", ...
+    done, total : int
+        Progress of the stage.
+    detail : str
+        Loss, subject.
+    """
+
+    stage: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is run: all of it is in the record's identity, but for ``device`` and what follows.
+
+    ``shortcut`` names a shortcut that an audit takes (see :mod:`bench.cells.shortcuts`): the
+    cell is then a leaky twin of the honest one, and its record an oracle.
+    """
+
+    method: Method
+    params_origin: str
+    pair: Pair
+    protocol: Protocol
+    scaling: Scaling = field(default_factory=Scaling)
+    selection: str = "last"
+    scale: str = "published"
+    seed: int = 0
+    precision: str = "float32"
+    sessions: str = "first"
+    rule: LabelRule = field(default_factory=LabelRule)
+    device: str = "cpu"
+    deterministic: bool = False
+    save_models: bool = False
+    diagnostics: bool = False
+    shortcut: str | None = None
+    #: How tuned parameters were chosen, and on what data: ``bench.runs.tuned.Tuned.identity``.
+    tuning: Mapping[str, Any] | None = None
+    #: Of a control: that the method beside it is run in the classes both corpora share.
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        # Recorded is what is run, not "auto".
+        space = self.pair.source.space
+        object.__setattr__(self, "method", self.method.settled(space))
+        object.__setattr__(self, "scaling", self.scaling.settled(space))
+
+    @property
+    def kind(self) -> str:
+        """How reports place it."""
+        return "oracle" if self.shortcut else self.method.kind
+
+    @property
+    def budget(self) -> Budget:
+        """Step budget of the scale."""
+        return BUDGETS[self.scale]
+
+    @functools.cached_property
+    def mapped(self) -> tuple[Pair, LabelMap | None]:
+        """The pair in the classes the cell is run in, and the map if they are shared ones."""
+        # Under ``within`` the view's source is of the target corpus: it has the same classes.
+        joint = self.shared or self.method.shares_classes
+        if self.protocol.shares_classes or (joint and "calibration" in self.protocol.grants):
+            return in_shared_classes(self.pair)
+        return self._agreed[0], None
+
+    @functools.cached_property
+    def _agreed(self) -> tuple[Pair, LabelMap | None]:
+        """Several sources, in the classes they share if the method learns these."""
+        learns = self.method.needs.source == "labelled" and "calibration" in self.protocol.grants
+        if self.pair.parts and learns:
+            return with_agreed_source(self.pair)
+        return self.pair, None
+
+    def folds(self) -> Folds:
+        """Folds of the protocol, unscaled; the same for all methods with the same classes."""
+        return self.protocol.folds(self.mapped[0], self.seed)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the numbers."""
+        space = self.pair.source.space
+        return {
+            "method": self.method.name,
+            "params": self.method.params.model_dump(mode="json"),
+            "params_origin": self.params_origin,
+            "code": code_hash(*self.method.parts()),
+            "source": self._side(self.pair.source, self.pair.source_name, 0),
+            "target": self._side(self.pair.target, self.pair.target_name, 1),
+            "features": {
+                "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
+                "window_s": space.window_s, "smoothing": space.smoothing,
+                "bands": [list(b) for b in space.bands], "rate": space.rate,
+                "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
+            },
+            "label_map": self._label_map(),
+            **self._source_map(),
+            "label_rule": {
+                "threshold": self.rule.threshold,
+                "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
+            },
+            "scaling": self._scaling(),
+            "protocol": self._protocol(),
+            "selection": "oracle" if "epoch" in self.peeks else self.selection,
+            "scale": self.scale,
+            "seed": self.seed,
+            "precision": self.precision,
+            **({"tuning": dict(self.tuning)} if self.tuning else {}),
+            **({"shortcut": self.shortcut} if self.shortcut else {}),
+        }
+
+    @property
+    def peeks(self) -> frozenset[str]:
+        """What of the test set is used; nothing unless the method is an oracle."""
+        return self.method.peeks if self.method.kind == "oracle" else frozenset()
+
+    def check(self) -> None:
+        """Refuse a method, pair or scaling that does not fit; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+        check_suited(self.method, self.protocol, self.pair)
+        self.protocol.check_pair(self.pair)
+        self.scaling.check(self.protocol)
+
+    def _scaling(self) -> dict[str, str]:
+        tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
+        return {**self.scaling.describe(self.protocol), **tested}
+
+    def _label_map(self) -> dict[str, Any] | None:
+        pair, label_map = self.mapped
+        return None if label_map is None else _named(label_map, pair.target)
+
+    def _source_map(self) -> dict[str, Any]:
+        """How the classes of several sources were brought together, where only they were."""
+        pair, label_map = self._agreed
+        if label_map is None or self.mapped[1] is not None:
+            return {}
+        return {"source_label_map": _named(label_map, pair.source)}
+
+    def _protocol(self) -> dict[str, Any]:
+        described = self.protocol.describe()
+        if self.method.transductive and not self.protocol.transductive:
+            described["target_access"] += "; at prediction, the tested windows, unlabelled"
+        if self.scaling.transductive and not self.protocol.transductive:
+            described["target_access"] += "; for scaling, the tested windows, unlabelled"
+        return described
+
+    def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
+        names = [part.partition(":") for part in name.split(PLUS)]
+        side = {
+            "name": name, "corpus": PLUS.join(n[0] for n in names),
+            "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
+            "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
+        }
+        if which == 0 and self.pair.parts:
+            # Here and not under "scaling": tables set one source and several side by side.
+            side["scaled"] = (
+                "each corpus by its own statistics; where the target goes by the source's, by all "
+                "of them together"
+            )
+            side["parts"] = [
+                {"name": p.name, "subjects": list(p.subjects), "digest": p.digest}
+                for p in self.pair.parts
+            ]
+        return side
+
+    def context(self, stage: str, **axes: Any) -> Context:
+        """Context whose randomness follows from the seed and the axes alone."""
+        return Context(
+            seed_axes={"seed": self.seed, "stage": stage, **axes}, device=self.device,
+            budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
+            fold=f"subject {axes['subject']}" if "subject" in axes else "",
+        )
+
+
+def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:
+    return {
+        "name": label_map.name, "version": label_map.version, "classes": list(windows.labels),
+    }

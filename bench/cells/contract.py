@@ -1,0 +1,105 @@
+"""What passes between engine and method: what it is handed, and what it must give back.
+
+A method is handed what it needs of what the protocol grants, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from ..data.pair import Pair
+from ..data.windows import UnlabelledWindows, Windows
+from ..errors import BenchError, UnsuitedError
+from ..method import Method, Needs, Predictor
+from ..protocols.base import Fold, Protocol, View
+
+AnyWindows = Windows | UnlabelledWindows
+
+#: A prediction may change by this much when a window is predicted alone: rounding of float32.
+INDEPENDENCE = 1e-4
+
+
+def check_suited(method: Method, protocol: Protocol, pair: Pair) -> None:
+    """Refuse a method that needs what protocol or features do not give.
+
+    Raises
+    ------
+    UnsuitedError
+        Says what is needed, what is granted, and what to do.
+    """
+    needs = method.needs_under(protocol.grants)
+    lacking = needs.lacking(protocol.grants)
+    if lacking:
+        raise UnsuitedError(
+            f"{method.name} needs {' and '.join(lacking)}, which {protocol.name} does not grant",
+            f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}",
+        )
+    method.check_space(pair.source.space)
+
+
+def as_needed(
+    source: AnyWindows | None, need: Literal["none", "unlabelled", "labelled"]
+) -> AnyWindows | None:
+    """Source with its labels, without them, or not at all."""
+    if need == "none":
+        return None
+    if need == "unlabelled" and isinstance(source, Windows):
+        return source.without_labels()
+    return source
+
+
+def handed(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
+    """Folds whose views are narrowed to a method's needs.
+
+    A method that needs unlabelled target windows gets, where the protocol grants labelled ones
+    instead, those without their labels. Folds that share a source go on sharing it.
+    """
+    sources: dict[int, AnyWindows | None] = {}
+    out = []
+    for fold in folds:
+        view = fold.view
+        if id(view.source) not in sources:
+            sources[id(view.source)] = as_needed(view.source, needs.source)
+        unlabelled = view.unlabelled if needs.unlabelled else None
+        if needs.unlabelled and unlabelled is None and view.calibration is not None:
+            unlabelled = view.calibration.without_labels()
+        narrowed = View(
+            source=sources[id(view.source)], calibration=view.calibration,
+            unlabelled=unlabelled, classes=view.classes,
+        )
+        out.append(Fold(fold.subject, fold.session, narrowed, fold.open_test()))
+    return out
+
+
+def check_probabilities(
+    method: Method, predictor: Predictor, test: Windows, proba: np.ndarray, classes: int
+) -> None:
+    """Refuse predictions that break the contract.
+
+    Raises
+    ------
+    BenchError
+        Wrong shape, not probabilities, or a window's row depends on its neighbours.
+    """
+    if proba.shape != (len(test), classes):
+        raise BenchError(
+            f"{method.name} predicted an array of shape {proba.shape} for {len(test)} windows and "
+            f"{classes} classes"
+        )
+    if not np.isfinite(proba).all() or (proba < -1e-9).any() or (
+        abs(proba.sum(axis=1) - 1) > 1e-3
+    ).any():
+        raise BenchError(f"{method.name} predicted rows that are no probabilities")
+    if method.transductive or len(test) < 3:
+        return
+    some = np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1]
+    alone = np.concatenate([predictor.predict_proba(test.x[i : i + 1]) for i in some])
+    worst = float(np.abs(alone - proba[some]).max())
+    if worst > INDEPENDENCE:
+        raise UnsuitedError(
+            f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",
+            "A method that uses test windows together must declare transductive = True.",
+        )

@@ -1,0 +1,5 @@
+"""``python -m bench.cli``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,97 @@
+"""What a person sees while something runs: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from ...cells.cell import Event
+
+#: Without a terminal, a stage that goes on says so this often, in seconds.
+PLAIN_EVERY = 15.0
+
+
+class Display:
+    """Watcher of a run (see :class:`bench.cells.cell.Event`), as a context manager.
+
+    A finished stage leaves one line (unless ``keep`` is off): what, last losses, seconds. Events
+    without a total are messages and are printed as they are.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False, keep: bool = True) -> None:
+        self.console, self.quiet, self.keep = console, quiet, keep
+        self._progress = Progress(
+            TextColumn("  {task.description}"), BarColumn(24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(compact=True), TextColumn("[dim]{task.fields[detail]}[/]"),
+            console=console, transient=True,
+        )
+        self._live = console.is_terminal and not quiet
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._detail = ""
+        self._began = self._said = 0.0
+
+    def __enter__(self) -> Display:
+        if self._live:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._finish()
+        if self._live:  # elsewhere, stopping would print an empty line
+            self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if self.quiet:
+            return
+        if not event.total:
+            self._finish()
+            self.console.print(f"[dim]·[/] {escape(event.stage)}", highlight=False)
+            return
+        if event.stage != self._stage:
+            self._finish()
+            self._stage, self._began = event.stage, time.monotonic()
+            self._said = self._began
+            if self._live:
+                self._task = self._progress.add_task(
+                    escape(event.stage), total=event.total, detail=""
+                )
+        self._detail = event.detail
+        if self._task is not None:
+            self._progress.update(
+                self._task, completed=event.done, total=event.total, detail=escape(event.detail)
+            )
+        elif time.monotonic() - self._said > PLAIN_EVERY:
+            self._said = time.monotonic()
+            self.console.print(
+                f"  {escape(event.stage)} {event.done}/{event.total}  {escape(event.detail)}",
+                highlight=False, no_wrap=True, overflow="ellipsis",
+            )
+
+    def _finish(self) -> None:
+        if not self._stage:
+            return
+        seconds = time.monotonic() - self._began
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        if not self.keep:
+            self._stage = self._detail = ""
+            return
+        self.console.print(
+            f"[green]✓[/] {escape(self._stage)} [dim]{seconds:.1f} s  {escape(self._detail)}[/]",
+            highlight=False, no_wrap=True, overflow="ellipsis",
+        )
+        self._stage = self._detail = ""

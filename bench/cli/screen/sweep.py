@@ -1,0 +1,250 @@
+"""What a person sees of a sweep: one live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ...store.lock import held
+from ...store.records import Store
+from ...sweeps.manifest import read_manifests
+from ...sweeps.plan import CellSpec, Plan
+from ...sweeps.status import SweepState, read_status, when
+
+_STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
+#: Rows of the tables of a live display.
+_ROWS = 12
+#: Most parameters of a cell that the table of a plan names.
+_NAMES = 3
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def print_line(console: Console, text: Text) -> None:
+    """Print one line: cut at the edge of a terminal, whole in a log."""
+    if console.is_terminal:
+        console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
+    else:
+        console.print(text, soft_wrap=True, highlight=False)
+
+
+class SweepDisplay:
+    """Watcher of a sweep, as a context manager; call it with the state and a line or "".
+
+    Parameters
+    ----------
+    console : Console
+    quiet : bool
+        Say nothing until the summary.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console, self.quiet = console, quiet
+        self._live = Live(console=console, auto_refresh=False, transient=True) \
+            if console.is_terminal and not quiet else None
+        self._drawn = 0.0
+
+    def __enter__(self) -> SweepDisplay:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, state: SweepState, line: str) -> None:
+        """Show news."""
+        if self.quiet:
+            return
+        if line:
+            status = line.partition(" ")[0]
+            text = Text(f"[{state.total - state.left}/{state.total}] ", style="dim")
+            text.append(line, style=_STYLE.get(status, "") if status != "done" else "")
+            print_line(self.console, text)
+        if self._live and time.monotonic() - self._drawn > 0.2:
+            self._drawn = time.monotonic()
+            self._live.update(render(state.as_dict(), reading=state.reading), refresh=True)
+
+
+def render(state: Mapping[str, Any], reading: bool = False) -> RenderableType:
+    """Display of a state, live or from its file."""
+    counts, total = state["counts"], state["total"]
+    line = Table.grid(padding=(0, 2))
+    shown = [f"[{_STYLE[k]}]{v} {k}[/]" for k, v in counts.items() if v or k == "done"]
+    line.add_row(
+        ProgressBar(total=total or 1, completed=total - state["left"], width=30),
+        *shown, f"{len(state['running'])} running", f"{state['left']} left",
+        "[dim]reading corpora[/]" if reading else f"[dim]time left {duration(state['eta_s'])}[/]"
+        if state["left"] else "",
+    )
+    parts: list[RenderableType] = [line]
+    if state["running"]:
+        parts.append(_running(state))
+    if state["best"]:
+        parts.append(_best(state))
+    return Group(*parts)
+
+
+def _running(state: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    now = float(state["now"])
+    for worker, at in list(state["running"].items())[:_ROWS]:
+        steps = f"{at['done']}/{at['total']}" if at["total"] else ""
+        table.add_row(
+            f"[dim]{escape(worker)}[/]", escape(at["cell"]), escape(at["stage"]), steps,
+            duration(now - at["began"]),
+        )
+    return table
+
+
+def _best(state: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for pair, (method, score, cells) in list(state["best"].items())[:_ROWS]:
+        table.add_row(
+            f"[dim]best so far[/] {escape(pair)}", escape(method), f"{score:.3f}",
+            f"[dim]balanced accuracy, {cells} cell{'s' * (cells != 1)}[/]",
+        )
+    return table
+
+
+def summary(state: Mapping[str, Any], console: Console) -> None:
+    """Print how a sweep ended: counts, why what is not done is not, and what took longest."""
+    counts = state["counts"]
+    text = ", ".join(f"{counts[k]} {k}" for k in counts if counts[k] or k in ("done", "failed"))
+    earlier = f" ({state['earlier']} of them before)" if state["earlier"] else ""
+    console.print(f"{text}, {state['left']} left{earlier}", highlight=False)
+    _problems(state, console)
+    if state["stopped"]:
+        console.print(f"[red]stopped:[/] {escape(state['stopped'])}", highlight=False,
+                      soft_wrap=True)
+    if state["slowest"]:
+        slow = "; ".join(f"{cell} {duration(took)}" for took, cell in state["slowest"])
+        console.print(f"[dim]slowest: {escape(slow)}[/]", highlight=False, soft_wrap=True)
+
+
+def _problems(state: Mapping[str, Any], console: Console) -> None:
+    for kind in state["problems"]:
+        status, more = kind["status"], kind["cells"] - 1
+        console.print(
+            f"[{_STYLE[status]}]{status}[/] {escape(kind['cell'])}"
+            f"{f' and {more} more' if more else ''}: {escape(kind['reason'])}",
+            highlight=False, soft_wrap=True)
+    if state["unlisted"]:
+        cells = "1 cell" if state["unlisted"] == 1 else f"{state['unlisted']} cells"
+        console.print(f"and {cells} for other reasons; see the records", highlight=False)
+
+
+def show_status(runs: Path, console: Console) -> None:
+    """Print what a run folder's latest sweep is doing, from the files it keeps there."""
+    torn: list[tuple[Path, str]] = []
+    who, status, plans = held(runs), read_status(runs, torn), read_manifests(runs, torn)
+    if who is not None:
+        console.print(f"[green]at work[/]: process {who['pid']} on {escape(str(who['host']))}, "
+                      f"since {who.get('since')}", highlight=False)
+    else:
+        console.print("no sweep is at work", highlight=False)
+    store = Store(runs)
+    found: dict[str, int] = {}
+    for record in store.records():
+        found[record.status] = found.get(record.status, 0) + 1
+    stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
+    console.print(f"records: {stored}", highlight=False)
+    for path, why in (*store.torn, *torn):
+        console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
+                      highlight=False, soft_wrap=True)
+    if plans:
+        console.print(f"latest plan {escape(plans[0]['plan'])}: {len(plans[0]['cells'])} cells, "
+                      f"written {escape(plans[0]['written'])}", highlight=False)
+    if status is not None:
+        ended = status["ended"] or who is None
+        as_of = "ended" if status["ended"] else "last word" if who is None else "as of"
+        console.print(f"[dim]{as_of} {when(float(status['now']))}[/]", highlight=False)
+        if ended:
+            summary(status, console)
+        else:
+            console.print(render(status))
+
+
+def _group(cell: CellSpec) -> tuple[str, ...]:
+    return cell.method, cell.pair, cell.protocol
+
+
+def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
+    """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
+    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for cell in cells:
+        names = values.setdefault(_group(cell), {})
+        for name, value in cell.params.items():
+            names.setdefault(name, set()).add(repr(value))
+    return {
+        group: sorted((n for n in names if len(names[n]) > 1), key=lambda n: -len(names[n]))
+        for group, names in values.items()
+    }
+
+
+def _parameters(cell: CellSpec, differ: list[str]) -> str:
+    """Where a cell's parameters come from; of set ones, up to three that tell variants apart."""
+    text = cell.origin
+    if text.endswith("set") and differ:
+        shown = [f"{name}={cell.params.get(name)}" for name in differ[:_NAMES]]
+        shown += [f"… #{cell.key[:4]}"] * (len(differ) > _NAMES)
+        text = text.removesuffix("set") + ", ".join(shown)
+    return text + (", shared classes" if cell.shared else "") \
+        + (", control" if cell.control else "")
+
+
+def show_plan(
+    plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
+    console: Console, *, again: Collection[str] = ("failed", "killed"),
+) -> None:
+    """Print the cells of a plan, what is done of them, and what the rest will take.
+
+    ``again`` are the stored outcomes that are run again.
+    """
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("method", "pair", "protocol", "seed", "parameters", "stored"):
+        table.add_column(name)
+    told = _told_apart(plan.cells)
+    for cell in plan.cells:
+        table.add_row(
+            escape(cell.method), cell.pair, cell.protocol, str(cell.seed),
+            escape(_parameters(cell, told[_group(cell)])),
+            f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
+        )
+    console.print(table)
+    todo = [c for c in plan.cells if c.key not in done or done[c.key] in again]
+    known = sum(seconds.get(c.method, 0.0) for c in todo) / max(1, workers)
+    unknown = sorted({c.method for c in todo if c.method not in seconds})
+    bad = [s for c in plan.cells if (s := done.get(c.key)) in ("failed", "killed")
+           and s not in again]
+    kept = "".join(f", {bad.count(s)} {s} and not run again" for s in sorted(set(bad)))
+    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo) - len(bad)} done{kept}, "
+                  f"{len(todo)} to run", highlight=False, soft_wrap=True)
+    if not todo:
+        return
+    time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
+    more = f", and unknown for {', '.join(unknown)} (never run at this scale here)" \
+        if unknown and time_ != "unknown" else ""
+    console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}",
+                  highlight=False)

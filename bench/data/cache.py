@@ -1,0 +1,105 @@
+"""Content-addressed cache of what is costly to compute: features of files, simulated corpora.
+
+Everything in it can be deleted at any time. Keys are hashes of content, so a changed file or a
+changed version of our code is simply another key; nothing is ever stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..store.files import write_bytes, write_text
+
+
+def cache_root() -> Path:
+    """Folder of the cache: ``$BENCH_CACHE``, else the user's cache folder."""
+    chosen = os.environ.get("BENCH_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("eeg-cross-corpus-bench")
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrix products of NumPy on one thread: on several, sums are taken in another order.
+
+    What is cached and hashed must not depend on how many cores a machine has.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+class Fingerprints:
+    """Sha256 of files, memoised by size and time of change.
+
+    A large corpus is hashed once; afterwards its fingerprint costs a ``stat`` per file. Call
+    :meth:`save` when done.
+    """
+
+    def __init__(self) -> None:
+        self._path = cache_root() / "fingerprints.json"
+        try:
+            self._known: dict[str, list[Any]] = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+        self._changed = False
+
+    def of(self, path: Path) -> str:
+        """Sha256 of a file's content."""
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        name = str(path.resolve())
+        known = self._known.get(name)
+        if known and known[:2] == stamp:
+            return str(known[2])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self._known[name] = [*stamp, digest]
+        self._changed = True
+        return digest
+
+    def save(self) -> None:
+        """Write the memo back, whole."""
+        if self._changed:
+            write_text(self._path, json.dumps(self._known))
+            self._changed = False
+
+
+def cached_arrays(
+    key: str, make: Callable[[], dict[str, np.ndarray]], folder: str = "features"
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Arrays under a key, computed once.
+
+    Returns
+    -------
+    arrays : dict of str to array
+    hit : bool
+        Whether they came from the cache.
+    """
+    import io
+
+    path = cache_root() / folder / key[:2] / f"{key}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}, True
+        except Exception:  # torn by a full disk, say; NumPy and zipfile raise many types
+            path.unlink(missing_ok=True)
+    with one_thread():
+        arrays = make()
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+    return arrays, False

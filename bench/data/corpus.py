@@ -1,0 +1,224 @@
+"""Contract of a corpus adapter, and how a corpus becomes windows.
+
+An adapter knows one owner's file layout and nothing else: which files there are
+(:meth:`CorpusAdapter.inventory`), what stands in one (:meth:`CorpusAdapter.read`), and how trials
+are labelled (:meth:`CorpusAdapter.trials`). Features, caching, labels and checks of the signals
+live here, once, for every corpus.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .labels import Task
+from .recipe import Recipe
+from .windows import FIVE_BANDS
+
+#: Our own features from raw signals; the owner's; the owner's in 4-s windows, given several.
+Features = Literal["bench", "official", "official-4s"]
+#: What can be asked for: also raw windows, for which files are read as for our own features.
+FEATURES: tuple[str, ...] = ("bench", "raw", "official", "official-4s")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One file that holds trials of one subject and session."""
+
+    path: Path
+    subject: int
+    session: int
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a folder holds of a corpus.
+
+    Attributes
+    ----------
+    root : Path
+        Folder that directly holds the corpus's own sub-folders.
+    recordings : tuple of Recording
+        Ordered by (subject, session), as integers.
+    skipped : tuple of (Path, str)
+        Files in the recordings' folders that are none, and why each was passed over.
+    missing : tuple of str
+        What a complete download has and this folder has not, in words.
+    """
+
+    root: Path
+    recordings: tuple[Recording, ...]
+    skipped: tuple[tuple[Path, str], ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class TrialSignal:
+    """What one file stores for one trial.
+
+    Attributes
+    ----------
+    number : int
+        The owner's trial number, from 1 (never a position in a file).
+    data : float array
+        Raw: (channels, samples) in the adapter's channel order, at ``rate``.
+        Official features: (channels, windows, bands).
+    values : mapping of str to float
+        Ratings stored beside the signal (DEAP); empty where labels live in another file.
+    """
+
+    number: int
+    data: NDArray[Any]
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialInfo:
+    """What the corpus says of one trial outside the signal.
+
+    Attributes
+    ----------
+    stimulus : int
+        Clip; equal numbers mean the same clip anywhere in the corpus.
+    order : int or None
+        Rank of presentation in the session, from 0; None if the files do not tell.
+    values : mapping of str to float
+        Stimulus class or ratings, merged over :attr:`TrialSignal.values`.
+    """
+
+    stimulus: int
+    order: int | None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OfficialFeatures:
+    """What the owner's feature files hold.
+
+    Attributes
+    ----------
+    name : str
+        As chosen by ``--official-kind``, e.g. ``"de_LDS"``.
+    window_s : float
+        Length of their windows.
+    smoothing : str
+        "none", "LDS" or "movingAve".
+    """
+
+    name: str
+    window_s: float
+    smoothing: str
+
+
+class CorpusAdapter(abc.ABC):
+    """Reader (and simulator) of one corpus, in its owner's layout.
+
+    Adapters import no torch, keep no state, and fail with
+    :class:`~bench.errors.DataError` naming file, expected and found.
+    """
+
+    #: Name on the command line, e.g. ``"SEED-IV"``.
+    name: ClassVar[str]
+    #: Full title and citation.
+    title: ClassVar[str]
+    #: Where the data is requested, in one sentence with the address.
+    access: ClassVar[str]
+    #: The expected folders and files, drawn as a tree (shown when a corpus is missing).
+    layout: ClassVar[str]
+    #: Electrodes in the file's own order, owner's spelling.
+    channels: ClassVar[tuple[str, ...]]
+    #: Samples per second of the raw files.
+    rate: ClassVar[float]
+    #: Ways to label it; the first is the default.
+    tasks: ClassVar[tuple[Task, ...]]
+    #: Raised whenever reading changes what comes out; part of the cache key.
+    version: ClassVar[int] = 1
+    #: Band edges of the owner's features in Hz.
+    official_bands: ClassVar[tuple[tuple[float, float], ...]] = FIVE_BANDS
+    #: Kinds of owner's features (names for ``--official-kind``), the first is the default.
+    official_kinds: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+        """List the recordings below ``root``.
+
+        ``root`` may be the corpus's own folder (under any name) or a folder that contains it.
+
+        Raises
+        ------
+        MissingCorpusError
+            Nothing of the corpus is there: says where to request it and what was expected.
+        """
+
+    @abc.abstractmethod
+    def read(
+        self, recording: Recording, features: Features = "bench", official_kind: str = ""
+    ) -> list[TrialSignal]:
+        """Trials of one file, ordered by trial number, shapes checked.
+
+        Raises
+        ------
+        DataError
+            Truncated, wrong shape, missing trials, not a file of this corpus.
+        """
+
+    @abc.abstractmethod
+    def trials(
+        self, inventory: Inventory, recording: Recording, notices: list[str]
+    ) -> dict[int, TrialInfo]:
+        """Stimulus, order and stimulus class of each trial number of a recording.
+
+        What had to be assumed is appended to ``notices``, once, in a sentence for the user.
+        """
+
+    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
+        """Window length and smoothing of the owner's features found at ``inventory``."""
+        raise NotImplementedError(f"{self.name} has no features of its owner")
+
+    @abc.abstractmethod
+    def simulate(self, root: Path, recipe: Recipe) -> None:
+        """Write the corpus below ``root`` in the owner's exact layout (see the simulator)."""
+
+    def attainable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+        """How well 1-s windows of a simulated recording can be classified by who knows the truth.
+
+        Parameters
+        ----------
+        labels : mapping of trial number to class
+            Trials to classify.
+        classes : int
+
+        Returns
+        -------
+        y, probabilities (n, classes), trial ids, of windows drawn anew; None if not known.
+        """
+        return None
+
+    def task(self, name: str | None) -> Task:
+        """Task by name; the default for None.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        from ..errors import UnknownNameError
+
+        if name is None:
+            return self.tasks[0]
+        for task in self.tasks:
+            if task.name.lower() == name.lower():
+                return task
+        raise UnknownNameError(f"task of {self.name}", name, [t.name for t in self.tasks])
+
+
+def ordered(recordings: Sequence[Recording]) -> tuple[Recording, ...]:
+    """Recordings by (subject, session) as integers, whatever the file names sort like."""
+    return tuple(sorted(recordings, key=lambda r: (r.subject, r.session)))

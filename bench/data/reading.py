@@ -1,0 +1,388 @@
+"""From a folder on disk to windows: find, read, check, cache, label."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BenchError, DataError, LabelValueError, SettingError
+from ..registry import load
+from ..store.hashing import key_of
+from .cache import Fingerprints, cache_root, cached_arrays, one_thread
+from .channels import canonical
+from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
+from .features import RAW_RATE, differential_entropy, raw_windows, version_of
+from .labels import LabelRule, Task
+from .recipe import Recipe, read_marker
+from .windows import Space, Windows
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class CorpusName:
+    """A corpus and one of its tasks, as written on the command line: ``DEAP:arousal``."""
+
+    corpus: str
+    task: str
+
+    def __str__(self) -> str:
+        return f"{self.corpus}:{self.task}"
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to read of a corpus, and how.
+
+    Attributes
+    ----------
+    features : {"bench", "raw", "official", "official-4s"}
+        Our own unsmoothed differential entropy from raw signals, the signals themselves at a
+        common rate and in a common band, or the owner's files (in 4-s windows, where the owner
+        distributes several).
+    official_kind : str
+        Which of the owner's features, e.g. "de_LDS"; the adapter's first kind if empty.
+    window_s : float
+        Window length of our own features in seconds (1 or 4).
+    sessions : {"first", "all"}
+        Each subject's first session, as in the published experiment, or all.
+    rule : LabelRule
+        Threshold of rated corpora.
+    exclude : frozenset of int
+        Subjects to leave out.
+    """
+
+    features: str = "bench"
+    official_kind: str = ""
+    window_s: float = 1.0
+    sessions: str = "first"
+    rule: LabelRule = field(default_factory=LabelRule)
+    exclude: frozenset[int] = frozenset()
+
+    @property
+    def files(self) -> Features:
+        """Which of an owner's files are read."""
+        return files_of(self.features)
+
+
+def files_of(features: str) -> Features:
+    """Which of an owner's files hold what is asked for: raw signals serve two kinds of windows."""
+    return "bench" if features == "raw" else features  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A corpus as read.
+
+    Attributes
+    ----------
+    name : CorpusName
+    windows : Windows
+    digest : str
+        Hash of content and options; equal digests mean equal windows.
+    notices : tuple of str
+        What was assumed or passed over; shown to the user and stored in records.
+    recipe : Recipe or None
+        Recipe if the corpus is simulated.
+    """
+
+    name: CorpusName
+    windows: Windows
+    digest: str
+    notices: tuple[str, ...]
+    recipe: Recipe | None
+
+
+def parse_name(text: str) -> tuple[CorpusAdapter, CorpusName, Task]:
+    """Split ``CORPUS[:TASK]`` and look both up.
+
+    Raises
+    ------
+    UnknownNameError
+        Suggests the nearest corpus or task.
+    """
+    corpus, _, task_name = text.partition(":")
+    adapter: CorpusAdapter = load("corpora", corpus)()
+    task = adapter.task(task_name or None)
+    return adapter, CorpusName(adapter.name, task.name), task
+
+
+def read_corpus(
+    name: str,
+    root: Path,
+    options: ReadOptions | None = None,
+    progress: Progress | None = None,
+) -> Reading:
+    """Read a corpus as labelled windows.
+
+    Parameters
+    ----------
+    name : str
+        ``CORPUS[:TASK]``.
+    root : Path
+        The corpus's folder, or one that contains it.
+    options : ReadOptions
+    progress : callable, optional
+        Called with (what, done, total) after every file.
+
+    Raises
+    ------
+    MissingCorpusError, DataError, UnknownNameError, SettingError
+    """
+    options = options or ReadOptions()
+    adapter, corpus_name, task = parse_name(name)
+    inventory = adapter.inventory(root, options.files)
+    notices = [f"{adapter.name}: {m}" for m in inventory.missing]
+    notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
+    recordings = _chosen(adapter, inventory, options, notices)
+    space = _space(adapter, inventory, options)
+    recipe = read_marker(inventory.root)
+    parts: list[dict[str, np.ndarray]] = []
+    keys: list[str] = []
+    fingerprints = Fingerprints()
+    for i, recording in enumerate(recordings):
+        key = key_of(
+            "features", adapter.name, adapter.version, version_of(space.kind),
+            fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
+            options.official_kind,
+        )
+        arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
+        trials = adapter.trials(inventory, recording, notices)
+        parts.append(_labelled(arrays, recording, trials, task, options.rule))
+        keys.append(key)
+        if progress:
+            progress(f"reading {corpus_name}", i + 1, len(recordings))
+    fingerprints.save()
+    windows = _assemble(parts, adapter.name, task, space)
+    if not len(windows):
+        raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
+    digest = key_of(
+        "reading", keys, task.name, task.version,
+        hashlib.sha256(
+            windows.y.tobytes() + windows.order.tobytes() + windows.trial.tobytes()
+        ).hexdigest(),
+    )
+    return Reading(corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe)
+
+
+def _chosen(
+    adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions, notices: list[str]
+) -> list[Recording]:
+    """Recordings of the sessions and subjects asked for."""
+    if options.sessions not in ("first", "all"):
+        raise SettingError(f"sessions must be 'first' or 'all', not {options.sessions!r}")
+    present = {r.subject for r in inventory.recordings}
+    unknown = sorted(options.exclude - present)
+    if unknown:
+        raise SettingError(
+            f"{adapter.name} has no subject {', '.join(map(str, unknown))} to exclude",
+            f"Subjects found: {', '.join(map(str, sorted(present)))}",
+        )
+    chosen = [r for r in inventory.recordings if r.subject not in options.exclude]
+    if options.exclude:
+        notices.append(
+            f"{adapter.name}: subjects {', '.join(map(str, sorted(options.exclude)))} excluded"
+        )
+    if options.sessions == "first":
+        first: dict[int, Recording] = {}
+        for recording in chosen:
+            first.setdefault(recording.subject, recording)
+        chosen = list(first.values())
+        late = [r.subject for r in chosen if r.session != 1]
+        if late:
+            notices.append(
+                f"{adapter.name}: session 1 is missing for subjects "
+                f"{', '.join(map(str, late))}; their earliest session is used"
+            )
+    if not chosen:
+        raise SettingError(f"no subject of {adapter.name} is left after exclusion")
+    return chosen
+
+
+def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
+    channels = tuple(canonical(c) for c in adapter.channels)
+    if options.files == "bench":
+        if options.window_s <= 0:
+            raise SettingError(f"window length {options.window_s:g} s is not positive")
+        if options.features == "raw":
+            return Space(
+                channels=channels, kind="raw", bands=(), rate=RAW_RATE, window_s=options.window_s
+            )
+        return Space(channels=channels, window_s=options.window_s)
+    found = adapter.official(inventory, options.official_kind)
+    return Space(
+        channels=channels, bands=adapter.official_bands, window_s=found.window_s,
+        smoothing=found.smoothing, source=f"owner:{found.name}",
+    )
+
+
+def _maker(
+    adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space
+) -> Callable[[], dict[str, np.ndarray]]:
+    """What computes the arrays of one recording when the cache has none."""
+
+    def make() -> dict[str, np.ndarray]:
+        signals = adapter.read(recording, options.files, options.official_kind)
+        blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
+        for signal in signals:
+            where = f"{recording.path} trial {signal.number}"
+            if options.files == "bench":
+                check_signal(signal.data, where, space.channels)
+                if space.kind == "raw":
+                    x = raw_windows(signal.data, adapter.rate, space.window_s)
+                else:
+                    x = differential_entropy(
+                        signal.data, adapter.rate, space.window_s, space.bands
+                    )
+            else:
+                x = signal.data.transpose(1, 0, 2).astype(np.float32)
+                if not np.isfinite(x).all():
+                    raise DataError(where, "finite features", f"{(~np.isfinite(x)).sum()} NaN")
+            blocks.append(x)
+            numbers.append(np.full(len(x), signal.number))
+        values = np.array([[s.values.get(n, np.nan) for n in names] for s in signals])
+        return {
+            "x": np.concatenate(blocks), "trial": np.concatenate(numbers),
+            "number": np.array([s.number for s in signals]),
+            "values": values.reshape(len(signals), len(names)),
+            "names": np.array(names, dtype="U32"),
+        }
+
+    return make
+
+
+def check_signal(signal: np.ndarray, where: str, channels: tuple[str, ...]) -> None:
+    """Refuse what would silently become nonsense: NaN, infinities, dead channels.
+
+    Raises
+    ------
+    DataError
+        Names file, trial and channels.
+    """
+    bad = ~np.isfinite(signal)
+    if bad.any():
+        names = [channels[i] for i in np.flatnonzero(bad.any(axis=1))]
+        raise DataError(
+            where, "finite samples", f"{int(bad.sum())} NaN or infinite in {_listed(names)}",
+            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
+        )
+    dead = np.flatnonzero(np.ptp(signal, axis=1) == 0)
+    if len(dead):
+        names = [channels[i] for i in dead]
+        raise DataError(
+            where, "signals that vary", f"constant channel {_listed(names)}",
+            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _labelled(
+    arrays: Mapping[str, np.ndarray],
+    recording: Recording,
+    trials: Mapping[int, TrialInfo],
+    task: Task,
+    rule: LabelRule,
+) -> dict[str, np.ndarray]:
+    """Per-window columns of one recording; windows of dropped trials are left out."""
+    columns: dict[int, tuple[int, int, int]] = {}
+    for number, row in zip(arrays["number"].tolist(), arrays["values"], strict=True):
+        info = trials.get(number)
+        if info is None:
+            raise DataError(recording.path, f"a label for trial {number}", "none")
+        values = {**dict(zip(arrays["names"].tolist(), row.tolist(), strict=True)), **info.values}
+        try:
+            label = task.label(values, rule)
+        except LabelValueError as error:
+            raise DataError(
+                f"{recording.path} trial {number}", error.expected, error.found
+            ) from error
+        if label is not None:
+            columns[number] = (label, info.stimulus, -1 if info.order is None else info.order)
+    keep = np.isin(arrays["trial"], list(columns))
+    trial = arrays["trial"][keep]
+    table = np.array([columns[t] for t in trial.tolist()], dtype=np.int64).reshape(-1, 3)
+    full = arrays["trial"]
+    starts = np.r_[0, np.flatnonzero(np.diff(full)) + 1]
+    position = np.arange(len(full)) - np.repeat(starts, np.diff(np.r_[starts, len(full)]))
+    n = len(trial)
+    return {
+        "x": arrays["x"][keep], "y": table[:, 0], "stimulus": table[:, 1], "order": table[:, 2],
+        "trial": trial.astype(np.int64), "position": position[keep],
+        "subject": np.full(n, recording.subject), "session": np.full(n, recording.session),
+    }
+
+
+def _assemble(
+    parts: list[dict[str, np.ndarray]], corpus: str, task: Task, space: Space
+) -> Windows:
+    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    onset = (joined.pop("position") * space.window_s).astype(np.float32)
+    return Windows(
+        corpus=np.full(len(onset), corpus), onset=onset, space=space, labels=task.classes,
+        **joined,
+    )
+
+
+def simulated_root(
+    corpus: str, recipe: Recipe, progress: Progress | None = None
+) -> Path:
+    """Folder of a simulated corpus in the cache, written on first use."""
+    adapter: CorpusAdapter = load("corpora", corpus)()
+    folder = simulated_path(adapter, recipe)
+    if not folder.is_dir():
+        if progress:
+            progress(f"simulating {adapter.name}", 0, 1)
+        simulate_corpus(adapter, folder, recipe)
+        if progress:
+            progress(f"simulating {adapter.name}", 1, 1)
+    return folder
+
+
+def simulated_path(adapter: CorpusAdapter, recipe: Recipe) -> Path:
+    """Where the cache keeps a simulated corpus, whether it is there or not."""
+    return cache_root() / "simulated" / f"{adapter.name}-v{adapter.version}-{recipe.key()}"
+
+
+def simulate_corpus(adapter: CorpusAdapter, folder: Path, recipe: Recipe) -> None:
+    """Write a simulated corpus whole: into a temporary sibling first, then renamed.
+
+    Raises
+    ------
+    BenchError
+        The folder exists and is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise BenchError(f"{folder} is not empty", "Choose another folder, or remove this one.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        with one_thread():
+            adapter.simulate(temporary, recipe)
+        temporary.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first: same recipe, same content
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def describe(values: Any) -> str:
+    """Numbers of a set of windows in one line, for progress output."""
+    subjects = len(np.unique(values.subject))
+    trials = len(np.unique(values.trial_key()))
+    return f"{subjects} subjects, {trials} trials, {len(values):,} windows"

@@ -1,0 +1,112 @@
+"""Recipe of a simulated corpus: its size and the size of each effect.
+
+The recipe is the engine's; the generator that follows it lives with the corpora. A folder written
+from a recipe holds a marker file, so that every score from it can say *simulated*, wherever the
+folder is copied to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import DataError, UnknownNameError
+
+#: Name of the file that tells a simulated corpus from a real one.
+MARKER = "bench-simulated.json"
+
+
+#: Raised whenever the same recipe gives other recordings; part of the key of a cached root.
+GENERATOR = 1
+
+
+class Recipe(BaseModel):
+    """How large a simulated corpus is, and how strong each effect in it.
+
+    An effect's number multiplies a size that the generator holds (see
+    ``datasets/shared/simulator.py``): 1 is tuned to be about as hard as real EEG, 0 switches the
+    effect off exactly. Changing one number leaves the random draws behind all others as they are,
+    so that recipes can be compared in pairs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subjects: int = Field(6, ge=1, le=32, description="subjects per corpus (at most what it has)")
+    sessions: int = Field(1, ge=1, le=3, description="sessions per subject, where it has several")
+    length: float = Field(0.1, gt=0, le=1, description="share of the true trial lengths")
+    seed: int = Field(0, ge=0, description="seed of everything random")
+    class_effect: float = Field(
+        1.0, ge=0, description="how far emotion shifts the power of sources; 0: the null"
+    )
+    subject_effect: float = Field(
+        1.0, ge=0, description="gain, power, topography, alpha peak and emotion pattern per subject"
+    )
+    session_drift: float = Field(
+        1.0, ge=0, description="slow change of band power over a session, and between sessions"
+    )
+    trial_effect: float = Field(
+        1.0, ge=0, description="random level per trial, source and band: windows of a trial alike"
+    )
+    corpus_effect: float = Field(
+        1.0, ge=0, description="reference, cap, amplifier gain, band tilt and mains per corpus"
+    )
+    label_noise: float = Field(
+        0.05, ge=0, le=0.5, description="share of trials that evoke another emotion than labelled"
+    )
+    buildup: float = Field(
+        1.0, ge=0, description="how slowly emotion builds up: time constant in tenths of a trial"
+    )
+
+    def key(self) -> str:
+        """Short hash that names the recipe, e.g. in the path of a cached root."""
+        text = f"{GENERATOR} {self.model_dump_json()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+#: Sizes of the named scales; effects keep their defaults except where noted.
+SCALES: dict[str, dict[str, Any]] = {
+    "demo": {"subjects": 6, "length": 0.1},
+    "table": {"subjects": 6, "length": 0.1},
+    "null": {"subjects": 15, "length": 0.05, "class_effect": 0.0},
+    "published": {"subjects": 32, "sessions": 3, "length": 1.0},
+}
+
+
+def recipe_for(scale: str, **changes: Any) -> Recipe:
+    """Recipe of a named scale, with changes.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    if scale not in SCALES:
+        raise UnknownNameError("scale", scale, SCALES)
+    return Recipe(**{**SCALES[scale], **changes})
+
+
+def write_marker(folder: Path, corpus: str, recipe: Recipe) -> None:
+    """Mark a corpus folder as simulated; written last, so that a torn folder has no marker."""
+    marker = {"corpus": corpus, "generator": GENERATOR, "recipe": recipe.model_dump()}
+    text = json.dumps(marker, indent=1)
+    (folder / MARKER).write_text(text + "\n")
+
+
+def read_marker(folder: Path) -> Recipe | None:
+    """Recipe of a simulated corpus folder; None for a real one.
+
+    Raises
+    ------
+    DataError
+        The marker is there but is not one of ours.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        return None
+    try:
+        return Recipe(**json.loads(path.read_text())["recipe"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(path, "the marker of a simulated corpus", f"{error}") from error

@@ -1,0 +1,106 @@
+"""Your own recordings as windows, with the features that corpora get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import BenchError
+from .channels import canonical
+from .features import differential_entropy
+from .reading import check_signal
+from .windows import FIVE_BANDS, Windows
+
+
+def from_signals(
+    signals: Sequence[ArrayLike],
+    y: ArrayLike,
+    *,
+    rate: float,
+    subject: ArrayLike,
+    trial: ArrayLike,
+    channels: Sequence[str],
+    labels: Sequence[str],
+    corpus: str = "own",
+    session: ArrayLike = 1,
+    stimulus: ArrayLike | None = None,
+    order: ArrayLike | None = None,
+    window_s: float = 1.0,
+    bands: Sequence[tuple[float, float]] = FIVE_BANDS,
+) -> Windows:
+    """Cut your own trials into windows of differential entropy, as ``--features bench`` does.
+
+    The result may stand on either side of :func:`bench.run`, against a corpus or against other
+    windows of your own.
+
+    Parameters
+    ----------
+    signals : sequence of (channels, samples)
+        One array a trial, of any length; raw or band-passed, not smoothed, any unit.
+    y : (trials,) int
+        Class of each trial, an index into ``labels``.
+    rate : float
+        Samples per second; at least twice the upper edge of the highest band.
+    subject, trial, session, stimulus, order : (trials,) or scalar
+        Integers. ``stimulus`` (equal numbers mean the same clip) and ``order`` (of presentation)
+        default to ``trial``.
+    channels, labels : sequence of str
+        Electrodes by their 10-20 names, and classes.
+    corpus : str
+        What to call it.
+    window_s : float
+        Length of a window in seconds.
+    bands : sequence of (low, high)
+        In Hz.
+
+    Returns
+    -------
+    Windows
+        (windows, channels, bands) in nats; what is left over at the end of a trial is not used.
+
+    Raises
+    ------
+    DataError
+        A signal that is not finite or does not vary: names subject, trial and channels.
+    BenchError
+        Wrong shapes, a trial shorter than a window, a rate too low for the bands.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> signals = np.random.default_rng(0).normal(size=(4, 2, 400))
+    >>> own = from_signals(signals, [0, 1, 0, 1], rate=200, subject=1, trial=[1, 2, 3, 4],
+    ...     channels=["F3", "F4"], labels=["negative", "positive"])
+    >>> own.x.shape
+    (8, 2, 5)
+    """
+    n = len(signals)
+    columns = {
+        name: np.broadcast_to(np.asarray(value, dtype=np.int64), (n,))
+        for name, value in {
+            "y": y, "subject": subject, "session": session, "trial": trial,
+            "stimulus": trial if stimulus is None else stimulus,
+            "order": trial if order is None else order,
+        }.items()
+    }
+    names = tuple(canonical(c) for c in channels)
+    parts: list[NDArray[np.float32]] = []
+    for i, signal in enumerate(signals):
+        data = np.asarray(signal, dtype=float)
+        where = f"{corpus}, subject {columns['subject'][i]}, trial {columns['trial'][i]}"
+        if data.ndim != 2 or len(data) != len(names):
+            raise BenchError(f"{where}: a signal of shape {data.shape}, expected ({len(names)}, "
+                             "samples): one row a channel")
+        check_signal(data, where, names)
+        parts.append(differential_entropy(data, rate, window_s, bands))
+    if not parts:
+        raise BenchError("there is no signal to make windows of")
+    counts = [len(p) for p in parts]
+    spread: dict[str, Any] = {name: np.repeat(column, counts) for name, column in columns.items()}
+    return Windows.from_arrays(
+        np.concatenate(parts), spread.pop("y"), **spread, channels=names, labels=labels,
+        corpus=corpus, bands=bands, window_s=window_s, source="bench",
+    )

@@ -1,0 +1,289 @@
+"""Windows of EEG: the one data type that flows through the harness.
+
+Every window carries where it comes from, so that no later step can lose track of the trial, the
+subject or the corpus. :class:`UnlabelledWindows` has no field ``y`` at all: what a protocol does
+not grant does not exist in the object a method receives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import BenchError
+
+Kind = Literal["de", "raw"]
+
+#: Five bands of the field, in Hz (lower edge included, upper edge not).
+FIVE_BANDS: tuple[tuple[float, float], ...] = ((1, 4), (4, 8), (8, 14), (14, 31), (31, 50))
+BAND_NAMES = ("delta", "theta", "alpha", "beta", "gamma")
+
+_PER_WINDOW = ("corpus", "subject", "session", "trial", "order", "onset")
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the axes of ``Windows.x`` mean.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names in canonical spelling (see :mod:`bench.data.channels`), one per row.
+    kind : {"de", "raw"}
+        Differential entropy per band, or samples.
+    bands : tuple of (float, float)
+        Band edges in Hz, one per column of ``de`` windows; empty for ``raw``.
+    rate : float
+        Samples per second of ``raw`` windows; 0 for ``de``.
+    window_s : float
+        Length of a window in seconds.
+    smoothing : str
+        "none", or how the owner smoothed features over a trial ("LDS", "movingAve").
+    source : str
+        Who computed the features: "bench" or "owner"; numbers of the two are never mixed.
+    """
+
+    channels: tuple[str, ...]
+    kind: Kind = "de"
+    bands: tuple[tuple[float, float], ...] = FIVE_BANDS
+    rate: float = 0.0
+    window_s: float = 1.0
+    smoothing: str = "none"
+    source: str = "bench"
+
+    @property
+    def width(self) -> int:
+        """Number of columns of a window: bands, or samples."""
+        return len(self.bands) if self.kind == "de" else round(self.rate * self.window_s)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Grid:
+    """Fields shared by labelled and unlabelled windows; all arrays have length n."""
+
+    x: NDArray[np.float32]
+    corpus: NDArray[np.str_]
+    subject: NDArray[np.int64]
+    session: NDArray[np.int64]
+    trial: NDArray[np.int64]
+    order: NDArray[np.int64]
+    onset: NDArray[np.float32]
+    space: Space
+
+    def __post_init__(self) -> None:
+        n = len(self.x)
+        if self.x.ndim != 3 or self.x.dtype != np.float32:
+            raise BenchError(
+                f"windows must be float32 (windows, channels, features), got "
+                f"{self.x.dtype} {self.x.shape}"
+            )
+        if self.x.shape[1:] != (len(self.space.channels), self.space.width):
+            raise BenchError(
+                f"windows of shape {self.x.shape[1:]} do not fit a space of "
+                f"{len(self.space.channels)} channels x {self.space.width} features"
+            )
+        for name in self._columns():
+            if getattr(self, name).shape != (n,):
+                raise BenchError(
+                    f"{name} has shape {getattr(self, name).shape}, expected ({n},): one per window"
+                )
+
+    @classmethod
+    def _columns(cls) -> tuple[str, ...]:
+        return _PER_WINDOW
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: ArrayLike) -> Self:
+        """Copy the windows at ``index`` (integers or a boolean mask).
+
+        Always a copy: no array of the result shares memory with this object, so a part handed to
+        a method gives no way back to the rest.
+        """
+        index = np.asarray(index)
+        changes: dict[str, Any] = {
+            name: getattr(self, name)[index].copy() for name in ("x", *self._columns())
+        }
+        return dataclasses.replace(self, **changes)
+
+    def with_x(self, x: NDArray[np.float32], space: Space | None = None) -> Self:
+        """Same windows with other numbers, e.g. after scaling or choosing channels."""
+        return dataclasses.replace(self, x=x, space=space or self.space)
+
+    def trial_key(self) -> NDArray[np.str_]:
+        """Name of each window's trial, unique across corpora: ``corpus/subject/session/trial``."""
+        parts = [
+            a.astype(str) for a in (self.corpus, self.subject, self.session, self.trial)
+        ]
+        key = parts[0]
+        for part in parts[1:]:
+            key = np.char.add(np.char.add(key, "/"), part)
+        return key
+
+    def trial_ids(self) -> NDArray[Any]:
+        """Trial of each window; its whole name where there are several subjects or sessions."""
+        alone = all((part == part[:1]).all() for part in (self.subject, self.session))
+        return self.trial if alone else self.trial_key()
+
+    def digest(self) -> str:
+        """Sha256 of everything in the object, for cache keys and records."""
+        h = hashlib.sha256(repr(self.space).encode())
+        for name in ("x", *self._columns()):
+            array = np.ascontiguousarray(getattr(self, name))
+            if array.dtype.kind == "U":
+                array = np.char.encode(array, "utf-8")
+            h.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            h.update(array.tobytes())
+        for extra in getattr(self, "labels", ()):
+            h.update(f"{extra}\0".encode())
+        return h.hexdigest()
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Join windows of the same space (and the same classes)."""
+        first = parts[0]
+        for part in parts[1:]:
+            if part.space != first.space:
+                raise BenchError(f"cannot join windows of {first.space} and {part.space}")
+            if getattr(part, "labels", ()) != getattr(first, "labels", ()):
+                raise BenchError("cannot join windows with different classes; map them first")
+        names = ("x", *cls._columns())
+        joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+        return dataclasses.replace(first, **joined)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnlabelledWindows(_Grid):
+    """Windows without classes and without stimulus ids (a film clip gives its class away)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Windows(_Grid):
+    """Labelled windows.
+
+    Attributes
+    ----------
+    x : (n, channels, features) float32
+        Differential entropy in nats per band, or raw samples in the corpus's own unit.
+    y : (n,) int64
+        Class, an index into ``labels``.
+    corpus, subject, session, trial : (n,)
+        Where the window comes from; numbers as the owner gives them, from 1.
+    stimulus : (n,) int64
+        Which film or video was shown; equal numbers mean the same clip within a corpus.
+    order : (n,) int64
+        Rank of the trial in order of presentation within its session, from 0.
+    onset : (n,) float32
+        Start of the window in seconds from the start of its trial.
+    space : Space
+    labels : tuple of str
+        Class names.
+    """
+
+    y: NDArray[np.int64]
+    stimulus: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.y) and not (self.y.min() >= 0 and self.y.max() < len(self.labels)):
+            raise BenchError(
+                f"classes run from {self.y.min()} to {self.y.max()}, "
+                f"but {len(self.labels)} are named: {', '.join(self.labels)}"
+            )
+
+    @classmethod
+    def _columns(cls) -> tuple[str, ...]:
+        return ("y", "stimulus", *_PER_WINDOW)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes the label space has, whether or not all occur."""
+        return len(self.labels)
+
+    def without_labels(self) -> UnlabelledWindows:
+        """Copy without ``y``, ``labels`` and ``stimulus``."""
+        columns = {name: getattr(self, name).copy() for name in _PER_WINDOW}
+        return UnlabelledWindows(x=self.x.copy(), space=self.space, **columns)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        subject: ArrayLike,
+        trial: ArrayLike,
+        channels: Sequence[str],
+        labels: Sequence[str],
+        corpus: str = "own",
+        session: ArrayLike = 1,
+        stimulus: ArrayLike | None = None,
+        order: ArrayLike | None = None,
+        onset: ArrayLike | None = None,
+        kind: Kind = "de",
+        bands: Sequence[tuple[float, float]] = FIVE_BANDS,
+        rate: float = 0.0,
+        window_s: float = 1.0,
+        source: str = "own",
+    ) -> Windows:
+        """Wrap your own arrays; :func:`bench.data.signals.from_signals` makes them from signals.
+
+        Parameters
+        ----------
+        x : (n, channels, features)
+            Differential entropy (``kind="de"``) or samples (``kind="raw"``).
+        y : (n,)
+            Class indices from 0.
+        subject, trial, session, stimulus : (n,) or scalar
+            Integers. ``stimulus`` defaults to ``trial``.
+        order : (n,) or None
+            Rank of presentation; defaults to the trial number.
+        onset : (n,) or None
+            Seconds; defaults to counting windows within each trial.
+        source : str
+            Who computed the features: "bench" if :mod:`bench.data.features` did. Windows of
+            different origin are not put into one pair.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> w = Windows.from_arrays(np.zeros((4, 2, 5)), [0, 0, 1, 1], subject=1,
+        ...     trial=[1, 1, 2, 2], channels=["FP1", "FP2"], labels=["rest", "task"])
+        >>> len(w), w.onset.tolist()
+        (4, [0.0, 1.0, 0.0, 1.0])
+        """
+        from .channels import canonical
+
+        data = np.ascontiguousarray(x, dtype=np.float32)
+        n = len(data)
+
+        def column(value: ArrayLike, dtype: type = np.int64) -> NDArray:
+            return np.broadcast_to(np.asarray(value, dtype=dtype), (n,)).copy()
+
+        subjects, sessions, trials = column(subject), column(session), column(trial)
+        if onset is None:
+            groups: dict[tuple[int, int, int], int] = {}
+            counts = np.zeros(n, np.float32)
+            for i, key in enumerate(zip(subjects, sessions, trials, strict=True)):
+                counts[i] = groups.get(key, 0)
+                groups[key] = int(counts[i]) + 1
+            onset = counts * window_s
+        space = Space(
+            channels=tuple(canonical(c) for c in channels), kind=kind,
+            bands=tuple((float(a), float(b)) for a, b in bands) if kind == "de" else (),
+            rate=rate, window_s=window_s, source=source,
+        )
+        return cls(
+            x=data, y=column(y), corpus=np.full(n, corpus), subject=subjects, session=sessions,
+            trial=trials, stimulus=trials if stimulus is None else column(stimulus),
+            order=trials if order is None else column(order),
+            onset=column(onset, np.float32), space=space, labels=tuple(labels),
+        )

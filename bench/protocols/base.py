@@ -1,0 +1,226 @@
+"""Contract of a protocol, and the fold it cuts.
+
+A method is handed a :class:`View`, which has no field for test windows. The test part of a
+:class:`Fold` is opened by the engine alone, after the method has returned its predictor.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ..data.pair import Pair
+from ..data.windows import UnlabelledWindows, Windows
+
+#: How calibration trials are chosen within each class: the first ones, or drawn with the seed.
+Draw = Literal["chronological", "random"]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """All that a method may see of a fold.
+
+    Attributes
+    ----------
+    source : Windows or UnlabelledWindows or None
+        As the protocol grants and the method declares to need. Under ``within`` these are the
+        other subjects of the target corpus.
+    calibration : Windows or None
+        Labelled windows of the tested subject.
+    unlabelled : UnlabelledWindows or None
+        Unlabelled target windows, where the protocol grants them.
+    classes : tuple of str
+        Classes to tell apart, in the order of the predictor's columns.
+    """
+
+    source: Windows | UnlabelledWindows | None
+    calibration: Windows | None
+    unlabelled: UnlabelledWindows | None
+    classes: tuple[str, ...]
+
+
+class Fold:
+    """One target subject and session under one protocol.
+
+    Parameters
+    ----------
+    subject, session : int
+    view : View
+    test : Windows
+        Kept behind :meth:`open_test`; nothing in ``view`` refers to it.
+    """
+
+    __slots__ = ("__test", "session", "subject", "view")
+
+    def __init__(self, subject: int, session: int, view: View, test: Windows) -> None:
+        self.subject = subject
+        self.session = session
+        self.view = view
+        self.__test = test
+
+    def open_test(self) -> Windows:
+        """Test windows, for scoring."""
+        return self.__test
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A subject and session that could not be cut, and why."""
+
+    subject: int
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """All folds of a pair under a protocol.
+
+    Attributes
+    ----------
+    folds : list of Fold
+    left_out : list of LeftOut
+    notices : list of str
+    """
+
+    folds: list[Fold] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+class Protocol(BaseModel, abc.ABC):
+    """How a target is cut; its fields are the protocol's options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Name on the command line.
+    name: ClassVar[str]
+    #: What of the target a method sees, for records and captions.
+    target_access: ClassVar[str]
+    #: Whether source and target are brought to the classes they share before the cut.
+    shares_classes: ClassVar[bool] = False
+    #: What the protocol grants: any of "source", "calibration", "unlabelled".
+    grants: ClassVar[frozenset[str]]
+
+    @abc.abstractmethod
+    def folds(self, pair: Pair, seed: int) -> Folds:
+        """Cut the target; equal for all methods.
+
+        ``seed`` matters only where trials are drawn.
+        """
+
+    def check_pair(self, pair: Pair) -> None:
+        """Refuse a pair that cannot be cut under these options; nothing has been run.
+
+        Raises
+        ------
+        UnsuitedError
+        """
+
+    @property
+    def transductive(self) -> bool:
+        """Whether a view holds the tested windows themselves, unlabelled."""
+        return False
+
+    @property
+    def scales_by(self) -> str:
+        """Which granted windows of the tested subject it may be scaled by, or "source"."""
+        if "calibration" in self.grants:
+            return "calibration"
+        if "unlabelled" in self.grants:
+            return "unlabelled (tested windows)" if self.transductive else "unlabelled"
+        return "source"
+
+    def access(self) -> str:
+        """What of the target a method sees under these options."""
+        return self.target_access
+
+    def describe(self) -> dict[str, Any]:
+        """Name, options and target access, for the record."""
+        return {
+            "name": self.name, "params": self.model_dump(), "target_access": self.access(),
+        }
+
+
+def subject_sessions(windows: Windows) -> Sequence[tuple[int, int]]:
+    """(subject, session) pairs that occur, ordered as integers."""
+    return sorted(set(zip(windows.subject.tolist(), windows.session.tolist(), strict=True)))
+
+
+def trial_table(windows: Windows) -> np.ndarray:
+    """One row (trial, class, order) per trial of one subject and session, by trial number."""
+    _, first = np.unique(windows.trial, return_index=True)
+    return np.stack([windows.trial[first], windows.y[first], windows.order[first]], axis=1)
+
+
+def earlier_trials(
+    windows: Windows, rng: np.random.Generator, *, share: float, count: int | None = None,
+    draw: Draw = "chronological",
+) -> list[int] | str:
+    """Trials of one subject and session that come first in their class, or why there are none.
+
+    Per class, the first ``count`` trials in order of presentation, or ``share`` of them rounded
+    up; one at least is left over. Where they are to be drawn, or where the order is unknown, the
+    order is that of a permutation by ``rng``.
+    """
+    table = trial_table(windows)
+    chosen: list[int] = []
+    for label, name in enumerate(windows.labels):
+        trials = table[table[:, 1] == label]
+        if len(trials) < 2:
+            return f"{len(trials)} trial{'s' * (len(trials) != 1)} of class {name!r}, 2 needed"
+        if draw == "random" or (trials[:, 2] < 0).any():
+            trials = trials[rng.permutation(len(trials))]
+        else:
+            trials = trials[np.argsort(trials[:, 2], kind="stable")]
+        wanted = count or math.ceil(round(share * len(trials), 9))
+        if count and wanted >= len(trials):
+            return (
+                f"{len(trials)} trials of class {name!r}, more than {wanted} needed to "
+                f"calibrate on {wanted} and test on the rest"
+            )
+        chosen += trials[: min(wanted, len(trials) - 1), 0].tolist()
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Windows of one subject and session, in two parts that share no trial."""
+
+    subject: int
+    session: int
+    earlier: Windows
+    later: Windows
+
+
+def cut_target(
+    target: Windows, seed: int, *, share: float, count: int | None = None,
+    draw: Draw = "chronological",
+) -> tuple[list[Cut], Folds]:
+    """Cut each subject and session into earlier and later trials, or into drawn ones and the rest.
+
+    Returns the cuts, and folds that hold no fold yet but who was left out and what to note.
+    """
+    cuts, out, unknown = [], Folds(), False
+    for subject, session in subject_sessions(target):
+        windows = target.take((target.subject == subject) & (target.session == session))
+        unknown = unknown or bool((windows.order < 0).any())
+        rng = np.random.default_rng([seed, subject, session])
+        chosen = earlier_trials(windows, rng, share=share, count=count, draw=draw)
+        if isinstance(chosen, str):
+            out.left_out.append(LeftOut(subject, session, chosen))
+            continue
+        first = np.isin(windows.trial, chosen)
+        cuts.append(Cut(subject, session, windows.take(first), windows.take(~first)))
+    if unknown and draw == "chronological":
+        out.notices.append(
+            "order of presentation unknown: calibration trials are drawn, stratified by "
+            f"class, with seed {seed}"
+        )
+    return cuts, out

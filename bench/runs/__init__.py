@@ -1,0 +1,1 @@
+"""One run: its options, how a cell is built from them, and what comes of it."""

@@ -1,0 +1,116 @@
+"""Run one method on one pair: read, align, run the method and its controls, return the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..cells.attainable import attainable_record
+from ..cells.cell import Cell, Event, Watch
+from ..cells.engine import run_cell
+from ..errors import (
+    BenchError,
+    UnsuitedError,
+)
+from ..method import Method
+from ..registry import load
+from ..store.records import Record, Store
+from .build import settle
+from .options import TUNED, RunOptions, Side, Source
+from .tuned import (
+    find_tuned,
+    setting_of,
+    with_tuned,
+)
+
+
+def run(
+    method: str = "scmm",
+    src: Source = "SEED",
+    tgt: Side = "DEAP",
+    options: RunOptions | None = None,
+    watch: Watch | None = None,
+    **changes: Any,
+) -> Record:
+    """Run a method from a source to a target corpus.
+
+    Parameters
+    ----------
+    method : str
+        Name of a registered method.
+    src, tgt : str or Windows
+        ``CORPUS[:TASK]``, or your own windows. Several sources are joined by "+",
+        ``"SEED+SEED-IV"``, or given as a list.
+    options : RunOptions
+        Or pass its fields as keyword arguments.
+    watch : callable, optional
+        Called with an :class:`~bench.cells.cell.Event` as things happen.
+
+    Returns
+    -------
+    Record
+        Of the method; its controls are in ``record.beside``. A run that is already in the run
+        folder is not computed again.
+
+    Examples
+    --------
+    >>> import bench
+    >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
+    """
+    options = replace(options or RunOptions(), **changes)
+    tell = watch or (lambda event: None)
+    cell = settle(method, src, tgt, options, tell)
+    store = Store(options.runs)
+    record = run_cell(cell, store, tell, energy=options.energy)
+    if options.controls:
+        for beside in controls_of(cell, options, tell):
+            record.beside.append(run_cell(beside, store, tell, energy=options.energy))
+        best = attainable_record(cell, store)
+        if best is not None:
+            record.beside.append(best)
+    return record
+
+
+def controls_of(cell: Cell, options: RunOptions, watch: Watch) -> list[Cell]:
+    """Cells of a method's controls that fit the protocol.
+
+    Beside a tuned method, a control that can be tuned has the parameters of its own tuning. Those
+    of the method would favour it: they were chosen for another network.
+    """
+    method, origin = cell.method, cell.params_origin
+    pair = (cell.pair.source_name, cell.pair.target_name)
+    if options.preset == TUNED:
+        method = type(method)(method.parse(options.params))
+        origin = "set" if options.params else "default"
+    out = []
+    for name, values in method.controls():
+        control: type[Method] = load("methods", name)
+        own = control.parse(values)
+        beside = replace(
+            cell, method=control(own), params_origin=control.control_origin(own, origin),
+            tuning=None, shared=method.shares_classes,
+        )
+        if not _suited(beside):  # no calibration, nothing to train a control on
+            continue
+        if options.preset == TUNED and beside.method.tunable():
+            setting = setting_of(beside.method, pair, cell.protocol, options)
+            found = find_tuned(options.runs, setting, cell.seed)
+            if found is None:
+                watch(Event(f"{name} is not tuned and runs with its defaults: less than a fair "
+                            f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
+            else:
+                beside = with_tuned(beside, found)
+        out.append(beside)
+    return out
+
+
+def _suited(cell: Cell) -> bool:
+    """Whether a cell's method fits its protocol."""
+    try:
+        cell.check()
+    except UnsuitedError:
+        return False
+    return True
+
+
+__all__ = ["BenchError", "RunOptions", "run"]

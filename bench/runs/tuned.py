@@ -1,0 +1,333 @@
+"""Tuned parameters: what is stored of a tuning, and which runs it is for.
+
+``RUNS/tuning/<method>__<pair>__<protocol>__<scale>__seed<k>__<hash>.json`` holds the parameters
+that ``bench tune`` found in one setting; ``--params tuned`` uses them in that setting alone. The
+hash is of everything else that was set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BenchError, SettingError, UnsuitedError
+from ..method import Method
+from ..protocols.base import Protocol
+from ..store.files import write_text
+from ..store.hashing import key_of
+from .options import TUNED
+
+if TYPE_CHECKING:
+    from ..cells.cell import Cell
+    from ..method import Tunable
+    from ..protocols.base import Fold
+    from .options import RunOptions
+
+SCHEMA = 1
+#: Sub-folder of a run folder.
+FOLDER = "tuning"
+#: Settings of a run that stand in a field of their own, or decide no number.
+_APART = frozenset({
+    "data", "simulated", "scale", "protocol_params", "params", "preset", "seed", "runs", "device",
+    "deterministic", "energy", "save_models", "diagnostics", "controls",
+})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a tuning is for, in names and numbers: all that is set but what is searched.
+
+    Attributes
+    ----------
+    method : str
+    fixed : dict
+        Parameters that are not searched, and those that were set by hand.
+    source, target : str
+        ``CORPUS:TASK``.
+    protocol : str
+    scale : str
+    rest : dict
+        Options of the protocol, scaling, features, labels, subjects, recipe.
+    """
+
+    method: str
+    fixed: dict[str, Any]
+    source: str
+    target: str
+    protocol: str
+    scale: str
+    rest: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, method: str, params: Mapping[str, Any], tunables: Mapping[str, Any], *,
+        pair: tuple[str, str], protocol: tuple[str, Mapping[str, Any]], options: RunOptions,
+    ) -> Setting:
+        """Setting of a cell that is described in names.
+
+        Parameters
+        ----------
+        params : mapping
+            All parameters, as they were before any tuning, and *unsettled*.
+        tunables : mapping
+            Defaults of the parameters that can be tuned.
+        pair, protocol
+            Names of the corpora; name and complete options of the protocol.
+        """
+        from .options import simulated_recipe
+
+        fixed = {
+            k: v for k, v in params.items() if k not in tunables or v != tunables[k]
+        }
+        # Whatever is not known to decide no number belongs to the setting.
+        rest = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _APART}
+        rest |= {
+            "protocol": dict(protocol[1]), "read": asdict(options.read),
+            "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
+            "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
+        }
+        scale = options.scale or ("demo" if options.simulated else "published")
+        plain = json.loads(json.dumps(rest, default=sorted))
+        return cls(method, fixed, *pair, protocol[0], scale, plain)
+
+    @property
+    def name(self) -> str:
+        """Start of the file's name; what is set by hand shows in its hash alone."""
+        method = "-".join([self.method, *filter(None, [self.fixed.get("network")])])
+        parts = [method, self.source, self.target, self.protocol, self.scale]
+        return "__".join(_plain(p) for p in parts)
+
+    def file(self, seed: int) -> str:
+        """Name of the file with parameters that were tuned with a seed."""
+        return f"{self.name}__seed{seed}__{key_of(asdict(self))[:8]}.json"
+
+    def command(self, seed: int = 0) -> str:
+        """Command that tunes in this setting, as far as flags are short."""
+        parts = [f"bench tune --method {self.method} --src {self.source} --tgt {self.target}"]
+        if self.protocol != "few-shot":
+            parts.append(f"--protocol {self.protocol}")
+        if self.rest["recipe"] is not None:
+            parts.append("--simulated")
+        if "network" in self.fixed:
+            parts.append(f"--set network={self.fixed['network']}")
+        parts.append(f"--scale {self.scale}")
+        return " ".join([*parts, *([f"--seed {seed}"] if seed else []), "--trials 20"])
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-._" else "-" for c in text)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Outcome of a tuning.
+
+    Attributes
+    ----------
+    setting : Setting
+    params : dict
+        All parameters of the best trial.
+    searched : dict
+        Search range of each parameter that was tuned.
+    rule, data : str
+        Selection rule whose score was maximised, and which data that used.
+    trials, seed : int
+        Budget, and seed of the trials.
+    study : str
+        Key of the study: hash of everything but the parameters.
+    score, default_score : float or None
+        Validation score of the best trial, and of the defaults.
+    failed, pruned : int
+        Trials that diverged, and that were given up early.
+    """
+
+    setting: Setting
+    params: dict[str, Any]
+    searched: dict[str, Any]
+    rule: str
+    data: str
+    trials: int
+    seed: int
+    study: str
+    score: float
+    default_score: float | None
+    failed: int = 0
+    pruned: int = 0
+    importance: dict[str, float] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """What a record's identity says of it: how the parameters were chosen, and on what.
+
+        It is part of the identity since it is access: parameters of more trials, or of another
+        rule, are another claim, even where they are the same numbers.
+        """
+        return {
+            "rule": self.rule, "trials": self.trials, "seed": self.seed, "study": self.study,
+            "data": self.data,
+        }
+
+    def write(self, runs: Path) -> Path:
+        """Store it in a run folder, whole.
+
+        Raises
+        ------
+        BenchError
+            The folder cannot be written.
+        """
+        path = runs / FOLDER / self.setting.file(self.seed)
+        try:
+            write_text(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
+        except OSError as error:
+            raise BenchError(
+                f"{path.parent} cannot be written: {error.strerror}",
+                "Free some space, or choose another run folder with --runs.",
+            ) from error
+        return path
+
+
+def read_tuned(path: Path) -> Tuned:
+    """Stored tuning.
+
+    Raises
+    ------
+    BenchError
+        The file cannot be read as one.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if body.pop("schema") != SCHEMA:
+            raise ValueError(f"not of schema {SCHEMA}")
+        return Tuned(**{**body, "setting": Setting(**body["setting"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchError(
+            f"{path} does not hold tuned parameters: {error}",
+            "Delete it and tune again: the trials are kept, so that takes no time.",
+        ) from error
+
+
+def find_tuned(runs: Path, setting: Setting, seed: int) -> Tuned | None:
+    """Parameters tuned in a setting: with the seed itself, else with the lowest there is."""
+    folder = runs / FOLDER
+    own = folder / setting.file(seed)
+    if own.is_file():
+        return read_tuned(own)
+    begin, _, end = setting.file(0).rpartition("__seed0__")
+    found = [read_tuned(p) for p in folder.glob(f"{begin}__seed*__{end}")]
+    return min(found, key=lambda t: t.seed, default=None)
+
+
+def need_tuned(runs: Path, setting: Setting, seed: int) -> Tuned:
+    """Parameters tuned in a setting.
+
+    Raises
+    ------
+    SettingError
+        There are none; gives the command that makes them.
+    """
+    found = find_tuned(runs, setting, seed)
+    if found is None:
+        raise SettingError(
+            f"{runs} holds no tuned parameters of {setting.method} for {setting.source}→"
+            f"{setting.target} under {setting.protocol} at scale {setting.scale} with these "
+            "settings",
+            f"Make them with: {setting.command(seed)}, and the options of this run",
+        )
+    return found
+
+
+def defaults_of(tunables: Mapping[str, Tunable]) -> dict[str, Any]:
+    """Default of each parameter that can be tuned."""
+    return {name: t.default for name, t in tunables.items()}
+
+
+def check_nested(cell: Cell) -> None:
+    """Refuse to tune where one set of parameters for all folds would have seen tested trials.
+
+    Raises
+    ------
+    UnsuitedError
+    """
+    folds = cell.folds().folds
+    shared = _labelled(folds) & _tested(folds)
+    if shared:
+        raise UnsuitedError(
+            f"tuning under {cell.protocol.name} would see tested trials: each is a labelled "
+            "training trial of another fold, and the parameters are the same in all folds",
+            "Tune under a protocol that keeps tested trials apart from all others "
+            "(few-shot, unsupervised, zero-shot), or run with the default parameters.",
+        )
+
+
+def check_unseen(cell: Cell) -> None:
+    """Refuse tuned parameters whose tuning saw labels of trials that this cell tests.
+
+    Where calibration trials are drawn, another seed has other ones.
+
+    Raises
+    ------
+    UnsuitedError
+        Says which seed to tune with.
+    """
+    if cell.tuning is None or cell.tuning["seed"] == cell.seed:
+        return
+    there = cell.protocol.folds(cell.mapped[0], cell.tuning["seed"]).folds
+    if _labelled(there) & _tested(cell.folds().folds):
+        raise UnsuitedError(
+            f"the parameters were tuned with seed {cell.tuning['seed']}, whose calibration trials "
+            f"are tested with seed {cell.seed}",
+            f"Tune with --seed {cell.seed} as well.",
+        )
+
+
+def _labelled(folds: list[Fold]) -> set[tuple[Any, ...]]:
+    """Trials whose labels some view holds."""
+    from ..data.windows import Windows
+
+    parts = {id(w): w for f in folds for w in (f.view.source, f.view.calibration)
+             if isinstance(w, Windows)}
+    return {trial for windows in parts.values() for trial in _trials(windows)}
+
+
+def _tested(folds: list[Fold]) -> set[tuple[Any, ...]]:
+    return {trial for f in folds for trial in _trials(f.open_test())}
+
+
+def _trials(windows: Any) -> set[tuple[Any, ...]]:
+    columns = (windows.corpus, windows.subject, windows.session, windows.trial)
+    return set(zip(*(c.tolist() for c in columns), strict=True))
+
+
+def setting_of(
+    method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
+) -> Setting:
+    """Setting that a method, with the parameters it has before any tuning, is tuned in."""
+    return Setting.of(
+        method.name, method.unsettled(method.params.model_dump(mode="json")),
+        defaults_of(method.tunable()), pair=pair,
+        protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
+    )
+
+
+def with_tuned(cell: Cell, tuned: Tuned) -> Cell:
+    """The cell with tuned parameters.
+
+    Raises
+    ------
+    UnsuitedError
+        The tuning saw labels of trials that the cell tests.
+    """
+    method = type(cell.method)
+    changed = replace(
+        cell, method=method(method.parse(tuned.params)),
+        params_origin=tuned_origin(cell.params_origin), tuning=tuned.identity(),
+    )
+    check_unseen(changed)
+    return changed
+
+
+def tuned_origin(before: str) -> str:
+    """Origin of parameters that were tuned, given that of those they started from."""
+    return f"{TUNED} + set" if before == "set" else TUNED

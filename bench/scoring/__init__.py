@@ -1,0 +1,1 @@
+"""Scores of predictions, and what may be concluded from them."""

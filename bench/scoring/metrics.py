@@ -1,0 +1,168 @@
+"""Scores of a fold, per window and per trial, from probabilities.
+
+Values are Python floats, or None where a score is not defined (the AUROC of a test part with one
+class), so that they go into a record as they are: JSON has no NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import BenchError
+
+#: Metrics of a fold, best-known first; every one is in [0, 1] and larger is better.
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+#: What is scored: every window, or every trial by the mean probability over its windows.
+UNITS = ("window", "trial")
+#: Decimals of the probability of a trial: coarser than rounding, finer than any difference.
+DIGITS = 12
+
+Scores = dict[str, float | None]
+
+
+def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
+    """Accuracy, balanced accuracy, macro F1 and AUROC.
+
+    Parameters
+    ----------
+    y : (n,) int
+        True classes, 0 to ``n_classes - 1``.
+    proba : (n, n_classes) float
+        Probabilities. The class predicted is the largest one, the first of equals.
+    n_classes : int
+        Number of classes of the task, whether present in ``y`` or not.
+
+    Returns
+    -------
+    dict
+        ``accuracy``; ``balanced_accuracy``, the mean recall over the classes present in ``y``;
+        ``macro_f1``, the mean F1 over the classes present in ``y`` or predicted; ``auroc``, that
+        of class 1 for two classes, else the mean of one class against the rest over the classes
+        present, None where ``y`` has one class only.
+
+    Raises
+    ------
+    BenchError
+        Nothing to score, wrong shapes, classes out of range, probabilities that are not finite.
+    """
+    truth, p = _checked(y, proba, n_classes)
+    table = _table(truth, p.argmax(axis=1), n_classes)
+    hits, support, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    present, seen = support > 0, support + predicted > 0
+    # F1 = 2 hits / (true + predicted): 0, not undefined, for a class that is only on one side.
+    f1 = 2 * hits[seen] / (support + predicted)[seen]
+    return {
+        "accuracy": float(hits.sum() / len(truth)),
+        "balanced_accuracy": float((hits[present] / support[present]).mean()),
+        "macro_f1": float(f1.mean()),
+        "auroc": _auroc(truth, p),
+    }
+
+
+def trial_scores(y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes: int) -> Scores:
+    """Scores of trials: the probability of a trial is the mean over its windows.
+
+    Parameters
+    ----------
+    y : (n,) int
+        True class of each window; one class within a trial.
+    proba : (n, n_classes) float
+    trial_ids : (n,) int or str
+        Trial of each window.
+    n_classes : int
+
+    Raises
+    ------
+    BenchError
+        As :func:`scores`, or a trial has windows of several classes.
+    """
+    truth, p = _checked(y, proba, n_classes)
+    ids = np.asarray(trial_ids)
+    if ids.shape != truth.shape:
+        raise BenchError(f"{len(truth)} windows have trial ids of shape {ids.shape}")
+    trials, first, of_window = np.unique(ids, return_index=True, return_inverse=True)
+    label = truth[first]
+    mixed = np.flatnonzero(label[of_window] != truth)
+    if mixed.size:
+        raise BenchError(f"trial {ids[mixed[0]]} has windows of more than one class")
+    total = np.zeros((len(trials), n_classes))
+    np.add.at(total, of_window, p)
+    # Sums of equal numbers differ by their rounding; a rank would take that for a difference.
+    mean = np.round(total / np.bincount(of_window)[:, None], DIGITS)
+    return scores(label, mean, n_classes)
+
+
+def fold_scores(
+    y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes: int
+) -> dict[str, Scores]:
+    """What a record keeps of a fold: ``{"window": {...}, "trial": {...}}``."""
+    return {
+        "window": scores(y, proba, n_classes),
+        "trial": trial_scores(y, proba, trial_ids, n_classes),
+    }
+
+
+def confusion(y: ArrayLike, proba: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Counts of true class (rows) by predicted class (columns), shape (n, n)."""
+    truth, p = _checked(y, proba, n)
+    return _table(truth, p.argmax(axis=1), n)
+
+
+def majority_share(y: ArrayLike) -> float:
+    """Share of the most frequent class in ``y``: the accuracy of always naming it."""
+    truth = np.asarray(y)
+    if truth.size == 0:
+        raise BenchError("there is nothing to score: no test windows")
+    return float(np.unique(truth, return_counts=True)[1].max() / truth.size)
+
+
+def _checked(
+    y: ArrayLike, proba: ArrayLike, n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    truth: NDArray[Any] = np.asarray(y)
+    p = np.asarray(proba, dtype=np.float64)
+    if truth.size == 0:
+        raise BenchError("there is nothing to score: no test windows")
+    if truth.ndim != 1 or not np.issubdtype(truth.dtype, np.integer):
+        raise BenchError(
+            f"classes must be integers, one per window, got {truth.dtype} of shape {truth.shape}"
+        )
+    if p.shape != (len(truth), n_classes):
+        raise BenchError(
+            f"probabilities must have shape ({len(truth)}, {n_classes}), got {p.shape}"
+        )
+    if truth.min() < 0 or truth.max() >= n_classes:
+        raise BenchError(
+            f"classes must be 0 to {n_classes - 1}, got {truth.min()} to {truth.max()}"
+        )
+    if not np.isfinite(p).all():
+        bad = np.flatnonzero(~np.isfinite(p).all(axis=1))
+        raise BenchError(f"{len(bad)} of {len(p)} rows of probabilities are not finite")
+    return truth.astype(np.int64), p
+
+
+def _table(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], n: int
+) -> NDArray[np.int64]:
+    return np.bincount(truth * n + predicted, minlength=n * n).reshape(n, n)
+
+
+def _auroc(truth: NDArray[np.int64], p: NDArray[np.float64]) -> float | None:
+    classes = [1] if p.shape[1] == 2 else np.unique(truth).tolist()
+    areas = [_area(truth == c, p[:, c]) for c in classes]
+    defined = [a for a in areas if a is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _area(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | None:
+    """Area under the ROC curve as the Mann-Whitney statistic; equal scores count one half."""
+    n_pos = int(positive.sum())
+    n_neg = len(positive) - n_pos
+    if n_pos == 0 or n_neg == 0:
+        return None
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((rank[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))

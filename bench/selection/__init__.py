@@ -1,0 +1,1 @@
+"""Which epoch is scored: rules, validators, and who watches a training."""

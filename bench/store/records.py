@@ -1,0 +1,340 @@
+"""The run folder: one sub-folder per cell, written whole, mergeable by copying.
+
+``RUNS/cells/<id>/record.json`` holds identity, scores and provenance; ``predictions.parquet`` the
+probabilities of every test window. A cell is written under a temporary name, flushed to disk and
+renamed, so a kill at any moment leaves either nothing or a whole record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..errors import BenchError
+from .files import _sync, write_bytes, write_text
+from .hashing import identity_hash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Status = Literal["done", "failed", "killed", "skipped"]
+SCHEMA = 1
+_DIAGNOSTICS = "diagnostics.npz"
+_UNSTORED = {"path", "beside", "curves", "diagnostics"}
+_AGAIN = "Delete its folder and give the command that made it again."
+
+
+@dataclass(eq=False)
+class Record:
+    """The stored outcome of one cell.
+
+    Attributes
+    ----------
+    identity : dict
+        Everything that decides the numbers; its hash is ``id``. Keys: ``method``, ``params``,
+        ``params_origin`` ("default", "set", "tuned", "published"), ``code``, ``source`` and
+        ``target`` (each ``name`` such as "SEED:3", ``corpus``, ``task``, ``sessions``,
+        ``subjects``, ``digest``), ``features``, ``label_map``, ``label_rule`` (threshold of
+        ratings), ``scaling``, ``protocol``
+        (``name``, ``params``, ``target_access``), ``selection``, ``scale``, ``seed``,
+        ``precision``; of tuned parameters also ``tuning`` (``rule``, ``trials``, ``seed``,
+        ``study``, ``data``): how they were chosen, and on what.
+    status, reason : str
+        "done", or why not.
+    classes : list of str
+        Names of the target's classes, in the order of the probabilities.
+    folds : list of dict
+        One per target subject and session: ``subject``, ``session``, ``calibration_trials``,
+        ``test_trials``, ``majority`` (share of the most frequent test class), and ``scores``
+        ``{"window": {...}, "trial": {...}}`` with ``accuracy``, ``balanced_accuracy``,
+        ``macro_f1``, ``auroc`` (None where undefined).
+    left_out : list of dict
+        ``subject``, ``session``, ``reason`` of folds that could not be cut.
+    oracle : dict or None
+        Scores chosen with test labels, for the gap; never ranked.
+    selections : dict
+        What each selection rule that was evaluated would have given, by name: ``score`` (mean
+        validation score over folds, higher is better; None where there is none), ``uses``, and
+        ``folds``, each ``subject``, ``session``, ``epoch``, ``of`` (epochs in all), ``score`` and
+        ``scores`` as above. Only ``folds`` of the record, those of the chosen rule, are ranked.
+    curves : dict
+        Per-epoch values of each stage; stored beside the record and read back only by
+        :meth:`read_curves`, so that reading many records stays quick.
+    diagnostics : dict
+        Arrays for reports, where asked for; stored beside the record and read back only by
+        :meth:`read_diagnostics` (see :mod:`bench.cells.diagnostics`).
+    simulated : dict or None
+        Recipe of the simulated corpora; None for real data.
+    notices : list of str
+        What was assumed or passed over.
+    info : dict
+        Versions, device, threads, wall and CPU seconds, peak memory, parameter count, dates.
+    kind : str
+        "method", "control" or "oracle": how reports place the row.
+    path : Path or None
+        Where it is stored; not part of what is stored.
+    beside : list of Record
+        Controls that were run with it by :func:`bench.run`; stored as records of their own.
+    """
+
+    identity: dict[str, Any]
+    status: Status = "done"
+    reason: str = ""
+    classes: list[str] = field(default_factory=list)
+    folds: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    oracle: dict[str, Any] | None = None
+    selections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    curves: dict[str, Any] = field(default_factory=dict)
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    simulated: dict[str, Any] | None = None
+    notices: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+    kind: str = "method"
+    path: Path | None = None
+    beside: list[Record] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Name of the cell: hash of its identity."""
+        return identity_hash(self.identity)
+
+    @property
+    def pair(self) -> str:
+        """``SEED→DEAP:valence``, as shown in tables."""
+        return f"{self.identity['source']['name']}→{self.identity['target']['name']}"
+
+    def read_curves(self) -> dict[str, Any]:
+        """Training curves: ``{"pretrain": {loss: [...]}, "fit": {"subject/session": {...}}}``."""
+        if self.curves or self.path is None:
+            return self.curves
+        try:
+            found: dict[str, Any] = json.loads((self.path / "curves.json").read_text())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
+        return found
+
+    @property
+    def has_diagnostics(self) -> bool:
+        """Whether diagnostics lie beside the record, or are about to."""
+        return bool(self.diagnostics) or (
+            self.path is not None and (self.path / _DIAGNOSTICS).is_file()
+        )
+
+    def read_diagnostics(self) -> dict[str, Any]:
+        """Arrays of the diagnostics; none for a record that was run without.
+
+        Raises
+        ------
+        BenchError
+            The file is damaged, or holds objects.
+        """
+        import numpy as np
+
+        if self.diagnostics or self.path is None or not self.has_diagnostics:
+            return self.diagnostics
+        try:
+            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as found:
+                return {name: found[name] for name in found.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise BenchError(f"record {self.id} has damaged diagnostics: {error}") from error
+
+    def predictions(self, columns: list[str] | None = None) -> pd.DataFrame:
+        """Probabilities of the test windows: one row per window.
+
+        Columns ``subject, session, trial, stimulus, onset, y, p0 ... pK``, or those named.
+
+        Raises
+        ------
+        BenchError
+            There are none, or the file is damaged.
+        """
+        import pandas as pd
+
+        if self.path is None or not (self.path / "predictions.parquet").is_file():
+            raise BenchError(f"record {self.id} has no predictions on disk", _AGAIN)
+        path = self.path / "predictions.parquet"
+        try:
+            return pd.read_parquet(path, columns=columns)
+        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BenchError(f"{path} cannot be read: {why}", _AGAIN) from error
+
+
+class Store:
+    """Records in a folder.
+
+    Parameters
+    ----------
+    root : Path
+        Run folder; made when the first record is written.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self.cells = self.root / "cells"
+        #: Folders that look like records but are not whole: path and what is wrong.
+        self.torn: list[tuple[Path, str]] = []
+
+    def get(self, cell: str) -> Record | None:
+        """Record of a cell, or None if there is none (or only a torn one)."""
+        folder = self.cells / cell
+        if not (folder / "record.json").is_file():
+            return None
+        try:
+            return self._read(folder)
+        except BenchError as error:
+            self.torn.append((folder, error.message))
+            return None
+
+    def put(
+        self,
+        record: Record,
+        predictions: pd.DataFrame | None = None,
+        models: Mapping[str, bytes] | None = None,
+    ) -> Path:
+        """Write a record whole; replaces an earlier one of the same cell.
+
+        ``models`` are files for the sub-folder ``models``, by name.
+        """
+        folder = self.cells / record.id
+        temporary = self.cells / f".{record.id}.{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        try:
+            if predictions is not None:
+                predictions.to_parquet(temporary / "predictions.parquet", index=False)
+                _sync(temporary / "predictions.parquet")
+            for name, data in (models or {}).items():
+                write_bytes(temporary / "models" / name, data)
+            write_text(temporary / "curves.json", json.dumps(record.curves, allow_nan=False))
+            if record.diagnostics:
+                write_bytes(temporary / _DIAGNOSTICS, _packed(record.diagnostics))
+            body = {
+                "schema": SCHEMA, "id": record.id,
+                **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
+                   if f.name not in _UNSTORED},
+            }
+            write_text(temporary / "record.json", json.dumps(body, indent=1, allow_nan=False))
+            _replace_folder(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        record.path = folder
+        return folder
+
+    def will_read(self, keys: Iterable[str]) -> None:
+        """Be told which states will be asked for; a store that must send for them does so here."""
+
+    def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
+        """Pre-trained state and its loss curve, or None if there is none (or a torn one)."""
+        import torch
+
+        path = self.root / "pretrained" / f"{key}.pt"
+        if not path.is_file():
+            return None
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            return stored["state"], stored["curve"]
+        except Exception as error:  # torch raises many types; all mean: train it again
+            self.torn.append((path, f"{type(error).__name__}: {error}"))
+            return None
+
+    def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
+        """Store a pre-trained state: tensors, numbers, strings and containers of these."""
+        import io
+
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save({"state": state, "curve": curve}, buffer)
+        write_bytes(self.root / "pretrained" / f"{key}.pt", buffer.getvalue())
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Changes whenever a record is written, replaced or edited; reads none of them."""
+        found = []
+        root = str(self.cells)  # asked for by every report: no paths are built
+        for name in os.listdir(root) if self.cells.is_dir() else ():
+            try:
+                stat = os.stat(f"{root}{os.sep}{name}{os.sep}record.json")
+            except OSError:
+                found.append((name, 0, 0))
+            else:
+                found.append((name, stat.st_mtime_ns, stat.st_size))
+        return sorted(found)
+
+    def records(self) -> Iterator[Record]:
+        """All whole records, by id; the others are listed in :attr:`torn`."""
+        self.torn.clear()
+        if not self.cells.is_dir():
+            return
+        for folder in sorted(self.cells.iterdir()):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            try:
+                yield self._read(folder)
+            except BenchError as error:
+                self.torn.append((folder, error.message))
+
+    def _read(self, folder: Path) -> Record:
+        path = folder / "record.json"
+        try:
+            body = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{path} cannot be read: {error}") from error
+        if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+            raise BenchError(f"{path} is no record of schema {SCHEMA}")
+        names = {f.name for f in dataclasses.fields(Record)} - _UNSTORED
+        try:
+            record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
+            own = record.id
+        except (TypeError, ValueError) as error:  # JSON of others may hold NaN
+            raise BenchError(f"{path} is no whole record: {error}") from error
+        if own != folder.name:
+            raise BenchError(f"{path} does not have the identity its folder is named after")
+        wrong = _misshapen(record)
+        if wrong:
+            raise BenchError(f"{path} is no whole record: {wrong}")
+        return record
+
+
+def _misshapen(record: Record) -> str:
+    """What of a record does not have the type it should; empty if all has."""
+    if record.status not in get_args(Status):
+        return f"its status is {record.status!r}"
+    for name in ("identity", "info", "curves", "selections"):
+        if not isinstance(getattr(record, name), dict):
+            return f"its {name} is no table"
+    folds = record.folds
+    if not isinstance(folds, list) or not all(isinstance(fold, dict) for fold in folds):
+        return "its folds are no list of tables"
+    return ""
+
+
+def _packed(arrays: Mapping[str, Any]) -> bytes:
+    import io
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _replace_folder(temporary: Path, folder: Path) -> None:
+    """Rename over an existing folder: move the old one aside first, remove it last."""
+    aside = None
+    if folder.exists():
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
+        folder.rename(aside)
+    temporary.rename(folder)
+    _sync(folder.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)

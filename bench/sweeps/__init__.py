@@ -1,0 +1,1 @@
+"""Many cells: what is asked for, the plan, and its execution."""

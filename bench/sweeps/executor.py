@@ -1,0 +1,177 @@
+"""From a cell's description to a cell that can be run: corpora are read once a process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from ..cells.attainable import attainable_identity, attainable_record, is_known
+from ..cells.cell import Cell, Watch
+from ..cells.engine import Outcome, run_cells
+from ..data.pair import PLUS, Pair, align
+from ..data.reading import Reading
+from ..devices import devices
+from ..errors import BenchError, UnsuitedError
+from ..method import Method
+from ..protocols.scaling import Scaling
+from ..registry import load
+from ..runs.build import read_side
+from ..runs.options import make_protocol, settled_scale
+from ..runs.tuned import check_unseen
+from ..store.records import Record, Store
+from .plan import ATTAINABLE, CellSpec
+from .request import Request
+
+#: Aligned pairs kept in memory; cells are queued by pair, so few are needed at a time.
+PAIRS_KEPT = 3
+
+
+class Workshop:
+    """Makes and runs the cells of one plan in this process.
+
+    Parameters
+    ----------
+    request : Request
+        Settings all cells have in common.
+    watch : callable, optional
+        Told what is being read.
+    """
+
+    def __init__(self, request: Request, watch: Watch | None = None) -> None:
+        self.request = request
+        self.watch: Watch = watch or (lambda event: None)
+        self._options = request.options()
+        self._readings: dict[str, Reading | BenchError] = {}
+        self._pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
+
+    def cell(self, spec: CellSpec) -> Cell:
+        """Cell of a description; reads what has not been read yet.
+
+        Raises
+        ------
+        BenchError
+            A corpus cannot be read, the two cannot be aligned, or the parameters were tuned on
+            trials that the cell tests.
+        """
+        # The best attainable score is of the folds alone; any method's cell has them.
+        cls: type[Method] = load(
+            "methods", "majority" if spec.method == ATTAINABLE else spec.method
+        )
+        pair = self._pair(spec.source, spec.target)
+        cell = Cell(
+            method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
+            protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
+            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
+            selection=self._options.selection,
+            scale=settled_scale(self._options, pair), seed=spec.seed,
+            sessions=self._options.read.sessions, rule=self._options.read.rule,
+            precision=self._options.precision, device=devices(self._options.device)[0],
+            deterministic=self._options.deterministic, save_models=self._options.save_models,
+            diagnostics=self._options.diagnostics, tuning=spec.tuning, shared=spec.shared,
+        )
+        check_unseen(cell)
+        return cell
+
+    def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
+        """Record of a cell that has not been run: its identity, and what kind of row it is."""
+        cell = cell or self.cell(spec)
+        recipes = [r for r in cell.pair.recipes if r is not None]
+        attainable = spec.method == ATTAINABLE
+        return Record(
+            identity=attainable_identity(cell) if attainable else cell.identity(),
+            kind="control" if attainable else cell.method.kind,
+            classes=list(cell.pair.target.labels),
+            simulated=recipes[-1].model_dump() if recipes else None,
+        )
+
+    def run(self, spec: CellSpec, store: Store, watch: Watch) -> Record:
+        """Run a cell, or return its record if the store has it.
+
+        Raises
+        ------
+        UnsuitedError
+            The method does not fit; nothing has been run.
+        """
+        outcome = self.run_all([spec], store, watch)[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def run_all(self, specs: Sequence[CellSpec], store: Store, watch: Watch) -> list[Outcome]:
+        """Run cells of one stack, see :mod:`bench.sweeps.stacks`, together; what became of each."""
+        try:
+            cells = [self.cell(spec) for spec in specs]
+            if specs[0].method != ATTAINABLE:
+                return run_cells(cells, store, watch, self._options.energy)
+            return [self._attainable(spec, cell, store)
+                    for spec, cell in zip(specs, cells, strict=True)]
+        except (Exception, SystemExit) as error:
+            return [error] * len(specs)
+
+    def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
+        record = attainable_record(cell, store)
+        if record is None:
+            raise UnsuitedError(_unknown(spec))
+        return record
+
+    def stacks(self, spec: CellSpec) -> frozenset[str] | None:
+        """Parameters in which cells that are run with this one may differ, beside their seed.
+
+        None where it is to be run alone.
+        """
+        if spec.method == ATTAINABLE:
+            return None
+        cls: type[Method] = load("methods", spec.method)
+        method = cls(cls.parse(spec.params))
+        return frozenset(method.per_model()) if method.stacks else None
+
+    def windows_bytes(self, spec: CellSpec) -> float:
+        """Bytes of a cell's windows, source and target."""
+        pair = self._pair(spec.source, spec.target)
+        return float(pair.source.x.nbytes + pair.target.x.nbytes)
+
+    def unsuited(self, spec: CellSpec, cell: Cell) -> str:
+        """Why a method does not fit its protocol and pair; empty if it does."""
+        if spec.method == ATTAINABLE:
+            return "" if is_known(cell) else _unknown(spec)
+        try:
+            cell.check()
+        except UnsuitedError as error:
+            return str(error)
+        return ""
+
+    def _pair(self, source: str, target: str) -> Pair:
+        key = (source, target)
+        if key not in self._pairs:
+            sources = [self._reading(name) for name in source.split(PLUS)]
+            self._pairs[key] = align(sources, self._reading(target))
+            if len(self._pairs) > PAIRS_KEPT:
+                self._pairs.popitem(last=False)
+        self._pairs.move_to_end(key)
+        return self._pairs[key]
+
+    def _reading(self, name: str) -> Reading:
+        if name not in self._readings:
+            try:
+                self._readings[name] = read_side(name, self._options, self.watch)
+            except BenchError as error:  # so that the next hundred cells need not try again
+                self._readings[name] = error
+            except OSError as error:
+                self._readings[name] = BenchError(f"{name} cannot be read: {error}")
+        found = self._readings[name]
+        if isinstance(found, BenchError):
+            raise found
+        return found
+
+
+def _unknown(spec: CellSpec) -> str:
+    return f"the best attainable score on {spec.target} is not known"
+
+
+def failed(blank: Record, status: Any, reason: str, trace: str = "") -> Record:
+    """The record of a cell that was not done."""
+    blank.status, blank.reason = status, reason
+    if trace:
+        blank.info["traceback"] = trace
+    return blank

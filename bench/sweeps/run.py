@@ -1,0 +1,60 @@
+"""Runs a sweep, in this process or in workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..registry import include
+from .manifest import Memo
+from .request import read_request
+from .status import SweepState
+from .sweep import Sweep, SweepOptions
+
+
+def sweep(
+    file: Path | str | None = None, *, options: SweepOptions | None = None,
+    show: Callable[[SweepState, str], None] | None = None, **keys: Any,
+) -> SweepState:
+    """Run a sweep from Python; the same as ``bench sweep``.
+
+    Parameters
+    ----------
+    file : Path or str, optional
+        A ``sweep.toml``.
+    options : SweepOptions, optional
+        Run folder, workers, and so on.
+    show : callable, optional
+        Called with the state and a line for people (or "") whenever there is news.
+    **keys
+        Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
+
+    Returns
+    -------
+    SweepState
+        Its ``counts``, ``problems`` and ``exit_code`` say how it went; records are in the run
+        folder.
+
+    Examples
+    --------
+    >>> import bench
+    >>> bench.sweep(methods="scmm", seeds=5, simulated=True)  # doctest: +SKIP
+    """
+    from .tuned_plan import planned
+
+    options = options or SweepOptions()
+    request = read_request(Path(file) if file is not None else None, keys)
+    for item in request.include:
+        include(item)
+    memo = Memo(options.runs)
+    return execute(Sweep(
+        planned(request, options.runs, memo), options, memo, show or (lambda state, line: None)
+    ))
+
+
+def execute(sweep: Sweep) -> SweepState:
+    """Run what is missing of a sweep, where its options say; see :meth:`Sweep.run`."""
+    from .workers.pool import run_in_pool
+
+    return sweep.run(run_in_pool)

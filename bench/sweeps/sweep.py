@@ -1,0 +1,394 @@
+"""A sweep: run what a plan asks for and the run folder does not hold yet.
+
+Whatever happens to a cell becomes a stored record with a reason, and the others go on. Only this
+process, the coordinator, writes the run folder; a kill at any moment costs at most the cells in
+progress, and the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..cells.cell import Event
+from ..cells.run import has_extras
+from ..devices import devices, footprint, places
+from ..errors import (
+    SettingError,
+    StoppedError,
+    StorageError,
+    UnknownNameError,
+    reason_of,
+    trace_of,
+)
+from ..store.lock import RunLock
+from ..store.records import Record, Status, Store
+from .executor import Workshop, failed
+from .manifest import Memo, write_manifest
+from .plan import ATTAINABLE, CellSpec, Plan
+from .stacks import stacks, usual
+from .status import SweepState, score_of
+from .workers.slurm import is_address, parse_memory
+
+Retry = Literal["failed", "killed", "none"]
+#: Which stored outcomes are run again, by the value of --retry; done and skipped never are.
+RETRIED: dict[str, tuple[str, ...]] = {
+    "failed": ("failed", "killed"), "killed": ("killed",), "none": (),
+}
+#: What a kill left unfinished in the run folder is swept up after so many seconds.
+LEFTOVER = 3600.0
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a plan is run; none of it decides a number.
+
+    Attributes
+    ----------
+    runs : Path
+        Run folder.
+    workers : int
+        Processes; 1 runs the cells in this one.
+    cluster : str or None
+        Address of a dask scheduler started by hand, ``tcp://HOST:PORT``.
+    timeout : float or None
+        Most seconds a cell may take; only where cells run in processes of their own.
+    memory : str or None
+        Most memory of a worker, e.g. "2GB"; a worker beyond it is ended and its cell killed.
+    retry : {"failed", "killed", "none"}
+        Which cells that did not succeed before are run again.
+    fail_fast : bool
+        Stop at the first cell that fails.
+    stack : int or None
+        Most cells, different in their seed only, that are trained as one model; None: as many as
+        :func:`bench.sweeps.stacks.usual` says.
+    """
+
+    runs: Path = Path("runs")
+    workers: int = 1
+    cluster: str | None = None
+    timeout: float | None = None
+    memory: str | None = None
+    retry: Retry = "failed"
+    fail_fast: bool = False
+    stack: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.retry not in RETRIED:
+            raise UnknownNameError("value of --retry", self.retry, RETRIED)
+        if self.workers < 1:
+            raise SettingError(f"--workers {self.workers}: at least one is needed")
+        if self.stack is not None and self.stack < 1:
+            raise SettingError(f"--stack {self.stack}: at least one cell is needed")
+        if self.timeout is not None and not self.timeout > 0:  # nor is nan
+            raise SettingError(
+                f"--timeout {self.timeout:g} is not a positive number of seconds",
+                "Most seconds a cell may take, e.g. --timeout 3600",
+            )
+        if self.memory is not None:
+            try:
+                parse_memory(self.memory)
+            except ValueError as error:
+                raise SettingError(
+                    f"--memory {self.memory!r} {error}", "Most memory of a worker: --memory 4GB"
+                ) from None
+        if self.cluster is not None and not is_address(self.cluster):
+            raise SettingError(
+                f"--cluster {self.cluster!r} is no address of a scheduler",
+                "Give tcp://HOST:PORT or tls://HOST:PORT, as dask scheduler prints it.",
+            )
+
+    @property
+    def processes(self) -> bool:
+        """Whether cells run in other processes than this one."""
+        return self.workers > 1 or self.cluster is not None
+
+
+class GuardedStore(Store):
+    """A store whose failure to write is told apart from a failure of the method's."""
+
+    def put(
+        self, record: Record, predictions: Any = None, models: Mapping[str, bytes] | None = None
+    ) -> Path:
+        """Write a record whole; see :meth:`bench.store.records.Store.put`."""
+        try:
+            return super().put(record, predictions, models)
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+
+    def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
+        """Store a pre-trained state; see :meth:`bench.store.records.Store.put_state`."""
+        try:
+            super().put_state(key, state, curve)
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
+
+
+def _unwritable(root: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{root} cannot be written: {error.strerror or error}",
+        "What was finished before is stored; free some space or mend the folder's rights, and "
+        "give the same command again.",
+    )
+
+
+#: Runs groups of cells, each to be trained together, in worker processes.
+InWorkers = Callable[["Sweep", list[list[CellSpec]]], None]
+
+
+@dataclass
+class Sweep:
+    """A plan being run: what is stored, what is left, and who watches.
+
+    Attributes
+    ----------
+    plan, options
+    show : callable
+        Called with the state and the cell that changed, or None, whenever there is news.
+    """
+
+    plan: Plan
+    options: SweepOptions
+    memo: Memo
+    show: Callable[[SweepState, str], None] = lambda state, line: None
+    devices: list[str] = field(init=False)
+    store: GuardedStore = field(init=False)
+    state: SweepState = field(init=False)
+    workshop: Workshop = field(init=False)
+    records: dict[str, str] = field(default_factory=dict)
+    _ids: dict[str, Record] = field(default_factory=dict)
+    _todo: list[CellSpec] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Elsewhere there may be devices that are not here.
+        self.devices = devices("cpu" if self.elsewhere else self.plan.request.device)
+        for name in ("timeout", "memory"):
+            if getattr(self.options, name) is not None and not self.processes:
+                raise SettingError(
+                    f"--{name} needs cells to run in processes of their own",
+                    "Add --workers 2 (or more), or --cluster tcp://HOST:PORT.",
+                )
+        self.store = GuardedStore(self.options.runs)
+        self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
+        self.workshop = Workshop(self.plan.request, self._reading)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the workers are started by a cluster, perhaps on other machines."""
+        return self.options.cluster is not None or self.plan.request.cluster is not None
+
+    @property
+    def processes(self) -> bool:
+        """Whether cells run in other processes than this one."""
+        return self.options.processes or self.elsewhere or len(self.devices) > 1
+
+    def run(self, in_workers: InWorkers) -> SweepState:
+        """Run what is missing; returns the final state, also after an interruption.
+
+        Parameters
+        ----------
+        in_workers : callable
+            Runs groups of cells in worker processes, where there are to be any.
+
+        Raises
+        ------
+        LockedError
+            Another sweep is at work in the run folder.
+        BenchError
+            The run folder cannot be written at all; nothing has been run.
+        """
+        with RunLock(self.options.runs) as lock:
+            self.state.lock = lock
+            lock.also = lambda: self.state.write(force=True)
+            if lock.took_over is not None:
+                self.show(self.state, f"went on from a sweep that ended without a word (process "
+                          f"{lock.took_over['pid']}, since {lock.took_over.get('since')})")
+            _sweep_up(self.options.runs)
+            write_manifest(self.options.runs, self.plan, {})
+            try:
+                todo = self.prepare()
+                write_manifest(self.options.runs, self.plan, self.records)
+                self._engine(todo, in_workers)
+            except KeyboardInterrupt:
+                self.state.stopped = "interrupted"
+            except StoppedError as error:
+                self.state.stopped = str(error)
+            finally:
+                self.memo.save()
+                self.state.end()
+        return self.state
+
+    def prepare(self) -> list[CellSpec]:
+        """Find the record of every cell; returns the cells that are to be run, in order."""
+        self.state.reading = True
+        todo = [spec for spec in self.plan.cells if not self._known(spec)]
+        self.state.reading = False
+        self.memo.save()
+        self.state.expect(todo)
+        self.show(self.state, "")
+        return todo
+
+    def look(self) -> dict[str, str]:
+        """Stored status of each cell, by key; changes nothing but what is read anyway."""
+        found: dict[str, str] = {}
+        for spec in self.plan.cells:
+            record_id = self.memo.record(self.plan, spec)
+            if record_id is None:
+                try:
+                    record_id = self.workshop.blank(spec).id
+                except Exception:  # running it will say why; here it is merely not done  # noqa: S112
+                    continue
+                self.memo.learn(self.plan, spec, record_id)
+            known = self.store.get(record_id)
+            if known is not None:
+                found[spec.key] = known.status
+        self.memo.save()
+        return found
+
+    def places(self) -> list[str]:
+        """Device of each local worker."""
+        need = 0.0
+        if self.devices[0].startswith("cuda"):
+            need = footprint(max(map(self.workshop.windows_bytes, self._todo)))
+        return places(self.devices, self.options.workers, need)
+
+    def expected(self, spec: CellSpec) -> Record:
+        """Blank record of a cell: its identity."""
+        return self._ids[spec.key]
+
+    def begun(self, specs: Sequence[CellSpec], worker: str) -> None:
+        """Note that a worker has taken cells."""
+        self.state.begin(specs, worker)
+        self.show(self.state, "")
+
+    def event(self, worker: str, event: Event) -> None:
+        """Note how far a worker is."""
+        self.state.stage(worker, event)
+        self.show(self.state, "")
+
+    def settle(self, spec: CellSpec, record: Record, store: bool = False) -> None:
+        """Note the outcome of a cell; ``store`` says that its record is still to be written."""
+        if store:
+            self._keep(record)
+        seconds = self.state.settle(spec, record.status, record.reason, score_of(record))
+        took = f"  {seconds:.1f} s" if seconds is not None else ""
+        shown = score_of(record)
+        detail = record.reason.splitlines()[0] if record.reason else (
+            "" if shown is None else f"{shown:.3f}")
+        self.show(self.state, f"{record.status}  {spec.label}  {detail}{took}")
+        if self.options.fail_fast and record.status in ("failed", "killed"):
+            raise FirstFailureError(spec, record)
+
+    def fail(self, spec: CellSpec, status: Status, reason: str, trace: str = "") -> None:
+        """Store and note that a cell was not done."""
+        blank = self._ids.get(spec.key)
+        if blank is None:  # its corpora could not be read, so it has no identity to store under
+            self.settle(spec, Record(identity={}, status=status, reason=reason))
+            return
+        self.settle(spec, failed(blank, status, reason, trace), store=True)
+
+    def _keep(self, record: Record) -> None:
+        known = self.store.get(record.id)
+        if known is None or known.status != "done":
+            self.store.put(record)
+
+    def _engine(self, todo: list[CellSpec], in_workers: InWorkers) -> None:
+        self._todo = todo
+        most = self.options.stack or usual(self.devices[0], self.elsewhere)
+        groups = stacks(todo, most, self.workshop.stacks)
+        try:
+            if self.processes and todo:
+                in_workers(self, groups)
+            else:
+                for specs in groups:
+                    self._run_here(specs)
+        except FirstFailureError as stop:
+            self.state.stopped = f"--fail-fast: {stop}"
+
+    def _run_here(self, specs: Sequence[CellSpec]) -> None:
+        self.begun(specs, "here")
+        outcomes = self.workshop.run_all(
+            specs, self.store, lambda event: self.event("here", event)
+        )
+        done = list(zip(specs, outcomes, strict=True))
+        for spec, outcome in sorted(done, key=lambda d: isinstance(d[1], BaseException)):
+            if isinstance(outcome, StorageError):
+                raise outcome
+            if isinstance(outcome, BaseException):
+                self.fail(spec, "failed", reason_of(outcome), trace_of(outcome))
+            else:
+                self.settle(spec, outcome)
+
+    def _known(self, spec: CellSpec) -> bool:
+        """Whether nothing is to be done for a cell; notes its record and outcome."""
+        record_id = self.memo.record(self.plan, spec)
+        known = self.store.get(record_id) if record_id else None
+        if known is None or known.status not in ("done", "skipped"):
+            try:
+                cell = self.workshop.cell(spec)
+                blank = self.workshop.blank(spec, cell)
+            except (Exception, SystemExit) as error:
+                self.fail(spec, "failed", reason_of(error), trace_of(error))
+                return True
+            self._ids[spec.key] = blank
+            record_id = blank.id
+            self.memo.learn(self.plan, spec, record_id)
+            known = self.store.get(record_id)
+            unsuited = self.workshop.unsuited(spec, cell)
+            if unsuited and (known is None or known.status != "done"):
+                self._skip(spec, unsuited)
+                return True
+        self.records[spec.key] = record_id or ""
+        return self._enough(spec, known)
+
+    def _skip(self, spec: CellSpec, reason: str) -> None:
+        """A method that does not fit is stored as skipped; a control that does not is no loss."""
+        blank = self._ids[spec.key]
+        self.settle(spec, failed(blank, "skipped", reason), store=not spec.control)
+
+    def _enough(self, spec: CellSpec, known: Record | None) -> bool:
+        if known is None or known.status in RETRIED[self.options.retry]:
+            return False
+        request = self.plan.request
+        if known.status == "done" and spec.method != ATTAINABLE and not has_extras(
+            known, request.save_models, request.diagnostics
+        ):
+            return False
+        self.state.before(spec, known.status, known.reason, score_of(known))
+        return True
+
+    def _reading(self, event: Event) -> None:
+        self.event("here", event)
+
+
+class FirstFailureError(Exception):
+    """Stops a sweep at its first failure."""
+
+    def __init__(self, spec: CellSpec, record: Record) -> None:
+        super().__init__(f"{spec.label}: {record.reason}")
+
+
+def _sweep_up(runs: Path) -> None:
+    """Remove what a kill left half-written, once it is old enough to be nobody's work."""
+    for folder in (runs / "cells", runs / "pretrained", runs):
+        for path in _hidden(folder):
+            try:
+                old = time.time() - path.stat().st_mtime > LEFTOVER
+            except OSError:
+                continue
+            if old and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif old:
+                path.unlink(missing_ok=True)
+
+
+def _hidden(folder: Path) -> Iterable[Path]:
+    """Temporary names of the store: a dot, a name, a dot, 32 hexadecimal digits."""
+    if not folder.is_dir():
+        return []
+    return [p for p in folder.iterdir() if p.name.startswith(".")
+            and any(len(part) == 32 for part in p.name.split("."))]

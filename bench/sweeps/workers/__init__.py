@@ -1,0 +1,1 @@
+"""Processes that run the cells of a sweep, here or on a cluster."""

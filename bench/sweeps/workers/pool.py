@@ -1,0 +1,363 @@
+"""Cells in worker processes: a local pool, jobs of a batch system, or a scheduler started by hand.
+
+Workers compute and hand back; the coordinator alone writes. Each worker is given one cell at a
+time and by name, so that a worker's death concerns that cell and no other. A pre-training is a
+node of its own: the first cell that wants a state trains it and hands it back, the others wait
+for it to be stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import queue
+import signal
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BenchError
+from ...store.records import Status
+from ..plan import CellSpec
+from .start import workers_of
+from .worker import TOPIC, Result, Task, work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+    from ..sweep import Sweep
+
+#: Seconds between looks at the workers.
+TICK = 0.25
+#: Without any worker for so long, in seconds, a sweep gives up.
+PATIENCE = 60.0
+#: A pool that has been short of workers for so long, in seconds, is refilled.
+REFILL = 10.0
+#: A worker last seen at this share of its memory limit died of it.
+FULL = 0.7
+
+
+def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
+    """Run cells on workers until none is left; those of a group together.
+
+    Raises
+    ------
+    BenchError
+        The scheduler cannot be reached, or no worker comes.
+    """
+    with workers_of(sweep) as (client, cluster):
+        _Coordinator(sweep, client, cluster, groups).run()
+
+
+@dataclass
+class _Worker:
+    """What is known of a worker."""
+
+    name: str
+    device: str = ""
+    limit: int = 0
+    memory: int = 0
+
+
+@dataclass
+class _Flight:
+    """What a worker is busy with."""
+
+    task: Task
+    worker: str
+    future: Future
+    began: float = field(default_factory=time.monotonic)
+    ending: str = ""
+
+
+class _Coordinator:
+    """Hands out cells, takes results, and keeps an eye on the workers."""
+
+    def __init__(
+        self, sweep: Sweep, client: Client, cluster: LocalCluster | None,
+        groups: Sequence[Sequence[CellSpec]],
+    ) -> None:
+        self.sweep, self.client, self.cluster = sweep, client, cluster
+        request = sweep.plan.request
+        self.request = request.model_copy(update={
+            "data": request.data.resolve() if request.data else None,
+            "include": [os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
+        })
+        self.ready = deque(Task(tuple(specs)) for specs in groups)
+        self.waiting: dict[str, list[Task]] = defaultdict(list)
+        self.training: set[str] = set()
+        self.flights: dict[Any, _Flight] = {}
+        self.workers: dict[str, _Worker] = {}
+        self.finished: queue.Queue[Future] = queue.Queue()
+        self.events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.seen = self.full = time.monotonic()
+        self.present: set[str] = set()
+        self.places = [] if cluster is None else sweep.places()
+        self.wanted = len(self.places)
+        batch = sweep.plan.request.cluster if cluster is None else None
+        self.patience = batch.patience if batch is not None else PATIENCE
+        sweep.state.workers = self.wanted or (batch.workers if batch is not None else 1)
+
+    def run(self) -> None:
+        self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
+        try:
+            while self.ready or self.flights or any(self.waiting.values()):
+                self._look()
+                self._hand_out()
+                self._take()
+                self._watch()
+        except Exception as error:  # dask raises many types once the scheduler is gone
+            if isinstance(error, BenchError) or self.client.status == "running":
+                raise
+            raise self._scheduler_gone() from error
+        finally:
+            with contextlib.suppress(OSError, TimeoutError):
+                self.client.cancel([f.future for f in self.flights.values()], force=True)
+
+    def _scheduler_gone(self) -> Exception:
+        from ...errors import StoppedError
+
+        where = self.sweep.options.cluster
+        return StoppedError(
+            f"the scheduler{f' at {where}' if where else ''} is gone",
+            "What was finished is stored. Start it and its workers again, and give the same "
+            "command.",
+        )
+
+    def _look(self) -> None:
+        """Who is there, and how much memory each takes."""
+        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        for address, info in found.items():
+            if address not in self.workers:
+                self.workers[address] = _Worker(f"worker {info['name']}", self._place(found))
+            worker = self.workers[address]
+            worker.limit = int(info.get("memory_limit") or 0)
+            worker.memory = max(worker.memory, int(info.get("metrics", {}).get("memory", 0)))
+        for address in [a for a in self.workers if a not in found]:
+            if not any(f.worker == address for f in self.flights.values()):
+                del self.workers[address]
+        self.present = set(found)
+        self._refill()
+        if self.present:
+            self.seen = time.monotonic()
+            if self.cluster is None:
+                self.sweep.state.workers = len(self.present)
+        elif time.monotonic() - self.seen > self.patience:
+            from ...errors import StoppedError
+
+            raise StoppedError(f"no worker for {self.patience:.0f} s", self._advice())
+
+    def _advice(self) -> str:
+        if self.sweep.plan.request.cluster is not None:
+            return "Look at the jobs with squeue and at their output; see logs of [cluster]."
+        if self.cluster is not None:
+            return "Run the same command with --workers 1 to see what is wrong."
+        return "Start one with: dask worker tcp://HOST:PORT --nthreads 1"
+
+    def _place(self, present: Mapping[str, Any]) -> str:
+        """Device of a new worker: the one that is shortest of those it should have."""
+        if not self.places:
+            return ""
+        taken = [w.device for a, w in self.workers.items() if a in present]
+        return max(dict.fromkeys(self.places),
+                   key=lambda d: self.places.count(d) - taken.count(d))
+
+    def _refill(self) -> None:
+        """Add workers to a pool where a nanny is gone as well; else it brings its worker back."""
+        missing = self.wanted - len(self.present)
+        now = time.monotonic()
+        if self.cluster is None or missing <= 0:
+            self.full = now
+        elif now - self.full > REFILL:
+            self.full = now
+            self.cluster.scale(len(self.cluster.worker_spec) + missing)
+
+    def _hand_out(self) -> None:
+        """Give each idle worker a task."""
+        busy = {flight.worker for flight in self.flights.values()}
+        for address in sorted(self.present - busy):
+            if not self.ready:
+                return
+            task = self.ready.popleft()
+            states = {key: self.sweep.store.get_state(key) for key in task.keys}
+            worker = self.workers[address]
+            request = self.request
+            if worker.device:
+                request = request.model_copy(update={"device": worker.device})
+            # The worker's name travels as data: it only serves to show who is doing what.
+            future = self.client.submit(
+                work, request, task, states, worker.name, workers=[address],
+                allow_other_workers=False, pure=False, retries=0,
+            )
+            self.flights[future.key] = _Flight(task, address, future)
+            future.add_done_callback(self.finished.put)
+            self.sweep.begun(task.specs, worker.name)
+
+    def _take(self) -> None:
+        """Wait a moment for a result; show what the workers are doing."""
+        try:
+            future = self.finished.get(timeout=TICK)
+        except queue.Empty:
+            future = None
+        while not self.events.empty():
+            from ...cells.cell import Event
+
+            event = self.events.get()
+            self.sweep.event(event.pop("worker"), Event(**event))
+        flight = self.flights.get(future.key) if future is not None else None
+        if future is None or flight is None:
+            return
+        if self.client.status != "running":  # not the worker's fault
+            raise self._scheduler_gone()
+        found = self._fetched(flight)
+        del self.flights[future.key]
+        if isinstance(found, Result):
+            self._result(flight, found)
+        else:
+            self._lost(flight, found)
+
+    def _fetched(self, flight: _Flight) -> Result | BaseException | None:
+        """What a worker computed, or why it could not; None if it died.
+
+        Dask alone would wait for ever: it would compute the task again, but on that worker only.
+        """
+        if flight.future.status != "finished":
+            return flight.future.exception() if flight.future.status == "error" else None
+        loop: Any = self.client.loop
+        coming = asyncio.run_coroutine_threadsafe(
+            self.client.gather(flight.future, asynchronous=True), loop.asyncio_loop
+        )
+        while not concurrent.futures.wait([coming], timeout=TICK).done:
+            self._look()
+            if flight.worker not in self.present:
+                coming.cancel()
+                return None
+        return coming.exception() or coming.result()
+
+    def _result(self, flight: _Flight, result: Result) -> None:
+        task, sweep = flight.task, self.sweep
+        if not result.done:
+            sweep.state.put_back(self.workers[flight.worker].name)
+        if result.needs:
+            self._needs(task, result.needs)
+            return
+        for key, (state, curve) in result.states.items():
+            sweep.store.put_state(key, state, curve)
+        if result.states:
+            self._release(result.states, [] if result.done else [task])
+        self._failed_training(task, result)
+        name = self.workers[flight.worker].name
+        done = list(zip(task.specs, result.done, strict=False))
+        for spec, outcome in sorted(done, key=lambda d: d[1].record is None):
+            if outcome.record is None:
+                sweep.fail(spec, "failed", outcome.reason, outcome.trace)
+            elif outcome.record.id != sweep.expected(spec).id:
+                sweep.fail(spec, "failed", f"{name} has other code or other data than the "
+                           "coordinator: its result is of another cell")
+            else:
+                sweep.store.put(outcome.record, outcome.predictions, outcome.models)
+                sweep.settle(spec, outcome.record)
+
+    def _failed_training(self, task: Task, result: Result) -> None:
+        """Cells that wait for a state which could not be trained fail with its reason."""
+        if not result.done:
+            return
+        reason = next((d.reason for d in result.done if d.record is None), "it gave no state")
+        for other in self._dependents(task):
+            for spec in other.specs:
+                self.sweep.fail(spec, "failed", f"its pre-training: {reason}")
+
+    def _needs(self, task: Task, keys: Sequence[str]) -> None:
+        """Cells want pre-trained states: hand them over, wait for them, or have them trained."""
+        lacking = [k for k in keys if self.sweep.store.get_state(k) is None]
+        task = task.with_states(k for k in keys if k not in lacking)
+        under_way = [k for k in lacking if k in self.training]
+        if under_way:
+            self.waiting[under_way[0]].append(task)
+        elif lacking:
+            self.training |= set(lacking)
+            self.ready.appendleft(task.training(lacking))
+        else:
+            self.ready.appendleft(task)
+
+    def _release(self, keys: Iterable[str], first: list[Task]) -> None:
+        """Let go on what waited for states that are stored now."""
+        go = [task.with_states(keys) for task in first]
+        for key in keys:
+            self.training.discard(key)
+            go += [task.with_states([key]) for task in self.waiting.pop(key, [])]
+        self.ready.extendleft(reversed(go))
+
+    def _dependents(self, task: Task) -> list[Task]:
+        """Tasks that wait for what a task was to train; they are nobody's from here on."""
+        out = []
+        for key in task.pretrain:
+            if key in self.training:
+                self.training.discard(key)
+                out += self.waiting.pop(key, [])
+        return out
+
+    def _lost(self, flight: _Flight, error: BaseException | None) -> None:
+        """A worker died, or dask could not run the cells at all."""
+        from distributed.scheduler import KilledWorker
+
+        flight.future.cancel(force=True)
+        task = flight.task
+        waiting = self._dependents(task)
+        status: Status = "killed"
+        if flight.ending:
+            reason = flight.ending
+        elif error is None or isinstance(error, KilledWorker):
+            reason = self._cause(flight)
+        else:
+            because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
+            status, reason = "failed", f"{type(error).__name__}: {error}{because}"
+        if len(task.specs) > 1:  # smaller stacks may do, and down to a cell they tell which it is
+            self.sweep.state.put_back(self.workers[flight.worker].name)
+            self.sweep.show(self.sweep.state, f"a stack of {len(task.specs)} was lost and is "
+                            f"tried again as two: {reason}")
+            waiting = [*task.halves(), *waiting]
+        else:
+            self.sweep.fail(task.specs[0], status, reason)
+        self.ready.extendleft(reversed(waiting))
+
+    def _cause(self, flight: _Flight) -> str:
+        worker = self.workers[flight.worker]
+        took = time.monotonic() - flight.began
+        if worker.limit and worker.memory > FULL * worker.limit:
+            return (f"out of memory: {worker.name} was ended at its limit of "
+                    f"{worker.limit / 1e9:.2g} GB (last seen at {worker.memory / 1e9:.2g} GB); "
+                    "give it more with --memory, or use fewer workers")
+        return (f"{worker.name} died {took:.0f} s into the cell: killed from outside (the system "
+                f"does so when memory runs out), or crashed; last seen at "
+                f"{worker.memory / 1e9:.2g} GB")
+
+    def _watch(self) -> None:
+        """End cells that take too long, and notice workers that are gone without a word."""
+        limit = self.sweep.options.timeout
+        for key, flight in list(self.flights.items()):
+            took = time.monotonic() - flight.began
+            if flight.worker not in self.present and took > 4 * TICK:
+                if flight.future.done():  # its result is on the way to us
+                    continue
+                del self.flights[key]
+                self._lost(flight, None)
+            elif limit is not None and took > limit * len(flight.task.specs) \
+                    and not flight.ending:
+                flight.ending = f"took longer than --timeout {limit:g} s"
+                self._end(flight)
+        self.sweep.show(self.sweep.state, "")
+        self.sweep.state.write()
+
+    def _end(self, flight: _Flight) -> None:
+        """End a worker; its nanny starts another."""
+        if self.cluster is not None:
+            with contextlib.suppress(Exception):  # it may have ended by itself meanwhile
+                pid = self.client.run(os.getpid, workers=[flight.worker])[flight.worker]
+                os.kill(pid, signal.SIGKILL)
+                return
+        self.client.restart_workers([flight.worker], timeout=30, raise_for_error=False)

@@ -1,0 +1,151 @@
+"""A batch system whose jobs are a sweep's workers: the ``[cluster]`` table of a plan."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from ...errors import BenchError, SettingError
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
+
+#: Seconds a worker waits for its scheduler before its job ends itself.
+ORPHANED = 60
+#: Least memory of a worker, in bytes; an interpreter with what it imports needs more.
+LEAST = 100_000_000
+#: Length of a job, as SLURM writes it.
+WALLTIME = re.compile(r"(\d+:|\d+-([01]\d|2[0-3]):)[0-5]\d:[0-5]\d")
+#: Address of a scheduler.
+ADDRESS = re.compile(r"(tcp|tls)://([^\s/:\[\]]+|\[[0-9a-fA-F:.%\w]+\]):(\d{1,5})")
+
+
+def parse_memory(text: str, workers: int = 1) -> int:
+    """Bytes of an amount of memory that is divided among workers.
+
+    Raises
+    ------
+    ValueError
+        It cannot be read, or is too little.
+    """
+    from dask.utils import parse_bytes
+
+    try:
+        found = int(parse_bytes(text))
+    except (ValueError, OverflowError):
+        raise ValueError("is no amount of memory such as 4GB") from None
+    if found < LEAST * workers:
+        each = f" for each of {workers} workers" if workers > 1 else ""
+        raise ValueError(f"is less than 100 MB{each}")
+    return found
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is ``tcp://HOST:PORT`` or ``tls://HOST:PORT``."""
+    found = ADDRESS.fullmatch(text)
+    return found is not None and 0 < int(found[3]) < 65536
+
+
+class ClusterSpec(BaseModel):
+    """What ``[cluster]`` may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["slurm"] = Field("slurm", description="batch system")
+    jobs: Annotated[int, Field(ge=1, description="jobs to submit")] = 1
+    workers_per_job: Annotated[int, Field(ge=1, description="worker processes of a job")] = 1
+    cores: int = Field(
+        1, ge=1, validate_default=True, description="cores of a job, divided among its workers"
+    )
+    memory: str = Field(
+        "4GB", validate_default=True, description="memory of a job, divided among its workers"
+    )
+    walltime: str = Field("01:00:00", description="HH:MM:SS or D-HH:MM:SS of a job, in quotes")
+    queue: str | None = Field(None, description="partition")
+    account: str | None = Field(None, description="account")
+    interface: str | None = Field(None, description="network interface, e.g. ib0")
+    directives: list[str] = Field(default_factory=list, description="more of #SBATCH")
+    prologue: list[str] = Field(default_factory=list, description="shell lines before the worker")
+    python: str | None = Field(None, description="interpreter on the nodes; this one if unset")
+    logs: str | None = Field(None, description="folder of the jobs' output")
+    patience: Annotated[float, Field(gt=0, description="longest wait for a first job, in s")] = 3600
+
+    @field_validator("cores")
+    @classmethod
+    def _enough_cores(cls, cores: int, info: ValidationInfo) -> int:
+        workers = info.data.get("workers_per_job", 1)
+        if cores < workers:
+            raise ValueError(f"fewer than workers_per_job = {workers}; each needs a core")
+        return cores
+
+    @field_validator("memory")
+    @classmethod
+    def _enough_memory(cls, memory: str, info: ValidationInfo) -> str:
+        parse_memory(memory, info.data.get("workers_per_job", 1))
+        return memory
+
+    @field_validator("walltime")
+    @classmethod
+    def _readable(cls, walltime: str) -> str:
+        if not WALLTIME.fullmatch(walltime):
+            raise ValueError("is neither HH:MM:SS nor D-HH:MM:SS, e.g. 04:00:00 or 2-12:00:00")
+        return walltime
+
+    @property
+    def workers(self) -> int:
+        """Worker processes of all jobs."""
+        return self.jobs * self.workers_per_job
+
+    def start(self) -> SLURMCluster:
+        """Start a scheduler in this process and submit the jobs.
+
+        Raises
+        ------
+        BenchError
+            dask-jobqueue is not installed, there is no ``sbatch``, or it refuses the job.
+        """
+        try:
+            from dask_jobqueue import SLURMCluster
+        except ImportError as error:
+            raise SettingError(
+                "a [cluster] table needs dask-jobqueue, which is not installed",
+                "pip install 'eeg-cross-corpus-bench[cluster]'",
+            ) from error
+        if shutil.which("sbatch") is None:
+            raise SettingError(
+                "a [cluster] table with kind = \"slurm\" needs the command sbatch, which is not "
+                "on PATH", "Run the sweep on a login node of the cluster, or use --workers.",
+            )
+        threads = max(1, self.cores // self.workers_per_job)
+        limits = [f"export {name}_NUM_THREADS={threads}" for name in ("OMP", "MKL", "OPENBLAS")]
+        cluster = SLURMCluster(
+            queue=self.queue, account=self.account, walltime=self.walltime,
+            cores=self.workers_per_job, processes=self.workers_per_job, job_cpu=self.cores,
+            memory=self.memory, interface=self.interface, python=self.python,
+            job_extra_directives=self.directives, job_script_prologue=[*limits, *self.prologue],
+            log_directory=self.logs, job_name="bench-sweep", death_timeout=ORPHANED,
+            worker_extra_args=["--no-dashboard"], silence_logs="critical",
+            scheduler_options={"dashboard_address": ":0", "allowed_failures": 0},
+        )
+        try:
+            # As scale() does, but waited for: a job that is refused is an error here.
+            for _ in range(self.jobs):
+                cluster.worker_spec.update(cluster.new_worker_spec())
+            cluster.sync(cluster._correct_state)
+        except RuntimeError as error:
+            with contextlib.suppress(Exception):  # it trips over the jobs that never began
+                cluster.close()
+            raise BenchError(
+                f"sbatch refused the job: {_stderr(str(error))}",
+                "Check queue, account and directives of [cluster].",
+            ) from error
+        return cluster
+
+
+def _stderr(text: str) -> str:
+    """What a failed command wrote to standard error, from dask-jobqueue's message."""
+    return text.partition("stderr:")[2].strip() or text.strip()

@@ -1,0 +1,1 @@
+"""Search of parameters, without a test label."""

@@ -1,0 +1,178 @@
+"""Optuna studies: opened from a journal file or a database, and mended after a kill.
+
+A journal has one user at a time, so whatever is still running in it when it is opened was killed.
+A database may have many; there a trial that has shown no life for a while counts as killed. A trial
+that was killed is marked failed *without a reason*, and its place is taken by another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BenchError, SettingError
+from ..runs.tuned import FOLDER
+from ..store.lock import RunLock
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+#: Seconds between two signs of life of a trial in a database, and after which it counts as killed.
+HEARTBEAT, SILENT = 10, 60
+#: Times that a database is tried to be set up, while others do the same.
+STARTS = 5
+#: Complete trials before one may be given up early.
+PRUNE_AFTER = 5
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a study lies.
+
+    Attributes
+    ----------
+    given : str or None
+        URL of a database, a journal file, or None for a journal in the run folder.
+    runs : Path
+    """
+
+    given: str | None
+    runs: Path
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may work on a study at once."""
+        return self.given is not None and "://" in self.given
+
+    def journal(self, study: str) -> Path:
+        """Journal file of a study."""
+        return Path(self.given) if self.given else self.runs / FOLDER / f"{study}.journal"
+
+
+@contextlib.contextmanager
+def opened(storage: Storage, name: str) -> Iterator[Study]:
+    """A study to be maximised, made if it is not there; Optuna says nothing meanwhile.
+
+    Raises
+    ------
+    LockedError
+        Another process works on the journal.
+    SettingError
+        The storage cannot be opened.
+    """
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if storage.shared:
+                yield _database(str(storage.given), name)
+                return
+            path = storage.journal(name)
+            with RunLock(path.parent, f"{path.name}.held", "a tuning"):
+                study = _journal(path, name)
+                for trial in study.trials:
+                    if trial.state == optuna.trial.TrialState.RUNNING:
+                        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                yield study
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _database(url: str, name: str) -> Study:
+    from optuna import create_study
+    from optuna.pruners import MedianPruner
+    from optuna.storages import RDBStorage
+
+    for attempt in range(STARTS):
+        try:
+            storage = RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=SILENT)
+            return create_study(
+                storage=storage, study_name=name, direction="maximize", load_if_exists=True,
+                pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
+            )
+        except Exception as error:  # SQLAlchemy, drivers and Optuna raise many types
+            if "already exists" in str(error) and attempt < STARTS - 1:
+                time.sleep(1.0)  # another process makes the tables at this moment
+                continue
+            raise _unusable(url, error) from error
+    raise AssertionError
+
+
+def _journal(path: Path, name: str) -> Study:
+    from optuna import create_study
+    from optuna.pruners import MedianPruner
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        mend(path)
+        return create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))), study_name=name,
+            direction="maximize", load_if_exists=True,
+            pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
+        )
+    except Exception as error:
+        raise _unusable(str(path), error) from error
+
+
+def _unusable(where: str, error: Exception) -> BenchError:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return SettingError(
+        f"storage {where} cannot be opened: {text}",
+        "Give a journal file (studies.journal), or a URL such as sqlite:///studies.db or "
+        "postgresql://USER@HOST/NAME, whose driver is installed; without --storage, a journal in "
+        "the run folder is used.",
+    )
+
+
+def mend(journal: Path) -> None:
+    """Remove what a kill left in a journal that nobody else uses: half a line, and its lock."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    Path(f"{journal}.lock").unlink(missing_ok=True)
+    if not journal.is_file():
+        return
+    with journal.open("rb+") as file:
+        body = file.read()
+        whole = body.rfind(b"\n") + 1
+        if whole < len(body):
+            file.truncate(whole)
+
+
+def bury(study: Study) -> None:
+    """Mark trials of a database that have shown no life for long as killed."""
+    from optuna.storages import fail_stale_trials
+
+    fail_stale_trials(study)
+
+
+def killed(trial: FrozenTrial) -> bool:
+    """Whether a trial ended without a result or a reason."""
+    return trial.state.name == "FAIL" and "reason" not in trial.user_attrs
+
+
+def live(study: Study, of: int) -> list[FrozenTrial]:
+    """Trials among the first ``of`` places that have ended or are running."""
+    return [
+        t for t in study.trials
+        if t.state.name != "WAITING" and t.user_attrs.get("index", of) < of and not killed(t)
+    ]
+
+
+def indices(study: Study, of: int) -> set[int]:
+    """Places among the first ``of`` that are taken."""
+    return {t.user_attrs["index"] for t in live(study, of)}
+
+
+def first_is(study: Study, values: dict[str, Any]) -> None:
+    """Have the next trial take these values, unless that is in the queue already."""
+    if not any(t.state.name == "WAITING" for t in study.trials):
+        study.enqueue_trial(values)

@@ -1,0 +1,142 @@
+"""From names to tuned parameters: a method and its controls, and then what the tuning was worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ..cells.cell import Cell, Watch
+from ..cells.engine import run_cell
+from ..data.windows import Windows
+from ..method import Method, Tunable
+from ..runs.build import settle
+from ..runs.options import RunOptions
+from ..runs.run import controls_of, setting_of, with_tuned
+from ..runs.tuned import FOLDER, Tuned
+from ..scoring.inference import Paired, paired
+from ..store.records import Record, Store
+from .search import News, TuneOptions, tune_cell
+from .space import search_space
+
+#: Called with a cell and its search space before it is tuned.
+Begin = Callable[[Cell, dict[str, Tunable]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A tuning, and a run of the tested trials with its parameters and with the defaults.
+
+    Attributes
+    ----------
+    tuned : Tuned
+    space : dict of str to Tunable
+        What was searched.
+    path : Path
+        Where the parameters are stored.
+    record, default : Record
+        Of the tuned and of the default parameters.
+    """
+
+    tuned: Tuned
+    space: dict[str, Tunable]
+    path: Path
+    record: Record
+    default: Record
+
+    def gain(self, unit: str = "window") -> Paired:
+        """Balanced accuracy of each target subject: tuned less default."""
+        ours, theirs = (_by_subject(r, unit) for r in (self.record, self.default))
+        both = sorted(set(ours) & set(theirs))
+        return paired([ours[s] for s in both], [theirs[s] for s in both])
+
+
+def _by_subject(record: Record, unit: str) -> dict[int, float]:
+    found: dict[int, list[float]] = {}
+    for fold in record.folds:
+        score = fold["scores"][unit]["balanced_accuracy"]
+        if score is not None:
+            found.setdefault(fold["subject"], []).append(score)
+    return {subject: fmean(scores) for subject, scores in found.items()}
+
+
+def tune(
+    method: str = "scmm",
+    src: str | Windows = "SEED",
+    tgt: str | Windows = "DEAP",
+    options: RunOptions | None = None,
+    tuning: TuneOptions | None = None,
+    *,
+    watch: Watch | None = None,
+    news: News | None = None,
+    begin: Begin | None = None,
+    **changes: Any,
+) -> list[Outcome]:
+    """Tune a method and those of its controls that can be, with the same number of trials each.
+
+    Parameters
+    ----------
+    method, src, tgt, options, **changes
+        As of :func:`bench.run`; ``params`` are held fixed, the others start from their defaults.
+    tuning : TuneOptions, optional
+        Trials, rule, storage.
+    watch, news, begin : callable, optional
+        Told how a trial goes on, of each that has ended, and of each method that is begun.
+
+    Returns
+    -------
+    list of Outcome
+        The method first. Tuned and default parameters are run on the tested trials once, after
+        all trials; both are records of the run folder.
+
+    Raises
+    ------
+    UnsuitedError
+        There is nothing to tune, or the protocol does not allow it.
+
+    Examples
+    --------
+    >>> import bench
+    >>> found = bench.tune("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
+    >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
+    """
+    options = replace(options or RunOptions(), **changes, preset="default")
+    tuning = tuning or TuneOptions()
+    tell = watch or (lambda event: None)
+    cell = settle(method, src, tgt, options, tell)
+    cells = [(cell, search_space(cell.method, tuning.only, options.params))]
+    for beside in controls_of(cell, options, tell) if options.controls else ():
+        space = _control_space(beside.method, tuning.only, options.params)
+        if space:
+            cells.append((beside, space))
+    out = []
+    for each, space in cells:
+        if begin is not None:
+            begin(each, space)
+        out.append(_tune(each, space, options, tuning, watch=tell, news=news))
+    return out
+
+
+def _control_space(
+    method: Method, only: tuple[str, ...], given: Mapping[str, Any]
+) -> dict[str, Tunable]:
+    """What of a control is searched: of the parameters asked for, those it has."""
+    free = set(method.tunable()) - set(given)
+    wanted = free & set(only) if only else free
+    return search_space(method, wanted, given) if wanted else {}
+
+
+def _tune(
+    cell: Cell, space: dict[str, Tunable], options: RunOptions, tuning: TuneOptions, *,
+    watch: Watch, news: News | None,
+) -> Outcome:
+    store = Store(options.runs)
+    pair = (cell.pair.source_name, cell.pair.target_name)
+    setting = setting_of(cell.method, pair, cell.protocol, options)
+    tuned = tune_cell(cell, setting, store, tuning, space, watch=watch, news=news)
+    return Outcome(
+        tuned, space, options.runs / FOLDER / setting.file(cell.seed),
+        run_cell(with_tuned(cell, tuned), store, watch), run_cell(cell, store, watch),
+    )

@@ -1,0 +1,1 @@
+"""What corpora share: files, formats, and the simulator."""

@@ -1,0 +1,88 @@
+"""What the simulated side of every corpus shares: its generator, and how well one could do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.corpus import CorpusAdapter
+from bench.data.recipe import Recipe
+
+from .brain import Emotion
+
+if TYPE_CHECKING:
+    from .simulator import Generator
+
+#: Windows drawn per recording, about: enough for half a point of accuracy.
+_DRAWS = 6000
+
+
+class SimulatedCorpus(CorpusAdapter):
+    """Adapter whose files the simulator can write."""
+
+    #: Trials in a session, as distributed.
+    trials_per_session: ClassVar[int]
+
+    def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
+        """What :meth:`simulate` writes into one recording."""
+        raise NotImplementedError
+
+    def generator(self, recipe: Recipe) -> Generator:
+        """Source of this corpus's simulated signals."""
+        from .simulator import Generator
+
+        return Generator(self.name, recipe, self.channels, self.rate, self.trials_per_session)
+
+    def attainable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
+        """Windows drawn anew and classified by the generator's true parameters."""
+        from .attainable import attainable
+
+        trials = [t for t in self.design(recipe, subject, session) if t.number in labels]
+        windows = sum(t.samples for t in trials) / self.rate
+        repeats = int(np.clip(_DRAWS / max(windows, 1), 1, 20))
+        return attainable(
+            self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
+            classes, repeats=repeats,
+        )
+
+
+#: A simulated trial is never shorter than this, however small ``recipe.length`` is.
+SHORTEST_S = 6
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of a simulated recording.
+
+    Attributes
+    ----------
+    number : int
+        The owner's trial number, from 1.
+    order : int
+        Rank of presentation in the session, from 0.
+    emotion : Emotion
+        What the signal expresses.
+    samples : int
+        Length at the corpus's rate, without DEAP's baseline.
+    values : mapping of str to float
+        Stimulus class or ratings, as the reader will give them.
+    """
+
+    number: int
+    order: int
+    emotion: Emotion
+    samples: int
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+def seconds(true_s: float, recipe: Recipe | None) -> int:
+    """Length of a trial in whole seconds: the true one, or its simulated share."""
+    if recipe is None:
+        return round(true_s)
+    return max(SHORTEST_S, round(recipe.length * true_s))

@@ -1,0 +1,95 @@
+"""What shallow domain adaptation shares: an adapter of skada, then logistic regression.
+
+The adapter is fitted on source windows and on the unlabelled target windows a protocol grants
+(under ``few-shot`` the calibration windows, without their labels). The classifier is then fitted on
+the adapted source and, where there is calibration, on those windows with their labels. A window is
+predicted by the fitted adapter alone: none of its neighbours matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.method import Context, Needs, Predictor, hyper
+from bench.protocols.base import View
+
+from .shallow import (
+    SOURCE,
+    TARGET,
+    LogisticParams,
+    Matrix,
+    Shallow,
+    ShallowPredictor,
+    fit_estimator,
+    flat,
+    labelled_source,
+    logistic,
+    target_of,
+)
+
+
+class AdaptedParams(LogisticParams):
+    """Parameters of a method that adapts features, then classifies."""
+
+    windows: int = hyper(
+        0, "most windows of each side, drawn at random; 0 for all", stage="fit", ge=0
+    )
+
+
+class CappedParams(AdaptedParams):
+    """Parameters of a method whose cost grows with the cube of the number of windows."""
+
+    windows: int = hyper(
+        1000, "most windows of each side, drawn at random; 0 for all", stage="fit", ge=0
+    )
+
+
+class Adapted(Shallow):
+    """Adapt source to target, then fit; a subclass gives :meth:`adapter`."""
+
+    Params = AdaptedParams
+    params: AdaptedParams
+    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+
+    def adapter(self, source: Matrix, target: Matrix) -> Any:
+        """Unfitted adapter for rows of these shapes."""
+        raise NotImplementedError
+
+    def depends_on(self, view: View) -> object:
+        """The target is each fold's own."""
+        return id(view)
+
+    def drawn(self, view: View, ctx: Context) -> tuple[Matrix, np.ndarray, Matrix]:
+        """Rows and classes of the source, and rows of the target, no more than allowed of each."""
+        source, target = labelled_source(view), target_of(view)
+        some, others = (
+            _some(len(side), self.params.windows, ctx.rng(f"windows of the {name}"))
+            for name, side in (("source", source), ("target", target))
+        )
+        return flat(source.x[some]), source.y[some], flat(target.x[others])
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Fit adapter and classifier."""
+        source, y, target = self.drawn(view, ctx)
+        adapter = self.adapter(source, target)
+        rows = np.concatenate([source, target])
+        domain = np.repeat([SOURCE, TARGET], [len(source), len(target)])
+        # A target class of -1 is skada's way to say that it is not known.
+        masked = np.concatenate([y, np.full(len(target), -1)])
+        x = adapter.fit_transform(rows, masked, sample_domain=domain)[: len(source)]
+        if view.calibration is not None:
+            more = flat(view.calibration.x)
+            mapped = adapter.transform(more, sample_domain=np.full(len(more), TARGET))
+            x, y = np.concatenate([x, mapped]), np.concatenate([y, view.calibration.y])
+        return ShallowPredictor(
+            fit_estimator(logistic(self.params), x, y), len(view.classes), adapter
+        )
+
+
+def _some(windows: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of at most ``most`` windows, in order."""
+    if not most or windows <= most:
+        return np.arange(windows)
+    return np.sort(rng.choice(windows, most, replace=False))

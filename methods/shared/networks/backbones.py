@@ -1,0 +1,297 @@
+"""Backbones: the encoders that every network method can be run with.
+
+One table: a name, what the network works on, and how it is built. A new one is an entry here. The
+SCMM CNN (:mod:`.networks`) and the perceptron are pure functions of stacked parameters; networks
+of other libraries are torch modules, wrapped so that they look the same from outside.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.windows import Space
+from bench.errors import UnknownNameError, UnsuitedError
+
+from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
+
+#: What ``backbone=auto`` stands for on each kind of windows.
+DEFAULT = {"de": "cnn", "raw": "eegnet"}
+#: Stands before the names of a wrapped module's tensors.
+PREFIX = "net."
+#: Buffer (2,) of a wrapped module: seed of its dropout, and passes made so far. Whole numbers
+#: below 2^24 are exact in float32.
+DRAWS = PREFIX + "dropout.running_draws"
+_WHOLE = 2**24
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An entry of the table.
+
+    Attributes
+    ----------
+    title, paper : str
+    kind : {"de", "raw"}
+        Windows it works on.
+    build : callable
+        ``build(channels, features, rate)`` gives a torch module from (B, C, F) to (B, ...), freshly
+        initialised by torch's global generator. None for our own encoders.
+    """
+
+    title: str
+    paper: str
+    kind: str
+    build: Callable[[int, int, float], nn.Module] | None = None
+
+
+def _dgcnn(channels: int, features: int, rate: float) -> nn.Module:
+    from .libraries import torcheeg_dgcnn
+
+    module: nn.Module = torcheeg_dgcnn()(
+        in_channels=features, num_electrodes=channels, hid_channels=32, num_layers=2
+    )
+    module.fc2 = nn.Identity()
+    return module
+
+
+#: Deep4Net was made for windows of 500 samples; its four blocks fit shorter ones with these.
+_SHORT_DEEP4 = {
+    "pool_time_length": 2, "pool_time_stride": 2, "filter_length_2": 5, "filter_length_3": 5,
+    "filter_length_4": 5,
+}
+_DEEP4_FROM = 441
+
+
+def _deep4(channels: int, features: int, rate: float) -> nn.Module:
+    settings = _SHORT_DEEP4 if features < _DEEP4_FROM else {}
+    return _braindecode("Deep4Net", **settings)(channels, features, rate)
+
+
+def _braindecode(name: str, **settings: Any) -> Callable[[int, int, float], nn.Module]:
+    def build(channels: int, features: int, rate: float) -> nn.Module:
+        from .libraries import braindecode_models
+
+        module: Any = getattr(braindecode_models(), name)(
+            n_chans=channels, n_times=features, n_outputs=2, sfreq=rate,
+            input_window_seconds=features / rate, **settings,
+        )
+        last = module.final_layer
+        # ATCNet has one classifier for each of its sliding windows, and averages over them.
+        module.final_layer = (
+            nn.ModuleList(nn.Identity() for _ in last) if isinstance(last, nn.ModuleList)
+            else nn.Identity()
+        )
+        built: nn.Module = module
+        return built
+
+    return build
+
+
+BACKBONES: dict[str, Backbone] = {
+    "cnn": Backbone("CNN of SCMM, three convolutions over bands", "Liu et al. 2025, 2408.09186",
+                    "de"),
+    "mlp": Backbone("perceptron, two hidden layers with batch normalisation",
+                    "Rumelhart et al. 1986", "de"),
+    "dgcnn": Backbone("graph convolutions over learnt links of channels",
+                      "Song et al. 2018, 10.1109/TAFFC.2018.2817622", "de", _dgcnn),
+    "eegnet": Backbone("EEGNet, depthwise and separable convolutions",
+                       "Lawhern et al. 2018, 1611.08024", "raw", _braindecode("EEGNet")),
+    "shallow": Backbone("ShallowFBCSPNet, log power of learnt filters",
+                        "Schirrmeister et al. 2017, 1703.05051", "raw",
+                        _braindecode("ShallowFBCSPNet")),
+    "deep4": Backbone("Deep4Net, four blocks of convolution and pooling",
+                      "Schirrmeister et al. 2017, 1703.05051", "raw", _deep4),
+    "tsception": Backbone("TSception, temporal kernels of several lengths, hemispheres",
+                          "Ding et al. 2022, 2104.02935", "raw", _braindecode("TSception")),
+    "eegconformer": Backbone("EEGConformer, convolutions and a transformer",
+                             "Song et al. 2023, 10.1109/TNSRE.2022.3230250", "raw",
+                             _braindecode("EEGConformer")),
+    "atcnet": Backbone("ATCNet, attention and temporal convolutions on sliding windows",
+                       "Altaheri et al. 2023, 10.1109/TII.2022.3197419", "raw",
+                       _braindecode("ATCNet")),
+}
+
+
+def known_backbone(name: str) -> str:
+    """The name itself, in the table's spelling.
+
+    Raises
+    ------
+    UnknownNameError
+        Suggests the nearest.
+    """
+    if name.lower() not in ("auto", *BACKBONES):
+        raise UnknownNameError("backbone", name, ("auto", *BACKBONES))
+    return name.lower()
+
+
+def check_kind(name: str, kind: str) -> None:
+    """Refuse a backbone that does not work on windows of a kind.
+
+    Raises
+    ------
+    UnsuitedError
+        Names those that do.
+    """
+    if name != "auto" and BACKBONES[name].kind != kind:
+        fitting = ", ".join(n for n, b in BACKBONES.items() if b.kind == kind)
+        option = "raw" if BACKBONES[name].kind == "raw" else "bench"
+        raise UnsuitedError(
+            f"backbone {name} works on {BACKBONES[name].kind} windows, not on {kind}",
+            f"Use --features {option}, or one of: {fitting}.",
+        )
+
+
+def encoder_for(name: str, space: Space) -> Encoder:
+    """Encoder of windows of a space.
+
+    Raises
+    ------
+    UnsuitedError
+        The backbone does not work on such windows.
+    """
+    check_kind(name, space.kind)
+    name = DEFAULT[space.kind] if name == "auto" else name
+    shape: dict[str, Any] = {"channels": len(space.channels), "features": space.width}
+    if name != "cnn":
+        shape["backbone"] = name
+    if BACKBONES[name].build is not None:
+        shape["rate"] = space.rate
+    return encoder_from(shape)
+
+
+def encoder_from(shape: Mapping[str, Any]) -> Encoder:
+    """Encoder of the shape that a saved model names."""
+    name = shape.get("backbone", "cnn")
+    if name == "cnn":
+        return ConvEncoder(**shape)
+    return MlpEncoder(**shape) if name == "mlp" else ModuleEncoder(**shape)
+
+
+@dataclass(frozen=True)
+class ModuleEncoder(Encoder):
+    """A torch module as a pure function of stacked parameters.
+
+    Parameters and running statistics stand in the state, model by model; the module itself only
+    lends its structure. Models are run one after the other, each under a random generator of its
+    own: what dropout draws depends on the model's own seed and on how many passes it has made,
+    both kept in its state, not on who shares the stack or on torch's global generator.
+
+    Attributes
+    ----------
+    backbone : str
+        Entry of the table.
+    rate : float
+        Samples per second; 0 for differential entropy.
+    """
+
+    backbone: str
+    rate: float = 0.0
+
+    @property
+    def raw(self) -> bool:
+        """Whether features are samples in time."""
+        return self.rate > 0
+
+    @property
+    def width(self) -> int:
+        """Length of the flattened output."""
+        return _template(self)[1]
+
+    def init(self, g: torch.Generator) -> State:
+        """Fresh parameters of one model, as the module initialises itself."""
+        seed = int(torch.randint(2**62, (), generator=g))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = _build(self)
+        draws = torch.tensor([float(seed % _WHOLE), 0.0])
+        return {PREFIX + n: t.detach().clone() for n, t in _tensors(module)} | {DRAWS: draws}
+
+    def __call__(
+        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
+    ) -> Tensor:
+        """Encode windows (K, B, C, F) to (K, B, width).
+
+        ``training`` uses statistics of the batch, updates the running ones and drops out;
+        ``dropout=False`` leaves out the latter.
+        """
+        module, _ = _template(self)
+        for part in module.modules():
+            norm = isinstance(part, nn.modules.batchnorm._BatchNorm)
+            part.training = training and (dropout or norm)
+        names = {n.removeprefix(PREFIX): n for n in p if n.startswith(PREFIX) and n != DRAWS}
+        random = training and dropout
+        rows = []
+        for k, windows in enumerate(x):
+            own = {name: p[full][k] for name, full in names.items()}
+            rows.append(_run(module, own, windows, p[DRAWS][k] if random else None))
+        return torch.stack(rows)
+
+
+def _run(module: nn.Module, own: State, x: Tensor, draws: Tensor | None) -> Tensor:
+    """Output (B, width) of one model for windows (B, C, F); counts the pass in ``draws``."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(x.dtype)  # some modules make constants as they go
+    try:
+        if draws is None:
+            return torch.func.functional_call(module, own, (x,)).flatten(1)
+        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+            seed, passes = (int(v) for v in draws.tolist())
+            torch.manual_seed(seed * _WHOLE + passes)
+            draws[1] = (passes + 1) % _WHOLE
+            return torch.func.functional_call(module, own, (x,)).flatten(1)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and running statistics by name; counts of batches decide nothing."""
+    buffers = [(n, t) for n, t in module.named_buffers() if ".running_" in f".{n}"]
+    return [*module.named_parameters(), *buffers]
+
+
+@functools.lru_cache(maxsize=32)
+def _template(shape: ModuleEncoder) -> tuple[nn.Module, int]:
+    """Module that lends its structure, and the width of its output."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that even kernels are padded: said once a process
+        torch.manual_seed(0)
+        module = _build(shape).eval()
+        width = module(torch.zeros(2, shape.channels, shape.features)).flatten(1).shape[1]
+    return module, int(width)
+
+
+def _build(shape: ModuleEncoder) -> nn.Module:
+    """A fresh module.
+
+    Raises
+    ------
+    UnsuitedError
+        The network cannot be had for windows of this shape.
+    """
+    build = BACKBONES[shape.backbone].build
+    if build is None:
+        raise ValueError(f"{shape.backbone} is no torch module")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of deprecated defaults, and windows it pads
+            module = build(shape.channels, shape.features, shape.rate)
+    except (ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnsuitedError(
+            f"backbone {shape.backbone} cannot be built for windows of {shape.channels} channels "
+            f"x {shape.features} samples: {text}",
+            "Use longer windows (--window), or another backbone.",
+        ) from error
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            # Some have 0.01: running statistics of a short training would be mostly their start.
+            part.momentum = MOMENTUM
+    return module

@@ -1,0 +1,292 @@
+"""What every network method shares: parameters, new head, fine-tuning, prediction.
+
+A method pre-trains an encoder in its own way; what follows is the same for all. Where the protocol
+grants calibration windows, a new head is put on the encoder and both are trained on them. Where it
+grants none, a labelled source in the target's classes takes their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import field_validator
+from torch import Tensor
+from torch.nn import functional
+
+from bench.data.windows import Space, Windows
+from bench.errors import BenchError
+from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
+from bench.protocols.base import View
+from bench.training import (
+    Optimiser,
+    Order,
+    groups_of_equal,
+    is_buffer,
+    stack,
+    stacked,
+    train,
+    unstack,
+)
+
+from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
+from ..networks.layers import Encoder, Head, State, names_of
+
+Finetune = Literal["full", "probe"]
+
+
+class NetworkParams(Params):
+    """Parameters of every network: how it is pre-trained, and how it is fine-tuned."""
+
+    backbone: str = hyper(
+        "auto", "encoder, see docs/methods.md; auto: cnn on differential entropy, eegnet on raw "
+        "windows", stage="network",
+    )
+
+    epochs: int = hyper(200, "epochs of pre-training", stage="pretrain", ge=1, le=100_000)
+    batch: int = hyper(
+        256, "windows per batch in pre-training", stage="pretrain", ge=2, le=8192
+    )
+    windows_per_epoch: int = hyper(
+        2560, "windows an epoch draws afresh from the whole source", stage="pretrain", ge=2
+    )
+    lr: float = hyper(
+        5e-4, "learning rate of pre-training, falling on a cosine", stage="pretrain", gt=0, le=1,
+        tune=(1e-4, 5e-3), scale="log", per_model=0,
+    )
+    weight_decay: float = hyper(
+        3e-4, "L2 weight decay of pre-training", stage="pretrain", ge=0, le=1, per_model=0,
+    )
+    beta2: float = hyper(0.99, "second beta of Adam, in both stages", stage="network", ge=0, lt=1)
+    finetune: Finetune = hyper(
+        "full", "train all of the network on the calibration trials, or a linear probe on the "
+        "frozen encoder", stage="fit",
+    )
+    fit_epochs: int = hyper(50, "epochs of fine-tuning", stage="fit", ge=1, le=100_000)
+    fit_batch: int = hyper(128, "windows per batch in fine-tuning", stage="fit", ge=2, le=8192)
+    fit_lr: float = hyper(
+        5e-4, "learning rate of fine-tuning", stage="fit", gt=0, le=1, tune=(1e-4, 5e-3),
+        scale="log", per_model=0,
+    )
+    fit_weight_decay: float = hyper(
+        3e-4, "L2 weight decay of fine-tuning", stage="fit", ge=0, le=1, per_model=0,
+    )
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_backbone(value)
+
+
+class FineTuned(Method):
+    """Put a new head on a pre-trained encoder, or a fresh one, and train it on labelled windows."""
+
+    Params = NetworkParams
+    params: NetworkParams
+    #: Method whose network from scratch is the control; None: this one's.
+    scratch: ClassVar[str | None] = None
+
+    def encoder(self, space: Space) -> Encoder:
+        """Encoder of windows of a space."""
+        return encoder_for(self.params.backbone, space)
+
+    def settled(self, space: Space) -> FineTuned:
+        """The method with the backbone that ``auto`` stands for."""
+        if self.params.backbone != "auto":
+            return self
+        chosen = {"backbone": DEFAULT[space.kind]}
+        return type(self)(self.params.model_copy(update=chosen))
+
+    @classmethod
+    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with ``auto`` for a backbone it stands for; none of these fits two kinds."""
+        usual = values.get("backbone") in DEFAULT.values()
+        return {**values, "backbone": "auto"} if usual else dict(values)
+
+    def check_space(self, space: Space) -> None:
+        """Also refuse a backbone that does not work on such windows."""
+        super().check_space(space)
+        check_kind(self.params.backbone, space.kind)
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Majority, and the same network from scratch on the same calibration trials."""
+        names = NetworkParams.model_fields if self.scratch else self.Params.model_fields
+        values = {k: v for k, v in self.params.only("network", "fit").items() if k in names}
+        return [("target-only", {"network": self.scratch or self.name, **values}),
+                ("majority", {})]
+
+    def fit(self, view: View, state: State | None, ctx: Context) -> Predictor:
+        """Fit one fold; from scratch if ``state`` is None."""
+        return self.fit_many([Job(view, state, ctx)])[0]
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Fit folds: new head, fine-tuning."""
+        return self.finetune(jobs)
+
+    def finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """New heads, as few stacks as the numbers of labelled windows allow.
+
+        Without calibration windows the head is trained on the labelled source. That depends on
+        nothing of the fold, so folds that share source and state share one network.
+        """
+        first: dict[object, int] = {}
+        which = [first.setdefault(_decides(job), i) for i, job in enumerate(jobs)]
+        chosen = {i: _at_source(jobs[i]) for i in first.values()}
+        out: dict[int, Predictor] = {
+            i: LostPredictor(job.state) for i, job in chosen.items()
+            if isinstance(job.state, BenchError)
+        }
+        ordered = [i for i in chosen if i not in out]
+        fit = self._probe if self.params.finetune == "probe" else self._finetune
+        for group in groups_of_equal(ordered, lambda i: _alike(chosen[i])):
+            members = [ordered[g] for g in group]
+            out |= dict(zip(members, fit([chosen[i] for i in members]), strict=True))
+        return [out[i] for i in which]
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """Predictor from a saved payload."""
+        from .probe import ProbePredictor
+
+        if "head" in payload:
+            return NetworkPredictor(
+                encoder_from(payload["encoder"]), self.head_from(payload["head"]),
+                payload["state"],
+            )
+        return ProbePredictor.restore(payload)
+
+    def head_from(self, shape: Mapping[str, Any]) -> Any:
+        """Head of the shape that a saved model names."""
+        return Head(**shape)
+
+    def predicting(self, network: NetworkPredictor) -> Predictor:
+        """What predicts with a trained network: by default, the network."""
+        return network
+
+    def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
+        q, ctx = stacked(self, [j.ctx for j in jobs]).params, jobs[0].ctx
+        first = labelled(jobs[0].view)
+        n, encoder = len(first), self.encoder(first.space)
+        head = Head(encoder.width, len(jobs[0].view.classes))
+        dtype = getattr(torch, ctx.dtype)
+        model = stack([
+            self._encoder_state(j, encoder) | head.init(j.ctx.generator("init head"))
+            for j in jobs
+        ], ctx.device, dtype)
+        x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
+        y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
+        order = Order(
+            n, q.fit_batch, [j.ctx.generator("fit order") for j in jobs], device=ctx.device,
+            draw=min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n,
+        )
+        epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
+        windows, classes = x.flatten(0, 1), y.flatten()
+        start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
+
+        def step(epoch: int, batch: int) -> dict[str, Tensor]:
+            index = (start + order(batch)).flatten()
+            drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
+            logits = head(model, encoder(model, drawn, training=True))
+            loss = functional.cross_entropy(
+                logits.flatten(0, 1), classes.index_select(0, index), reduction="none"
+            )
+            return {"total": loss.view(len(jobs), -1).mean(dim=1)}
+
+        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
+            for k, job in enumerate(jobs):
+                now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
+                job.ctx.epoch(epoch + 1, epochs, losses[k], self.alone(job.ctx).predicting(now))
+
+        lost = train(
+            model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
+            optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
+            on_epoch=on_epoch,
+        )
+        return [
+            LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))
+            for k, error in enumerate(lost)
+        ]
+
+    def _probe(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Logistic regression on the standardised output of the frozen encoder."""
+        from .probe import ProbePredictor
+
+        out: list[Predictor] = []
+        for job in jobs:
+            windows = labelled(job.view)
+            encoder = self.encoder(windows.space)
+            state = self._encoder_state(job, encoder)
+            out.append(ProbePredictor.fit(encoder, state, windows, job.view.classes))
+        return out
+
+    def _encoder_state(self, job: Job, encoder: Encoder) -> State:
+        """Pre-trained encoder, or a fresh one."""
+        if job.state is None:
+            return encoder.init(job.ctx.generator("init"))
+        return {name: job.state[name] for name in names_of(encoder)}
+
+
+def labelled(view: View) -> Windows:
+    """Windows whose labels a head is trained on: calibration, or the source where there is none."""
+    found = view.source if view.calibration is None else view.calibration
+    if not isinstance(found, Windows) or found.labels != view.classes:
+        raise ValueError("the engine handed no labelled windows in the classes to predict")
+    return found
+
+
+def _decides(job: Job) -> object:
+    """What a fine-tuning depends on beside the method's parameters."""
+    if job.view.calibration is None:
+        return job.ctx.cell, id(job.view.source), id(job.state)
+    return id(job)
+
+
+def _at_source(job: Job) -> Job:
+    """The job itself, or one whose randomness does not depend on the fold."""
+    if job.view.calibration is None:
+        return replace(job, ctx=job.ctx.shared("source-head"))
+    return job
+
+
+def _alike(job: Job) -> tuple[object, ...]:
+    """Jobs equal in this can be one stack."""
+    return labelled(job.view).x.shape, job.view.classes, job.view.calibration is None
+
+
+class NetworkPredictor:
+    """Encoder and head with running statistics: each window on its own."""
+
+    def __init__(self, encoder: Encoder, head: Any, state: State) -> None:
+        self.encoder, self.head, self.state = encoder, head, state
+
+    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities (n, classes) of windows (n, channels, features)."""
+        with torch.no_grad():
+            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+            logits = self.head(p, self._encoded(p, x))[0]
+            return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Output of the encoder (n, width) for windows (n, channels, features)."""
+        with torch.no_grad():
+            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
+            return self._encoded(p, x)[0].double().cpu().numpy()
+
+    def _encoded(self, p: State, x: NDArray[np.float32]) -> Tensor:
+        some = next(iter(p.values()))
+        data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
+        return self.encoder(p, data.unsqueeze(0), training=False)
+
+    def payload(self) -> dict[str, Any]:
+        """Shapes and weights, for saving."""
+        return {
+            "encoder": asdict(self.encoder), "head": asdict(self.head),
+            "state": {name: t.detach().cpu() for name, t in self.state.items()},
+        }
+
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        return sum(t.numel() for name, t in self.state.items() if not is_buffer(name))

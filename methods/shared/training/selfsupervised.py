@@ -1,0 +1,145 @@
+"""What all self-supervised methods share: the pre-training loop.
+
+A method of this family is little more than its loss: a subclass names its :class:`Pretext`, the
+task that the encoder is pre-trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.method import Context, Needs
+from bench.registry import ANY_FEATURES
+from bench.training import Optimiser, stack, stacked, train, unstack
+
+from ..networks.layers import Encoder, State
+from .finetuning import FineTuned, NetworkParams
+from .sampling import Sampler, Shuffled
+
+
+class SelfSupervisedParams(NetworkParams):
+    """Parameters of every self-supervised method."""
+
+
+class Pretext:
+    """The pre-training task of one method; only the losses must be given.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        What is pre-trained; its parameters stand in the state under their own names.
+    params : SelfSupervisedParams
+        The method's.
+    """
+
+    def __init__(self, encoder: Encoder, params: Any) -> None:
+        self.encoder, self.params = encoder, params
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of one model beside the encoder's."""
+        return {}
+
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
+        """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
+        return Shuffled(len(source), size, draw)
+
+    def optimiser(self) -> Optimiser:
+        """Adam and its schedule: by default on a cosine to zero."""
+        q = self.params
+        return Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
+
+    def noise(self, batch: int, g: torch.Generator) -> Tensor:
+        """What one model's loss draws for one batch of windows (masks, augmentations)."""
+        return torch.empty(0)
+
+    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Losses, each (K,), of windows (K, ..., C, F); "total" is minimised.
+
+        Between K and C the windows have the shape of the sampler's indices: (B,) by default.
+        """
+        raise NotImplementedError
+
+    def after_step(self, p: State, progress: float) -> None:
+        """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
+
+
+class SelfSupervised(FineTuned):
+    """Pre-train an encoder on the unlabelled source; new head and fine-tuning per fold.
+
+    Without calibration windows there is nothing of the target to train a head on: it is trained,
+    with the encoder, on the labelled source in the classes both corpora share.
+    """
+
+    Params = SelfSupervisedParams
+    params: SelfSupervisedParams
+    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
+    #: Pre-training task, made from the encoder and the method's parameters.
+    task: ClassVar[type[Pretext]]
+
+    def needs_under(self, grants: frozenset[str]) -> Needs:
+        """Labelled source windows for the head, where no calibration is granted."""
+        if "calibration" in grants:
+            return self.needs
+        return Needs(source="labelled", features=self.needs.features)
+
+    def network(self, space: Space) -> Pretext:
+        """Pre-training task for windows of a space."""
+        return self.task(self.encoder(space), self.params)
+
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
+
+    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+        """Train encoder and pretext heads on source windows (n, channels, features).
+
+        Returns the state of the encoder and of everything beside it.
+        """
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """One pre-training for each context, as one stack."""
+        q, ctx = self.params, contexts[0]
+        task = stacked(self, contexts).network(source.space)
+        each = [self.alone(c).network(source.space) for c in contexts]
+        dtype = getattr(torch, ctx.dtype)
+        model = stack([
+            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
+            for c in contexts
+        ], ctx.device, dtype)
+        data = torch.from_numpy(source.x).to(ctx.device, dtype)
+        orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
+        sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
+        steps = sampler.steps
+        epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
+        plan: list[Tensor] = []
+
+        def step(epoch: int, batch: int) -> dict[str, Tensor]:
+            if batch == 0:
+                plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
+            chosen = plan[batch]
+            size = chosen[0].numel()
+            drawn = torch.stack([t.noise(size, g) for t, g in zip(each, noises, strict=True)])
+            return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
+
+        def after_step(epoch: int, batch: int) -> None:
+            task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
+
+        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
+            for c, row in zip(contexts, losses, strict=True):
+                c.epoch(epoch + 1, epochs, row)
+
+        lost = train(
+            model, step, epochs=epochs, steps=steps, names=["pre-training"] * len(contexts),
+            after_step=after_step, optimiser=task.optimiser(), on_epoch=on_epoch,
+        )
+        return [error or unstack(model, k) for k, error in enumerate(lost)]

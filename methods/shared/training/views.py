@@ -1,0 +1,131 @@
+"""Two augmented views of windows: what contrastive methods start from.
+
+Augmentations of raw signals have counterparts on log power per band: another gain is a shift of
+all bands of a channel, a bad electrode hides a channel, noise jitters each entry. Sizes are in
+units of a feature's spread over the batch, so that they mean the same under any scaling. On raw
+windows another gain is a factor again: exp of a normal number of the same size.
+
+Legend of shapes: K models, V views, B windows, C channels, F features, P width of a projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.method import hyper
+
+from ..networks.layers import Projector, State
+from .selfsupervised import Pretext, SelfSupervisedParams
+
+
+class AugmentedParams(SelfSupervisedParams):
+    """Parameters of methods that augment windows."""
+
+    jitter: float = hyper(
+        0.2, "noise added to each entry", stage="pretrain", ge=0, le=5, tune=(0.05, 1.0),
+        unit="standard deviations of the feature", per_model=0,
+    )
+    gain: float = hyper(
+        0.5, "shift of all bands of a channel, and of all channels of a window (of raw windows: of "
+        "the logarithm of a factor)", stage="pretrain",
+        ge=0, le=5, tune=(0.0, 1.0), unit="standard deviations of the feature", per_model=0,
+    )
+    hide_channels: float = hyper(
+        0.2, "probability that a channel is hidden", stage="pretrain", ge=0, lt=1,
+        tune=(0.0, 0.5), per_model=0,
+    )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of windows; drawn first, applied later, so that models draw on their own.
+
+    Attributes
+    ----------
+    jitter, gain : float
+        Standard deviations of the noise of each entry, and of the shift of a channel's bands (and
+        again of all channels of a window).
+    hide_channels, hide_bands : float
+        Probabilities that a channel, or a band of all channels, takes the batch's mean instead: a
+        value that says nothing.
+    raw : bool
+        Windows hold samples: a gain multiplies them.
+    """
+
+    jitter: float = 0.0
+    gain: float = 0.0
+    hide_channels: float = 0.0
+    hide_bands: float = 0.0
+    raw: bool = False
+
+    def draw(self, shape: tuple[int, ...], g: torch.Generator) -> Tensor:
+        """Shifts and factors, (2, ...), of windows (..., C, F); a factor of 0 hides an entry."""
+        *lead, channels, features = shape
+        shift = self.jitter * torch.randn(shape, generator=g)
+        gain = self.gain * torch.randn(*lead, channels, 1, generator=g)
+        other = self.gain * torch.randn(*lead, 1, 1, generator=g)
+        keep = torch.rand(*lead, channels, 1, generator=g) >= self.hide_channels
+        keep = keep & (torch.rand(*lead, 1, features, generator=g) >= self.hide_bands)
+        if self.raw:  # the factor of what is kept
+            return torch.stack([shift, keep * torch.exp(gain + other)])
+        return torch.stack([shift + gain + other, keep.to(shift.dtype)])
+
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Augmented windows.
+
+        Parameters
+        ----------
+        x : (K, B, C, F)
+        drawn : (K, 2, B, C, F)
+
+        Returns
+        -------
+        (K, B, C, F)
+        """
+        mean, spread = x.mean(dim=1, keepdim=True), x.std(dim=1, keepdim=True)
+        shift, keep = drawn.to(x.dtype).unbind(dim=1)
+        kept = x * keep if self.raw else x
+        return torch.where(keep > 0, kept + spread * shift, mean)
+
+
+class TwoViews(Pretext):
+    """Encoder and projector applied to two augmented views of the same windows."""
+
+    params: AugmentedParams
+
+    @property
+    def projector(self) -> Projector:
+        """Network from encodings to the space that the loss compares."""
+        return Projector(self.encoder.width)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What makes a view of a window."""
+        q = self.params
+        return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw)
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of the projector."""
+        return self.projector.init(g)
+
+    def noise(self, batch: int, g: torch.Generator) -> Tensor:
+        """Augmentations (2, 2B, C, F): of the first view's windows, then of the second's."""
+        shape = (2 * batch, self.encoder.channels, self.encoder.features)
+        return self.augmentation.draw(shape, g)
+
+    def views(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Two augmented copies (K, 2B, C, F) of windows (K, B, C, F), one after the other."""
+        return self.augmentation.apply(x.repeat(1, 2, 1, 1), noise)
+
+    def project(self, p: State, x: Tensor) -> Tensor:
+        """Projections (K, N, P) of windows (K, N, C, F), by batch statistics."""
+        return self.projector(p, self.encoder(p, x, training=True), training=True)
+
+
+def halves(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The two views (K, B, ...) of rows (K, 2B, ...)."""
+    first, second = z.chunk(2, dim=1)
+    return first, second

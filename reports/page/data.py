@@ -1,0 +1,256 @@
+"""What the HTML page shows, as plain data: the same tables, matrices and curves as the files.
+
+Scores travel as whole tenths of a percent, so that the page shows the digits the tables show, and
+strings that repeat (parameters, versions, settings) are stored once and named by number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.reporting import ReportOptions
+from bench.scoring.metrics import METRICS, UNITS
+from bench.version import __version__
+
+from ..curves import Line, curves
+from ..heatmap import floor_of, is_mapped, matrices
+from ..latex import caption_of, heading, latex
+from ..published import beside
+from ..shared.against import Comparison, against_target_only, footnotes, interval
+from ..shared.caption import caption, problems, shortened, title
+from ..shared.cells import Cell, Collection, Column
+from ..shared.numbers import short, tenths, thinned
+from ..shared.table import Row, Table, tables
+from ..shared.text import METRIC_NAMES, clean, p_value, signed
+
+#: Points of a learning curve in the page.
+POINTS = 32
+#: Comparisons for which intervals are drawn in every metric; beyond, in the chosen one only.
+COMPARED = 120
+#: Longest text of a record in the page.
+LONGEST = 2000
+
+
+class Pool:
+    """Texts that are stored once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._place: dict[str, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        """Number of a text; whatever is no text is written as JSON."""
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if text not in self._place:
+            self._place[text] = len(self.texts)
+            self.texts.append(clean(text, LONGEST))
+        return self._place[text]
+
+
+def page(found: Collection, options: ReportOptions) -> dict[str, Any]:
+    """Everything the page needs, ready for JSON."""
+    pool = Pool()
+    records = sorted({c.id: c for c in found.cells if c.kind != "oracle"}.values(),
+                     key=lambda c: c.id)
+    place = {c.id: i for i, c in enumerate(records)}
+    # A record selected by oracle has no honest twin; it is listed too.
+    for cell in found.cells:
+        if cell.id not in place:
+            place[cell.id] = len(records)
+            records.append(cell)
+    views = {
+        f"{m}/{u}": tables(found, options, m, u) for m in METRICS for u in UNITS
+    }
+    first = views[f"{options.metric}/{options.unit}"]
+    return {
+        "folder": clean(found.root.resolve().name), "version": __version__,
+        "metric": options.metric, "unit": options.unit,
+        "metrics": [[m, METRIC_NAMES[m]] for m in METRICS], "units": list(UNITS),
+        "filters": _filters(options), "palette": _palette(),
+        "tables": [_table(t, views, place, options) for t in first],
+        "records": [_record(c, pool) for c in records],
+        "problems": problems(found),
+        "published": beside(found, options),
+        "texts": pool.texts,
+    }
+
+
+def _filters(options: ReportOptions) -> list[str]:
+    named = (("pairs", options.pairs), ("methods", options.methods),
+             ("protocols", options.protocols))
+    return [f"only {name}: {clean(', '.join(values))}" for name, values in named if values]
+
+
+def _palette() -> list[str]:
+    from matplotlib.colors import to_hex
+
+    from ..shared.style import colours
+
+    scale = colours()
+    return [to_hex(scale(i / 32)) for i in range(33)]
+
+
+def _table(
+    table: Table, views: Mapping[str, Sequence[Table]], place: Mapping[str, int],
+    options: ReportOptions,
+) -> dict[str, Any]:
+    """A setting: its columns and rows once, its scores in every metric and unit."""
+    setting = table.setting
+    rows = list(table.rows)
+    number = {row.key: i for i, row in enumerate(rows)}
+    short_labels = table.short_labels()
+    same = {
+        name: next(t for t in found if t.setting == setting) for name, found in views.items()
+    }
+    everywhere = len(against_pairs(table)) <= COMPARED
+    here = f"{options.metric}/{options.unit}"
+    return {
+        "protocol": setting.protocol, "simulated": table.simulated,
+        "setting": [[k.replace("_", " "), v] for k, v in vars(setting).items() if v],
+        "columns": [
+            {"label": table.labels[c], "short": short_labels[c], "tex": heading(short_labels[c]),
+             "source": c.source, "target": c.target, "classes": list(c.classes),
+             "mapped": is_mapped(table, c), "subjects": table.subjects(c)}
+            for c in table.columns
+        ],
+        "matrix": _matrix(table),
+        "rows": [
+            {"label": row.label, "tex": latex(row.label), "kind": row.key.kind,
+             "records": [_places(row, c, place) for c in table.columns]}
+            for row in rows
+        ],
+        "views": {
+            name: _view(t, number, table, compare=everywhere or name == here)
+            for name, t in same.items()
+        },
+        "curves": [
+            [number[row.key], table.columns.index(c.column),
+             *(_line(x, percent=x is c.test) for x in (c.pretrain, c.loss, c.test))]
+            for c in curves(table) for row in rows
+            if row.label == c.label and row.key.kind != "oracle"
+        ],
+    }
+
+
+def against_pairs(table: Table) -> list[tuple[str, Column]]:
+    """Methods and pairs that may have a control, without the cost of comparing them."""
+    networks = {r.key.network for r in table.controls if r.key.network}
+    return [(r.label, c) for r in table.methods if r.key.method in networks for c in r.values]
+
+
+def _places(row: Row, column: Column, place: Mapping[str, int]) -> list[int]:
+    cells = sorted(row.cells.get(column, ()), key=lambda c: c.seed)
+    return [place[c.id] for c in cells]
+
+
+def _matrix(table: Table) -> dict[str, Any]:
+    """Source by target: number of the column, -1 where no method ran it, -2 within a corpus."""
+    found = matrices(table)
+    if not found:
+        return {"sources": [], "targets": [], "cells": []}
+    one = found[0]
+    at = {(c.source, table.labels[c][len(c.source) + 1:]): i
+          for i, c in enumerate(table.columns) if c.source}
+    cells = [
+        [at.get((s, t), -2 if one.squares[i][j].same_corpus else -1)
+         for j, t in enumerate(one.targets)]
+        for i, s in enumerate(one.sources)
+    ]
+    return {"sources": one.sources, "targets": one.targets, "cells": cells}
+
+
+def _view(
+    table: Table, number: Mapping[Any, int], first: Table, compare: bool
+) -> dict[str, Any]:
+    """Scores of a setting in one metric and unit; rows in the order of the leaderboard."""
+    compared = against_target_only(table) if compare else []
+    return {
+        "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
+        "tex": caption_of(table),
+        "chance": [tenths(table.chance(c)) for c in first.columns],
+        "floor": [tenths(floor_of(table, c)) for c in first.columns],
+        "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
+        "covered": table.covered, "seeds": table.seeds(),
+        "order": [number[row.key] for row in table.rows],
+        "rows": [_scores(table, row, first) for row in table.rows],
+        "compared": [_comparison(c, number, first) for c in compared],
+        "footnotes": _footnotes(compared),
+        "not_compared": not compare,
+    }
+
+
+def _footnotes(compared: Sequence[Comparison]) -> list[str]:
+    """For parts of the page, each of which shows some of the comparisons only."""
+    whole = f"over the {len(compared)} comparisons of the whole leaderboard"
+    lines = footnotes(compared) if compared else []
+    return [line.replace("over this table", whole) for line in lines]
+
+
+def _scores(table: Table, row: Row, first: Table) -> dict[str, Any]:
+    return {
+        "mean": tenths(row.mean), "mark": _mark(table, row, None),
+        "rank": None if row.rank is None else f"{row.rank:.2f}",
+        "values": [_value(table, row, c, first.subjects(c)) for c in first.columns],
+    }
+
+
+def _value(table: Table, row: Row, column: Column, subjects: Sequence[str]) -> Any:
+    """``[mean, sd, mark, partial, scores of the subjects]``, or None for what was not run."""
+    value = row.values.get(column)
+    if value is None:
+        return None
+    scores = [tenths(value.subjects.get(s)) for s in subjects]
+    return [tenths(value.mean), tenths(value.sd), _mark(table, row, column), int(value.partial),
+            scores]
+
+
+def _mark(table: Table, row: Row, column: Column | None) -> int:
+    """2 for the best method of a column, 1 for the second."""
+    if row.key.kind != "method":
+        return 0
+    if row.label in table.best.get(column, ()):
+        return 2
+    return int(row.label in table.second.get(column, ()))
+
+
+def _comparison(c: Comparison, number: Mapping[Any, int], first: Table) -> dict[str, Any]:
+    t = c.test
+    return {
+        "row": number[c.row], "column": first.columns.index(c.column), "n": t.n,
+        "difference": signed(t.mean), "interval": interval(t), "p": p_value(t.p),
+        "holm": p_value(c.holm), "wins": f"{t.wins}/{t.n}",
+        "subjects": list(c.method), "method": [tenths(v) for v in c.method.values()],
+        "control": [tenths(c.control[s]) for s in c.method],
+    }
+
+
+def _line(line: Line | None, percent: bool) -> Any:
+    """``[number of epochs, epochs shown, values]``."""
+    if line is None:
+        return None
+    shown = thinned(line.mean, POINTS)
+    values = [tenths(line.mean[i]) if percent else short(line.mean[i]) for i in shown]
+    return [len(line.mean), [i + 1 for i in shown], values]
+
+
+def _record(cell: Cell, pool: Pool) -> list[Any]:
+    """``[id, identity, outcome]``; both ``[name, value, ...]``, numbers of texts."""
+    record = cell.record
+    outcome: dict[str, Any] = {
+        "status": record.status, "folds": len(record.folds),
+        "left out": len(record.left_out), "notices": "; ".join(map(str, record.notices)),
+        **(record.info if isinstance(record.info, dict) else {}),
+    }
+    if record.simulated:
+        outcome = {"SIMULATED": record.simulated, **outcome}
+    return [cell.id, _pairs(record.identity.items(), pool), _pairs(outcome.items(), pool)]
+
+
+def _pairs(items: Iterable[tuple[Any, Any]], pool: Pool) -> list[int]:
+    flat = []
+    for name, value in items:
+        if value not in (None, "", [], {}):
+            flat += [pool(str(name)), pool(value)]
+    return flat

@@ -1,0 +1,1 @@
+"""What reports share: records as tables, words, style."""

@@ -1,0 +1,382 @@
+"""Records, read once into plain cells; everything a report shows starts here.
+
+A record that cannot be read as one is listed, never a crash and never silently left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from bench.errors import BenchError, UnknownNameError
+from bench.reporting import ARROW, ReportOptions
+from bench.scoring.metrics import METRICS, UNITS
+from bench.store.records import Record, Store
+
+from .text import clean, settings
+
+#: The control that trains a method's network from scratch.
+SCRATCH = "target-only"
+#: Parts of the features that follow from the pair, not from a choice.
+_OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
+
+
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What two scores must share to stand in one table.
+
+    Attributes
+    ----------
+    protocol, protocol_params, target_access : str
+        Protocol, its parameters as ``a=1, b=2``, and what of the target a method may see.
+    selection, scaling, scale, features : str
+        Selection rule, scaler and scope, named scale, kind of features.
+    simulated : str
+        Recipe of the simulated corpora; empty for real data.
+    classes : str
+        "shared" where a method needs source and target in the same classes although the protocol
+        gives the target its own (shallow methods under few-shot); they are a block of their own.
+    """
+
+    protocol: str
+    protocol_params: str
+    target_access: str
+    selection: str
+    scaling: str
+    scale: str
+    features: str
+    simulated: str
+    classes: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A pair with the very data it stood for: equal columns were tested on the same windows."""
+
+    source: str
+    target: str
+    source_corpus: str
+    target_corpus: str
+    sessions: str
+    classes: tuple[str, ...]
+    data: str
+
+    @property
+    def pair(self) -> str:
+        """``SEED→DEAP:valence``."""
+        return f"{self.source}{ARROW}{self.target}" if self.source else self.target
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Scores of one target subject and session: unit to metric to value."""
+
+    subject: str
+    session: str
+    scores: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One finished record.
+
+    Attributes
+    ----------
+    id, method, kind : str
+        ``kind`` is "method", "control" or "oracle".
+    params : dict
+        All parameters; ``origin`` says where they came from.
+    code, precision, label_map, rest : str
+        What else may tell two records of the same method apart.
+    folds : list of Fold
+        Scores of each target subject and session.
+    shortcut : str
+        Of the twin of an audit: what it takes. Such a cell is an oracle.
+    record : Record
+        Where it came from, for provenance, curves and predictions. Its strings are a stranger's:
+        pass them through :func:`~bench.reports.shared.text.clean` before they are shown.
+    """
+
+    id: str
+    method: str
+    kind: str
+    setting: Setting
+    column: Column
+    seed: int
+    params: dict[str, Any]
+    origin: str
+    code: str
+    precision: str
+    label_map: str
+    rest: str
+    folds: list[Fold]
+    record: Record = field(repr=False)
+    shortcut: str = ""
+
+    def subject_scores(self, metric: str, unit: str) -> dict[str, float]:
+        """Subject to score, averaged over the sessions where it is defined."""
+        sessions: dict[str, list[float]] = defaultdict(list)
+        for fold in self.folds:
+            score = fold.scores.get(unit, {}).get(metric)
+            if score is not None:
+                sessions[fold.subject].append(score)
+        return {s: sum(v) / len(v) for s, v in sessions.items()}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A record without scores, or a fold that was left out, and why."""
+
+    status: str
+    method: str
+    pair: str
+    seed: str
+    reason: str
+
+
+@dataclass
+class Collection:
+    """What was found in a run folder."""
+
+    root: Path
+    cells: list[Cell] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    torn: list[tuple[str, str]] = field(default_factory=list)
+    #: What was worked out from it, by name: several reports need the same tables.
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
+
+def collect(store: Store, options: ReportOptions) -> Collection:
+    """Read a run folder and keep what the options ask for.
+
+    Several reports of one command read the folder once: what was read is kept for as long as the
+    store lives and no record changes. Do not change what is returned.
+
+    Raises
+    ------
+    BenchError
+        There is no record at all, or none that passes the filters.
+    UnknownNameError
+        A filter names a method or protocol that no record has.
+    """
+    key = (options.pairs, options.methods, options.protocols)
+    state = store.state()
+    known_state, known = _READ.get(store, (None, {}))
+    if known_state != state:
+        known = {}
+        _READ[store] = (state, known)
+    if key not in known:
+        known[key] = _collect(store, options)
+    return known[key]
+
+
+_READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDictionary()
+
+
+def _collect(store: Store, options: ReportOptions) -> Collection:
+    found = Collection(store.root)
+    seen: dict[str, set[str]] = {"method": set(), "protocol": set(), "pair": set()}
+    kept = 0
+    for record in store.records():
+        try:
+            cell = _cell(record)
+            oracle = _oracle(record, cell)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            where = record.path.name if record.path else record.id
+            found.torn.append((where, f"not laid out as a record: {clean(repr(error))}"))
+            continue
+        seen["method"].add(cell.method)
+        seen["protocol"].add(cell.setting.protocol)
+        seen["pair"].add(cell.column.pair)
+        if _wanted(cell, options):
+            kept += 1
+            _sort(record, cell, found)
+            found.cells += oracle if record.status == "done" else []
+    found.torn += [(path.name, clean(reason)) for path, reason in store.torn]
+    _refuse_unknown(seen, options)
+    if not kept:
+        raise _nothing(found, seen)
+    if options.methods and not options.wants_method(SCRATCH):
+        found.cells = _without_strangers(found.cells)
+    return found
+
+
+def same_network(control: Cell, method: Cell) -> bool:
+    """Whether a target-only control trains the very network that a method fine-tunes."""
+    own = {k: v for k, v in control.params.items() if k != "network"}
+    return bool(own) and all(method.params.get(k) == v for k, v in own.items())
+
+
+def _without_strangers(cells: list[Cell]) -> list[Cell]:
+    """Cells less the target-only controls of methods that were filtered out."""
+    scratch: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if cell.method == SCRATCH:
+            scratch[clean(cell.params.get("network", ""))].append(cell)
+    methods = [c for c in cells if c.kind == "method"]
+    wanted = {m.method for m in methods if m.method in scratch}
+    for borrowing in {m.method: m for m in methods if m.method not in scratch}.values():
+        fits = [n for n, its in scratch.items() if same_network(its[0], borrowing)]
+        if fits and not wanted & set(fits):
+            wanted.add(min(fits, key=lambda n: (-len(scratch[n]), n)))
+    return [c for c in cells if c.method != SCRATCH
+            or clean(c.params.get("network", "")) in wanted]
+
+
+def _sort(record: Record, cell: Cell, found: Collection) -> None:
+    name, pair, seed = cell.method, cell.column.pair, str(cell.seed)
+    if record.status == "done" and cell.folds:
+        found.cells.append(cell)
+    else:
+        reason = clean(record.reason) or "no reason given"
+        found.problems.append(Problem(clean(record.status), name, pair, seed, reason))
+    for fold in record.left_out:
+        who = f"subject {clean(fold.get('subject'))}, session {clean(fold.get('session'))}"
+        reason = f"{who}: {clean(fold.get('reason'))}"
+        found.problems.append(Problem("left out", name, pair, seed, reason))
+
+
+def _wanted(cell: Cell, options: ReportOptions) -> bool:
+    network = clean(cell.params.get("network", ""))
+    if cell.kind == "control":
+        method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
+                  or cell.record.status == "done")  # perhaps a wanted method's network
+    else:
+        method = options.wants_method(cell.method)
+    return (
+        (method or (bool(options.methods) and options.wants_method(cell.method)))
+        and options.wants_protocol(cell.setting.protocol)
+        and options.wants_pair(cell.column.source or "*", cell.column.target)
+    )
+
+
+def _refuse_unknown(seen: Mapping[str, set[str]], options: ReportOptions) -> None:
+    if not seen["method"]:
+        return
+    for what, wanted in (("method", options.methods), ("protocol", options.protocols)):
+        known = {name.lower() for name in seen[what]}
+        for name in wanted:
+            if name.lower() not in known:
+                raise UnknownNameError(f"{what} in these records", name, seen[what])
+
+
+def _nothing(found: Collection, seen: Mapping[str, set[str]]) -> BenchError:
+    if seen["pair"]:
+        return BenchError(
+            f"no record in {found.root} passes the filters",
+            f"It holds the pairs {', '.join(sorted(seen['pair']))}; "
+            f"methods {', '.join(sorted(seen['method']))}.",
+        )
+    torn = f" ({len(found.torn)} torn ones were passed over)" if found.torn else ""
+    return BenchError(
+        f"there are no records in {found.root}{torn}",
+        "Give the folder that a run wrote to, or make records first: "
+        "bench run --method scmm --src SEED --tgt DEAP --simulated",
+    )
+
+
+def _cell(record: Record) -> Cell:
+    identity = record.identity
+    params = identity.get("params") or {}
+    if not isinstance(params, dict):
+        raise TypeError("parameters are no mapping")
+    setting, column = _setting(record), _column(record)
+    oracle = record.kind == "oracle" or setting.selection == "oracle"
+    return Cell(
+        id=record.id, method=clean(identity["method"], 60),
+        kind="oracle" if oracle else record.kind if record.kind == "control" else "method",
+        setting=setting, column=column, seed=int(identity["seed"]), params=params,
+        origin=clean(identity.get("params_origin", "default")),
+        code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
+        label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
+        folds=[_fold(fold) for fold in record.folds], record=record,
+        shortcut=clean(identity.get("shortcut") or "", 40),
+    )
+
+
+def _oracle(record: Record, cell: Cell) -> list[Cell]:
+    """The same run at the epoch that test labels would choose, if the record has it."""
+    folds = (record.oracle or {}).get("folds") if cell.kind == "method" else None
+    if not folds:
+        return []
+    scored = [_fold(fold) for fold in folds]
+    return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored)]
+
+
+def _setting(record: Record) -> Setting:
+    identity = record.identity
+    protocol = identity["protocol"]
+    features = identity.get("features")
+    if isinstance(features, dict):
+        features = {k: v for k, v in features.items() if k not in _OF_THE_PAIR}
+    return Setting(
+        protocol=clean(protocol["name"], 60), protocol_params=_text(protocol.get("params") or {}),
+        target_access=_text(protocol.get("target_access")), selection=_text(identity["selection"]),
+        scaling=_text(identity.get("scaling")), scale=_text(identity.get("scale")),
+        features=_text(features), simulated=_text(record.simulated),
+        classes="shared" if _mapped_by_choice(identity) else "",
+    )
+
+
+def _mapped_by_choice(identity: Mapping[str, Any]) -> bool:
+    """Whether the method, and not the protocol, asked for classes that both sides have."""
+    access = str(identity["protocol"].get("target_access"))
+    return bool(identity.get("label_map")) and access.startswith("target-supervised")
+
+
+def _column(record: Record) -> Column:
+    source, target = record.identity.get("source") or {}, record.identity["target"]
+    sessions = {clean(side["sessions"]) for side in (source, target) if "sessions" in side}
+    data = [
+        source.get("subjects"), source.get("sessions"),
+        target.get("subjects"), target.get("sessions"), target.get("digest"),
+    ]
+    return Column(
+        source=clean(source.get("name", ""), 60), target=clean(target["name"], 60),
+        source_corpus=clean(source.get("corpus", "")), target_corpus=clean(target["corpus"]),
+        sessions=", ".join(sorted(sessions)), classes=tuple(clean(c) for c in record.classes),
+        data=_digest(data),
+    )
+
+
+def _fold(fold: Mapping[str, Any]) -> Fold:
+    scores = {
+        unit: {m: _number(fold["scores"][unit].get(m)) for m in METRICS}
+        for unit in UNITS if unit in fold["scores"]
+    }
+    return Fold(clean(fold["subject"]), clean(fold.get("session", "")), scores)
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str:
+    """One line for whatever a record holds there, ``name (a=1, b=2)``; empty for nothing."""
+    if value is None:
+        return ""
+    if not isinstance(value, dict):
+        return clean(value)
+    rest = settings({k: v for k, v in value.items() if k != "name"})
+    name = clean(value.get("name", ""))
+    return f"{name} ({rest})" if name and rest else name or rest
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,205 @@
+"""House style of the pictures: one type size, few lines, colours that all readers can tell apart.
+
+Figures are drawn on the Agg canvas without pyplot, so that no window opens, nothing is kept
+between calls and the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.reporting import ReportOptions
+from bench.store.files import write_bytes
+
+from .text import clean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+    from .table import Table
+
+#: Width of one and of two columns of a paper, inches.
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+INK, GREY, PALE = "#1f2328", "#7a828c", "#d9dde2"
+#: Blue and vermilion of Okabe and Ito: told apart in every form of colour blindness, and in grey.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+#: Okabe and Ito's other colours, for lines that must be told apart; more lines start again.
+LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#8c564b")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+FORMATS = ("png", "pdf", "svg")
+
+_SETTINGS: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 7.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "text.parse_math": False,  # names come from records: a $ is a $
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "bench",
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw and save within this."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A name in a script that the font lacks shows as boxes; that is no reason to complain.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def save(
+    figure: Figure, stem: Path, title: str, options: ReportOptions | None = None
+) -> list[Path]:
+    """Write a figure as PNG (300 dpi), PDF and SVG, or those of them that the options name.
+
+    Parameters
+    ----------
+    figure : Figure
+    stem : Path
+        Path without an ending.
+    title : str
+        Title in the files' metadata.
+    options : ReportOptions, optional
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    paths = []
+    for kind in FORMATS:
+        if options is not None and not options.wants_format(kind):
+            continue
+        buffer = io.BytesIO()
+        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
+        figure.savefig(buffer, format=kind, dpi=300, metadata={"Title": title, **dates})
+        path = stem.with_name(f"{stem.name}.{kind}")
+        write_bytes(path, buffer.getvalue())
+        paths.append(path)
+    return paths
+
+
+def stems(out: Path, name: str, count: int) -> list[Path]:
+    """``heatmap`` for one table, else ``heatmap-1``, ``heatmap-2``, ..."""
+    return [out / (name if count == 1 else f"{name}-{i}") for i in range(1, count + 1)]
+
+
+def head(figure: Figure, table: Table, name: str, below: str) -> None:
+    """Title and the line under it; names are cut so that "simulated" stays on the picture."""
+    width, height = figure.get_size_inches()
+    wide = width > ONE_COLUMN
+    headline(figure, table, clean(name, 60 if wide else 26), 40 if wide else 14)
+    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+
+
+def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
+    """Bold line: name, protocol, "shared classes", "simulated"; smaller where it would not fit."""
+    width, height = figure.get_size_inches()
+    protocol = clean(table.setting.protocol, longest)
+    protocol += ", shared classes" if table.setting.classes else ""
+    text = f"{name} · {protocol}" + (" · simulated" if table.simulated else "")
+    size = _fitting(text, 8.5, 72 * (width - 0.16))
+    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=size, va="top")
+
+
+def _fitting(text: str, size: float, points: float) -> float:
+    """Size at which a bold line is no wider than this, at most ``size``."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight="bold"))
+    return min(size, size * points / max(1.0, float(path.get_extents().width)))
+
+
+def chance_line(axes: Axes, level: float) -> None:
+    """Broken dark line at a share of 1, over the grid and under the data."""
+    axes.axhline(100 * level, color=INK, linewidth=0.75, linestyle=(0, (4, 2.5)), zorder=1)
+
+
+def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Pale grid behind the data, no frame, no ticks."""
+    axes.grid(axis=grid, color=PALE, linewidth=0.4)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(axis="both", length=0, pad=2, labelsize=6.5)
+
+
+def two_rows(label: str) -> str:
+    """Method over its variant, for narrow margins."""
+    name, _, variant = label.partition(" [")
+    return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
+
+
+def luminance(rgb: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour, 0 to 1: decides between dark and light text."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+#: From paper white through sea green to deep blue. Lightness alone falls all the way, so the scale
+#: survives grey printing and every form of colour blindness.
+_SCALE = ("#f4f6ec", "#b5dcc6", "#55afb1", "#2773a1", "#263a78")
+
+
+#: From vermilion through white to blue, for differences.
+_DIVERGING = ("#a84300", "#e88a4a", "#f7f7f5", "#5aa5d6", "#00568a")
+
+
+@lru_cache(maxsize=1)
+def colours() -> Colormap:
+    """Sequential colours: chance to perfect."""
+    return _even("bench", _SCALE)
+
+
+@lru_cache(maxsize=1)
+def diverging() -> Colormap:
+    """Colours of differences; zero is white."""
+    return _even("bench-difference", _DIVERGING)
+
+
+def _even(name: str, stops: tuple[str, ...]) -> Colormap:
+    """Colours in even steps to the eye: equal distances along a path in OKLab."""
+    import numpy as np
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    to_lms = np.array([[0.4122214708, 0.5363325363, 0.0514459929],
+                       [0.2119034982, 0.6806995451, 0.1073969566],
+                       [0.0883024619, 0.2817188376, 0.6299787005]])
+    to_lab = np.array([[0.2104542553, 0.7936177850, -0.0040720468],
+                       [1.9779984951, -2.4285922050, 0.4505937099],
+                       [0.0259040371, 0.7827717662, -0.8086757660]])
+    rgb = np.array([to_rgb(c) for c in stops])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    path = np.cbrt(linear @ to_lms.T) @ to_lab.T
+    length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))]
+    at = np.linspace(0, length[-1], 256)
+    lab = np.stack([np.interp(at, length, path[:, i]) for i in range(3)], axis=1)
+    linear = (lab @ np.linalg.inv(to_lab).T) ** 3 @ np.linalg.inv(to_lms).T
+    linear = np.clip(linear, 0, 1)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return ListedColormap(np.clip(rgb, 0, 1), name=name)

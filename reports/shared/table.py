@@ -1,0 +1,371 @@
+"""The leaderboard as plain data: rows are methods, columns are pairs.
+
+Scores are put side by side only where protocol, selection, scaling, scale, features and data
+agree; each such group is a table of its own. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.reporting import ARROW, ReportOptions
+from bench.scoring.inference import mean_ranks
+
+from .cells import Cell, Collection, Column, Setting
+from .rows import RowKey, row_keys
+from .text import natural, numbers
+
+
+@dataclass(frozen=True)
+class Value:
+    """Score of a method on a pair.
+
+    Attributes
+    ----------
+    mean : float
+    sd : float or None
+        Sample standard deviation (n - 1) over target subjects; None for one subject.
+    subjects : dict
+        Subject to score, averaged over its sessions and then over seeds.
+    seeds : tuple of int
+    partial : bool
+        Other rows of the column were tested on subjects that are missing here.
+    """
+
+    mean: float
+    sd: float | None
+    subjects: dict[str, float]
+    seeds: tuple[int, ...]
+    partial: bool = False
+
+
+@dataclass
+class Row:
+    """One method, or one variant of it.
+
+    Attributes
+    ----------
+    key : RowKey
+        Method, block ("method", "control", "oracle") and what sets the variant apart.
+    values : dict
+        Column to score; a pair that was not run is absent.
+    cells : dict
+        Column to the records behind it.
+    mean, rank : float or None
+        Over all pairs; None unless every pair was run.
+    """
+
+    key: RowKey
+    values: dict[Column, Value] = field(default_factory=dict)
+    cells: dict[Column, list[Cell]] = field(default_factory=dict)
+    mean: float | None = None
+    rank: float | None = None
+
+    @property
+    def label(self) -> str:
+        """``scmm [finetune=probe]``."""
+        return self.key.label
+
+
+@dataclass
+class Table:
+    """Scores that may be compared.
+
+    Attributes
+    ----------
+    columns : list of Column
+    labels : dict
+        Column to its heading.
+    methods, controls, oracles : list of Row
+        The blocks; only ``methods`` are ranked.
+    best, second : dict
+        Column (None for the mean) to the rows whose score is highest and second.
+    complete : int
+        Methods that ran every pair.
+    notes : list of str
+        Where scores of a column do not rest on the same subjects or seeds, and what is missing.
+    """
+
+    setting: Setting
+    metric: str
+    unit: str
+    columns: list[Column]
+    labels: dict[Column, str]
+    methods: list[Row]
+    controls: list[Row]
+    oracles: list[Row]
+    best: dict[Column | None, set[str]] = field(default_factory=dict)
+    second: dict[Column | None, set[str]] = field(default_factory=dict)
+    complete: int = 0
+    notes: list[str] = field(default_factory=list)
+    #: What reports worked out from it, by name.
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows, blocks one after another."""
+        return [*self.methods, *self.controls, *self.oracles]
+
+    @property
+    def covered(self) -> bool:
+        """Whether some method lacks a pair: then every row says how many it ran."""
+        return any(len(r.values) < len(self.columns) for r in self.methods)
+
+    def coverage(self, row: Row) -> str:
+        """``4/6``: pairs of a row that have a score, of all."""
+        return f"{len(row.values)}/{len(self.columns)}"
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, worked out the first time only. Do not change it."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the scores are from simulated corpora."""
+        return bool(self.setting.simulated)
+
+    def chance(self, column: Column) -> float | None:
+        """Expected score of guessing evenly; None where it depends on the class shares."""
+        return chance_level(self.metric, len(column.classes))
+
+    def mean_chance(self) -> float | None:
+        """Mean of :meth:`chance` over all pairs."""
+        levels = [level for c in self.columns if (level := self.chance(c)) is not None]
+        return sum(levels) / len(levels) if len(levels) == len(self.columns) else None
+
+    def short_labels(self) -> dict[Column, str]:
+        """Headings without tasks, ``SEED→DEAP``, where that leaves no doubt."""
+        names = {(c.source_corpus, c.source) for c in self.columns}
+        names |= {(c.target_corpus, c.target) for c in self.columns}
+        short = {
+            c: f"{c.source_corpus}{ARROW}{c.target_corpus}" if c.source else c.target_corpus
+            for c in self.columns
+        }
+        plain = len({corpus for corpus, _ in names}) == len({name for _, name in names})
+        return short if plain and len(set(short.values())) == len(short) else self.labels
+
+    def subjects(self, column: Column) -> list[str]:
+        """Target subjects of a column, over all its rows."""
+        found: set[str] = set()
+        for row in self.rows:
+            if column in row.values:
+                found |= set(row.values[column].subjects)
+        return sorted(found, key=natural)
+
+    def seeds(self) -> list[int]:
+        """Seeds of all rows."""
+        return sorted({s for row in self.rows for v in row.values.values() for s in v.seeds})
+
+
+def chance_level(metric: str, n_classes: int) -> float | None:
+    """Expected score of guessing each of ``n_classes`` evenly; None for macro F1.
+
+    The F1 of a guess depends on how frequent the class is.
+    """
+    if metric == "auroc":
+        return 0.5
+    return 1 / n_classes if n_classes and metric != "macro_f1" else None
+
+
+def tables(
+    found: Collection, options: ReportOptions, metric: str | None = None, unit: str | None = None
+) -> list[Table]:
+    """One table for each setting, the largest first.
+
+    Parameters
+    ----------
+    found : Collection
+    options : ReportOptions
+        Its metric and unit hold unless ``metric`` or ``unit`` is given.
+    """
+    metric, unit = metric or options.metric, unit or options.unit
+    def make() -> list[Table]:
+        made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
+        return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+
+    return list(found.once(("tables", metric, unit), make))
+
+
+def _by_setting(cells: Iterable[Cell]) -> list[tuple[Setting, list[Cell]]]:
+    """Group cells; oracle and leaky ones join the honest table they are nearest to.
+
+    They differ from it in what they take too much of (selection, scaling, access), never in
+    protocol, scale, classes and data; what differs is said under the table.
+    """
+    groups: dict[Setting, list[Cell]] = defaultdict(list)
+    late = []
+    for cell in cells:
+        if cell.kind == "oracle":
+            late.append(cell)
+        else:
+            groups[cell.setting].append(cell)
+    for cell in late:
+        home = [s for s in sorted(groups) if _ground(s) == _ground(cell.setting)]
+        nearest = min(home, key=lambda s: len(_apart(s, cell.setting)), default=cell.setting)
+        groups[nearest].append(cell)
+    return sorted(groups.items())
+
+
+def _ground(setting: Setting) -> tuple[str, ...]:
+    """What an oracle shares with the honest runs beside it."""
+    return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
+            setting.classes)
+
+
+def _apart(one: Setting, other: Setting) -> list[str]:
+    """Names of what two settings differ in."""
+    return [k for k, v in vars(one).items() if v != getattr(other, k)]
+
+
+def _table(
+    setting: Setting, cells: list[Cell], metric: str, unit: str, found: Collection
+) -> Table:
+    keys = found.once(("rows", setting), lambda: row_keys(cells, found.cells))
+    rows: dict[RowKey, Row] = {}
+    for cell in cells:
+        row = rows.setdefault(keys[cell], Row(keys[cell]))
+        row.cells.setdefault(cell.column, []).append(cell)
+    for row in rows.values():
+        for column, behind in row.cells.items():
+            value = _value(behind, metric, unit)
+            if value is not None:
+                row.values[column] = value
+    columns = sorted({c.column for c in cells}, key=lambda c: (natural(c.pair), c.data, c.classes))
+    methods, controls, oracles = (
+        [r for r in rows.values() if r.key.kind == kind] for kind in ("method", "control", "oracle")
+    )
+    table = Table(
+        setting, metric, unit, columns, _labels(columns), methods, controls, oracles
+    )
+    _mark_partial(table)
+    _rank(table)
+    table.methods.sort(key=lambda r: (r.mean is None, -(r.mean or 0), natural(r.label)))
+    table.controls.sort(key=lambda r: (_CONTROLS.get(r.key.method, 1), natural(r.label)))
+    table.oracles.sort(key=lambda r: natural(r.label))
+    table.notes += [*_coverage(table), *_liberties(table)]
+    return table
+
+
+#: Controls from the simplest to the ceiling.
+_CONTROLS = {"majority": 0, "attainable": 2}
+
+
+def _value(cells: Sequence[Cell], metric: str, unit: str) -> Value | None:
+    """Sessions are averaged within subject and seed, then seeds within subject."""
+    by_subject: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        for subject, score in cell.subject_scores(metric, unit).items():
+            by_subject[subject].append(score)
+    if not by_subject:
+        return None
+    subjects = {s: sum(by_subject[s]) / len(by_subject[s]) for s in sorted(by_subject, key=natural)}
+    x = np.array(list(subjects.values()))
+    sd = float(x.std(ddof=1)) if len(x) > 1 else None
+    return Value(float(x.mean()), sd, subjects, tuple(sorted({c.seed for c in cells})))
+
+
+def _labels(columns: Sequence[Column]) -> dict[Column, str]:
+    """Headings; pairs of one name that stand for different data get what tells them apart."""
+    labels = {}
+    for column in columns:
+        same = [c for c in columns if c.pair == column.pair]
+        label = column.pair
+        if len(same) > 1:
+            parts = []
+            if len({c.classes for c in same}) > 1:
+                parts.append(f"{len(column.classes)} classes: {'/'.join(column.classes)}")
+            if len({c.sessions for c in same}) > 1:
+                parts.append(f"sessions {column.sessions}")
+            if len({(c.classes, c.sessions) for c in same}) < len(same):
+                parts.append(f"data {column.data[:4]}")
+            label += f" ({', '.join(parts)})"
+        labels[column] = label
+    return labels
+
+
+def _mark_partial(table: Table) -> None:
+    for column in table.columns:
+        all_subjects = set(table.subjects(column))
+        for row in table.rows:
+            value = row.values.get(column)
+            if value and set(value.subjects) != all_subjects:
+                row.values[column] = Value(
+                    value.mean, value.sd, value.subjects, value.seeds, partial=True
+                )
+                table.notes.append(
+                    f"† {row.label} on {table.labels[column]}: "
+                    f"{len(value.subjects)} of {len(all_subjects)} subjects have this score"
+                )
+
+
+def _rank(table: Table) -> None:
+    """Mean, mean rank, best and second: over rows that ran every pair."""
+    for row in table.rows:
+        if len(row.values) == len(table.columns):
+            row.mean = float(np.mean([v.mean for v in row.values.values()]))
+    complete = [row for row in table.methods if row.mean is not None]
+    table.complete = len(complete)
+    if len(complete) > 1:
+        # One block a target subject; pairs weigh the same, whatever their number of subjects.
+        ranks = np.stack([_subject_ranks(complete, c) for c in table.columns]).mean(axis=0)
+        for row, rank in zip(complete, ranks, strict=True):
+            row.rank = float(rank) if np.isfinite(rank) else None
+    for column in table.columns:
+        scores = {r.label: r.values[column].mean for r in table.methods if column in r.values}
+        table.best[column], table.second[column] = _best(scores)
+    means = {r.label: r.mean for r in complete if r.mean is not None}
+    table.best[None], table.second[None] = _best(means)
+
+
+def _subject_ranks(rows: Sequence[Row], column: Column) -> np.ndarray:
+    subjects = sorted({s for row in rows for s in row.values[column].subjects})
+    matrix = [[row.values[column].subjects.get(s, np.nan) for row in rows] for s in subjects]
+    return mean_ranks(matrix)
+
+
+def _best(scores: dict[str, float]) -> tuple[set[str], set[str]]:
+    """Labels with the highest and the second score; a method alone is not the best of anything."""
+    levels = sorted({round(v, 12) for v in scores.values()}, reverse=True)
+    if len(scores) < 2 or len(levels) < 2:
+        return set(), set()
+    first = {k for k, v in scores.items() if round(v, 12) == levels[0]}
+    second = {k for k, v in scores.items() if round(v, 12) == levels[1]}
+    return first, second if len(first) == 1 else set()
+
+
+def _liberties(table: Table) -> list[str]:
+    """What oracle rows were run with, where it is not the setting of the table."""
+    notes = set()
+    for row in table.oracles:
+        for cell in (c for cells in row.cells.values() for c in cells):
+            names = [n for n in _apart(table.setting, cell.setting) if n != "selection"]
+            notes |= {f"{row.label} (oracle): {n.replace('_', ' ')} {getattr(cell.setting, n)}"
+                      for n in names}
+    return sorted(notes)
+
+
+def _coverage(table: Table) -> list[str]:
+    """What is missing: pairs of a row, seeds of a score."""
+    notes, seeds = [], table.seeds()
+    for row in [*table.methods, *table.controls]:
+        missing = [table.labels[c] for c in table.columns if c not in row.values]
+        undefined = [table.labels[c] for c in row.cells if c not in row.values]
+        if undefined:
+            notes.append(f"{row.label}: not defined on {', '.join(undefined)}")
+        absent = [m for m in missing if m not in undefined]
+        if absent:
+            notes.append(f"{row.label}: no score on {', '.join(absent)}")
+        if row.key.kind == "control":
+            continue  # chance-like controls do not depend on the seed
+        fewer = [c for c, v in row.values.items() if list(v.seeds) != seeds]
+        for column in fewer:
+            have = numbers(row.values[column].seeds)
+            notes.append(f"{row.label} on {table.labels[column]}: seeds {have} of {numbers(seeds)}")
+    return notes

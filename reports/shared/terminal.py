@@ -1,0 +1,172 @@
+"""The leaderboard in a terminal: rich tables that fit the width they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.box import Box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.reporting import ARROW
+
+from .against import Comparison, footnotes, interval
+from .caption import caption, shortened, title
+from .cells import Column
+from .table import Row, Table
+from .text import natural, p_value, percent, signed
+
+#: Rules above, under the head and below; a thin line sets blocks apart.
+HOUSE = Box(" ━━ \n    \n ── \n    \n ── \n    \n    \n ━━ \n")
+_INDENT = 1
+
+
+@dataclass
+class Leaderboard:
+    """A table that chooses its layout when it knows how wide the terminal is.
+
+    Wide: score and ± on one line. Narrow: ± under the score. Narrower still: the pairs in
+    several tables, one under another.
+    """
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the table out for the width at hand."""
+        width = options.max_width
+        for stacked in (False, True):
+            whole = _grid(self.table, self.table.columns, stacked, summary=True)
+            if _fits(console, options, whole, width):
+                yield whole
+                return
+        columns = list(self.table.columns)
+        while columns:
+            n = len(columns)
+            while n > 1 and not _fits(
+                console, options, _grid(self.table, columns[:n], True, n == len(columns)), width
+            ):
+                n -= 1
+            yield _grid(self.table, columns[:n], True, summary=n == len(columns))
+            columns = columns[n:]
+
+
+def _fits(
+    console: Console, options: ConsoleOptions, grid: RichTable, width: int
+) -> bool:
+    return Measurement.get(console, options.update(width=10_000), grid).maximum <= width
+
+
+def _grid(
+    table: Table, columns: Sequence[Column], stacked: bool, summary: bool
+) -> RichTable:
+    """Rows and blocks; ``summary`` adds mean and rank where there is more than one pair."""
+    gap = 0 if stacked else 1  # besides the divider of the box
+    grid = RichTable(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    grid.add_column("method", no_wrap=True, vertical="top")
+    labels = table.short_labels()
+    for column in columns:
+        grid.add_column(_heading(labels[column]), justify="right", no_wrap=True)
+    several = summary and len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
+    if several:
+        grid.add_column(Text("mean"), justify="right", no_wrap=True)
+        if table.complete > 1:
+            grid.add_column(Text("rank"), justify="right", no_wrap=True)
+    covered = summary and table.covered
+    if covered:
+        grid.add_column(Text("pairs"), justify="right", no_wrap=True)
+    shown = {"stacked": stacked, "several": several, "covered": covered}
+    for row in table.methods:
+        grid.add_row(*_cells(table, row, columns, **shown))
+    grid.add_section()
+    chance = [Text(percent(table.chance(c)), "dim") for c in columns]
+    if several:
+        chance.append(Text(percent(table.mean_chance()), "dim"))
+    grid.add_row(Text("chance", "dim"), *chance)
+    for row in table.controls:
+        grid.add_row(*_cells(table, row, columns, **shown))
+    grid.add_section()
+    for row in table.oracles:
+        cells = _cells(table, row, columns, **shown)
+        grid.add_row(*cells, style="bright_black")
+    return grid
+
+
+def _heading(label: str) -> Text:
+    """``SEED →`` over ``DEAP:valence``: half as wide, and the arrow stays with the source."""
+    source, arrow, target = label.partition(ARROW)
+    return Text(f"{source}{ARROW}\n{target}" if arrow else label)
+
+
+def _cells(
+    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
+    covered: bool,
+) -> list[Text]:
+    name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
+    # The line under the name is free where ± stands under the score.
+    out = [Text(name.replace(" ", "\n ", 1) if stacked else name)]
+    for column in columns:
+        style = _style(table, row, column)
+        value = row.values.get(column)
+        if value is None:
+            out.append(Text("–", "dim"))
+            continue
+        text = Text(percent(value.mean), style)
+        if value.partial:
+            text.append("†", "not bold not underline")
+        if value.sd is not None:
+            text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
+                        "dim not bold not underline")
+        out.append(text)
+    if several:
+        out.append(Text(percent(row.mean), _style(table, row, None)))
+        if table.complete > 1:
+            out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
+    if covered:
+        out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
+    return out
+
+
+def _style(table: Table, row: Row, column: Column | None) -> str:
+    if row.key.kind != "method":
+        return ""
+    if row.label in table.best.get(column, ()):
+        return "bold"
+    return "underline" if row.label in table.second.get(column, ()) else ""
+
+
+def leaderboard(table: Table) -> RenderableType:
+    """Heading, table, caption and notes."""
+    head = Text(title(table), "bold")
+    lines = [Text(line, "dim") for line in caption(table)]
+    if table.short_labels() != table.labels:
+        tasks = {c.source for c in table.columns if c.source} | {c.target for c in table.columns}
+        lines.append(Text(f"Tasks: {', '.join(sorted(tasks, key=natural))}.", "dim"))
+    lines += [Text(f"! {note}", "yellow") for note in shortened(table.notes)]
+    return Group(head, Leaderboard(table), *(Padding(line, (0, 0, 0, _INDENT)) for line in lines))
+
+
+def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
+    """Small table of methods against their target-only control."""
+    grid = RichTable(box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    grid.add_column("method", overflow="fold")
+    grid.add_column("pair", overflow="fold")
+    labels = table.short_labels()
+    for name in ("difference", "95 % interval", "p", "p (Holm)", "wins"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for c in found:
+        t = c.test
+        clear = t.interval is not None and (t.interval[0] > 0 or t.interval[1] < 0)
+        grid.add_row(
+            Text(c.row.label), Text(labels[c.column]),
+            Text(signed(t.mean), "bold" if clear else ""), Text(interval(t)),
+            Text(p_value(t.p)), Text(p_value(c.holm)), Text(f"{t.wins}/{t.n}"),
+        )
+    lines = [Text(line, "dim") for line in footnotes(found)]
+    return Group(
+        Text("Against target-only: what pre-training on the source adds", "bold"), grid,
+        *(Padding(line, (0, 0, 0, _INDENT)) for line in lines),
+    )
