@@ -43,9 +43,9 @@ def main() -> None:
 def make(runs: Path, records: int = RECORDS, windows: int = WINDOWS) -> None:
     """Records of the tests, each with predictions; a pair's predictions are written once."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from records import CLASSES, guesses, many
-
     from bench.store import records as stores
+
+    from records import CLASSES, guesses, many
 
     kept = stores._sync, os.fsync
     stores._sync, os.fsync = (lambda path: None), (lambda handle: None)  # made-up records

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from support import Means, NearestMean
 
 from bench.conformance import Check, check_method, failures, methods_of, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
 from bench.registry import entries
+
+from support import Means, NearestMean
 
 BUILT_IN = [*entries("methods"), "sklearn:sklearn.svm.SVC"]
 #: Cheaper, where the default has many of something.

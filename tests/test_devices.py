@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support import cell_of, paired
-from sweep_plugin import write_toy
-from sweep_support import assert_equal, sweep_of, swept
 
 import bench.sweeps.sweep
 from bench.cells.engine import run_cell
@@ -15,6 +12,10 @@ from bench.errors import SettingError, UnknownNameError
 from bench.methods.scmm import SCMM
 from bench.runs.options import RunOptions, check_settings
 from bench.store.records import Store
+
+from support import cell_of, paired
+from sweep_plugin import write_toy
+from sweep_support import assert_equal, sweep_of, swept
 
 FOUR = Found((16e9, 16e9, 8e9, 16e9))
 APPLE = Found((), True)

@@ -9,9 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support import cell_of, paired
 
 from bench.data.windows import Windows
+
+from support import cell_of, paired
 
 FOLDER = Path(os.environ.get(
     "BENCH_REFERENCE", Path(__file__).resolve().parents[2] / "shared" / "reference"

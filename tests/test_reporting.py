@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from records import put
 
 from bench import reporting
 from bench.errors import SettingError, UnknownNameError
 from bench.reporting import ReportOptions, chosen_reports, file_reports, write_reports
 from bench.store.records import Store
+
+from records import put
 
 NAMES = ("leaderboard", "heatmap", "calibration")
 OPTIONS = ReportOptions(formats=("csv", "md", "png"))

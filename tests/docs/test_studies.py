@@ -1,0 +1,82 @@
+"""The studies of the documentation: their parts do what their text says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data.reading import CorpusName, Reading
+from bench.data.windows import Windows
+
+STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
+
+
+def study(name):
+    spec = importlib.util.spec_from_file_location(f"study_{name}", STUDIES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def null():
+    return study("null")
+
+
+def test_redrawn_classes_belong_to_trials_and_keep_their_numbers(null):
+    rng = np.random.default_rng(0)
+    trial = np.tile(np.repeat(np.arange(1, 11), 4), 3)
+    subject = np.repeat([1, 2, 3], 40)
+    y = (trial + subject) % 2
+    windows = Windows.from_arrays(
+        rng.normal(size=(120, 4, 5)).astype(np.float32), y, subject=subject, trial=trial,
+        channels=["FZ", "CZ", "PZ", "OZ"], labels=["low", "high"],
+    )
+    reading = Reading(CorpusName("own", "own"), windows, "digest", (), None)
+    first, again, other = (null.redrawn(reading, n).windows for n in (1, 1, 2))
+    np.testing.assert_array_equal(first.y, again.y)
+    assert (first.y != other.y).any()
+    for s in (1, 2, 3):
+        mine = subject == s
+        assert sorted(first.y[mine]) == sorted(y[mine])
+        for t in range(1, 11):
+            assert len(set(first.y[mine & (trial == t)])) == 1
+    assert null.redrawn(reading, 1).digest != null.redrawn(reading, 2).digest
+
+
+def test_verdicts_tell_a_true_difference_and_stay_silent_on_none(null):
+    rng = np.random.default_rng(1)
+    index = pd.MultiIndex.from_product([range(2), range(15)], names=["run", "subject"])
+    scores = pd.DataFrame(
+        0.5 + 0.01 * rng.normal(size=(30, len(null.METHODS))), index, list(null.METHODS)
+    )
+    scores.loc[1, null.METHODS[0]] = 0.7 + 0.01 * rng.normal(size=15)
+    found = null.verdicts(scores)
+    assert found["pairs, two-sided, Holm"].tolist()[1]
+    assert found["each against chance, two-sided, Holm"].tolist()[1]
+    # The corrected test finds nothing that the uncorrected one does not find.
+    assert (found["pairs, one-sided in the direction seen"]
+            | ~found["pairs, two-sided, Holm"]).all()
+
+
+def test_the_table_marks_what_is_below_chance_and_pairs_the_gain_with_its_own_scratch():
+    table = study("table")
+    subjects, rows = range(1, 7), []
+    for method, network, score in (
+        ("scmm", "", 70.0), ("target-only", "scmm", 60.0), ("mae", "", 40.0),
+        ("target-only", "mae", 45.0),
+    ):
+        rows += [{
+            "shared": False, "kind": "control" if network else "method", "plain": method,
+            "network": network, "method": f"{method} ({network})" if network else method,
+            "pair": "SEED:3→DEAP:valence", "subject": s, "chance": 50.0, "score": score + s / 10,
+        } for s in subjects]
+    lines = {line.split(" | ")[0].strip("| "): line for line in table.rows_of(pd.DataFrame(rows))}
+    assert "+10.0 (+10.0 to +10.0)" in lines["scmm"]
+    assert "-5.0 (-5.0 to -5.0)" in lines["mae"]
+    assert "⚠" in lines["mae"]
+    assert "⚠" not in lines["scmm"]

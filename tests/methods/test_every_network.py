@@ -1,0 +1,285 @@
+"""Every network method on tiny corpora, under every protocol, through the engine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from bench.cells.cell import Cell
+from bench.cells.contract import handed
+from bench.cells.engine import run_cell
+from bench.cells.models import load_model
+from bench.data.pair import Pair
+from bench.errors import SettingError, UnsuitedError
+from bench.method import Budget, Context, Job
+from bench.methods.shared.training.deep import Adaptation, Supervised
+from bench.methods.shared.training.finetuning import FineTuned, labelled
+from bench.methods.shared.training.testtime import TestTime
+from bench.protocols.few_shot import FewShot
+from bench.protocols.scaling import Scaling
+from bench.registry import entries, load
+from bench.store.records import Store
+from bench.training import Optimiser, Phase, stack, train
+
+from tiny import PROTOCOLS, TINY, cell_of, corpus, proba_of
+
+TestTime.__test__ = False  # not a test, whatever its name
+
+
+def is_network(name):
+    target = load("methods", name)
+    return issubclass(target, FineTuned)
+
+
+METHODS = [n for n in entries("methods") if is_network(n)]
+SUITED = {
+    n: set(PROTOCOLS) - ({"zero-shot", "within"} if issubclass(load("methods", n), Adaptation)
+                         else set())
+    for n in METHODS
+}
+
+
+@pytest.fixture(scope="module")
+def pair():
+    rng = np.random.default_rng(0)
+    return Pair(
+        corpus("A", ("negative", "neutral", "positive"), 0.0, rng, trials=9),
+        corpus("B", ("low valence", "high valence"), 0.5, rng), "A:own", "B:own", ("a", "b"),
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_runs_or_is_refused(name, protocol, pair, tmp_path):
+    """The engine also checks that windows are predicted on their own, or the method says not."""
+    cell = cell_of(name, protocol, pair)
+    if protocol not in SUITED[name]:
+        with pytest.raises(UnsuitedError, match=f"{name} needs unlabelled, which .* not grant"):
+            run_cell(cell, Store(tmp_path))
+        return
+    record = run_cell(cell, Store(tmp_path))
+    assert len(record.folds) == 3
+    expected = {"few-shot": ("low valence", "high valence"),
+                "within": ("low valence", "high valence")}
+    assert tuple(record.classes) == expected.get(protocol, ("negative", "positive"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_seeds_repeat(name, pair, tmp_path):
+    def run(seed, where):
+        cell, store = cell_of(name, "inductive", pair, seed=seed), Store(tmp_path / where)
+        return proba_of(store.get(run_cell(cell, store).id))
+
+    first = run(0, "first")
+    np.testing.assert_array_equal(first, run(0, "again"))
+    assert np.abs(first - run(1, "first")).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_separable_classes_are_found(name, pair, tmp_path):
+    cell = cell_of(name, "inductive", pair, epochs=12, windows_per_epoch=64, fit_epochs=12,
+                   lr=3e-3, fit_lr=3e-3)
+    scores = [f["scores"]["window"]["balanced_accuracy"]
+              for f in run_cell(cell, Store(tmp_path)).folds]
+    assert np.mean(scores) > 0.7
+
+
+def jobs_of(method, protocol, pair, budget=None):
+    cell = Cell(method, "set", pair, PROTOCOLS[protocol], Scaling("z-score"))
+    folds = handed(
+        cell.scaling.folds(cell.folds().folds),
+        method.needs_under(PROTOCOLS[protocol].grants),
+    )
+    axes = {"seed": 0, "stage": "fit"}
+    return [
+        Job(f.view, None, Context({**axes, "subject": f.subject, "session": f.session},
+                                  budget=budget or Budget(), fold=f"subject {f.subject}",
+                                  dtype="float64"))
+        for f in folds
+    ]
+
+
+@pytest.mark.parametrize("name", ["dann", "dan", "mcd", "mixup"])
+def test_a_fold_does_not_depend_on_its_stack(name, pair):
+    cls = load("methods", name)
+    method = cls(cls.parse(TINY))
+    jobs = jobs_of(method, "few-shot", pair)
+    x = pair.target.x[:20]
+    together = [p.predict_proba(x) for p in method.fit_many(jobs)]
+    for job, expected in zip(jobs, together):
+        np.testing.assert_allclose(
+            method.fit(job.view, None, job.ctx).predict_proba(x), expected, atol=1e-8
+        )
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if load("methods", n).transductive])
+def test_test_time_methods_do_use_the_windows_together(name, pair, tmp_path):
+    record = run_cell(cell_of(name, "zero-shot", pair), Store(tmp_path))
+    assert record.identity["protocol"]["target_access"].endswith("tested windows, unlabelled")
+    method = load("methods", name)
+    with pytest.raises(SettingError, match="trained head"):
+        method.parse({"finetune": "probe"})
+
+
+# An oracle's record holds the epoch chosen on the test set, its model the last one.
+@pytest.mark.parametrize("name", [n for n in METHODS if load("methods", n).kind == "method"])
+def test_models_can_be_saved(name, pair, tmp_path):
+    cell = dataclasses.replace(cell_of(name, "inductive", pair), save_models=True)
+    record = Store(tmp_path).get(run_cell(cell, Store(tmp_path)).id)
+    files = sorted((record.path / "models").iterdir())
+    fold = cell.scaling.folds(cell.folds().folds)[0]
+    again = load_model(files[0]).predict_proba(fold.open_test().x)
+    np.testing.assert_allclose(again, proba_of(record)[: len(again)], atol=1e-6)
+
+
+def test_zero_shot_trains_one_network_for_all_folds(pair):
+    cls = load("methods", "source-only")
+    method = cls(cls.parse(TINY))
+    jobs = jobs_of(method, "zero-shot", pair)
+    state = method.pretrain(jobs[0].view.source, jobs[0].ctx)
+    found = method.fit_many([dataclasses.replace(j, state=state) for j in jobs])
+    assert len({id(p.state["head2.weight"]) for p in found}) == 1
+    scmm = load("methods", "scmm")
+    ready = scmm(scmm.parse(TINY))
+    bare = ready.needs_under(frozenset({"source"}))
+    assert (bare.source, bare.calibration) == ("labelled", False)
+    assert len({id(p) for p in ready.fit_many(jobs_of(ready, "zero-shot", pair))}) == 1
+
+
+def test_the_control_is_the_same_for_all_networks(pair):
+    """Target-only learns nothing of a source, so every method shares one cell of it."""
+    shared = [load("methods", n)(None).controls() for n in METHODS if n != "scmm"
+              and issubclass(load("methods", n), Supervised | Adaptation)]
+    assert all(c == shared[0] for c in shared)
+    probabilities = []
+    for network in ("source-only", "dann", "scmm"):
+        cls = load("methods", "target-only")
+        method = cls(cls.parse({"network": network, "fit_epochs": 2}))
+        jobs = jobs_of(method, "few-shot", pair)
+        probabilities.append(method.fit_many(jobs)[0].predict_proba(pair.target.x[:9]))
+    np.testing.assert_array_equal(probabilities[0], probabilities[1])
+    np.testing.assert_array_equal(probabilities[0], probabilities[2])
+
+
+def test_labels_in_other_classes_are_never_used(pair):
+    view = FewShot().folds(pair, 0).folds[0].view
+    assert labelled(view) is view.calibration
+    with pytest.raises(ValueError, match="no labelled windows in the classes"):
+        labelled(dataclasses.replace(view, calibration=None))
+
+
+def test_budgets_limit_the_steps(pair):
+    seen = []
+
+    class Watching(load("methods", "dann")):
+        def losses(self, net, p, batch):
+            seen.append((batch.progress, batch.x.shape[1], batch.target.shape[1]))
+            return super().losses(net, p, batch)
+
+    method = Watching(Watching.parse(TINY | {"epochs": 50}))
+    method.fit_many(jobs_of(method, "inductive", pair, Budget(pretrain=4)))
+    assert [s[0] for s in seen] == [0, 0.25, 0.5, 0.75]
+    assert {s[1:] for s in seen} == {(16, 16)}  # half of a batch of 32 each
+
+
+def test_phases_train_their_own_leaves():
+    """Alternating steps are those of two Adams, each with its own leaves."""
+    first = {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}
+    model = stack([first], "cpu", torch.float64)
+
+    def loss(epoch, batch):
+        return {"total": ((model["a"] - 3) ** 2 + (model["a"] * model["b"]) ** 2).sum(1)}
+
+    train(model, [Phase(loss, lambda n: n == "a"), Phase(loss, lambda n: n == "b")], epochs=3,
+          steps=2, optimiser=Optimiser(0.1), on_epoch=lambda e, l: None, names=["m"])
+    a, b = (torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in (1.0, 2.0))
+    adams = [torch.optim.Adam([t], lr=0.1) for t in (a, b)]
+    for _ in range(6):
+        for adam in adams:
+            for other in adams:
+                other.zero_grad()
+            ((a - 3) ** 2 + (a * b) ** 2).sum().backward()
+            adam.step()
+    torch.testing.assert_close(model["a"].detach()[0], a.detach())
+    torch.testing.assert_close(model["b"].detach()[0], b.detach())
+
+
+def test_mldg_is_the_gradient_after_an_inner_step(pair):
+    """Against one step written out: the gradient of both losses, at p and at p - alpha g."""
+    from bench.methods.shared.training.deep import Batch
+
+    cls = load("methods", "mldg")
+    method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
+    net = method.network_of(pair.source)
+    g = torch.Generator().manual_seed(0)
+    model = stack([net.encoder.init(g) | net.head.init(g)], "cpu", torch.float64)
+    x = torch.from_numpy(pair.source.x[:30].astype(float))
+    y = torch.from_numpy(pair.source.y[:30])
+    domain = torch.arange(30) % 3
+    out = torch.tensor([False, True, False])
+    batch = Batch(x[None], y[None], domain[None], x[None, :0], 0.0, out[None])
+
+    def risk(p, rows):
+        logits = net.head(p, net.encoder(p, x[None], training=True))[0]
+        return torch.nn.functional.cross_entropy(logits[rows], y[rows])
+
+    names = [n for n in model if ".running_" not in n]
+    inner = torch.autograd.grad(risk(model, ~out[domain]), [model[n] for n in names])
+    moved = {n: (model[n] - 0.05 * s).detach().requires_grad_() for n, s in zip(names, inner)}
+    after = torch.autograd.grad(
+        risk({**model, **moved}, out[domain]), [moved[n] for n in names]
+    )
+    found = torch.autograd.grad(
+        method.losses(net, model, batch)["total"].sum(), [model[n] for n in names]
+    )
+    for a, b, c in zip(found, inner, after):
+        torch.testing.assert_close(a, b + 0.7 * c)
+
+
+def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
+    """Against loops over branches, windows and classes; and the prediction is their mean."""
+    from bench.methods.shared.training.deep import Batch
+
+    cls = load("methods", "ms-mda")
+    method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))
+    net = method.network_of(pair.source)
+    g = torch.Generator().manual_seed(0)
+    models = [net.encoder.init(g) | net.head.init(g) for _ in range(2)]
+    x = torch.randn(2, 12, 4, 5, generator=g, dtype=torch.float64)
+    target = torch.randn(2, 6, 4, 5, generator=g, dtype=torch.float64) + 1
+    y = torch.randint(0, 3, (2, 12), generator=g)
+    domain = torch.randint(0, 2, (2, 12), generator=g)  # the third subject does not occur
+    stacked = stack(models, "cpu", torch.float64)
+    batch = Batch(x, y, domain, target, 0.2, torch.empty(2, 0))
+    found = method.losses(net, stacked, batch)["total"].detach()
+    ramp = 2 / (1 + np.exp(-10 * 0.2)) - 1
+    for k, model in enumerate(models):
+        p = {n: t.double()[None] for n, t in model.items()}
+        h = net.encoder(p, torch.cat([x[k], target[k]])[None], training=True)[0]
+
+        def branch(s, rows, p=p):
+            weight, bias = p["branch.weight"][0], p["branch.bias"][0]
+            part = slice(3 * s, 3 * s + 3)
+            own = torch.nn.functional.leaky_relu(rows @ weight[part].T + bias[part])
+            return own, own @ p["branch_head.weight"][0, s].T + p["branch_head.bias"][0, s]
+
+        risks, shifts = [], []
+        for s in range(3):
+            mine = domain[k] == s
+            if not mine.any():
+                continue
+            own, logits = branch(s, h[:12][mine])
+            risks.append(torch.nn.functional.cross_entropy(logits, y[k][mine]))
+            theirs, _ = branch(s, h[12:])
+            shifts.append((own.mean(dim=0) - theirs.mean(dim=0)).square().sum())
+        proba = [torch.softmax(branch(s, h[12:])[1], dim=1) for s in range(3)]
+        apart = [(proba[i] - proba[j]).abs().mean() for i, j in ((0, 1), (0, 2), (1, 2))]
+        expected = sum(risks) / len(risks) + ramp * (
+            0.7 * sum(shifts) / len(shifts) + 0.3 * sum(apart) / 3
+        )
+        torch.testing.assert_close(found[k], expected)
+        joint = torch.softmax(net.head(p, h[None, 12:])[0], dim=1)
+        torch.testing.assert_close(joint, sum(proba) / 3)

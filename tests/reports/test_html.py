@@ -1,0 +1,369 @@
+"""The page: right numbers, hostile text as text, and what a user does with it in Chromium."""
+
+from __future__ import annotations
+
+import json
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.reporting import ReportOptions
+from bench.reports import html, latex
+from bench.reports.html import embedded
+from bench.reports.page.data import page
+from bench.reports.shared.cells import collect
+from bench.reports.shared.numbers import short, tenths, thinned
+from bench.reports.shared.table import tables
+from bench.reports.shared.text import percent
+from bench.store.records import Store
+
+import browser
+from records import CLASSES, HOSTILE, RECIPE, body, guesses, many, put, side, sweep
+
+needs_chromium = pytest.mark.skipif(browser.find() is None, reason="no Chromium")
+
+
+@pytest.fixture(autouse=True)
+def _no_flush(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda fd: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def made(store: Store, tmp_path: Path, **options) -> Path:
+    (path,) = html.write(store, tmp_path / "out", ReportOptions(**options))
+    return path
+
+
+class TestData:
+    def test_shows_the_numbers_of_the_tables_in_every_metric(self, store, tmp_path):
+        sweep(store)
+        data = body(made(store, tmp_path))
+        (shown,) = data["tables"]
+        options = ReportOptions()
+        (first,) = tables(collect(store, options), options)
+        labels = [r["label"] for r in shown["rows"]]
+        for metric, unit in (("balanced_accuracy", "window"), ("accuracy", "trial")):
+            (table,) = tables(collect(store, options), options, metric, unit)
+            view = shown["views"][f"{metric}/{unit}"]
+            assert [labels[i] for i in view["order"]] == [r.label for r in table.rows]
+            for row, line in zip(table.rows, view["rows"], strict=True):
+                assert line["mean"] == tenths(row.mean)
+                for column, value in zip(first.columns, line["values"], strict=True):
+                    found = row.values[column]
+                    assert f"{value[0] / 10:.1f}" == percent(found.mean)
+                    assert value[4] == [tenths(v) for v in found.subjects.values()]
+
+    def test_holm_is_said_to_be_over_the_whole_leaderboard(self, store, tmp_path):
+        sweep(store, seeds=1)
+        view = body(made(store, tmp_path))["tables"][0]["views"]["balanced_accuracy/window"]
+        assert len(view["compared"]) == 6
+        assert view["footnotes"][0].endswith(
+            "p (Holm) is adjusted over the 6 comparisons of the whole leaderboard.")
+        assert "this table" not in " ".join(view["footnotes"])
+
+    def test_names_every_record_with_its_identity(self, store, tmp_path):
+        sweep(store)
+        data = body(made(store, tmp_path))
+        stored = {r.id: r for r in store.records()}
+        assert {r[0] for r in data["records"]} == set(stored)
+        one, flat, outcome = data["records"][0]
+        identity = {data["texts"][flat[i]]: data["texts"][flat[i + 1]]
+                    for i in range(0, len(flat), 2)}
+        assert identity["method"] == stored[one].identity["method"]
+        assert identity["code"] == stored[one].identity["code"]
+        assert json.loads(identity["scaling"]) == stored[one].identity["scaling"]
+        texts = [data["texts"][i] for i in outcome]
+        assert "SIMULATED" in texts
+        assert "wall_s" in texts
+
+    def test_mixed_protocols_and_simulated_are_settings_of_their_own(self, store, tmp_path):
+        put(store, "scmm", [0.7, 0.6])
+        put(store, "scmm", [0.5, 0.6], protocol="zero-shot", access="none: no window")
+        put(store, "scmm", [0.9, 0.9], simulated=RECIPE,
+            identity={"source": side("SEED:3", digest="simulated")})
+        found = body(made(store, tmp_path))["tables"]
+        assert sorted((t["protocol"], t["simulated"]) for t in found) == [
+            ("few-shot", False), ("few-shot", True), ("zero-shot", False)]
+        assert all(len(t["rows"]) == 1 for t in found)
+
+    def test_zero_records(self, store, tmp_path):
+        with pytest.raises(BenchError, match="there are no records in"):
+            made(store, tmp_path)
+        assert not (tmp_path / "out").exists()
+
+    def test_one_subject_has_no_spread(self, store, tmp_path):
+        put(store, "scmm", [0.7])
+        view = body(made(store, tmp_path))["tables"][0]["views"]["balanced_accuracy/window"]
+        assert view["rows"][0]["values"][0][:2] == [700, None]
+
+    def test_no_file_or_folder_name_but_the_last_is_told(self, store, tmp_path):
+        put(store, "scmm", [0.7])
+        assert str(tmp_path) not in made(store, tmp_path).read_text()
+
+    def test_same_records_same_bytes(self, store, tmp_path):
+        sweep(store, seeds=1)
+        one = made(store, tmp_path).read_bytes()
+        assert made(store, tmp_path).read_bytes() == one
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def hostile(store: Store) -> Store:
+    where = {"source": f"{HOSTILE}:3", "target": f"{HOSTILE}X:2", "protocol": HOSTILE,
+             "simulated": {HOSTILE: HOSTILE}, "access": HOSTILE, "classes": [HOSTILE, "b"]}
+    for method in (HOSTILE, "__proto__"):
+        put(store, method, [0.7, 0.6, 0.5], params={HOSTILE: HOSTILE, "__proto__": 1},
+            origin=HOSTILE, oracle=0.1, curves=True, info={HOSTILE: HOSTILE},
+            predictions=guesses(2, 3), **where)
+    put(store, "target-only", [0.5, 0.5, 0.5], kind="control", params={"network": HOSTILE},
+        **where)
+    put(store, "=1+1", [], status="failed", reason=HOSTILE)
+    return store
+
+
+class TestHostileText:
+    def test_adds_no_element_and_no_attribute(self, hostile, tmp_path):
+        put(Store(tmp_path / "plain"), "scmm", [0.5])
+        names = []
+        for store in (hostile, Store(tmp_path / "plain")):
+            parser = _Tags()
+            parser.feed(made(store, tmp_path).read_text())
+            names.append([(tag, sorted(a)) for tag, a in parser.tags])
+        assert names[0] == names[1]
+
+    def test_data_cannot_end_its_element(self):
+        text = embedded({"a": "</script><!--<script>\u2028&"})
+        assert not set("<>&\u2028") & set(text)
+        assert json.loads(text) == {"a": "</script><!--<script>\u2028&"}
+
+    def test_policy_allows_one_script_by_its_hash(self, hostile, tmp_path):
+        text = made(hostile, tmp_path).read_text()
+        assert "default-src 'none'" in text
+        assert "script-src 'sha256-" in text
+        assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+        assert "https://" not in text
+
+    @needs_chromium
+    def test_shows_as_text(self, hostile, tmp_path):
+        path = made(hostile, tmp_path)
+        with browser.Browser() as b:
+            b.open(path)
+            assert b.run("document.querySelectorAll('img, main script').length") == 0
+            shown = b.run("document.querySelector('#board').innerText")
+            assert "<img src=x onerror=alert(2)>"[:20] in shown
+            for i in range(b.run("document.querySelectorAll('#board .cell').length")):
+                b.run(f"document.querySelectorAll('#board .cell')[{i}].click()")
+                b.run("document.querySelector('#made').close()")
+            assert "onerror=alert" in b.run("document.querySelector('#problems').innerText")
+            assert b.errors == []
+            assert b.requests == [path.resolve().as_uri()]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.Browser() as b:
+        yield b
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    return made(sweep(Store(folder / "runs")), folder)
+
+
+@needs_chromium
+def test_the_browser_sees_errors_and_requests(chromium, tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text('<img src="http://127.0.0.1:9/x.png"><script>throw new Error("seen")</script>')
+    chromium.open(bad)
+    assert any("seen" in e for e in chromium.errors)
+    assert "http://127.0.0.1:9/x.png" in chromium.requests
+
+
+@needs_chromium
+class TestInChromium:
+    @pytest.fixture
+    def b(self, chromium, path):
+        chromium.errors.clear()
+        chromium.requests.clear()
+        chromium.open(path)
+        yield chromium
+        assert chromium.errors == []
+        assert {u.split("#")[0] for u in chromium.requests} <= {path.resolve().as_uri()}
+
+    def names(self, b):
+        return b.run("[...document.querySelectorAll('#board tbody.method th')]"
+                     ".map(e => e.innerText)")
+
+    def test_blocks_are_apart(self, b):
+        assert self.names(b) == ["scmm", "simclr", "dann"]
+        assert "target-only (scmm)" in b.run("document.querySelector('tbody.control').innerText")
+        assert "scmm (oracle)" in b.run("document.querySelector('tbody.oracle').innerText")
+        grey = "getComputedStyle(document.querySelector('tbody.{} th:not([colspan])')).color"
+        assert b.run(grey.format("oracle")) != b.run(grey.format("method"))
+
+    def test_settings_say_their_classes_and_count(self, chromium, store, tmp_path):
+        put(store, "scmm", [0.7, 0.6])
+        put(store, "lr", [0.7, 0.6], identity={"label_map": {"name": "polarity-2"}})
+        chromium.open(made(store, tmp_path))
+        options = chromium.run("[...document.querySelectorAll('#table option')].map(e => e.text)")
+        assert sorted(o[3:] for o in options) == [
+            "few-shot, shared classes: 1 method, 1 pair", "few-shot: 1 method, 1 pair"]
+
+    def test_simulated_is_written_across(self, b):
+        assert b.run("document.title").startswith("SIMULATED")
+        assert "SIMULATED" in b.run("document.querySelector('#simulated').innerText")
+        assert b.run("getComputedStyle(document.querySelector('.across'), '::after').content"
+                     ) == '"SIMULATED"'
+        charts = b.run("[...document.querySelectorAll('main svg')].map(s => s.textContent)")
+        assert charts
+        assert all("SIMULATED" in text for text in charts)
+
+    def test_sorting_by_keyboard(self, b):
+        order = "[...document.querySelectorAll('#board thead button')]"
+        b.run(f"{order}[1].focus()")
+        b.press("Enter")
+        values = "[...document.querySelectorAll('tbody.method tr')].map(" \
+                 "r => Number(r.querySelectorAll('.num')[0].innerText))"
+        down = b.run(values)
+        assert down == sorted(down, reverse=True)
+        b.press("Enter")  # the focus stays on the button
+        assert b.run(values) == sorted(down)
+        assert b.run(f"{order}[1].closest('th').getAttribute('aria-sort')") == "ascending"
+        b.run(f"{order}[0].click()")
+        assert self.names(b) == ["dann", "scmm", "simclr"]
+        assert b.run("document.querySelector('tbody.control .block') !== null")
+
+    def test_filtering(self, b):
+        b.press("/")
+        assert b.run("document.activeElement.id") == "filter"
+        b.type("SIM")
+        assert self.names(b) == ["simclr"]
+        assert "1 of 3 methods shown" in b.run("document.querySelector('#count').innerText")
+        assert b.run("document.querySelectorAll('tbody.control').length") == 1
+        columns = b.run("document.querySelectorAll('#board thead th').length")
+        b.run("document.querySelector('[aria-label=\"trained on\"] input').click()")
+        assert b.run("document.querySelectorAll('#board thead th').length") == columns - 2
+        assert "4 of 6 pairs shown" in b.run("document.querySelector('#count').innerText")
+
+    def test_how_a_number_was_made_opens_and_closes_by_keyboard(self, b):
+        b.run("document.querySelector('#board .cell').focus()")
+        assert "above chance" in b.run("document.querySelector('#tip').innerText")
+        b.press("Enter")
+        text = b.run("document.querySelector('#made').innerText")
+        for part in ("over 4 target subjects", "2 records (seeds)", "code of scmm", "SIMULATED",
+                     "protocol", "finished"):
+            assert part in text
+        b.press("Escape")
+        assert b.run("document.querySelector('#made').open") is False
+        assert b.run("document.activeElement.className").startswith("cell")
+
+    def test_every_control_can_be_reached_by_tab(self, b):
+        seen = set()
+        for _ in range(60):
+            b.press("Tab")
+            seen.add(b.run("document.activeElement.id || document.activeElement.className "
+                           "|| document.activeElement.tagName"))
+        assert {"theme", "metric", "unit", "filter", "latex", "blocks", "arrow"} <= seen
+
+    def test_metric_and_place_are_in_the_address(self, b, path):
+        b.run("(() => { const s = document.querySelector('#metric'); s.value = 'accuracy';"
+              " s.dispatchEvent(new Event('change')); })()")
+        assert "accuracy per window" in b.run("document.querySelector('#board-h').innerText")
+        b.run("(() => { const s = document.querySelector('#pair-pick'); s.value = '3';"
+              " s.dispatchEvent(new Event('change')); })()")
+        heading = b.run("document.querySelector('#pair-h').innerText")
+        address = b.run("location.hash")
+        b.open(path, address)
+        assert b.run("document.querySelector('#pair-h').innerText") == heading
+        assert b.run("document.querySelector('#metric').value") == "accuracy"
+        b.open(path, "#table=9&pair=-1&method=x&metric=%3Cb%3E&target=__proto__")
+        assert self.names(b) == ["scmm", "simclr", "dann"]
+
+    def test_copied_latex_is_the_file(self, b, path):
+        store = Store(path.parent.parent / "runs")
+        (table,) = tables(collect(store, ReportOptions()), ReportOptions())
+        assert b.run("asLatex()") == "\n".join(latex.lines(table))
+
+    def test_themes(self, b, path):
+        paper = "getComputedStyle(document.body).backgroundColor"
+        assert b.run(paper) == "rgb(255, 255, 255)"
+        b.run("document.querySelector('#theme').click()")
+        b.run("document.querySelector('#theme').click()")
+        assert b.run(paper) == "rgb(20, 24, 29)"
+        b.open(path, scheme="dark")
+        assert b.run(paper) == "rgb(20, 24, 29)"
+
+    def test_fits_a_phone(self, b, path):
+        b.open(path, width=390, height=800)
+        assert b.run("document.documentElement.scrollWidth") <= 390
+
+    def test_prints(self, b):
+        assert b.pdf().startswith(b"%PDF")
+        b.call("Emulation.setEmulatedMedia", media="print")
+        hidden = "getComputedStyle(document.querySelector('{}')).display"
+        assert b.run(hidden.format("#controls")) == "none"
+        assert b.run(hidden.format("#board table")) == "table"
+        b.call("Emulation.setEmulatedMedia", media="")
+
+    def test_odd_folders_are_drawn(self, chromium, tmp_path):
+        for name, fill in {
+            "one": lambda s: put(s, "scmm", [0.7]),
+            "failed": lambda s: put(s, "scmm", [], status="failed", reason="boom"),
+            "control": lambda s: put(s, "majority", [0.5], kind="control"),
+            "epoch": lambda s: put(s, "scmm", [0.5, 0.5], curves=True, epochs=1, oracle=0.1),
+            "mixed": lambda s: (put(s, "a", [0.7, 0.6]), put(s, "b", [0.5], protocol="zero-shot"),
+                                put(s, "c", [0.6, 0.5], source="", identity={"source": {}})),
+        }.items():
+            store = Store(tmp_path / name)
+            fill(store)
+            chromium.errors.clear()
+            chromium.open(made(store, tmp_path / name))
+            for metric in ("macro_f1", "auroc"):
+                chromium.run(f"state.metric = '{metric}', start()")
+            assert chromium.errors == [], name
+            text = chromium.run("document.body.innerText")
+            assert "undefined" not in text
+            assert "NaN" not in text
+            assert chromium.run("document.querySelectorAll('h2').length") >= 1
+
+
+def test_helpers():
+    assert [tenths(v) for v in (0.7123, 0.71249, None, 1.0, -0.034)] == [712, 712, None, 1000, -34]
+    assert thinned([1.0] * 100, 5) == [0, 25, 50, 74, 99]
+    assert thinned([1.0] * 3, 5) == [0, 1, 2]
+    assert [short(v) for v in (1.23456, 0.00012345, 12345.6, 0.0)] == [1.235, 0.0001234, 12350.0, 0]
+
+
+def test_texts_are_stored_once(store):
+    sweep(store)
+    data = page(collect(store, ReportOptions()), ReportOptions())
+    assert len(set(data["texts"])) == len(data["texts"])
+    assert set(CLASSES["DEAP:valence"]) <= {c for t in data["tables"] for x in t["columns"]
+                                            for c in x["classes"]}
+
+
+@pytest.mark.slow
+def test_two_thousand_records_are_small_and_quick(store, tmp_path):
+    many(store)
+    began = time.perf_counter()
+    path = made(store, tmp_path)
+    took = time.perf_counter() - began
+    print(f"{took:.1f} s, {path.stat().st_size / 1e6:.2f} MB")
+    assert path.stat().st_size < 3e6
+    assert took < 15

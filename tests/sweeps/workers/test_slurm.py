@@ -1,0 +1,133 @@
+"""The [cluster] table: jobs of a batch system, here of one that runs them on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError, SettingError
+from bench.sweeps.request import read_request
+from bench.sweeps.workers.slurm import ClusterSpec
+
+from sweep_plugin import write_toy
+from sweep_support import assert_equal, bench, records, swept
+
+FAKES = {
+    "sbatch": """#!{python}
+import os, pathlib, subprocess, sys
+here = pathlib.Path(__file__).parent
+number = len(list(here.glob("*.job"))) + 1
+script = pathlib.Path(sys.argv[-1]).read_text()
+(here / f"{number}.job").write_text(script)
+with open(here / f"{number}.out", "w") as out:
+    job = subprocess.Popen(["bash", str(here / f"{number}.job")], stdin=subprocess.DEVNULL,
+                           stdout=out, stderr=out, start_new_session=True)
+(here / f"{number}.pid").write_text(str(job.pid))
+print(f"Submitted batch job {number}")
+""",
+    "scancel": """#!{python}
+import os, pathlib, signal, sys
+here = pathlib.Path(__file__).parent
+(here / "cancelled").open("a").write(" ".join(sys.argv[1:]) + "\\n")
+for number in sys.argv[1:]:
+    try:
+        os.killpg(int((here / f"{number}.pid").read_text()), signal.SIGTERM)
+    except (OSError, ValueError):
+        pass
+""",
+}
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> Path:
+    """A folder on PATH whose sbatch runs the script at once, and whose scancel ends it."""
+    pytest.importorskip("dask_jobqueue")
+    folder = tmp_path / "slurm"
+    folder.mkdir()
+    for name, text in FAKES.items():
+        (folder / name).write_text(text.replace("{python}", sys.executable))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return folder
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_a_sweep_as_jobs_gives_the_records_of_one_process(slurm, tmp_path):
+    from sweep_support import write_plan
+
+    data = write_toy(tmp_path / "data")
+    plan = write_plan(
+        tmp_path / "sweep.toml", data, methods=["toy", "toy-pretrained"], seeds=3,
+        cluster={},
+    )
+    table = ('[cluster]\nkind = "slurm"\njobs = 2\ncores = 1\nmemory = "1GB"\n'
+             'queue = "short"\nwalltime = "00:10:00"\ndirectives = ["--gres=none"]\n'
+             'prologue = ["export OF_THE_JOB=yes"]\n')
+    plan.write_text(plan.read_text() + table)
+    shown = bench("sweep", plan, "--runs", tmp_path / "jobs")
+    assert shown.returncode == 0, shown.stderr
+    scripts = [p.read_text() for p in sorted(slurm.glob("*.job"))]
+    assert len(scripts) == 2
+    for line in ("#SBATCH -p short", "#SBATCH -t 00:10:00", "#SBATCH --cpus-per-task=1",
+                 "#SBATCH --mem=954M", "#SBATCH --gres=none", "export OF_THE_JOB=yes",
+                 "export OMP_NUM_THREADS=1"):
+        assert line in scripts[0], scripts[0]
+    assert (slurm / "cancelled").exists()
+    assert len(records(tmp_path / "jobs")) == 6
+    plan.write_text(plan.read_text().partition("[cluster]")[0])
+    assert bench("sweep", plan, "--runs", tmp_path / "here").returncode == 0
+    assert_equal(tmp_path / "here", tmp_path / "jobs")
+
+
+def test_what_is_missing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SettingError, match="needs the command sbatch"):
+        ClusterSpec().start()
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+    with pytest.raises(SettingError, match="dask-jobqueue, which is not installed"):
+        ClusterSpec().start()
+
+
+def test_a_refused_job_says_why(slurm):
+    (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition: nowhere' >&2\nexit 1\n")
+    with pytest.raises(BenchError, match="sbatch refused the job: .*invalid partition: nowhere"):
+        ClusterSpec(queue="nowhere").start()
+
+
+def test_a_wrong_table_is_refused():
+    with pytest.raises(SettingError, match="cluster"):
+        read_request(None, {"methods": "toy", "cluster": {"kind": "pbs"}})
+    with pytest.raises(SettingError, match="cluster"):
+        read_request(None, {"methods": "toy", "cluster": {"que": "short"}})
+
+
+@pytest.mark.parametrize(("table", "words"), [
+    ({"memory": "lots"}, "cluster.memory = 'lots': is no amount of memory"),
+    ({"memory": "50MB"}, "is less than 100 MB"),
+    ({"memory": "150MB", "cores": 2, "workers_per_job": 2}, "for each of 2 workers"),
+    ({"walltime": "soon"}, "cluster.walltime = 'soon': is neither HH:MM:SS nor"),
+    ({"walltime": "01:60:00"}, "neither"),
+    ({"walltime": "1-24:00:00"}, "neither"),
+    ({"workers_per_job": 4}, "cluster.cores = 1: fewer than workers_per_job = 4"),
+    ({"workers_per_job": 4, "cores": 3}, "cluster.cores = 3: fewer"),
+])
+def test_a_value_of_the_table_that_no_job_could_have_is_refused(table, words):
+    with pytest.raises(SettingError, match=words):
+        read_request(None, {"methods": "toy", "cluster": table})
+
+
+def test_lengths_of_jobs_as_slurm_writes_them():
+    for walltime in ("00:10:00", "100:00:00", "2-12:00:00"):
+        assert ClusterSpec(walltime=walltime).walltime == walltime
+
+
+@pytest.mark.usefixtures("clean_registry", "module_cache")
+def test_a_plan_with_a_cluster_needs_no_device_here(tmp_path):
+    from sweep_support import sweep_of
+
+    data = write_toy(tmp_path / "data")
+    sweep = sweep_of(data, tmp_path / "runs", device="cuda:3", cluster={"kind": "slurm"})
+    assert sweep.processes
+    assert swept(data, tmp_path / "other").exit_code == 0
