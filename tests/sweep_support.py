@@ -16,6 +16,7 @@ from bench.store.records import Record, Store
 from bench.sweeps.manifest import Memo
 from bench.sweeps.plan import expand
 from bench.sweeps.request import read_request
+from bench.sweeps.run import execute
 from bench.sweeps.status import SweepState
 from bench.sweeps.sweep import Sweep, SweepOptions
 
@@ -42,7 +43,7 @@ def sweep_of(data: Path, runs: Path, *, lines: list[str] | None = None, **change
 
 def swept(data: Path, runs: Path, **changes: Any) -> SweepState:
     """State after a sweep over the toy corpora."""
-    return sweep_of(data, runs, **changes).run()
+    return execute(sweep_of(data, runs, **changes))
 
 
 def records(runs: Path) -> dict[str, Record]:

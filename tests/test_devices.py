@@ -12,6 +12,7 @@ from bench.errors import SettingError, UnknownNameError
 from bench.methods.scmm import SCMM
 from bench.runs.options import RunOptions, check_settings
 from bench.store.records import Store
+from bench.sweeps.run import execute
 
 from support import cell_of, paired
 from sweep_plugin import write_toy
@@ -100,7 +101,7 @@ def test_a_sweep_on_two_gpus_gives_each_a_worker(tmp_path, monkeypatch):
         given.append(len(state.running))
 
     sweep.show = show
-    assert sweep.run().exit_code == 0
+    assert execute(sweep).exit_code == 0
     assert max(given) == 2
     assert_equal(tmp_path / "one", tmp_path / "two")
 

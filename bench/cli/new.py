@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from bench.method import Context, Method, Needs, Params, hyper
-from bench.protocol import View
+from bench.protocols.base import View
 from bench.registry import Entry
 
 CATALOGUE = [Entry("$name", ":$cls", "nearest class mean of the calibration windows")]

@@ -193,8 +193,8 @@ def test_sources_that_make_no_sense_are_refused_before_anything_is_read(src, mes
 
 
 def test_published_parameters_are_of_one_source():
+    from bench.data.reading import CorpusName
     from bench.methods.scmm import SCMM
-    from bench.runs.run import CorpusName
 
     names = [CorpusName("SEED+SEED-IV", ""), CorpusName("DEAP", "valence")]
     with pytest.raises(SettingError, match="no published parameters .* SEED\\+SEED-IV→DEAP"):

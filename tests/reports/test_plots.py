@@ -349,7 +349,9 @@ def test_catalogue_names_formats():
     assert set(PICTURES) <= set(found)
     for name, entry in found.items():
         assert set(entry.formats) <= set(FORMATS)
-        assert entry.formats or name in ("run", "terminal", "frame", "audit-screen")
+        assert entry.formats or name in (
+            "run", "terminal", "frame", "audit-screen", "published-figures"
+        )
 
 
 def test_records_are_read_once_and_again_when_they_change(store, monkeypatch):

@@ -38,8 +38,8 @@ def test_the_state_of_a_checkout(tmp_path, monkeypatch):
             ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@x", *command],
             check=True, capture_output=True, text=True).stdout.strip()
 
-    (tmp_path / "bench").mkdir()
-    file = tmp_path / "bench" / "provenance.py"
+    (tmp_path / "bench" / "store").mkdir(parents=True)
+    file = tmp_path / "bench" / "store" / "provenance.py"
     file.write_text("one")
     monkeypatch.setattr(module, "__file__", str(file))
     assert git_state.__wrapped__() is None

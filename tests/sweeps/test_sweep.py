@@ -23,6 +23,7 @@ from bench.cli.screen.tuning import TuneDisplay
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.store.lock import LockedError, RunLock, held
 from bench.store.records import Record, Store
+from bench.sweeps.run import execute
 from bench.sweeps.status import KINDS
 from bench.sweeps.sweep import SweepOptions
 
@@ -58,8 +59,8 @@ def test_cells_do_not_depend_on_the_order_they_are_run_in(data, tmp_path):
     one = sweep_of(data, tmp_path / "a", methods="toy,toy-other", pairs="all", seeds=3)
     two = sweep_of(data, tmp_path / "b", methods="toy,toy-other", pairs="all", seeds=3)
     two.plan = replace(two.plan, cells=two.plan.cells[::-1])
-    one.run()
-    two.run()
+    execute(one)
+    execute(two)
     assert_equal(tmp_path / "a", tmp_path / "b")
 
 
@@ -74,7 +75,7 @@ def test_a_cell_is_the_same_record_as_bench_run_gives(data, tmp_path):
 def test_a_method_that_raises_fails_alone(data, tmp_path):
     lines: list[str] = []
     sweep = sweep_of(data, tmp_path, methods="toy,toy-raises,toy-exits", seeds=2, lines=lines)
-    state = sweep.run()
+    state = execute(sweep)
     assert (state.counts["done"], state.counts["failed"], state.exit_code) == (2, 4, 1)
     bad = {r.identity["method"]: r for r in records(tmp_path).values() if r.status == "failed"}
     assert bad["toy-raises"].reason == "RuntimeError: no good"
@@ -110,7 +111,7 @@ def test_a_success_replaces_a_failure_and_never_the_reverse(data, tmp_path):
     spec = sweep.plan.cells[0]
     blank = sweep.workshop.blank(spec)
     sweep.store.put(replace(blank, status="killed", reason="died"))
-    assert sweep.run().exit_code == 0
+    assert execute(sweep).exit_code == 0
     assert records(tmp_path)[blank.id].status == "done"
     sweep._keep(replace(blank, status="failed", reason="late"))
     assert records(tmp_path)[blank.id].status == "done"
@@ -141,7 +142,7 @@ def test_a_method_that_does_not_fit_is_skipped_and_not_a_failure(data, tmp_path,
     sweep = sweep_of(data, tmp_path, methods="toy,toy-other")
     cls = registry.load("methods", "toy-other")
     monkeypatch.setattr(cls, "needs", Needs(features=frozenset({"raw"})))
-    state = sweep.run()
+    state = execute(sweep)
     assert (state.counts["done"], state.counts["skipped"], state.exit_code) == (1, 1, 0)
     skipped = next(r for r in records(tmp_path).values() if r.status == "skipped")
     assert "works on raw windows" in skipped.reason
@@ -179,7 +180,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_with_a_reason(data, tmp_path, monk
         return real(self, *args)
 
     monkeypatch.setattr(Store, "put", put)
-    state = sweep.run()
+    state = execute(sweep)
     assert (state.counts["done"], state.left, state.exit_code) == (2, 2, 1)
     assert "No space left on device" in state.stopped
     monkeypatch.undo()
@@ -301,7 +302,7 @@ def test_status_and_display(data, tmp_path):
         seen.append(screen.export_text())
 
     sweep.show = show
-    sweep.run()
+    execute(sweep)
     assert any("1 running" in text and "toy  TOYA:valence→TOYB:valence" in text for text in seen)
     assert any("best so far" in text for text in seen)
     screen = Console(record=True, width=160, file=io.StringIO())
@@ -445,7 +446,7 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
 
 def test_a_memo_names_the_records_that_the_cells_have(data, tmp_path):
     sweep = sweep_of(data, tmp_path, methods="toy,toy-pretrained", pairs="all", seeds=2)
-    sweep.run()
+    execute(sweep)
     fresh = sweep_of(data, tmp_path, methods="toy,toy-pretrained", pairs="all", seeds=2)
     for spec in fresh.plan.cells:
         assert fresh.memo.record(fresh.plan, spec) == fresh.workshop.blank(spec).id

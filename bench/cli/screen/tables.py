@@ -12,13 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ...cells.shortcuts import Shortcut
-from ...method import Method
 from ...registry import Entry, Needs, Profile, entries, load
 
 if TYPE_CHECKING:
+    from ...cells.shortcuts import Shortcut
     from ...data.recipe import Recipe
-    from ...method import Deviation
+    from ...method import Deviation, Method
     from ...protocols.base import Protocol
 
 #: Above this many columns, methods are listed with what they are.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
+from bench.sweeps.run import execute
 
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, records, sweep_of, swept
@@ -72,7 +73,7 @@ def test_a_worker_killed_from_outside(data, tmp_path):
             os.kill(workers[0].pid, signal.SIGKILL)
 
     sweep.show = show
-    state = sweep.run()
+    state = execute(sweep)
     assert killed
     assert (state.counts["killed"], state.counts["done"], state.left) == (1, 5, 0)
     again = swept(data, tmp_path, seeds=6, params={"toy": {"sleep": 0.3}})
