@@ -1,6 +1,6 @@
 """Conformance of a method with its contract, on windows made up on the spot, in seconds.
 
-What a stranger's method must do so that its numbers mean what everybody else's do. ``bench check``
+What a plugin's method must do so that its numbers mean what everybody else's do. ``bench check``
 prints the outcome; a plugin's own test asserts that :func:`failures` finds none.
 """
 
@@ -19,12 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from .cells.cell import Cell
-from .cells.contract import as_needed, check_probabilities, check_suited, handed
+from .cells.contract import check_compatible, check_probabilities, restrict_source, restrict_views
 from .cells.models import pack
 from .data.channels import POSITIONS
 from .data.pair import Pair
 from .data.windows import Kind, Windows
-from .errors import BenchError, UnknownNameError, UnsuitedError
+from .errors import BenchError, IncompatibleError, UnknownNameError
 from .method import Budget, Job, Method, Predictor
 from .protocols.base import Fold, Protocol
 from .protocols.few_shot import FewShot
@@ -142,11 +142,11 @@ def _run(name: str, check: Callable[[], str | None]) -> Check:
         return Check(name, False, str(found))
     except BenchError as error:
         return Check(name, False, error.message)
-    except Exception as error:  # whatever a stranger's method raises
+    except Exception as error:  # whatever a third party's method raises
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-def made_up(
+def synthetic(
     corpus: str, classes: int, channels: int, *, subjects: int, trials: int, effect: float,
     kind: Kind = "de",
 ) -> Windows:
@@ -173,12 +173,12 @@ def made_up(
     )
 
 
-def made_up_pair(
+def synthetic_pair(
     classes: int = 3, channels: int = 14, effect: float = 1.0, kind: Kind = "de"
 ) -> Pair:
     """Two made-up corpora; leaving out one target subject leaves two to compare."""
-    source = made_up("A", classes, channels, subjects=2, trials=2, effect=effect, kind=kind)
-    target = made_up("B", classes, channels, subjects=3, trials=3, effect=effect, kind=kind)
+    source = synthetic("A", classes, channels, subjects=2, trials=2, effect=effect, kind=kind)
+    target = synthetic("B", classes, channels, subjects=3, trials=3, effect=effect, kind=kind)
     return Pair(source, target, "A:own", "B:own", ("a", "b"))
 
 
@@ -193,16 +193,16 @@ class _Case:
     @classmethod
     def of(cls, method: Method, protocol: Protocol, pair: Pair, budget: Budget = _FEW) -> _Case:
         cell = Cell(method, "default", pair, protocol)
-        check_suited(method, protocol, pair)
+        check_compatible(method, protocol, pair)
         folds = cell.scaling.folds(cell.folds().folds[:1])
         if not folds:
             raise _FailedError("no fold could be cut")
-        return cls(cell, handed(folds, method.needs_under(protocol.grants)), budget)
+        return cls(cell, restrict_views(folds, method.needs_under(protocol.grants)), budget)
 
     def train(self) -> Predictor:
         """Predictor of the first fold."""
         fold, method = self.folds[0], self.cell.method
-        source, state = as_needed(fold.view.source, method.needs.source), None
+        source, state = restrict_source(fold.view.source, method.needs.source), None
         if method.pretrains and source is not None:
             context = self.cell.context("pretrain")
             state = method.pretrain(source, dataclasses.replace(context, budget=self.budget))
@@ -259,11 +259,11 @@ class _Suite:
 
     def pair(self, classes: int = 3, channels: int = 14, effect: float = 1.0) -> Pair:
         """Two made-up corpora: raw windows if the method refuses differential entropy."""
-        made = made_up_pair(classes, channels, effect)
+        made = synthetic_pair(classes, channels, effect)
         try:
             self.method().check_space(made.source.space)
-        except UnsuitedError:
-            return made_up_pair(classes, channels, effect, "raw")
+        except IncompatibleError:
+            return synthetic_pair(classes, channels, effect, "raw")
         return made
 
     def suited(self, pair: Pair) -> dict[str, str | Protocol]:
@@ -272,8 +272,8 @@ class _Suite:
         for name in entries("protocols"):
             protocol: Protocol = load("protocols", name)()
             try:
-                check_suited(self.method(), protocol, pair)
-            except UnsuitedError as reason:
+                check_compatible(self.method(), protocol, pair)
+            except IncompatibleError as reason:
                 out[name] = reason.message
             else:
                 out[name] = protocol
@@ -373,7 +373,7 @@ class _Suite:
         pair, protocol = self.pair(), FewShot.model_validate({"calibration_trials": 1})
         try:
             case = _Case.of(self.method(), protocol, pair)
-        except UnsuitedError as reason:
+        except IncompatibleError as reason:
             raise _SkippedError(reason.message) from reason
         case.predict(case.train())
 

@@ -116,7 +116,7 @@ def refused_value(where: str, error: ValidationError, hint: str = "") -> Setting
     return SettingError(f"{where}: {name} = {first.get('input')!r}: {first['msg']}", hint)
 
 
-class UnsuitedError(BenchError):
+class IncompatibleError(BenchError):
     """A method does not fit a protocol, a pair or a kind of features."""
 
 

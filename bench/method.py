@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .data.windows import Space, UnlabelledWindows, Windows
-from .errors import BenchError, SettingError, UnsuitedError, refused_value
+from .errors import BenchError, IncompatibleError, SettingError, refused_value
 from .protocols.base import View
 from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
 
@@ -206,7 +206,7 @@ class Context:
         "float32" or "float64".
     cell : str
         Which of the cells that are trained together it belongs to; decides nothing.
-    stands_for : (int, int) or None
+    fold_key : (int, int) or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
     """
@@ -218,7 +218,7 @@ class Context:
     stage: str = "fit"
     dtype: str = "float32"
     cell: str = ""
-    stands_for: tuple[int, int] | None = None
+    fold_key: tuple[int, int] | None = None
     params: Any = None
 
     def seed(self, purpose: str) -> int:
@@ -326,7 +326,7 @@ class Method(abc.ABC):
     needs: ClassVar[Needs] = Needs()
     #: True if source and calibration windows must be in the classes they share, even where the
     #: protocol leaves the target its own.
-    shares_classes: ClassVar[bool] = False
+    maps_labels: ClassVar[bool] = False
     #: True if predictions of a window may depend on the others passed (test-time adaptation).
     transductive: ClassVar[bool] = False
     #: How reports place it: "method", "control", "oracle".
@@ -375,13 +375,13 @@ class Method(abc.ABC):
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain
 
-    def settled(self, space: Space) -> Method:
+    def resolved(self, space: Space) -> Method:
         """The method for windows of a space: what its parameters leave open is decided here."""
         return self
 
     @classmethod
-    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters with what :meth:`settled` decides left open again."""
+    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters with what :meth:`resolved` decides left open again."""
         return dict(values)
 
     def check_space(self, space: Space) -> None:
@@ -389,11 +389,11 @@ class Method(abc.ABC):
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             Says which it works on, and what to do.
         """
         if space.kind not in self.needs.features:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"{self.name} works on {' or '.join(sorted(self.needs.features))} windows, not on "
                 f"{space.kind}",
                 "Leave out --features raw, or choose a network: bench list methods."
@@ -416,7 +416,7 @@ class Method(abc.ABC):
         return self.needs
 
     @property
-    def peeks(self) -> frozenset[str]:
+    def test_access(self) -> frozenset[str]:
         """What an *oracle* is given of the test set, to measure a shortcut of published code.
 
         Any of "scaling" (the tested windows are scaled by their own statistics) and "epoch" (the
@@ -438,7 +438,7 @@ class Method(abc.ABC):
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from what its ``payload()`` gave; for methods whose models can be saved."""
-        raise UnsuitedError(f"models of {self.name} cannot be loaded")
+        raise IncompatibleError(f"models of {self.name} cannot be loaded")
 
     def parts(self) -> list[type]:
         """Classes whose code decides the result, beside those that this module imports."""
@@ -477,10 +477,10 @@ class Method(abc.ABC):
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             The method has no such check.
         """
-        raise UnsuitedError(f"{cls.name} has no check against reference numbers")
+        raise IncompatibleError(f"{cls.name} has no check against reference numbers")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:

@@ -242,7 +242,7 @@ def _table(group: str) -> _Table:
     if group not in _tables:
         table = _Table()
         points = importlib.metadata.entry_points(group=f"bench.{group}")
-        # Ours first, so that a stranger's plugin cannot quietly take the name of a built-in.
+        # Ours first, so that a third party's plugin cannot quietly take the name of a built-in.
         for point in sorted(points, key=lambda p: (p.value.split(":")[0] not in _OURS, p.name)):
             origin = point.dist.name if point.dist else point.value
             try:

@@ -143,7 +143,7 @@ def _names(wanted: str, name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReportOutcome:
     """What became of a report.
 
     Attributes
@@ -205,7 +205,7 @@ def _check_writes(
 
 def write_reports(
     store: Store, out: Path, options: ReportOptions, names: Iterable[str], processes: int = 1
-) -> Iterator[Outcome]:
+) -> Iterator[ReportOutcome]:
     """Run reports, but for those whose files are up to date.
 
     Parameters
@@ -244,19 +244,20 @@ class _Task:
     out: Path
     options: ReportOptions
 
-    def draw(self, name: str) -> Outcome:
+    def draw(self, name: str) -> ReportOutcome:
         """Run one report."""
         try:
-            return Outcome(name, load("reports", name)(self.store, self.out, self.options), True)
+            files = load("reports", name)(self.store, self.out, self.options)
+            return ReportOutcome(name, files, True)
         except BenchError as error:  # a plot of nothing; the tables still say what there is
-            return Outcome(name, [], True, error.message)
+            return ReportOutcome(name, [], True, error.message)
 
 
 #: What forked processes draw from; inherited, so that no record is read or sent again.
 _task: _Task | None = None
 
 
-def _draw_inherited(name: str) -> Outcome:
+def _draw_inherited(name: str) -> ReportOutcome:
     assert _task is not None
     return _task.draw(name)
 
@@ -264,7 +265,7 @@ def _draw_inherited(name: str) -> Outcome:
 @contextlib.contextmanager
 def _drawing(
     task: _Task, names: Sequence[str], processes: int
-) -> Iterator[Callable[[str], Outcome]]:
+) -> Iterator[Callable[[str], ReportOutcome]]:
     """Gives the outcome of each report: drawn when asked for, or by processes meanwhile."""
     global _task  # noqa: PLW0603 - the only way into a forked process that copies nothing
     if processes < 2:
@@ -295,14 +296,14 @@ class _Memory:
     def _intact(self, files: dict[str, list[int]]) -> bool:
         return all(_state(self.out / name) == state for name, state in files.items())
 
-    def recall(self, name: str, key: str) -> Outcome | None:
+    def recall(self, name: str, key: str) -> ReportOutcome | None:
         """What the report wrote before from the same things, if it all still lies there."""
         found = self.known.get(key)
         if found is None or not self._intact(found["files"]):
             return None
-        return Outcome(name, [self.out / n for n in found["files"]], False, found["refusal"])
+        return ReportOutcome(name, [self.out / n for n in found["files"]], False, found["refusal"])
 
-    def keep(self, key: str, outcome: Outcome, options: ReportOptions) -> None:
+    def keep(self, key: str, outcome: ReportOutcome, options: ReportOptions) -> None:
         """Remember; remove what the same report drew before and would not draw now."""
         names = [p.name for p in outcome.files if p.parent == self.out]
         if len(names) < len(outcome.files):

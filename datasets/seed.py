@@ -97,7 +97,7 @@ class Seed(_seed_files.SeedLike):
         )
         dated: dict[int, list[tuple[str, Path]]] = {}
         for path, match in files:
-            why = _seed_files.stranger(self, int(match[1]))
+            why = _seed_files.unknown_subject(self, int(match[1]))
             if why:
                 skipped.append((path, why))
             else:

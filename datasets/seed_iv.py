@@ -102,7 +102,7 @@ class SeedIV(_seed_files.SeedLike):
         )
         recordings = []
         for path, match in files:
-            why = _seed_files.stranger(self, int(match[1]))
+            why = _seed_files.unknown_subject(self, int(match[1]))
             if why:
                 skipped.append((path, why))
             else:

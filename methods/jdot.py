@@ -44,7 +44,7 @@ class JDOT(Adapted):
             y = np.concatenate([y, view.calibration.y])
         model = JDOTClassifier(logistic(q), alpha=q.alpha, n_iter_max=q.rounds)
         with warnings.catch_warnings():
-            # That the last round was reached is no news: rounds are a parameter.
+            # That the last round was reached is no on_trial_end: rounds are a parameter.
             warnings.filterwarnings("ignore", message="Maximum number of iterations reached")
             model.fit(
                 np.concatenate([source, target]), np.concatenate([y, np.full(len(target), -1)]),

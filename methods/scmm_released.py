@@ -2,7 +2,7 @@
 
 For measuring what those departures are worth, never for ranking: it is an *oracle* throughout.
 Written from a list of what the code does, not from its text. Two departures use the test set and
-are therefore done by the engine, for oracles only (:attr:`~bench.method.Method.peeks`).
+are therefore done by the engine, for oracles only (:attr:`~bench.method.Method.test_access`).
 
 Not reproduced: the three classes wired into the released trainer, which crash with four; accuracies
 averaged over batches of a shuffled test set; one subject, one session, one seed; the configuration
@@ -27,7 +27,7 @@ from bench.training import Optimiser, batches, stack, steps_per_epoch, train, un
 from .scmm import SCMM, SCMMNetwork, SCMMParams
 from .shared.networks.layers import Head, Projector, State
 from .shared.training.finetuning import NetworkPredictor, labelled
-from .shared.training.sampling import Shuffled
+from .shared.training.sampling import ShuffledBatches
 
 
 class SCMMReleasedParams(SCMMParams):
@@ -92,7 +92,7 @@ class UnclearedOptimiser(Optimiser):
 
 
 @dataclass(frozen=True)
-class Fixed(Shuffled):
+class Fixed(ShuffledBatches):
     """The same ``draw`` windows in every epoch, chosen in the first."""
 
     chosen: list[Tensor] = field(default_factory=list)
@@ -111,11 +111,11 @@ class ReleasedNetwork(SCMMNetwork):
     params: SCMMReleasedParams
     seen: list[Tensor] = field(default_factory=list)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Shuffled:
+    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> ShuffledBatches:
         """Ten batches chosen once, or any windows."""
         if self.params.subset_2560:
             return Fixed(len(source), size, min(10 * size, len(source)))
-        return Shuffled(len(source), size, draw)
+        return ShuffledBatches(len(source), size, draw)
 
     def optimiser(self) -> Optimiser:
         """Adam under the schedule as it runs, or as it is meant."""
@@ -165,7 +165,7 @@ class SCMMReleased(SCMM):
         return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
 
     @property
-    def peeks(self) -> frozenset[str]:
+    def test_access(self) -> frozenset[str]:
         """What of the test set the released code uses."""
         q = self.params
         wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}

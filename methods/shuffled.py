@@ -51,7 +51,7 @@ class Shuffled(Method):
         self.inner: Method = cls(cls.parse(self.params.model_extra or {}))
         # What the class declares is that of the method it stands for.
         vars(self).update(
-            needs=self.inner.needs, shares_classes=self.inner.shares_classes,
+            needs=self.inner.needs, maps_labels=self.inner.maps_labels,
             transductive=self.inner.transductive,
         )
 
@@ -65,17 +65,17 @@ class Shuffled(Method):
         parsed = inner.parse({k: v for k, v in values.items() if k != "network"})
         return cls.Params(network=inner.name, **parsed.model_dump())
 
-    def settled(self, space: Space) -> Shuffled:
+    def resolved(self, space: Space) -> Shuffled:
         """With the parameters its method settles on."""
-        own = self.inner.settled(space).params.model_dump()
+        own = self.inner.resolved(space).params.model_dump()
         return type(self)(self.Params(network=self.params.network, **own))
 
     @classmethod
-    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """As the method it stands for leaves them open."""
         named = values.get("network", cls.Params.model_fields["network"].default)
         inner: type[Method] = load("methods", named)
-        return inner.unsettled(values)
+        return inner.unresolved(values)
 
     def check_space(self, space: Space) -> None:
         """Refuse what its method refuses."""

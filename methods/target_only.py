@@ -61,17 +61,17 @@ class TargetOnly(Method):
         cls: type[Method] = load("methods", self.params.network)
         return cls(cls.parse(self.params.model_extra or {}))
 
-    def settled(self, space: Space) -> TargetOnly:
+    def resolved(self, space: Space) -> TargetOnly:
         """With the parameters its network settles on."""
-        own = self.inner().settled(space).params.only("network", "fit")
+        own = self.inner().resolved(space).params.only("network", "fit")
         return type(self)(self.Params(network=self.params.network, **own))
 
     @classmethod
-    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """As the method it stands for leaves them open."""
         named = values.get("network", cls.Params.model_fields["network"].default)
         inner: type[Method] = load("methods", named)
-        return inner.unsettled(values)
+        return inner.unresolved(values)
 
     def check_space(self, space: Space) -> None:
         """Refuse what its network refuses."""

@@ -31,7 +31,7 @@ def show(record: Record, console: Console) -> None:
     Parameters
     ----------
     record : Record
-        With the records of its controls in ``beside``.
+        With the records of its controls in ``controls``.
     """
     identity = record.identity
     title = Text.assemble(
@@ -116,7 +116,7 @@ def _table(record: Record) -> Table:
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
     names = {"attainable": "best attainable"}
-    for control in record.beside:
+    for control in record.controls:
         name = clean(control.identity["method"])
         rows.append((names.get(name, name), control.folds, ""))
     if record.oracle and not _peeks(record):
@@ -165,7 +165,7 @@ def _trials(counts: set[int]) -> str:
 def _tuned(record: Record) -> list[Text]:
     """How tuned parameters were chosen, and whether those of the control were as well."""
     lines = []
-    for each in (record, *record.beside):
+    for each in (record, *record.controls):
         tuning = each.identity.get("tuning")
         if tuning:
             lines.append(Text(
@@ -208,7 +208,7 @@ def _comparisons(record: Record) -> list[Text]:
     lines = [_above_chance(record, ours)]
     if _peeks(record):
         return lines
-    control = next((c for c in record.beside if c.identity["method"] == "target-only"), None)
+    control = next((c for c in record.controls if c.identity["method"] == "target-only"), None)
     if control is not None:
         lines.append(_difference(
             "What the source was worth", f"{record.identity['method']} − target-only", ours,

@@ -84,7 +84,7 @@ class Chosen(Method):
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """A released code that is always right."""
-        return [("released", "the released code peeks", "chosen", {"rule": "right"})]
+        return [("released", "the released code test_access", "chosen", {"rule": "right"})]
 
 
 class Coin(Method):

@@ -33,7 +33,7 @@ def in_order(classes: Sequence[int], windows: int = 4) -> Trials:
     return [(i + 1, y, i, windows) for i, y in enumerate(classes)]
 
 
-def made_up(
+def synthetic(
     subjects: Mapping[int, Trials] | int = 3,
     trials: Trials | None = None,
     *,
@@ -75,8 +75,8 @@ def read(windows: Windows) -> Reading:
 def paired(source: Windows | None = None, target: Windows | None = None) -> Pair:
     """Two made-up corpora, aligned."""
     return align(
-        read(made_up(corpus="A", seed=1) if source is None else source),
-        read(made_up(corpus="B", seed=2) if target is None else target),
+        read(synthetic(corpus="A", seed=1) if source is None else source),
+        read(synthetic(corpus="B", seed=2) if target is None else target),
     )
 
 

@@ -50,7 +50,7 @@ def records(runs: Path) -> dict[str, Record]:
     """Whole records of a run folder; fails if there is a torn one."""
     store = Store(runs)
     found = {r.id: r for r in store.records()}
-    assert store.torn == []
+    assert store.corrupt == []
     return found
 
 

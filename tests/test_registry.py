@@ -43,9 +43,9 @@ def plug(clean_registry, monkeypatch):
 
 def test_an_installed_catalogue_may_name_its_own_module(plug):
     """What ``bench new method`` writes: the same file works by --include and when installed."""
-    plug(Point("mine", "support:CATALOGUE", [Entry("mine", ":made_up", "a stranger's")]))
-    assert entry("methods", "mine").target == "support:made_up"
-    assert load("methods", "mine").__name__ == "made_up"
+    plug(Point("mine", "support:CATALOGUE", [Entry("mine", ":synthetic", "a stranger's")]))
+    assert entry("methods", "mine").target == "support:synthetic"
+    assert load("methods", "mine").__name__ == "synthetic"
 
 
 def test_what_is_built_in_is_there():

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..cells.cell import Cell, Event, Watch
+from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..cells.shortcuts import SHORTCUTS, Shortcut
 from ..data.windows import Windows
-from ..errors import BenchError, SettingError, UnknownNameError, UnsuitedError
+from ..errors import BenchError, IncompatibleError, SettingError, UnknownNameError
 from ..method import Method
 from ..registry import load
 from ..runs.build import settle
@@ -52,7 +52,7 @@ class AuditOptions:
 
 
 @dataclass
-class Entry:
+class AuditEntry:
     """One shortcut of an audit: which records are compared, or why there are none.
 
     Attributes
@@ -64,7 +64,7 @@ class Entry:
     oracle : bool
         Whether the leaky side is the records' ``oracle``.
     note : str
-        What a reader must know to judge the number.
+        What a reader must know to scorer the number.
     reason : str
         Why it does not apply; else empty.
     """
@@ -84,7 +84,7 @@ def audit(
     src: str | Windows = "SEED",
     tgt: str | Windows = "DEAP",
     options: RunOptions | None = None,
-    watch: Watch | None = None,
+    on_event: OnEvent | None = None,
     *,
     what: AuditOptions | None = None,
     **changes: Any,
@@ -93,7 +93,7 @@ def audit(
 
     Parameters
     ----------
-    method, src, tgt, options, watch, **changes
+    method, src, tgt, options, on_event, **changes
         As for :func:`bench.run`.
     what : AuditOptions, optional
 
@@ -121,17 +121,17 @@ def audit(
             "Give the parameters with --set.",
         )
     wanted = chosen(cls, what.only)
-    tell = watch or (lambda event: None)
-    cell = settle(method, src, tgt, options, tell)
-    run = _Audit(cell, Store(options.runs), what, tell, tuple(options.params))
-    tell(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
-    run.honest = [run_cell(replace(cell, seed=s), run.store, tell) for s in what.seeds]
+    on_event = on_event or (lambda event: None)
+    cell = settle(method, src, tgt, options, on_event)
+    run = _Audit(cell, Store(options.runs), what, on_event, tuple(options.params))
+    on_event(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
+    run.honest = [run_cell(replace(cell, seed=s), run.store, on_event) for s in what.seeds]
     entries = []
     for number, shortcut in enumerate(wanted, 1):
-        tell(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}", 0, 0))
+        on_event(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}", 0, 0))
         entries.append(run.entry(shortcut))
         if entries[-1].reason:
-            tell(Event(f"does not apply: {entries[-1].reason}", 0, 0))
+            on_event(Event(f"does not apply: {entries[-1].reason}", 0, 0))
     return _write(options.runs, run.honest, entries, what)
 
 
@@ -164,13 +164,13 @@ class _Audit:
     cell: Cell
     store: Store
     what: AuditOptions
-    watch: Watch
+    on_event: OnEvent
     given: tuple[str, ...]
     honest: list[Record] = field(default_factory=list)
 
-    def entry(self, shortcut: Shortcut) -> Entry:
+    def entry(self, shortcut: Shortcut) -> AuditEntry:
         """Run what a shortcut needs."""
-        entry = Entry(shortcut.name, shortcut.does, shortcut.steals, note=shortcut.note)
+        entry = AuditEntry(shortcut.name, shortcut.does, shortcut.steals, note=shortcut.note)
         entry.honest = [r.id for r in self.honest]
         try:
             shortcut.check(self.cell.protocol, self.cell.scaling)
@@ -179,21 +179,21 @@ class _Audit:
             entry.reason, entry.leaky = error.message, []
         return entry
 
-    def _epochs(self, shortcut: Shortcut, entry: Entry) -> None:
+    def _epochs(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         if any(r.oracle is None for r in self.honest):
-            raise UnsuitedError(f"{self.cell.method.name} is not trained in epochs")
+            raise IncompatibleError(f"{self.cell.method.name} is not trained in epochs")
         entry.leaky, entry.oracle = entry.honest, True
 
-    def _folds(self, shortcut: Shortcut, entry: Entry) -> None:
+    def _folds(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         if shortcut.parts and rule(self.cell.selection).holds_out:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
                 "part of mixed subjects has none of its own"
             )
         twin = replace(self.cell, shortcut=shortcut.name)
         entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
 
-    def _switch(self, shortcut: Shortcut, entry: Entry) -> None:
+    def _switch(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         _, _, name, values = next(
             s for s in self.cell.method.shortcuts() if s[0] == shortcut.name
         )
@@ -204,14 +204,14 @@ class _Audit:
         )
         entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
 
-    def _seeds(self, shortcut: Shortcut, entry: Entry) -> None:
+    def _seeds(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         if len(self.honest) < 2:
-            raise UnsuitedError("one seed leaves nothing to choose from; see --seeds")
+            raise IncompatibleError("one seed leaves nothing to choose from; see --seeds")
         best = max(self.honest, key=test_score)
         entry.leaky = [self._compose(best, shortcut.name, self.honest).id]
         entry.note = f"best of {len(self.honest)} against their mean"
 
-    def _draws(self, shortcut: Shortcut, entry: Entry) -> None:
+    def _draws(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         seed = self.what.seeds[0]
         twin = replace(self.cell, seed=seed, shortcut=shortcut.name, params_origin="set")
         drafts = Drafts(self.store.root)
@@ -219,12 +219,12 @@ class _Audit:
         tried = [self.honest[0]]
         draws = random_draws(self.cell.method, self.what.draws, self.given)
         for number, values in enumerate(draws, 1):
-            self.watch(Event(f"draw {number} of {len(draws)}", 0, 0))
+            self.on_event(Event(f"draw {number} of {len(draws)}", 0, 0))
             try:
                 tried.append(run_cell(replace(twin, method=cls(cls.parse(values))), drafts,
-                                      self.watch))
+                                      self.on_event))
             except BenchError as error:  # a draw may diverge; the others are still to choose from
-                self.watch(Event(f"draw {number} failed: {error.message}", 0, 0))
+                self.on_event(Event(f"draw {number} failed: {error.message}", 0, 0))
         honest, how = self._chosen_honestly(tried)
         entry.honest = [honest.id]
         entry.leaky = [self._compose(max(tried, key=test_score), shortcut.name, tried).id]
@@ -243,13 +243,13 @@ class _Audit:
         return tried[-max(scored)[1]], f"the best by {name}"
 
     def _run(self, cell: Cell) -> Record:
-        return run_cell(cell, self.store, self.watch)
+        return run_cell(cell, self.store, self.on_event)
 
     def _compose(self, best: Record, name: str, among: Sequence[Record]) -> Record:
         """The record that would be reported: the best by test score, of several."""
         identity = {**best.identity, "shortcut": name, "chosen_from": sorted(r.id for r in among)}
         made = replace(
-            best, identity=identity, kind="oracle", oracle=None, curves={}, path=None, beside=[],
+            best, identity=identity, kind="oracle", oracle=None, curves={}, path=None, controls=[],
             notices=[*best.notices, f"chosen from {len(among)} runs by test score"],
         )
         known = self.store.get(made.id)
@@ -265,7 +265,7 @@ def test_score(record: Record) -> float:
 
 
 def _write(
-    runs: Path, honest: Sequence[Record], entries: Sequence[Entry], what: AuditOptions
+    runs: Path, honest: Sequence[Record], entries: Sequence[AuditEntry], what: AuditOptions
 ) -> Path:
     ids, names = [r.id for r in honest], [e.name for e in entries]
     body = {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]}
@@ -286,7 +286,7 @@ def random_draws(
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The method has no parameter to search.
     """
     space = search_space(method, given=given)

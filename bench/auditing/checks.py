@@ -53,7 +53,7 @@ def check_records(runs: Path) -> Report:
                 Finding("warning", f"not laid out as a record: {error!r}"[:120], record.id[:8])
             )
     report.findings += [
-        Finding("warning", "cannot be read", path.name[:8]) for path, _ in store.torn
+        Finding("warning", "cannot be read", path.name[:8]) for path, _ in store.corrupt
     ]
     if not count:
         raise BenchError(f"there are no records in {runs}", "Give a run folder: ./runs")

@@ -14,7 +14,7 @@ Severity = Literal["leak", "warning", "declared", "note"]
 #: Worst first, with its colour and what it means.
 SEVERITIES: dict[str, tuple[str, str]] = {
     "leak": ("bold red", "test data was used where nobody would expect it"),
-    "warning": ("yellow", "a reader must know it to judge the numbers"),
+    "warning": ("yellow", "a reader must know it to scorer the numbers"),
     "declared": ("blue", "test data was used, and the record says so: never ranked"),
     "note": ("dim", "worth knowing"),
 }

@@ -18,7 +18,7 @@ from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
 from ..protocols.scaling import Scaling
 from ..store.hashing import code_hash
-from .contract import check_suited
+from .contract import check_compatible
 
 #: Optimiser steps of each named scale; None is what the parameters say.
 BUDGETS: dict[str, Budget] = {
@@ -48,7 +48,7 @@ class Event:
     detail: str = ""
 
 
-Watch = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Cell:
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
         space = self.pair.source.space
-        object.__setattr__(self, "method", self.method.settled(space))
-        object.__setattr__(self, "scaling", self.scaling.settled(space))
+        object.__setattr__(self, "method", self.method.resolved(space))
+        object.__setattr__(self, "scaling", self.scaling.resolved(space))
 
     @property
     def kind(self) -> str:
@@ -100,8 +100,8 @@ class Cell:
     def mapped(self) -> tuple[Pair, LabelMap | None]:
         """The pair in the classes the cell is run in, and the map if they are shared ones."""
         # Under ``within`` the view's source is of the target corpus: it has the same classes.
-        joint = self.shared or self.method.shares_classes
-        if self.protocol.shares_classes or (joint and "calibration" in self.protocol.grants):
+        joint = self.shared or self.method.maps_labels
+        if self.protocol.maps_labels or (joint and "calibration" in self.protocol.grants):
             return in_shared_classes(self.pair)
         return self._agreed[0], None
 
@@ -141,7 +141,7 @@ class Cell:
             },
             "scaling": self._scaling(),
             "protocol": self._protocol(),
-            "selection": "oracle" if "epoch" in self.peeks else self.selection,
+            "selection": "oracle" if "epoch" in self.test_access else self.selection,
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
@@ -150,23 +150,23 @@ class Cell:
         }
 
     @property
-    def peeks(self) -> frozenset[str]:
+    def test_access(self) -> frozenset[str]:
         """What of the test set is used; nothing unless the method is an oracle."""
-        return self.method.peeks if self.method.kind == "oracle" else frozenset()
+        return self.method.test_access if self.method.kind == "oracle" else frozenset()
 
     def check(self) -> None:
         """Refuse a method, pair or scaling that does not fit; nothing has been run.
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
         """
-        check_suited(self.method, self.protocol, self.pair)
+        check_compatible(self.method, self.protocol, self.pair)
         self.protocol.check_pair(self.pair)
         self.scaling.check(self.protocol)
 
     def _scaling(self) -> dict[str, str]:
-        tested = {"test": "its own statistics"} if "scaling" in self.peeks else {}
+        tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
         return {**self.scaling.describe(self.protocol), **tested}
 
     def _label_map(self) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import BenchError, UnsuitedError
+from ..errors import BenchError, IncompatibleError
 from ..method import Method, Needs, Predictor
 from ..protocols.base import Fold, Protocol, View
 
@@ -22,25 +22,25 @@ AnyWindows = Windows | UnlabelledWindows
 INDEPENDENCE = 1e-4
 
 
-def check_suited(method: Method, protocol: Protocol, pair: Pair) -> None:
+def check_compatible(method: Method, protocol: Protocol, pair: Pair) -> None:
     """Refuse a method that needs what protocol or features do not give.
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Says what is needed, what is granted, and what to do.
     """
     needs = method.needs_under(protocol.grants)
     lacking = needs.lacking(protocol.grants)
     if lacking:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"{method.name} needs {' and '.join(lacking)}, which {protocol.name} does not grant",
             f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}",
         )
     method.check_space(pair.source.space)
 
 
-def as_needed(
+def restrict_source(
     source: AnyWindows | None, need: Literal["none", "unlabelled", "labelled"]
 ) -> AnyWindows | None:
     """Source with its labels, without them, or not at all."""
@@ -51,7 +51,7 @@ def as_needed(
     return source
 
 
-def handed(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
+def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
     """Folds whose views are narrowed to a method's needs.
 
     A method that needs unlabelled target windows gets, where the protocol grants labelled ones
@@ -62,7 +62,7 @@ def handed(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
     for fold in folds:
         view = fold.view
         if id(view.source) not in sources:
-            sources[id(view.source)] = as_needed(view.source, needs.source)
+            sources[id(view.source)] = restrict_source(view.source, needs.source)
         unlabelled = view.unlabelled if needs.unlabelled else None
         if needs.unlabelled and unlabelled is None and view.calibration is not None:
             unlabelled = view.calibration.without_labels()
@@ -99,7 +99,7 @@ def check_probabilities(
     alone = np.concatenate([predictor.predict_proba(test.x[i : i + 1]) for i in some])
     worst = float(np.abs(alone - proba[some]).max())
     if worst > INDEPENDENCE:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",
             "A method that uses test windows together must declare transductive = True.",
         )

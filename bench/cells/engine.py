@@ -22,17 +22,17 @@ from ..selection.observer import Report
 from ..selection.rules import rule
 from ..store.provenance import Meter
 from ..store.records import Record, Store
-from .cell import Cell, Watch
-from .run import Run, Training, Wanted
+from .cell import Cell, OnEvent
+from .run import PretrainSpec, Run, Training
 
 #: What became of a cell: its record, or the error that ended it.
-Outcome = Record | BaseException
+CellOutcome = Record | BaseException
 
 
 def run_cells(
-    cells: Sequence[Cell], store: Store, watch: Watch | None = None, energy: bool = False,
+    cells: Sequence[Cell], store: Store, on_event: OnEvent | None = None, energy: bool = False,
     report: Report | None = None,
-) -> list[Outcome]:
+) -> list[CellOutcome]:
     """Run cells that differ in their seed and in numbers only, all at once; or a single one.
 
     Parameters
@@ -41,7 +41,7 @@ def run_cells(
         Several only if their method ``stacks``; they may differ in their seed, and in parameters
         that the method declares ``per_model``.
     store : Store
-    watch : callable, optional
+    on_event : callable, optional
     energy : bool
         Measure the energy, where CodeCarbon is installed.
     report : callable, optional
@@ -52,13 +52,13 @@ def run_cells(
     list
         For each cell its record, or the error it ended with.
     """
-    together = _Together(cells, store, watch or (lambda event: None), [report] * len(cells))
+    together = _Together(cells, store, on_event or (lambda event: None), [report] * len(cells))
     together.energy = energy
     return together.go()
 
 
 def validate_cells(
-    cells: Sequence[Cell], store: Store, watch: Watch | None = None,
+    cells: Sequence[Cell], store: Store, on_event: OnEvent | None = None,
     reports: Sequence[Report] | None = None,
 ) -> list[float | BaseException | None]:
     """Validation scores of cells' selection rule, without a record.
@@ -73,7 +73,7 @@ def validate_cells(
         there is none, or the error the cell ended with.
     """
     return _Together(
-        cells, store, watch or (lambda event: None), reports or [None] * len(cells)
+        cells, store, on_event or (lambda event: None), reports or [None] * len(cells)
     ).validation()
 
 
@@ -81,15 +81,15 @@ class _Together:
     """Cells in progress, and the outcome of those that have one."""
 
     def __init__(
-        self, cells: Sequence[Cell], store: Store, watch: Watch,
+        self, cells: Sequence[Cell], store: Store, on_event: OnEvent,
         reports: Sequence[Report | None],
     ) -> None:
-        self.cells, self.store, self.watch, self.reports = cells, store, watch, reports
+        self.cells, self.store, self.on_event, self.reports = cells, store, on_event, reports
         self.energy = False
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, CellOutcome] = {}
         self.runs: dict[int, Run] = {}
 
-    def go(self) -> list[Outcome]:
+    def go(self) -> list[CellOutcome]:
         for i, cell in enumerate(self.cells):
             with self._alone(i):
                 self._begin(i, cell)
@@ -131,7 +131,7 @@ class _Together:
         return fmean(scores) if scores else None
 
     def _begin(self, i: int, cell: Cell) -> None:
-        run = Run(cell, self.store, self.watch, str(i), self.reports[i])
+        run = Run(cell, self.store, self.on_event, str(i), self.reports[i])
         known = run.known()
         if known is not None:
             self.outcomes[i] = known
@@ -182,7 +182,7 @@ class _Together:
         for training in trainings.values():
             training.begin()
         try:
-            with observing(lambda ctx, *news: trainings[int(ctx.cell)].observer(ctx, *news)):
+            with observing(lambda ctx, *seen: trainings[int(ctx.cell)].observer(ctx, *seen)):
                 self._fit(trainings, self._states(trainings))
         except (Exception, SystemExit) as error:
             if len(trainings) == 1:
@@ -199,7 +199,7 @@ class _Together:
         self.store.will_read([want.key for want in every if want.stored])
         states: dict[str, Any] = {}
         curves: dict[str, Any] = {}
-        missing: dict[str, dict[str, tuple[int, Wanted]]] = {}
+        missing: dict[str, dict[str, tuple[int, PretrainSpec]]] = {}
         for i, its in wanted.items():
             self.runs[i].reused &= bool(its)
             for want in its.values():
@@ -221,7 +221,7 @@ class _Together:
         }
 
     def _pretrain(
-        self, trainings: Mapping[int, Training], group: list[tuple[int, Wanted]],
+        self, trainings: Mapping[int, Training], group: list[tuple[int, PretrainSpec]],
         states: dict[str, Any], curves: dict[str, Any],
     ) -> None:
         """Train the states of one source that are missing; an error stands for one that is lost."""
@@ -258,7 +258,7 @@ class _Together:
                 self.runs[i].record.info["stack"] = len(going)
 
 
-def _named(i: int, want: Wanted) -> str:
+def _named(i: int, want: PretrainSpec) -> str:
     """Name of a state among cells: one that is not to be stored is each cell's own."""
     return want.key if want.stored else f"{want.key} of {i}"
 
@@ -297,7 +297,7 @@ def share_sources(parts: Sequence[list[Fold]]) -> None:
 
 
 def run_cell(
-    cell: Cell, store: Store, watch: Watch | None = None, report: Report | None = None,
+    cell: Cell, store: Store, on_event: OnEvent | None = None, report: Report | None = None,
     energy: bool = False,
 ) -> Record:
     """Run a cell, or return its record if it is done already.
@@ -306,7 +306,7 @@ def run_cell(
     ----------
     cell : Cell
     store : Store
-    watch : callable, optional
+    on_event : callable, optional
         Called with an :class:`Event` as things happen.
     report : callable, optional
         Called as ``report(epoch, of, score)`` after each epoch that the chosen selection rule
@@ -319,14 +319,14 @@ def run_cell(
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The method does not fit; nothing is run.
     BenchError
         Training diverged, or the method broke its contract.
     """
     from .engine import run_cells
 
-    outcome = run_cells([cell], store, watch, energy, report)[0]
+    outcome = run_cells([cell], store, on_event, energy, report)[0]
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import BenchError, UnsuitedError
+from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import fold_scores, majority_share
-from ..selection.observer import Judge, Key, Observer, Pick, Report, Tell, columns, oracle
+from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
 from ..store.provenance import provenance
 from ..store.records import Record, Store
-from .cell import Cell, Event, Watch
-from .contract import as_needed, check_probabilities, handed
+from .cell import Cell, Event, OnEvent
+from .contract import check_probabilities, restrict_source, restrict_views
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _DOING = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PretrainSpec:
     """A pre-trained state that folds of a cell start from.
 
     Attributes
@@ -60,22 +60,23 @@ class Run:
     """A cell in progress: what is trained for it, and the record that comes of it."""
 
     def __init__(
-        self, cell: Cell, store: Store, watch: Watch, name: str = "", report: Report | None = None
+        self, cell: Cell, store: Store, on_event: OnEvent, name: str = "",
+        report: Report | None = None,
     ) -> None:
         check_selection(cell.selection, cell.protocol)
         cell.check()
         if cell.save_models and type(cell.method).restore is Method.restore:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
-        self.cell, self.store, self.watch, self.name = cell, store, watch, name
+        self.cell, self.store, self.on_event, self.name = cell, store, on_event, name
         self.report = report
         self.record = Record(identity=cell.identity(), kind=cell.kind)
         self.rule = rule(cell.selection)
         self.whole: list[Fold] = []
         self.folds: list[Fold] = []
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
-        self.planned: dict[Key, dict[str, Pick]] = {}
+        self.planned: dict[Key, dict[str, SelectedEpoch]] = {}
         self.reused = True
         self.more = 1.0
 
@@ -98,7 +99,7 @@ class Run:
         observer.finish(predictors)
         found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
         record.selections = {name: column for name, (column, _) in found.items()}
-        _, chosen = found["oracle" if "epoch" in cell.peeks else cell.selection]
+        _, chosen = found["oracle" if "epoch" in cell.test_access else cell.selection]
         tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
         if cell.shortcut:
             record.folds = per_subject(self.folds, pd.concat(tables, ignore_index=True))
@@ -140,12 +141,12 @@ class Run:
         scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         self.folds = self._handed(scaled)
-        if "scaling" in cell.peeks:
+        if "scaling" in cell.test_access:
             self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
         self.whole = whole
 
     def _handed(self, folds: list[Fold]) -> list[Fold]:
-        return handed(folds, self.cell.method.needs_under(self.cell.protocol.grants))
+        return restrict_views(folds, self.cell.method.needs_under(self.cell.protocol.grants))
 
     def validation(self) -> Training | None:
         """Training without what the rule holds out; None if it holds out nothing."""
@@ -164,7 +165,7 @@ class Run:
 
         def observer(folds: Sequence[Fold]) -> Observer:
             return Observer(
-                folds, _judge(names, unlabelled), self._teller("choosing the epoch: "),
+                folds, _scorer(names, unlabelled), self._teller("choosing the epoch: "),
                 chosen=cell.selection, report=self.report, tested=False,
                 pretrained=self.pretrains_predictor,
             )
@@ -186,7 +187,7 @@ class Run:
 
         def observer(folds: Sequence[Fold]) -> Observer:
             return Observer(
-                folds, _judge(names, self.unlabelled), self._teller(),
+                folds, _scorer(names, self.unlabelled), self._teller(),
                 chosen=self.cell.selection, report=self.report, planned=self.planned,
                 pretrained=self.pretrains_predictor,
             )
@@ -196,7 +197,7 @@ class Run:
     def _teller(self, prefix: str = "") -> Tell:
         def tell(stage: str, number: int, of: int, detail: str) -> None:
             doing = f"{prefix}{_DOING.get(stage, stage)} {self.cell.method.name}"
-            self.watch(Event(doing, number, of, detail))
+            self.on_event(Event(doing, number, of, detail))
 
         return tell
 
@@ -205,10 +206,10 @@ class Run:
         """Whether what is pre-trained predicts in the end."""
         return self.cell.method.pretrains_predictor(self.cell.protocol.grants)
 
-    def wanted(self, fold: Fold) -> Wanted | None:
+    def wanted(self, fold: Fold) -> PretrainSpec | None:
         """Pre-trained state that a fold starts from; None without one."""
         cell = self.cell
-        source = as_needed(fold.view.source, cell.method.needs.source)
+        source = restrict_source(fold.view.source, cell.method.needs.source)
         if not cell.method.pretrains or source is None:
             return None
         digest = source.digest()
@@ -219,7 +220,7 @@ class Run:
         )
         self.record.info["pretrained"] = key
         # A stored state has no epochs to choose from.
-        return Wanted(key, digest, source, self._context("pretrain", fold),
+        return PretrainSpec(key, digest, source, self._context("pretrain", fold),
                       not self.pretrains_predictor)
 
     def job(self, fold: Fold, state: Any) -> Job:
@@ -234,7 +235,7 @@ class Run:
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
             self.cell.context(stage, **axes), cell=self.name,
-            stands_for=(fold.subject, fold.session), params=self.cell.method.params,
+            fold_key=(fold.subject, fold.session), params=self.cell.method.params,
         )
 
     def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
@@ -302,12 +303,12 @@ class Training:
         """Forget what was seen before."""
         self.observer = self._watching(self.folds)
 
-    def wanted(self) -> dict[int, Wanted]:
+    def wanted(self) -> dict[int, PretrainSpec]:
         """Pre-trained states of the sources that occur, by the source's identity.
 
         Only ``within`` has more than one: there, curves are kept of the last.
         """
-        out: dict[int, Wanted] = {}
+        out: dict[int, PretrainSpec] = {}
         for fold in self.folds:
             if id(fold.view.source) not in out:
                 found = self.run.wanted(fold)
@@ -320,13 +321,13 @@ class Training:
         return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
 
 
-def _judge(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Judge:
-    """Judge of some rules; scikit-learn is imported only if there are any."""
+def _scorer(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Scorer:
+    """Scorer of some rules; scikit-learn is imported only if there are any."""
     if not names:
         return lambda fold, predictor: {}
-    from ..selection.validators import judge_of
+    from ..selection.validators import scorer_of
 
-    return judge_of(names, unlabelled)
+    return scorer_of(names, unlabelled)
 
 
 def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:

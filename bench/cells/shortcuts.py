@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import UnsuitedError
+from ..errors import IncompatibleError
 from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
 from ..protocols.scaling import Scaling
@@ -54,7 +54,7 @@ class Shortcut:
     bars : callable, optional
         Why it means nothing under a protocol and scaling; "" if it does.
     note : str
-        What a reader must know to judge its number.
+        What a reader must know to scorer its number.
     parts : bool
         Whether its folds are parts of the target and no longer its subjects.
     """
@@ -75,12 +75,12 @@ class Shortcut:
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             Says why.
         """
         reason = self.bars(protocol, scaling) if self.bars else ""
         if reason:
-            raise UnsuitedError(reason)
+            raise IncompatibleError(reason)
 
 
 def recut(shortcut: str | None, folds: Sequence[Fold], seed: int) -> list[Fold]:
@@ -128,7 +128,7 @@ def split_windows(fold: Fold, seed: int) -> Fold:
     """Fold cut by windows, not by trials: of each class as many on either side as before."""
     view, test = fold.view, fold.open_test()
     if view.calibration is None:
-        raise UnsuitedError("there are no labelled windows of the tested subject to draw from")
+        raise IncompatibleError("there are no labelled windows of the tested subject to draw from")
     both = Windows.concatenate([view.calibration, test])
     rng = np.random.default_rng([seed, fold.subject, fold.session, 3])
     first = np.zeros(len(both), dtype=bool)

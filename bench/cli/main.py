@@ -23,7 +23,7 @@ from .shared import _band, _choice, _include, _listed, _pairs, _subjects
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..reporting import Outcome
+    from ..reporting import ReportOutcome
     from ..runs.options import RunOptions
 
 app = typer.Typer(
@@ -253,7 +253,7 @@ def report(
     ))
 
 
-def _write_reports(screen: Console, outcomes: Iterable[Outcome]) -> None:
+def _write_reports(screen: Console, outcomes: Iterable[ReportOutcome]) -> None:
     """Say what was written, what lay there already, and what there was nothing to draw for."""
     written: list[Path] = []
     kept: list[Path] = []

@@ -182,8 +182,8 @@ def _planned(request: Request, runs: Path, memo: Memo, dry_run: bool, quiet: boo
     from .screen.tuning import TuneDisplay
 
     with TuneDisplay(Console(stderr=True), quiet) as display:
-        return planned(request, runs, memo, watch=display, news=display.news, begin=display.begin,
-                       dry=dry_run)
+        return planned(request, runs, memo, on_event=display, on_trial_end=display.on_trial_end,
+                       begin=display.begin, dry=dry_run)
 
 
 def asked(file: Path | None, flags: dict[str, Any]) -> Request:

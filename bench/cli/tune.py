@@ -74,7 +74,7 @@ def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> 
         with TuneDisplay(Console(stderr=True), quiet) as display:
             found = tune_all(
                 values["method"], values["src"], values["tgt"], options, tuning,
-                watch=display, news=display.news, begin=display.begin,
+                on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
             )
         for outcome in found:
             show_outcome(outcome, Console())

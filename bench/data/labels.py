@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import LabelValueError, SettingError, UnsuitedError
+from ..errors import IncompatibleError, LabelValueError, SettingError
 from .windows import Windows
 
 
@@ -134,7 +134,7 @@ def shared_classes(
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         If no map relates them (valence and arousal, say).
     """
     if len(set(spaces)) == 1:
@@ -149,7 +149,7 @@ def shared_classes(
             order = dict.fromkeys(label_map.to.values())
             best = (label_map, tuple(c for c in order if c in shared))
     if best is None:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",
             "Choose tasks that have the same classes, or a protocol that gives the target its "
             "own (few-shot).",

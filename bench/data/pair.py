@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from ..errors import UnsuitedError
+from ..errors import IncompatibleError
 from ..store.hashing import key_of
 from .channels import common_channels, positions_of
 from .labels import LabelMap, apply_map, shared_classes
@@ -87,7 +87,7 @@ def align(source: Reading | Sequence[Reading], target: Reading) -> Pair:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The sides differ in kind of features, window length, smoothing, bands or rate: says in
         what, and what to do.
     """
@@ -119,7 +119,7 @@ def _check_alike(source: Reading, target: Reading) -> None:
         ("sampling rate", a.rate, b.rate),
     ):
         if left != right:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"{source.name} and {target.name} differ in {what}: {left} against {right}",
                 _remedy(a.source, b.source),
             )
@@ -160,7 +160,7 @@ def joined(sources: Sequence[Windows]) -> Windows:
     parts = []
     for n, windows in enumerate(sources):
         if max(windows.subject.max(), windows.stimulus.max()) >= STRIDE:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"{windows.corpus[0]} numbers subjects or stimuli beyond {STRIDE - 1}, so that it "
                 "cannot be joined with another source"
             )
@@ -180,7 +180,7 @@ def in_shared_classes(pair: Pair) -> tuple[Pair, LabelMap]:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         No map relates the label spaces.
     """
     label_map, classes = shared_classes(*_spaces(pair), pair.target.labels)
@@ -195,7 +195,7 @@ def with_agreed_source(pair: Pair) -> tuple[Pair, LabelMap]:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         No map relates the label spaces of the sources.
     """
     label_map, classes = shared_classes(*_spaces(pair))

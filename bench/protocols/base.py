@@ -104,7 +104,7 @@ class Protocol(BaseModel, abc.ABC):
     #: What of the target a method sees, for records and captions.
     target_access: ClassVar[str]
     #: Whether source and target are brought to the classes they share before the cut.
-    shares_classes: ClassVar[bool] = False
+    maps_labels: ClassVar[bool] = False
     #: What the protocol grants: any of "source", "calibration", "unlabelled".
     grants: ClassVar[frozenset[str]]
 
@@ -120,7 +120,7 @@ class Protocol(BaseModel, abc.ABC):
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
         """
 
     @property

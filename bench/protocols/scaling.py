@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.windows import Space, UnlabelledWindows, Windows
-from ..errors import SettingError, UnknownNameError, UnsuitedError
+from ..errors import IncompatibleError, SettingError, UnknownNameError
 from .base import Fold, Protocol, View
 
 Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "none"]
@@ -159,17 +159,17 @@ class Scaling:
         alone = self.kind == "euclidean" and self.scope == "corpus"
         return alone or self.scope.startswith("subject")
 
-    def settled(self, space: Space) -> Scaling:
+    def resolved(self, space: Space) -> Scaling:
         """The scaling of windows of a space: what "auto" stands for, statistics over time.
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             Euclidean alignment of windows that are no signals.
         """
         kind = DEFAULT[space.kind] if self.kind == "auto" else self.kind
         if kind == "euclidean" and space.kind != "raw":
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"scaling euclidean aligns covariances of signals, not {space.kind} windows",
                 "Add --features raw, or use --scaling min-max.",
             )
@@ -186,10 +186,10 @@ class Scaling:
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
         """
         if self.scope == "subject" and protocol.scales_by == "source":
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"{protocol.name} grants no window of the tested subject to scale it by",
                 "Use --scaling-scope corpus, or subject-tested, which looks at the tested windows "
                 "and says so.",
@@ -230,7 +230,7 @@ class Scaling:
         if granted is not None and self.scope != "source":
             return self.fit(granted.x)
         if source is None:
-            raise UnsuitedError("the protocol grants no window to scale the target by")
+            raise IncompatibleError("the protocol grants no window to scale the target by")
         return source.of(fold) if self.scope.startswith("subject") else source.pooled
 
     def describe(self, protocol: Protocol) -> dict[str, str]:
@@ -295,12 +295,12 @@ class _Source:
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             There are none.
         """
         key = (str(fold.open_test().corpus[0]), fold.subject)
         if key not in self._scalers:
-            raise UnsuitedError("no window of the tested subject is granted to scale it by")
+            raise IncompatibleError("no window of the tested subject is granted to scale it by")
         return self._scalers[key]
 
 

@@ -24,7 +24,7 @@ class Unsupervised(Protocol):
     name: ClassVar[str] = "unsupervised"
     target_access: ClassVar[str] = "unlabelled: other trials of the tested subject"
     grants: ClassVar[frozenset[str]] = frozenset({"source", "unlabelled"})
-    shares_classes: ClassVar[bool] = True
+    maps_labels: ClassVar[bool] = True
 
     form: Literal["inductive", "transductive"] = Field(
         "inductive", description="inductive: other trials of the tested subject than the tested; "

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ..data.pair import Pair
 from ..data.windows import Windows
-from ..errors import UnsuitedError
+from ..errors import IncompatibleError
 from .base import Fold, Folds, LeftOut, Protocol, View, subject_sessions
 
 _ACCESS = {
@@ -49,11 +49,11 @@ class Within(Protocol):
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
         """
         found = subject_sessions(pair.target)
         if self.leave == "session" and len(found) == len({subject for subject, _ in found}):
-            raise UnsuitedError(
+            raise IncompatibleError(
                 f"within leave=session needs two sessions of a subject, and {pair.target_name} "
                 "was read with one of each",
                 "Add --sessions all, if the corpus has several (DEAP has one).",

@@ -14,7 +14,7 @@ class ZeroShot(Protocol):
     name: ClassVar[str] = "zero-shot"
     target_access: ClassVar[str] = "none: no window of the target corpus"
     grants: ClassVar[frozenset[str]] = frozenset({"source"})
-    shares_classes: ClassVar[bool] = True
+    maps_labels: ClassVar[bool] = True
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """One fold for each target subject and session; nothing is drawn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..cells.cell import Cell, Event, Watch
+from ..cells.cell import Cell, Event, OnEvent
 from ..data.pair import PLUS, Pair, align
 from ..data.reading import CorpusName, Reading, describe, read_corpus, simulated_root
 from ..data.windows import Windows
@@ -25,7 +25,7 @@ from .options import (
     choose_params,
     corpus_root,
     make_protocol,
-    settled_scale,
+    resolve_scale,
     side_name,
     simulated_recipe,
     source_sides,
@@ -34,7 +34,7 @@ from .tuned import Tuned, need_tuned, setting_of, with_tuned
 
 
 def settle(
-    method: str, src: Source, tgt: Side, options: RunOptions, watch: Watch
+    method: str, src: Source, tgt: Side, options: RunOptions, on_event: OnEvent
 ) -> Cell:
     """Cell of a run: check every name and setting before anything is read, then read and align.
 
@@ -55,12 +55,13 @@ def settle(
     params, origin = choose_params(cls, options, [joined, target])
     source_name = PLUS.join(map(str, names))
     tuned = _tuned(cls(params), (source_name, str(target)), protocol, options)
-    pair = align([read_side(s, options, watch) for s in sources], read_side(tgt, options, watch))
-    _introduce(pair, watch)
+    readings = [read_side(s, options, on_event) for s in sources]
+    pair = align(readings, read_side(tgt, options, on_event))
+    _introduce(pair, on_event)
     cell = Cell(
         method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
-        scale=settled_scale(options, pair), seed=options.seed,
+        scale=resolve_scale(options, pair), seed=options.seed,
         sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
         device=devices(options.device)[0], deterministic=options.deterministic,
         save_models=options.save_models, diagnostics=options.diagnostics,
@@ -78,30 +79,30 @@ def _tuned(
     return need_tuned(options.runs, setting, options.seed)
 
 
-def _introduce(pair: Pair, watch: Watch) -> None:
+def _introduce(pair: Pair, on_event: OnEvent) -> None:
     """Say what was read, and what was assumed on the way."""
     sides = [(p.name, pair.source.take(pair.source.corpus == p.corpus), p.labels)
              for p in pair.parts] or [(pair.source_name, pair.source, pair.source.labels)]
     for name, windows, labels in (*sides, (pair.target_name, pair.target, pair.target.labels)):
-        watch(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
+        on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
-    watch(Event(
+    on_event(Event(
         f"{len(space.channels)} channels in common, {space.width} "
         f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
         0, 0,
     ))
     for notice in pair.notices:
-        watch(Event(notice, 0, 0))
+        on_event(Event(notice, 0, 0))
 
 
-def read_side(side: Side, options: RunOptions, watch: Watch) -> Reading:
+def read_side(side: Side, options: RunOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
         return Reading(name, side, side.digest(), (), None)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
     read = replace(options.read, exclude=excluded.get(name.corpus.lower(), frozenset()))
-    progress = _progress(watch)
+    progress = _progress(on_event)
     if options.simulated:
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
@@ -109,5 +110,5 @@ def read_side(side: Side, options: RunOptions, watch: Watch) -> Reading:
     return read_corpus(str(name), root, read, progress)
 
 
-def _progress(watch: Watch) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: watch(Event(what, done, total))
+def _progress(on_event: OnEvent) -> Callable[[str, int, int], None]:
+    return lambda what, done, total: on_event(Event(what, done, total))

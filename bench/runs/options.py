@@ -225,7 +225,7 @@ def choose_params(
     return cls.parse({**table[pair], **options.params}), origin
 
 
-def settled_scale(options: RunOptions, pair: Pair) -> str:
+def resolve_scale(options: RunOptions, pair: Pair) -> str:
     """Named scale: as asked, else demo for simulated corpora and published for real ones."""
     simulated = any(r is not None for r in pair.recipes)
     return options.scale or ("demo" if simulated else "published")

@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..cells.attainable import attainable_record
-from ..cells.cell import Cell, Event, Watch
+from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..errors import (
-    BenchError,
-    UnsuitedError,
+    IncompatibleError,
 )
 from ..method import Method
 from ..registry import load
@@ -29,7 +28,7 @@ def run(
     src: Source = "SEED",
     tgt: Side = "DEAP",
     options: RunOptions | None = None,
-    watch: Watch | None = None,
+    on_event: OnEvent | None = None,
     **changes: Any,
 ) -> Record:
     """Run a method from a source to a target corpus.
@@ -43,13 +42,13 @@ def run(
         ``"SEED+SEED-IV"``, or given as a list.
     options : RunOptions
         Or pass its fields as keyword arguments.
-    watch : callable, optional
+    on_event : callable, optional
         Called with an :class:`~bench.cells.cell.Event` as things happen.
 
     Returns
     -------
     Record
-        Of the method; its controls are in ``record.beside``. A run that is already in the run
+        Of the method; its controls are in ``record.controls``. A run that is already in the run
         folder is not computed again.
 
     Examples
@@ -58,20 +57,20 @@ def run(
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
     options = replace(options or RunOptions(), **changes)
-    tell = watch or (lambda event: None)
-    cell = settle(method, src, tgt, options, tell)
+    on_event = on_event or (lambda event: None)
+    cell = settle(method, src, tgt, options, on_event)
     store = Store(options.runs)
-    record = run_cell(cell, store, tell, energy=options.energy)
+    record = run_cell(cell, store, on_event, energy=options.energy)
     if options.controls:
-        for beside in controls_of(cell, options, tell):
-            record.beside.append(run_cell(beside, store, tell, energy=options.energy))
+        for control in controls_of(cell, options, on_event):
+            record.controls.append(run_cell(control, store, on_event, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
-            record.beside.append(best)
+            record.controls.append(best)
     return record
 
 
-def controls_of(cell: Cell, options: RunOptions, watch: Watch) -> list[Cell]:
+def controls_of(cell: Cell, options: RunOptions, on_event: OnEvent) -> list[Cell]:
     """Cells of a method's controls that fit the protocol.
 
     Beside a tuned method, a control that can be tuned has the parameters of its own tuning. Those
@@ -84,33 +83,31 @@ def controls_of(cell: Cell, options: RunOptions, watch: Watch) -> list[Cell]:
         origin = "set" if options.params else "default"
     out = []
     for name, values in method.controls():
-        control: type[Method] = load("methods", name)
-        own = control.parse(values)
-        beside = replace(
-            cell, method=control(own), params_origin=control.control_origin(own, origin),
-            tuning=None, shared=method.shares_classes,
+        cls: type[Method] = load("methods", name)
+        own = cls.parse(values)
+        control = replace(
+            cell, method=cls(own), params_origin=cls.control_origin(own, origin),
+            tuning=None, shared=method.maps_labels,
         )
-        if not _suited(beside):  # no calibration, nothing to train a control on
+        if not _compatible(control):  # no calibration, nothing to train a control on
             continue
-        if options.preset == TUNED and beside.method.tunable():
-            setting = setting_of(beside.method, pair, cell.protocol, options)
+        if options.preset == TUNED and control.method.tunable():
+            setting = setting_of(control.method, pair, cell.protocol, options)
             found = find_tuned(options.runs, setting, cell.seed)
             if found is None:
-                watch(Event(f"{name} is not tuned and runs with its defaults: less than a fair "
-                            f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
+                on_event(Event(f"{name} is not tuned and runs with its defaults: less than a fair "
+                               f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
             else:
-                beside = with_tuned(beside, found)
-        out.append(beside)
+                control = with_tuned(control, found)
+        out.append(control)
     return out
 
 
-def _suited(cell: Cell) -> bool:
+def _compatible(cell: Cell) -> bool:
     """Whether a cell's method fits its protocol."""
     try:
         cell.check()
-    except UnsuitedError:
+    except IncompatibleError:
         return False
     return True
 
-
-__all__ = ["BenchError", "RunOptions", "run"]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BenchError, SettingError, UnsuitedError
+from ..errors import BenchError, IncompatibleError, SettingError
 from ..method import Method
 from ..protocols.base import Protocol
 from ..store.files import write_text
@@ -37,7 +37,7 @@ _APART = frozenset({
 
 
 @dataclass(frozen=True)
-class Setting:
+class TuningSetting:
     """What a tuning is for, in names and numbers: all that is set but what is searched.
 
     Attributes
@@ -65,13 +65,13 @@ class Setting:
     def of(
         cls, method: str, params: Mapping[str, Any], tunables: Mapping[str, Any], *,
         pair: tuple[str, str], protocol: tuple[str, Mapping[str, Any]], options: RunOptions,
-    ) -> Setting:
-        """Setting of a cell that is described in names.
+    ) -> TuningSetting:
+        """TuningSetting of a cell that is described in names.
 
         Parameters
         ----------
         params : mapping
-            All parameters, as they were before any tuning, and *unsettled*.
+            All parameters, as they were before any tuning, and *unresolved*.
         tunables : mapping
             Defaults of the parameters that can be tuned.
         pair, protocol
@@ -127,7 +127,7 @@ class Tuned:
 
     Attributes
     ----------
-    setting : Setting
+    setting : TuningSetting
     params : dict
         All parameters of the best trial.
     searched : dict
@@ -144,7 +144,7 @@ class Tuned:
         Trials that diverged, and that were given up early.
     """
 
-    setting: Setting
+    setting: TuningSetting
     params: dict[str, Any]
     searched: dict[str, Any]
     rule: str
@@ -200,7 +200,7 @@ def read_tuned(path: Path) -> Tuned:
         body = json.loads(path.read_text(encoding="utf-8"))
         if body.pop("schema") != SCHEMA:
             raise ValueError(f"not of schema {SCHEMA}")
-        return Tuned(**{**body, "setting": Setting(**body["setting"])})
+        return Tuned(**{**body, "setting": TuningSetting(**body["setting"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(
             f"{path} does not hold tuned parameters: {error}",
@@ -208,7 +208,7 @@ def read_tuned(path: Path) -> Tuned:
         ) from error
 
 
-def find_tuned(runs: Path, setting: Setting, seed: int) -> Tuned | None:
+def find_tuned(runs: Path, setting: TuningSetting, seed: int) -> Tuned | None:
     """Parameters tuned in a setting: with the seed itself, else with the lowest there is."""
     folder = runs / FOLDER
     own = folder / setting.file(seed)
@@ -219,7 +219,7 @@ def find_tuned(runs: Path, setting: Setting, seed: int) -> Tuned | None:
     return min(found, key=lambda t: t.seed, default=None)
 
 
-def need_tuned(runs: Path, setting: Setting, seed: int) -> Tuned:
+def need_tuned(runs: Path, setting: TuningSetting, seed: int) -> Tuned:
     """Parameters tuned in a setting.
 
     Raises
@@ -248,12 +248,12 @@ def check_nested(cell: Cell) -> None:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
     """
     folds = cell.folds().folds
     shared = _labelled(folds) & _tested(folds)
     if shared:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"tuning under {cell.protocol.name} would see tested trials: each is a labelled "
             "training trial of another fold, and the parameters are the same in all folds",
             "Tune under a protocol that keeps tested trials apart from all others "
@@ -268,14 +268,14 @@ def check_unseen(cell: Cell) -> None:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Says which seed to tune with.
     """
     if cell.tuning is None or cell.tuning["seed"] == cell.seed:
         return
     there = cell.protocol.folds(cell.mapped[0], cell.tuning["seed"]).folds
     if _labelled(there) & _tested(cell.folds().folds):
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"the parameters were tuned with seed {cell.tuning['seed']}, whose calibration trials "
             f"are tested with seed {cell.seed}",
             f"Tune with --seed {cell.seed} as well.",
@@ -302,10 +302,10 @@ def _trials(windows: Any) -> set[tuple[Any, ...]]:
 
 def setting_of(
     method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
-) -> Setting:
-    """Setting that a method, with the parameters it has before any tuning, is tuned in."""
-    return Setting.of(
-        method.name, method.unsettled(method.params.model_dump(mode="json")),
+) -> TuningSetting:
+    """TuningSetting that a method, with the parameters it has before any tuning, is tuned in."""
+    return TuningSetting.of(
+        method.name, method.unresolved(method.params.model_dump(mode="json")),
         defaults_of(method.tunable()), pair=pair,
         protocol=(protocol.name, protocol.model_dump(mode="json")), options=options,
     )
@@ -316,7 +316,7 @@ def with_tuned(cell: Cell, tuned: Tuned) -> Cell:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The tuning saw labels of trials that the cell tests.
     """
     method = type(cell.method)

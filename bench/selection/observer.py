@@ -21,7 +21,7 @@ from .rules import Rule
 
 Key = tuple[int, int]
 #: Values of the rules for a predictor on a fold, by name; higher is better.
-Judge = Callable[[Fold, Predictor], dict[str, float]]
+Scorer = Callable[[Fold, Predictor], dict[str, float]]
 #: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
 Report = Callable[[int, int, float], None]
 #: Told stage, epoch, number of epochs and details.
@@ -34,7 +34,7 @@ _SHORT = {"total": "loss"}
 
 
 @dataclass(frozen=True, eq=False)
-class Pick:
+class SelectedEpoch:
     """Epoch that a rule chose on a fold.
 
     Attributes
@@ -63,7 +63,7 @@ class Observer:
     Parameters
     ----------
     folds : sequence of Fold
-    judge : callable
+    scorer : callable
         Gives the values of the rules that choose in this training.
     tell : callable
     report : callable or None
@@ -79,16 +79,17 @@ class Observer:
     """
 
     def __init__(
-        self, folds: Sequence[Fold], judge: Judge, tell: Tell, *, chosen: str = "",
-        report: Report | None = None, planned: Mapping[Key, Mapping[str, Pick]] | None = None,
-        tested: bool = True, pretrained: bool = False,
+        self, folds: Sequence[Fold], scorer: Scorer, tell: Tell, *, chosen: str = "",
+        report: Report | None = None,
+        planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None, tested: bool = True,
+        pretrained: bool = False,
     ) -> None:
         self.folds = {(f.subject, f.session): f for f in folds}
-        self.judge, self.tell, self.chosen = judge, tell, chosen
+        self.scorer, self.tell, self.chosen = scorer, tell, chosen
         self.planned, self.tested, self.pretrained = planned or {}, tested, pretrained
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
         #: What each rule would choose, by fold.
-        self.picks: dict[Key, dict[str, Pick]] = {key: {} for key in self.folds}
+        self.picks: dict[Key, dict[str, SelectedEpoch]] = {key: {} for key in self.folds}
         #: Stage that showed a fold's predictors, and its number of epochs.
         self.shown: dict[Key, tuple[str, int]] = {}
         self._scores = _Scores(report)
@@ -121,25 +122,25 @@ class Observer:
             if key in self.shown:
                 continue
             for name, planned in self.planned.get(key, {}).items():
-                self.picks[key][name] = Pick(1, 1, planned.score)
-            self._judged(key, 1, 1, self.judge(fold, predictor))
+                self.picks[key][name] = SelectedEpoch(1, 1, planned.score)
+            self._judged(key, 1, 1, self.scorer(fold, predictor))
         self._scores.flush()
 
     def picked(
         self, key: Key, name: str, final: NDArray[np.float64]
-    ) -> tuple[Pick, NDArray[np.float64]]:
+    ) -> tuple[SelectedEpoch, NDArray[np.float64]]:
         """What a rule picks on a fold, and its test probabilities: ``final`` at the last epoch."""
         of = self.shown.get(key, ("", 1))[1]
-        found = self.picks[key].get(name) or Pick(of, of)
+        found = self.picks[key].get(name) or SelectedEpoch(of, of)
         return found, final if found.proba is None or found.epoch == of else found.proba
 
     def _concerned(self, ctx: Context, shared: bool) -> list[Fold]:
         """Folds that a network is of: one, or all that share the source it is trained on."""
         if not shared:
             return [self.folds[ctx.seed_axes["subject"], ctx.seed_axes["session"]]]
-        if ctx.stands_for is None:
+        if ctx.fold_key is None:
             return []
-        source = self.folds[ctx.stands_for].view.source
+        source = self.folds[ctx.fold_key].view.source
         return [f for f in self.folds.values() if f.view.source is source]
 
     def _due(self, fold: Fold, number: int, of: int) -> bool:
@@ -161,7 +162,7 @@ class Observer:
             # Folds that share all their parts, as a source's held-out subjects, are judged once.
             same = (id(fold.open_test()), id(fold.view.unlabelled))
             if same not in judged:
-                judged[same] = self.judge(fold, predictor)
+                judged[same] = self.scorer(fold, predictor)
             values = judged[same]
             tested = self._test(fold, number, of, predictor) if self.tested else {}
             self._judged(key, number, of, values, tested.get("proba"))
@@ -182,10 +183,10 @@ class Observer:
         accuracy = round(float((proba.argmax(axis=1) == test.y).mean()), 6)
         mine = self.picks[key]
         if "oracle" not in mine or accuracy > (mine["oracle"].score or 0.0):
-            mine["oracle"] = Pick(number, of, accuracy, proba)
+            mine["oracle"] = SelectedEpoch(number, of, accuracy, proba)
         for name, pick in self.planned.get(key, {}).items():
             if pick.within(of) == number:
-                mine[name] = Pick(number, of, pick.score, proba)
+                mine[name] = SelectedEpoch(number, of, pick.score, proba)
         return {"test_accuracy": accuracy, "proba": proba}
 
     def _judged(
@@ -194,11 +195,11 @@ class Observer:
     ) -> None:
         """Note the values of an epoch."""
         for name, value in values.items():
-            self._offer(key, name, Pick(number, of, value, proba))
+            self._offer(key, name, SelectedEpoch(number, of, value, proba))
         if self.chosen in values:
             self._scores.add(key, number, of, values[self.chosen])
 
-    def _offer(self, key: Key, name: str, pick: Pick) -> None:
+    def _offer(self, key: Key, name: str, pick: SelectedEpoch) -> None:
         """Keep the better of two picks, the later one of equals; none without a finite score."""
         if pick.score is None or not math.isfinite(pick.score):
             return

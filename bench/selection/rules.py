@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ..data.windows import Windows
-from ..errors import UnknownNameError, UnsuitedError
+from ..errors import IncompatibleError, UnknownNameError
 from ..protocols.base import Fold, Protocol
 from ..protocols.scaling import Scaling
 
@@ -110,13 +110,13 @@ def check_selection(name: str, protocol: Protocol) -> None:
     Raises
     ------
     UnknownNameError
-    UnsuitedError
+    IncompatibleError
         Names rule, protocol and what is lacking.
     """
     missing = lacking(name, protocol)
     if missing:
         possible = [n for n in RULES if not lacking(n, protocol)]
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"selection {name} needs {missing}, which {protocol.name} does not grant",
             f"Under {protocol.name}: {', '.join(possible)}",
         )

@@ -21,7 +21,7 @@ from ..data.windows import UnlabelledWindows, Windows
 from ..method import Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import scores
-from .observer import Judge, Key
+from .observer import Key, Scorer
 
 #: Most windows of a side that a validator looks at; some cost their square.
 MOST = 300
@@ -29,10 +29,10 @@ SOURCE, TARGET = 1, -1
 Array = NDArray[Any]
 
 
-def judge_of(
+def scorer_of(
     rules: Iterable[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
-) -> Judge:
-    """Judge that gives the values of some rules.
+) -> Scorer:
+    """Scorer that gives the values of some rules.
 
     Rules that hold windows out find them in place of a fold's test windows; the others use the
     ``unlabelled`` windows of the fold. A rule without a value (all predictions alike, say) is left
@@ -40,7 +40,7 @@ def judge_of(
     """
     names = tuple(rules)
 
-    def judge(fold: Fold, predictor: Predictor) -> dict[str, float]:
+    def scorer(fold: Fold, predictor: Predictor) -> dict[str, float]:
         target = unlabelled.get((fold.subject, fold.session))
         found: dict[str, float] = {}
         if any(n in _HELD_OUT for n in names):
@@ -54,7 +54,7 @@ def judge_of(
             found |= {n: _TARGET[n](predictor, x, proba) for n in names if n in _TARGET}
         return {n: v for n, v in found.items() if np.isfinite(v)}
 
-    return judge
+    return scorer
 
 
 def some(x: Array, most: int = MOST) -> Array:
@@ -74,14 +74,14 @@ def entropy(predictor: Predictor, x: Array, proba: Array) -> float:
     """Minus the mean entropy of predictions (Morerio et al., ICLR 2018)."""
     from skada.metrics import PredictionEntropyScorer
 
-    return _scored(PredictionEntropyScorer(), Given(), proba)
+    return _scored(PredictionEntropyScorer(), ProbaAdapter(), proba)
 
 
 def snd(predictor: Predictor, x: Array, proba: Array) -> float:
     """Soft neighbourhood density (Saito et al., ICCV 2021)."""
     from skada.metrics import SoftNeighborhoodDensity
 
-    return _scored(SoftNeighborhoodDensity(), Given(), proba)
+    return _scored(SoftNeighborhoodDensity(), ProbaAdapter(), proba)
 
 
 def mano(predictor: Predictor, x: Array, proba: Array) -> float:
@@ -92,14 +92,14 @@ def mano(predictor: Predictor, x: Array, proba: Array) -> float:
     """
     from skada.metrics import MaNoScorer
 
-    return _scored(MaNoScorer(), Given(), proba)
+    return _scored(MaNoScorer(), ProbaAdapter(), proba)
 
 
 def mixval(predictor: Predictor, x: Array, proba: Array) -> float:
     """Consistency on mixtures of target windows (Hu et al., NeurIPS 2023)."""
     from skada.metrics import MixValScorer
 
-    return _scored(MixValScorer(random_state=0), Standing(predictor), x)
+    return _scored(MixValScorer(random_state=0), PredictorAdapter(predictor), x)
 
 
 def importance_weighted(
@@ -109,7 +109,7 @@ def importance_weighted(
     from skada.metrics import ImportanceWeightedScorer
 
     scorer = ImportanceWeightedScorer(weight_estimator=Density())
-    return _scored(scorer, Standing(predictor), *_both(held, target))
+    return _scored(scorer, PredictorAdapter(predictor), *_both(held, target))
 
 
 def dev(predictor: Predictor, held: Windows, target: UnlabelledWindows) -> float:
@@ -121,7 +121,7 @@ def dev(predictor: Predictor, held: Windows, target: UnlabelledWindows) -> float
     from skada.metrics import DeepEmbeddedValidation
 
     scorer = DeepEmbeddedValidation(loss_func=_log_loss, random_state=0)
-    return _scored(scorer, Standing(predictor), *_both(held, target))
+    return _scored(scorer, PredictorAdapter(predictor), *_both(held, target))
 
 
 def _log_loss(y: Array, proba: Array) -> Array:
@@ -151,7 +151,7 @@ def _scored(
         return float(scorer(estimator, x, y, sample_domain=domain))
 
 
-class Given(Pipeline):
+class ProbaAdapter(Pipeline):
     """Stands for a classifier whose probabilities are handed in place of windows."""
 
     def __init__(self) -> None:
@@ -166,7 +166,7 @@ class _Module:
     layer_name = "encoder"
 
 
-class Standing(ClassifierMixin, BaseEstimator):
+class PredictorAdapter(ClassifierMixin, BaseEstimator):
     """Stands for a fitted classifier that is a predictor of ours."""
 
     #: What skada calls for of the last layer but one.
@@ -178,7 +178,7 @@ class Standing(ClassifierMixin, BaseEstimator):
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def fit(self, X: Array, y: Array) -> Standing:
+    def fit(self, X: Array, y: Array) -> PredictorAdapter:
         """Nothing: the predictor is fitted."""
         return self
 

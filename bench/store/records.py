@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Status = Literal["done", "failed", "killed", "skipped"]
 SCHEMA = 1
 _DIAGNOSTICS = "diagnostics.npz"
-_UNSTORED = {"path", "beside", "curves", "diagnostics"}
+_UNSTORED = {"path", "controls", "curves", "diagnostics"}
 _AGAIN = "Delete its folder and give the command that made it again."
 
 
@@ -81,7 +81,7 @@ class Record:
         "method", "control" or "oracle": how reports place the row.
     path : Path or None
         Where it is stored; not part of what is stored.
-    beside : list of Record
+    controls : list of Record
         Controls that were run with it by :func:`bench.run`; stored as records of their own.
     """
 
@@ -100,7 +100,7 @@ class Record:
     info: dict[str, Any] = field(default_factory=dict)
     kind: str = "method"
     path: Path | None = None
-    beside: list[Record] = field(default_factory=list)
+    controls: list[Record] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -182,7 +182,7 @@ class Store:
         self.root = Path(root)
         self.cells = self.root / "cells"
         #: Folders that look like records but are not whole: path and what is wrong.
-        self.torn: list[tuple[Path, str]] = []
+        self.corrupt: list[tuple[Path, str]] = []
 
     def get(self, cell: str) -> Record | None:
         """Record of a cell, or None if there is none (or only a torn one)."""
@@ -192,7 +192,7 @@ class Store:
         try:
             return self._read(folder)
         except BenchError as error:
-            self.torn.append((folder, error.message))
+            self.corrupt.append((folder, error.message))
             return None
 
     def put(
@@ -244,7 +244,7 @@ class Store:
             stored = torch.load(path, map_location="cpu", weights_only=True)
             return stored["state"], stored["curve"]
         except Exception as error:  # torch raises many types; all mean: train it again
-            self.torn.append((path, f"{type(error).__name__}: {error}"))
+            self.corrupt.append((path, f"{type(error).__name__}: {error}"))
             return None
 
     def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
@@ -271,8 +271,8 @@ class Store:
         return sorted(found)
 
     def records(self) -> Iterator[Record]:
-        """All whole records, by id; the others are listed in :attr:`torn`."""
-        self.torn.clear()
+        """All whole records, by id; the others are listed in :attr:`corrupt`."""
+        self.corrupt.clear()
         if not self.cells.is_dir():
             return
         for folder in sorted(self.cells.iterdir()):
@@ -281,7 +281,7 @@ class Store:
             try:
                 yield self._read(folder)
             except BenchError as error:
-                self.torn.append((folder, error.message))
+                self.corrupt.append((folder, error.message))
 
     def _read(self, folder: Path) -> Record:
         path = folder / "record.json"

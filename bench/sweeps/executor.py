@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cells.attainable import attainable_identity, attainable_record, is_known
-from ..cells.cell import Cell, Watch
-from ..cells.engine import Outcome, run_cells
+from ..cells.cell import Cell, OnEvent
+from ..cells.engine import CellOutcome, run_cells
 from ..data.pair import PLUS, Pair, align
 from ..data.reading import Reading
 from ..devices import devices
-from ..errors import BenchError, UnsuitedError
+from ..errors import BenchError, IncompatibleError
 from ..method import Method
 from ..protocols.scaling import Scaling
 from ..registry import load
 from ..runs.build import read_side
-from ..runs.options import make_protocol, settled_scale
+from ..runs.options import make_protocol, resolve_scale
 from ..runs.tuned import check_unseen
 from ..store.records import Record, Store
 from .plan import ATTAINABLE, CellSpec
@@ -27,20 +27,20 @@ from .request import Request
 PAIRS_KEPT = 3
 
 
-class Workshop:
+class Executor:
     """Makes and runs the cells of one plan in this process.
 
     Parameters
     ----------
     request : Request
         Settings all cells have in common.
-    watch : callable, optional
+    on_event : callable, optional
         Told what is being read.
     """
 
-    def __init__(self, request: Request, watch: Watch | None = None) -> None:
+    def __init__(self, request: Request, on_event: OnEvent | None = None) -> None:
         self.request = request
-        self.watch: Watch = watch or (lambda event: None)
+        self.on_event: OnEvent = on_event or (lambda event: None)
         self._options = request.options()
         self._readings: dict[str, Reading | BenchError] = {}
         self._pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
@@ -64,7 +64,7 @@ class Workshop:
             protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
             scaling=Scaling(self._options.scaling, self._options.scaling_scope),
             selection=self._options.selection,
-            scale=settled_scale(self._options, pair), seed=spec.seed,
+            scale=resolve_scale(self._options, pair), seed=spec.seed,
             sessions=self._options.read.sessions, rule=self._options.read.rule,
             precision=self._options.precision, device=devices(self._options.device)[0],
             deterministic=self._options.deterministic, save_models=self._options.save_models,
@@ -85,25 +85,27 @@ class Workshop:
             simulated=recipes[-1].model_dump() if recipes else None,
         )
 
-    def run(self, spec: CellSpec, store: Store, watch: Watch) -> Record:
+    def run(self, spec: CellSpec, store: Store, on_event: OnEvent) -> Record:
         """Run a cell, or return its record if the store has it.
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             The method does not fit; nothing has been run.
         """
-        outcome = self.run_all([spec], store, watch)[0]
+        outcome = self.run_all([spec], store, on_event)[0]
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    def run_all(self, specs: Sequence[CellSpec], store: Store, watch: Watch) -> list[Outcome]:
+    def run_all(
+        self, specs: Sequence[CellSpec], store: Store, on_event: OnEvent
+    ) -> list[CellOutcome]:
         """Run cells of one stack, see :mod:`bench.sweeps.stacks`, together; what became of each."""
         try:
             cells = [self.cell(spec) for spec in specs]
             if specs[0].method != ATTAINABLE:
-                return run_cells(cells, store, watch, self._options.energy)
+                return run_cells(cells, store, on_event, self._options.energy)
             return [self._attainable(spec, cell, store)
                     for spec, cell in zip(specs, cells, strict=True)]
         except (Exception, SystemExit) as error:
@@ -112,7 +114,7 @@ class Workshop:
     def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
         record = attainable_record(cell, store)
         if record is None:
-            raise UnsuitedError(_unknown(spec))
+            raise IncompatibleError(_unknown(spec))
         return record
 
     def stacks(self, spec: CellSpec) -> frozenset[str] | None:
@@ -131,13 +133,13 @@ class Workshop:
         pair = self._pair(spec.source, spec.target)
         return float(pair.source.x.nbytes + pair.target.x.nbytes)
 
-    def unsuited(self, spec: CellSpec, cell: Cell) -> str:
+    def incompatible(self, spec: CellSpec, cell: Cell) -> str:
         """Why a method does not fit its protocol and pair; empty if it does."""
         if spec.method == ATTAINABLE:
             return "" if is_known(cell) else _unknown(spec)
         try:
             cell.check()
-        except UnsuitedError as error:
+        except IncompatibleError as error:
             return str(error)
         return ""
 
@@ -154,7 +156,7 @@ class Workshop:
     def _reading(self, name: str) -> Reading:
         if name not in self._readings:
             try:
-                self._readings[name] = read_side(name, self._options, self.watch)
+                self._readings[name] = read_side(name, self._options, self.on_event)
             except BenchError as error:  # so that the next hundred cells need not try again
                 self._readings[name] = error
             except OSError as error:

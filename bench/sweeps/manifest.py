@@ -65,24 +65,24 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
 
 
 def read_manifests(
-    runs: Path, torn: list[tuple[Path, str]] | None = None
+    runs: Path, corrupt: list[tuple[Path, str]] | None = None
 ) -> list[dict[str, Any]]:
-    """All whole plans of a run folder, the latest first; the others are added to ``torn``."""
+    """All whole plans of a run folder, the latest first; the others are added to ``corrupt``."""
     found: list[dict[str, Any]] = []
     for path in sorted(runs.glob("plan-*.json")):
         try:
             body = json.loads(path.read_text())
-            why = _amiss(body)
+            why = _what_is_wrong(body)
         except (OSError, ValueError) as error:
             why = f"it cannot be read: {error}"
         if not why:
             found.append(body)
-        elif torn is not None:
-            torn.append((path, why))
+        elif corrupt is not None:
+            corrupt.append((path, why))
     return sorted(found, key=lambda b: str(b["written"]), reverse=True)
 
 
-def _amiss(body: Any) -> str:
+def _what_is_wrong(body: Any) -> str:
     """What is wrong with a plan that was read; empty if nothing is."""
     if not isinstance(body, dict) or body.get("schema") != SCHEMA:
         return f"it is no plan of schema {SCHEMA}"

@@ -144,7 +144,7 @@ def resolve(
     tunables = defaults_of(cls(params).tunable())
     return Resolved(
         params.model_dump(mode="json"), origin, controls, tunables,
-        cls(params).shares_classes,
+        cls(params).maps_labels,
     )
 
 
@@ -189,7 +189,7 @@ def expand(
 def _own_classes(protocol: str) -> bool:
     """Whether a protocol leaves the target its own classes."""
     cls = load("protocols", protocol)
-    return "calibration" in cls.grants and not cls.shares_classes
+    return "calibration" in cls.grants and not cls.maps_labels
 
 
 def _rows(

@@ -13,7 +13,7 @@ from ..errors import BenchError, SettingError
 from ..registry import load
 from ..store.memory import _Scratch
 from ..store.records import Record, Store
-from .executor import Workshop
+from .executor import Executor
 from .plan import CellSpec, corpora_of
 from .request import Request, read_request
 
@@ -25,7 +25,7 @@ _KEYS = ["subject", "session", "trial", "onset"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Repetition:
     """A record and its repetition.
 
     Attributes
@@ -82,7 +82,7 @@ def find_record(name: str, runs: Path) -> Record:
         store, wanted = Store(folder.resolve().parent.parent), folder.resolve().name
         record = store.get(wanted)
         if record is None:
-            raise BenchError(f"{folder} holds no whole record: {store.torn[0][1]}")
+            raise BenchError(f"{folder} holds no whole record: {store.corrupt[0][1]}")
         return record
     if len(path.parts) > 1 or path.suffix:
         raise BenchError(
@@ -104,7 +104,7 @@ def find_record(name: str, runs: Path) -> Record:
     return record
 
 
-def repeat(record: Record, data: Path | None = None) -> Comparison:
+def repeat(record: Record, data: Path | None = None) -> Repetition:
     """Run the cell of a record again, from the beginning and without storing anything.
 
     Parameters
@@ -130,7 +130,7 @@ def repeat(record: Record, data: Path | None = None) -> Comparison:
         )
     request, spec = description(record, data)
     scratch = _Scratch()
-    new = Workshop(request).run(spec, scratch, lambda event: None)
+    new = Executor(request).run(spec, scratch, lambda event: None)
     changed = list(_differences(record.identity, new.identity))
     predictions = scratch.kept[new.id][0] if new.id in scratch.kept else None
     worst = 0.0 if predictions is None else _deviation(record.predictions(), predictions)
@@ -138,7 +138,7 @@ def repeat(record: Record, data: Path | None = None) -> Comparison:
                 default=0.0)
     if predictions is None:  # the best attainable: scores are all there is
         worst = score
-    return Comparison(record, new, changed, worst, score)
+    return Repetition(record, new, changed, worst, score)
 
 
 def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:

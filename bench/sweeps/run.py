@@ -26,7 +26,7 @@ def sweep(
     options : SweepOptions, optional
         Run folder, workers, and so on.
     show : callable, optional
-        Called with the state and a line for people (or "") whenever there is news.
+        Called with the state and a line for people (or "") whenever there is on_trial_end.
     **keys
         Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
 

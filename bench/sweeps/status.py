@@ -80,7 +80,7 @@ class SweepState:
     seconds: list[tuple[float, str]] = field(default_factory=list)
     lock: RunLock | None = None
     ended: bool = False
-    _settled: set[str] = field(default_factory=set)
+    _finished: set[str] = field(default_factory=set)
     _left: dict[str, str] = field(default_factory=dict)
     _times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _scores: dict[str, dict[str, list[float]]] = field(
@@ -111,7 +111,7 @@ class SweepState:
     def before(self, spec: CellSpec, status: Status, reason: str, score: float | None) -> None:
         """Note a cell that was settled in an earlier run."""
         self.earlier += 1
-        self.settle(spec, status, reason, score)
+        self.finish_cell(spec, status, reason, score)
 
     def begin(self, specs: Sequence[CellSpec], worker: str) -> None:
         """Note that a worker has taken cells."""
@@ -122,7 +122,7 @@ class SweepState:
         self.running[worker] = Running(keys, label, specs[0].method, time.time(), of=len(keys))
         self.write()
 
-    def put_back(self, worker: str) -> None:
+    def requeue(self, worker: str) -> None:
         """Note that a worker's cell is to go on later, or elsewhere."""
         self.running.pop(worker, None)
 
@@ -133,13 +133,13 @@ class SweepState:
             at.stage, at.done, at.total = event.stage, event.done, event.total
         self.write()
 
-    def settle(
+    def finish_cell(
         self, spec: CellSpec, status: Status, reason: str, score: float | None
     ) -> float | None:
         """Note the outcome of a cell; returns its seconds if it was run now."""
-        if spec.key in self._settled:
+        if spec.key in self._finished:
             return None
-        self._settled.add(spec.key)
+        self._finished.add(spec.key)
         self._left.pop(spec.key, None)
         self.counts[status] += 1
         if reason and status != "done":
@@ -254,9 +254,9 @@ class _StatusShape(BaseModel):
 
 
 def read_status(
-    runs: Path, torn: list[tuple[Path, str]] | None = None
+    runs: Path, corrupt: list[tuple[Path, str]] | None = None
 ) -> dict[str, Any] | None:
-    """The status file of a run folder; None if there is none, or a damaged one (see ``torn``)."""
+    """The status file of a run folder; None if there is none, or a corrupt one."""
     path = runs / NAME
     try:
         return _StatusShape.model_validate(json.loads(path.read_text())).model_dump()
@@ -266,8 +266,8 @@ def read_status(
         why = f"{error.error_count()} of its parts are missing or wrong"
     except (OSError, ValueError) as error:
         why = f"it cannot be read: {error}"
-    if torn is not None:
-        torn.append((path, why))
+    if corrupt is not None:
+        corrupt.append((path, why))
     return None
 
 

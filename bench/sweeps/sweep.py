@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..store.lock import RunLock
 from ..store.records import Record, Status, Store
-from .executor import Workshop, failed
+from .executor import Executor, failed
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
 from .stacks import stacks, usual
@@ -148,7 +148,7 @@ class Sweep:
     ----------
     plan, options
     show : callable
-        Called with the state and the cell that changed, or None, whenever there is news.
+        Called with the state and the cell that changed, or None, whenever there is on_trial_end.
     """
 
     plan: Plan
@@ -158,7 +158,7 @@ class Sweep:
     devices: list[str] = field(init=False)
     store: GuardedStore = field(init=False)
     state: SweepState = field(init=False)
-    workshop: Workshop = field(init=False)
+    executor: Executor = field(init=False)
     records: dict[str, str] = field(default_factory=dict)
     _ids: dict[str, Record] = field(default_factory=dict)
     _todo: list[CellSpec] = field(default_factory=list)
@@ -174,7 +174,7 @@ class Sweep:
                 )
         self.store = GuardedStore(self.options.runs)
         self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
-        self.workshop = Workshop(self.plan.request, self._reading)
+        self.executor = Executor(self.plan.request, self._reading)
 
     @property
     def elsewhere(self) -> bool:
@@ -239,7 +239,7 @@ class Sweep:
             record_id = self.memo.record(self.plan, spec)
             if record_id is None:
                 try:
-                    record_id = self.workshop.blank(spec).id
+                    record_id = self.executor.blank(spec).id
                 except Exception:  # running it will say why; here it is merely not done  # noqa: S112
                     continue
                 self.memo.learn(self.plan, spec, record_id)
@@ -253,7 +253,7 @@ class Sweep:
         """Device of each local worker."""
         need = 0.0
         if self.devices[0].startswith("cuda"):
-            need = footprint(max(map(self.workshop.windows_bytes, self._todo)))
+            need = footprint(max(map(self.executor.windows_bytes, self._todo)))
         return places(self.devices, self.options.workers, need)
 
     def expected(self, spec: CellSpec) -> Record:
@@ -270,11 +270,11 @@ class Sweep:
         self.state.stage(worker, event)
         self.show(self.state, "")
 
-    def settle(self, spec: CellSpec, record: Record, store: bool = False) -> None:
+    def finish_cell(self, spec: CellSpec, record: Record, store: bool = False) -> None:
         """Note the outcome of a cell; ``store`` says that its record is still to be written."""
         if store:
             self._keep(record)
-        seconds = self.state.settle(spec, record.status, record.reason, score_of(record))
+        seconds = self.state.finish_cell(spec, record.status, record.reason, score_of(record))
         took = f"  {seconds:.1f} s" if seconds is not None else ""
         shown = score_of(record)
         detail = record.reason.splitlines()[0] if record.reason else (
@@ -287,9 +287,9 @@ class Sweep:
         """Store and note that a cell was not done."""
         blank = self._ids.get(spec.key)
         if blank is None:  # its corpora could not be read, so it has no identity to store under
-            self.settle(spec, Record(identity={}, status=status, reason=reason))
+            self.finish_cell(spec, Record(identity={}, status=status, reason=reason))
             return
-        self.settle(spec, failed(blank, status, reason, trace), store=True)
+        self.finish_cell(spec, failed(blank, status, reason, trace), store=True)
 
     def _keep(self, record: Record) -> None:
         known = self.store.get(record.id)
@@ -299,7 +299,7 @@ class Sweep:
     def _engine(self, todo: list[CellSpec], in_workers: InWorkers) -> None:
         self._todo = todo
         most = self.options.stack or usual(self.devices[0], self.elsewhere)
-        groups = stacks(todo, most, self.workshop.stacks)
+        groups = stacks(todo, most, self.executor.stacks)
         try:
             if self.processes and todo:
                 in_workers(self, groups)
@@ -311,7 +311,7 @@ class Sweep:
 
     def _run_here(self, specs: Sequence[CellSpec]) -> None:
         self.begun(specs, "here")
-        outcomes = self.workshop.run_all(
+        outcomes = self.executor.run_all(
             specs, self.store, lambda event: self.event("here", event)
         )
         done = list(zip(specs, outcomes, strict=True))
@@ -321,7 +321,7 @@ class Sweep:
             if isinstance(outcome, BaseException):
                 self.fail(spec, "failed", reason_of(outcome), trace_of(outcome))
             else:
-                self.settle(spec, outcome)
+                self.finish_cell(spec, outcome)
 
     def _known(self, spec: CellSpec) -> bool:
         """Whether nothing is to be done for a cell; notes its record and outcome."""
@@ -329,8 +329,8 @@ class Sweep:
         known = self.store.get(record_id) if record_id else None
         if known is None or known.status not in ("done", "skipped"):
             try:
-                cell = self.workshop.cell(spec)
-                blank = self.workshop.blank(spec, cell)
+                cell = self.executor.cell(spec)
+                blank = self.executor.blank(spec, cell)
             except (Exception, SystemExit) as error:
                 self.fail(spec, "failed", reason_of(error), trace_of(error))
                 return True
@@ -338,9 +338,9 @@ class Sweep:
             record_id = blank.id
             self.memo.learn(self.plan, spec, record_id)
             known = self.store.get(record_id)
-            unsuited = self.workshop.unsuited(spec, cell)
-            if unsuited and (known is None or known.status != "done"):
-                self._skip(spec, unsuited)
+            incompatible = self.executor.incompatible(spec, cell)
+            if incompatible and (known is None or known.status != "done"):
+                self._skip(spec, incompatible)
                 return True
         self.records[spec.key] = record_id or ""
         return self._enough(spec, known)
@@ -348,7 +348,7 @@ class Sweep:
     def _skip(self, spec: CellSpec, reason: str) -> None:
         """A method that does not fit is stored as skipped; a control that does not is no loss."""
         blank = self._ids[spec.key]
-        self.settle(spec, failed(blank, "skipped", reason), store=not spec.control)
+        self.finish_cell(spec, failed(blank, "skipped", reason), store=not spec.control)
 
     def _enough(self, spec: CellSpec, known: Record | None) -> bool:
         if known is None or known.status in RETRIED[self.options.retry]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cells.cell import Cell, Event, Watch
-from ..errors import BenchError, UnsuitedError
+from ..cells.cell import Cell, Event, OnEvent
+from ..errors import BenchError, IncompatibleError
 from ..registry import load
 from ..runs.options import TUNED, make_protocol
 from ..runs.tuned import (
-    Setting,
     Tuned,
+    TuningSetting,
     defaults_of,
     find_tuned,
     need_tuned,
@@ -27,10 +27,10 @@ from ..runs.tuned import (
 )
 from ..selection.rules import check_selection
 from ..store.records import Store
-from ..tuning.search import News, TuneOptions, TuningFailedError, tune_cell
+from ..tuning.search import OnTrialEnd, TuneOptions, TuningFailedError, tune_cell
 from ..tuning.space import search_space
-from ..tuning.tune import Begin
-from .executor import Workshop
+from ..tuning.tune import OnTuningStart
+from .executor import Executor
 from .plan import ATTAINABLE, CellSpec, Plan, expand
 from .request import Request
 
@@ -45,14 +45,14 @@ PENDING = "to be tuned"
 
 
 def planned(
-    request: Request, runs: Path, memo: Memo, *, watch: Watch | None = None,
-    news: News | None = None, begin: Begin | None = None, dry: bool = False,
+    request: Request, runs: Path, memo: Memo, *, on_event: OnEvent | None = None,
+    on_trial_end: OnTrialEnd | None = None, begin: OnTuningStart | None = None, dry: bool = False,
 ) -> Plan:
     """Cells of a request; tunes first where that is asked for.
 
     Parameters
     ----------
-    watch, news, begin : callable, optional
+    on_event, on_trial_end, begin : callable, optional
         Told how the tuning goes on, as by :func:`bench.tuning.tune.tune`.
     dry : bool
         Tune nothing: cells without stored parameters are marked "to be tuned".
@@ -76,7 +76,9 @@ def planned(
     if dry:
         plan = expand(plain, memo.resolve, stored.apply)
     else:
-        tuned = _TunedNow(request, runs, options, watch or (lambda event: None), news, begin)
+        tuned = _TunedNow(
+            request, runs, options, on_event or (lambda event: None), on_trial_end, begin
+        )
         tuned.tune(cells)
         plan = expand(plain, memo.resolve, tuned.apply)
     return replace(plan, request=request)
@@ -84,16 +86,16 @@ def planned(
 
 def _check_granted(rule: str, cells: Iterable[CellSpec]) -> None:
     """Refuse a rule that no protocol of the plan grants: nothing would be tuned by it."""
-    refused: UnsuitedError | None = None
+    refused: IncompatibleError | None = None
     for name, params in {c.protocol: c.protocol_params for c in cells}.items():
         try:
             check_selection(rule, make_protocol(load("protocols", name), params))
-        except UnsuitedError as error:
+        except IncompatibleError as error:
             refused = refused or error
         else:
             return
     if refused is not None:
-        raise UnsuitedError(f"tune.rule: {refused.message}", refused.hint)
+        raise IncompatibleError(f"tune.rule: {refused.message}", refused.hint)
 
 
 def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:
@@ -101,10 +103,10 @@ def _applied(spec: CellSpec, tuned: Tuned) -> CellSpec:
                    tuning=tuned.identity())
 
 
-def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> Setting:
+def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> TuningSetting:
     method: type[Method] = load("methods", spec.method)
-    return Setting.of(
-        spec.method, method.unsettled(spec.params), tunables, pair=(spec.source, spec.target),
+    return TuningSetting.of(
+        spec.method, method.unresolved(spec.params), tunables, pair=(spec.source, spec.target),
         protocol=(spec.protocol, spec.protocol_params), options=request.options(),
     )
 
@@ -136,9 +138,9 @@ class _TunedNow:
     request: Request
     runs: Path
     options: TuneOptions
-    watch: Watch
-    news: News | None
-    begin: Begin | None
+    on_event: OnEvent
+    on_trial_end: OnTrialEnd | None
+    begin: OnTuningStart | None
     found: dict[str, Tuned] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
 
@@ -150,7 +152,7 @@ class _TunedNow:
 
     def tune(self, cells: Iterable[CellSpec]) -> None:
         """Tune what can be tuned of a plan's cells."""
-        workshop = Workshop(self.request, self.watch)
+        executor = Executor(self.request, self.on_event)
         groups: dict[str, list[CellSpec]] = {}
         for spec in sorted((c for c in cells if c.method != ATTAINABLE), key=lambda c: c.seed):
             groups.setdefault(replace(spec, seed=0).key, []).append(spec)
@@ -158,10 +160,10 @@ class _TunedNow:
             known: list[Tuned] = []
             for spec in specs:
                 try:
-                    cell = workshop.cell(spec)
+                    cell = executor.cell(spec)
                 except BenchError:  # the cell itself will say why it cannot be run
                     continue
-                if cell.method.tunable() and not workshop.unsuited(spec, cell):
+                if cell.method.tunable() and not executor.incompatible(spec, cell):
                     self._one(spec, cell, known)
 
     def _one(self, spec: CellSpec, cell: Cell, known: list[Tuned]) -> None:
@@ -169,18 +171,18 @@ class _TunedNow:
         for tuned in known:
             try:
                 with_tuned(cell, tuned)
-            except UnsuitedError:
+            except IncompatibleError:
                 continue
             self.found[spec.key] = tuned
             return
         try:
             self.found[spec.key] = self._tuned(spec, cell)
             known.append(self.found[spec.key])
-        except UnsuitedError as error:
-            self.watch(Event(f"{spec.label} is not tuned: {error.message}", 0, 0))
+        except IncompatibleError as error:
+            self.on_event(Event(f"{spec.label} is not tuned: {error.message}", 0, 0))
         except TuningFailedError as error:
             self.failed.add(spec.key)
-            self.watch(Event(f"{spec.label} runs with its defaults: {error.message}", 0, 0))
+            self.on_event(Event(f"{spec.label} runs with its defaults: {error.message}", 0, 0))
 
     def _tuned(self, spec: CellSpec, cell: Cell) -> Tuned:
         defaults = defaults_of(cell.method.tunable())
@@ -190,5 +192,5 @@ class _TunedNow:
             self.begin(cell, space)
         return tune_cell(
             cell, _setting(spec, defaults, self.request), Store(self.runs),
-            self.options, space, watch=self.watch, news=self.news,
+            self.options, space, on_event=self.on_event, on_trial_end=self.on_trial_end,
         )

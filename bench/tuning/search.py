@@ -19,19 +19,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..cells.cell import Cell, Event, Watch
-from ..cells.contract import check_suited
+from ..cells.cell import Cell, Event, OnEvent
+from ..cells.contract import check_compatible
 from ..cells.engine import validate_cells
 from ..errors import BenchError, SettingError, reason_of
 from ..method import Tunable
-from ..runs.tuned import FOLDER, Setting, Tuned, check_nested, read_tuned
+from ..runs.tuned import FOLDER, Tuned, TuningSetting, check_nested, read_tuned
 from ..selection.rules import check_selection, rule
 from ..store.hashing import key_of
 from ..store.memory import TrialStore
 from ..store.records import Store
 from .blinded import Epochs, TrialCell
 from .space import check_scored, data_used, default_rule, suggested
-from .studies import Storage, bury, first_is, indices, live, opened
+from .studies import Storage, first_is, indices, live, mark_dead, opened
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -79,7 +79,7 @@ class TuneOptions:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class TrialResult:
     """A trial that has ended, for whoever watches.
 
     Attributes
@@ -112,12 +112,13 @@ class TuningFailedError(BenchError):
     """No trial of a tuning gave a score."""
 
 
-News = Callable[[Attempt], None]
+OnTrialEnd = Callable[[TrialResult], None]
 
 
 def tune_cell(
-    cell: Cell, setting: Setting, store: Store, options: TuneOptions,
-    space: Mapping[str, Tunable], *, watch: Watch | None = None, news: News | None = None,
+    cell: Cell, setting: TuningSetting, store: Store, options: TuneOptions,
+    space: Mapping[str, Tunable], *, on_event: OnEvent | None = None,
+    on_trial_end: OnTrialEnd | None = None,
 ) -> Tuned:
     """Search a cell's parameters and store the best ones; goes on where an earlier call stopped.
 
@@ -125,23 +126,23 @@ def tune_cell(
     ----------
     cell : Cell
         With the parameters that the first trial has: the defaults.
-    setting : Setting
+    setting : TuningSetting
         Names the outcome.
     store : Store
         Run folder; trials write no record into it.
     space : mapping of str to Tunable
         From :func:`search_space`.
-    watch, news : callable, optional
+    on_event, on_trial_end : callable, optional
         Told how each trial goes on, and of each that ends.
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Method, rule and protocol do not go together, or tested trials would be seen.
     BenchError
         Every trial failed, or the storage cannot be used.
     """
-    check_suited(cell.method, cell.protocol, cell.pair)
+    check_compatible(cell.method, cell.protocol, cell.pair)
     name = options.rule or (
         cell.selection if rule(cell.selection).scored else default_rule(cell.protocol)
     )
@@ -150,7 +151,7 @@ def tune_cell(
     check_nested(cell)
     return _Tuning(
         cell, setting, store, replace(options, rule=name), dict(space),
-        watch or (lambda event: None), news or (lambda attempt: None),
+        on_event or (lambda event: None), on_trial_end or (lambda attempt: None),
     ).run()
 
 
@@ -159,12 +160,12 @@ class _Tuning:
     """One study in progress."""
 
     cell: Cell
-    setting: Setting
+    setting: TuningSetting
     store: Store
     options: TuneOptions
     space: dict[str, Tunable]
-    watch: Watch
-    news: News
+    on_event: OnEvent
+    on_trial_end: OnTrialEnd
     trials: TrialStore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -225,9 +226,9 @@ class _Tuning:
         of, told = self.options.trials, False
         before = len([t for t in live(study, of) if t.state.is_finished()])
         if before:
-            self.watch(Event(f"going on after {before} of {of} trials", 0, 0))
+            self.on_event(Event(f"going on after {before} of {of} trials", 0, 0))
         while True:
-            bury(study)
+            mark_dead(study)
             missing = sorted(set(range(of)) - indices(study, of))
             if missing and self.options.together > 1:
                 size = self.options.together
@@ -238,7 +239,7 @@ class _Tuning:
                 return
             else:
                 if not told:
-                    self.watch(Event("waiting for trials that other processes run", 0, 0))
+                    self.on_event(Event("waiting for trials that other processes run", 0, 0))
                 told = True
                 time.sleep(1.0)
 
@@ -298,7 +299,7 @@ class _Tuning:
         trial = next(t for t in reversed(trials) if t.user_attrs["index"] == index)
         scores = [t.value for t in trials if t.state.name == "COMPLETE" and t.value is not None]
         state: Any = {"COMPLETE": "done", "PRUNED": "pruned"}.get(trial.state.name, "failed")
-        self.news(Attempt(
+        self.on_trial_end(TrialResult(
             index, self.options.trials, state, trial.params, trial.value,
             max(scores, default=None), seconds, str(trial.user_attrs.get("reason", "")),
         ))
@@ -362,7 +363,7 @@ class _Tuning:
         """Scores at the epoch that a run would be scored at."""
         told = {i: Epochs(trials[i], alone=len(cells) == 1) for i in cells}
         found = validate_cells(
-            list(cells.values()), self.trials, self.watch, [t.report for t in told.values()]
+            list(cells.values()), self.trials, self.on_event, [t.report for t in told.values()]
         )
         out: dict[int, float | BaseException] = {}
         for (i, epochs), score in zip(told.items(), found, strict=True):

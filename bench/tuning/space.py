@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..cells.cell import Cell
-from ..errors import SettingError, UnknownNameError, UnsuitedError
+from ..errors import IncompatibleError, SettingError, UnknownNameError
 from ..method import Method, Tunable
 from ..protocols.base import Protocol
 from ..selection.rules import RULES, lacking, rule
@@ -23,13 +23,13 @@ def default_rule(protocol: Protocol) -> str:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The protocol grants no labels to score by.
     """
     for name in PREFERRED:
         if not lacking(name, protocol):
             return name
-    raise UnsuitedError(
+    raise IncompatibleError(
         f"{protocol.name} grants no labels that parameters could be scored by",
         "Name an unsupervised validator, if the protocol allows one: bench run --help",
     )
@@ -49,7 +49,7 @@ def search_space(
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         There is none.
     UnknownNameError
         ``only`` names one that has no range.
@@ -57,7 +57,7 @@ def search_space(
     known, names = method.tunable(), set(given)
     found = {k: t for k, t in known.items() if k not in names}
     if not found:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"{method.name} has no parameter to tune" + (
                 f": {', '.join(known)} {'are' if len(known) > 1 else 'is'} set" if known else ""
             ),

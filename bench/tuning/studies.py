@@ -114,7 +114,7 @@ def _journal(path: Path, name: str) -> Study:
     from optuna.storages.journal import JournalFileBackend
 
     try:
-        mend(path)
+        repair(path)
         return create_study(
             storage=JournalStorage(JournalFileBackend(str(path))), study_name=name,
             direction="maximize", load_if_exists=True,
@@ -134,7 +134,7 @@ def _unusable(where: str, error: Exception) -> BenchError:
     )
 
 
-def mend(journal: Path) -> None:
+def repair(journal: Path) -> None:
     """Remove what a kill left in a journal that nobody else uses: half a line, and its lock."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     Path(f"{journal}.lock").unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def mend(journal: Path) -> None:
             file.truncate(whole)
 
 
-def bury(study: Study) -> None:
+def mark_dead(study: Study) -> None:
     """Mark trials of a database that have shown no life for long as killed."""
     from optuna.storages import fail_stale_trials
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..cells.cell import Cell, Watch
+from ..cells.cell import Cell, OnEvent
 from ..cells.engine import run_cell
 from ..data.windows import Windows
 from ..method import Method, Tunable
@@ -18,15 +18,15 @@ from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
 from ..store.records import Record, Store
-from .search import News, TuneOptions, tune_cell
+from .search import OnTrialEnd, TuneOptions, tune_cell
 from .space import search_space
 
 #: Called with a cell and its search space before it is tuned.
-Begin = Callable[[Cell, dict[str, Tunable]], None]
+OnTuningStart = Callable[[Cell, dict[str, Tunable]], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuningOutcome:
     """A tuning, and a run of the tested trials with its parameters and with the defaults.
 
     Attributes
@@ -69,11 +69,11 @@ def tune(
     options: RunOptions | None = None,
     tuning: TuneOptions | None = None,
     *,
-    watch: Watch | None = None,
-    news: News | None = None,
-    begin: Begin | None = None,
+    on_event: OnEvent | None = None,
+    on_trial_end: OnTrialEnd | None = None,
+    begin: OnTuningStart | None = None,
     **changes: Any,
-) -> list[Outcome]:
+) -> list[TuningOutcome]:
     """Tune a method and those of its controls that can be, with the same number of trials each.
 
     Parameters
@@ -82,18 +82,18 @@ def tune(
         As of :func:`bench.run`; ``params`` are held fixed, the others start from their defaults.
     tuning : TuneOptions, optional
         Trials, rule, storage.
-    watch, news, begin : callable, optional
+    on_event, on_trial_end, begin : callable, optional
         Told how a trial goes on, of each that has ended, and of each method that is begun.
 
     Returns
     -------
-    list of Outcome
+    list of TuningOutcome
         The method first. Tuned and default parameters are run on the tested trials once, after
         all trials; both are records of the run folder.
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         There is nothing to tune, or the protocol does not allow it.
 
     Examples
@@ -104,10 +104,10 @@ def tune(
     """
     options = replace(options or RunOptions(), **changes, preset="default")
     tuning = tuning or TuneOptions()
-    tell = watch or (lambda event: None)
-    cell = settle(method, src, tgt, options, tell)
+    on_event = on_event or (lambda event: None)
+    cell = settle(method, src, tgt, options, on_event)
     cells = [(cell, search_space(cell.method, tuning.only, options.params))]
-    for beside in controls_of(cell, options, tell) if options.controls else ():
+    for beside in controls_of(cell, options, on_event) if options.controls else ():
         space = _control_space(beside.method, tuning.only, options.params)
         if space:
             cells.append((beside, space))
@@ -115,7 +115,9 @@ def tune(
     for each, space in cells:
         if begin is not None:
             begin(each, space)
-        out.append(_tune(each, space, options, tuning, watch=tell, news=news))
+        out.append(_tune(
+            each, space, options, tuning, on_event=on_event, on_trial_end=on_trial_end
+        ))
     return out
 
 
@@ -130,13 +132,15 @@ def _control_space(
 
 def _tune(
     cell: Cell, space: dict[str, Tunable], options: RunOptions, tuning: TuneOptions, *,
-    watch: Watch, news: News | None,
-) -> Outcome:
+    on_event: OnEvent, on_trial_end: OnTrialEnd | None,
+) -> TuningOutcome:
     store = Store(options.runs)
     pair = (cell.pair.source_name, cell.pair.target_name)
     setting = setting_of(cell.method, pair, cell.protocol, options)
-    tuned = tune_cell(cell, setting, store, tuning, space, watch=watch, news=news)
-    return Outcome(
+    tuned = tune_cell(
+        cell, setting, store, tuning, space, on_event=on_event, on_trial_end=on_trial_end
+    )
+    return TuningOutcome(
         tuned, space, options.runs / FOLDER / setting.file(cell.seed),
-        run_cell(with_tuned(cell, tuned), store, watch), run_cell(cell, store, watch),
+        run_cell(with_tuned(cell, tuned), store, on_event), run_cell(cell, store, on_event),
     )

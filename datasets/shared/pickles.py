@@ -130,7 +130,7 @@ class _Array:
         return np.frombuffer(content, self.dtype).reshape(self.shape, order=order)  # type: ignore[call-overload]
 
 
-class _Source:
+class _Bytes:
     """File for ``pickletools.genops`` that steps over long strings."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -265,7 +265,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 
 def _interpret(file: BinaryIO, size: int) -> Any:
     """The one object that the instructions leave."""
-    source, machine = _Source(file, size), _Machine()
+    source, machine = _Bytes(file, size), _Machine()
     for count, (code, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
         if count > _MOST_INSTRUCTIONS:
             raise RefusedError(f"more than {_MOST_INSTRUCTIONS} instructions")

@@ -196,7 +196,7 @@ def finished(
     )
 
 
-def stranger(owned: CorpusAdapter, subject: int) -> str:
+def unknown_subject(owned: CorpusAdapter, subject: int) -> str:
     """Reason to pass over a file whose subject does not exist; empty if it does."""
     if 1 <= subject <= SUBJECTS:
         return ""

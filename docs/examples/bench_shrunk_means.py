@@ -26,7 +26,7 @@ class ShrunkMeans(Method):
     name: ClassVar[str] = "shrunk-means"
     Params = ShrunkMeansParams
     needs: ClassVar[Needs] = Needs(source="labelled", calibration=True)
-    shares_classes = True  # both corpora in the classes they have in common
+    maps_labels = True  # both corpora in the classes they have in common
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Mix the means; no randomness, so nothing is drawn from ``ctx``."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.windows import UnlabelledWindows, Windows
-from bench.errors import UnsuitedError
+from bench.errors import IncompatibleError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
 from bench.protocols.base import View
 
@@ -63,7 +63,7 @@ def fit_estimator(estimator: Any, x: Matrix, y: NDArray[np.int64]) -> Any:
 class Shallow(Method):
     """Fit one scikit-learn classifier; a subclass gives :meth:`estimator`."""
 
-    shares_classes: ClassVar[bool] = True
+    maps_labels: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(source="labelled")
 
     def estimator(self, seed: int) -> Any:
@@ -130,7 +130,7 @@ def probabilities(estimator: Any, x: Matrix) -> Matrix:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The decision function has another shape, as that of one-against-one SVMs.
     """
     if hasattr(estimator, "predict_proba"):
@@ -141,7 +141,7 @@ def probabilities(estimator: Any, x: Matrix) -> Matrix:
     if decision.ndim == 1:  # two classes: the distance to the second's side
         decision = np.stack([np.zeros_like(decision), decision], axis=1)
     if decision.shape[1] != len(estimator.classes_):
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"{type(estimator).__name__} gives {decision.shape[1]} decisions for "
             f"{len(estimator.classes_)} classes, which cannot be turned into probabilities",
             "Choose one decision for each class, e.g. decision_function_shape='ovr'.",

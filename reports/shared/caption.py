@@ -115,7 +115,7 @@ def problems(found: Collection) -> list[str]:
     for (status, method, pair, reason), count in sorted(grouped.items()):
         times = f" ({count} records)" if count > 1 else ""
         lines.append(f"{status}: {method} on {pair}{times}: {reason}")
-    lines += [f"torn: {where}: {what}" for where, what in found.torn]
+    lines += [f"torn: {where}: {what}" for where, what in found.corrupt]
     return shortened(lines)
 
 

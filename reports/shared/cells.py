@@ -100,7 +100,7 @@ class Cell:
     shortcut : str
         Of the twin of an audit: what it takes. Such a cell is an oracle.
     record : Record
-        Where it came from, for provenance, curves and predictions. Its strings are a stranger's:
+        Where it came from, for provenance, curves and predictions. Its strings are a third party's:
         pass them through :func:`~bench.reports.shared.text.clean` before they are shown.
     """
 
@@ -148,7 +148,7 @@ class Collection:
     root: Path
     cells: list[Cell] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    torn: list[tuple[str, str]] = field(default_factory=list)
+    corrupt: list[tuple[str, str]] = field(default_factory=list)
     #: What was worked out from it, by name: several reports need the same tables.
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -196,7 +196,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             oracle = _oracle(record, cell)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = record.path.name if record.path else record.id
-            found.torn.append((where, f"not laid out as a record: {clean(repr(error))}"))
+            found.corrupt.append((where, f"not laid out as a record: {clean(repr(error))}"))
             continue
         seen["method"].add(cell.method)
         seen["protocol"].add(cell.setting.protocol)
@@ -205,7 +205,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             kept += 1
             _sort(record, cell, found)
             found.cells += oracle if record.status == "done" else []
-    found.torn += [(path.name, clean(reason)) for path, reason in store.torn]
+    found.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
     _refuse_unknown(seen, options)
     if not kept:
         raise _nothing(found, seen)
@@ -280,7 +280,7 @@ def _nothing(found: Collection, seen: Mapping[str, set[str]]) -> BenchError:
             f"It holds the pairs {', '.join(sorted(seen['pair']))}; "
             f"methods {', '.join(sorted(seen['method']))}.",
         )
-    torn = f" ({len(found.torn)} torn ones were passed over)" if found.torn else ""
+    torn = f" ({len(found.corrupt)} torn ones were passed over)" if found.corrupt else ""
     return BenchError(
         f"there are no records in {found.root}{torn}",
         "Give the folder that a run wrote to, or make records first: "

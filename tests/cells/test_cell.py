@@ -9,7 +9,7 @@ import pytest
 
 from bench.cells.cell import BUDGETS, Event
 from bench.cells.engine import run_cell
-from bench.errors import BenchError, UnsuitedError
+from bench.errors import BenchError, IncompatibleError
 from bench.method import Method, Needs
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
@@ -18,7 +18,7 @@ from bench.registry import load
 from bench.store.records import Store
 
 from reach import rows_within
-from support import Means, NearestMean, cell_of, in_order, made_up, paired
+from support import Means, NearestMean, cell_of, in_order, paired, synthetic
 
 SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
@@ -92,7 +92,7 @@ def test_no_test_window_reaches_a_method(store, monkeypatch, method, source, kin
 
 def test_the_walk_finds_what_is_hidden():
     """The test above means something only if hidden windows are found."""
-    windows = made_up(1)
+    windows = synthetic(1)
     wanted = {row.tobytes() for row in windows.x}
 
     class Slots:
@@ -129,7 +129,7 @@ def test_an_unlabelled_source_has_no_labels(store, monkeypatch):
 
 def test_folds_are_the_same_for_all_methods_and_orders(tmp_path):
     trials = [(n, y, -1, 2) for n, y, _, _ in in_order([0, 1] * 5)]  # drawn by the seed
-    pair = paired(None, made_up(4, trials, corpus="B"))
+    pair = paired(None, synthetic(4, trials, corpus="B"))
     cuts = []
     for place, names in enumerate((("means", "majority"), ("majority", "means"))):
         store = Store(tmp_path / str(place))
@@ -147,7 +147,7 @@ def test_folds_are_the_same_for_all_methods_and_orders(tmp_path):
 
 
 def test_the_record_tells_the_fold(store):
-    target = made_up({3: in_order([0, 1] * 4), 5: in_order([0, 0, 1])}, corpus="B")
+    target = synthetic({3: in_order([0, 1] * 4), 5: in_order([0, 0, 1])}, corpus="B")
     record = run_cell(cell_of(Means(), paired(None, target)), store)
     (fold,) = record.folds
     assert fold["subject"] == 3
@@ -171,7 +171,7 @@ def test_the_record_tells_the_fold(store):
 
 
 def test_nobody_to_test_is_an_error(store):
-    target = made_up(2, in_order([0, 0, 1]), corpus="B")
+    target = synthetic(2, in_order([0, 0, 1]), corpus="B")
     with pytest.raises(BenchError, match="no subject of B:own can be tested") as caught:
         run_cell(cell_of(Means(), paired(None, target)), store)
     assert "subject 1: 1 trial of class 'high', 2 needed" in caught.value.hint
@@ -198,7 +198,7 @@ def test_a_torn_record_is_computed_again(store, means):
     again = run_cell(cell_of(means()), store)
     assert means.fitted == 6
     assert again.folds == record.folds
-    assert len(store.torn) == 1
+    assert len(store.corrupt) == 1
 
 
 def test_device_and_run_folder_are_no_part_of_identity():
@@ -211,8 +211,8 @@ def test_device_and_run_folder_are_no_part_of_identity():
 @pytest.mark.parametrize("change", [
     {"seed": 1}, {"scale": "null"}, {"precision": "float64"}, {"selection": "source-val"},
     {"scaling": Scaling("z-score")}, {"protocol": FewShot(calibration_trials=1)},
-    {"params_origin": "set"}, {"sessions": "all"}, {"pair": paired(None, made_up(2, corpus="B"))},
-    {"pair": paired(made_up(2, corpus="A"))}, {"method": load("methods", "majority")()},
+    {"params_origin": "set"}, {"sessions": "all"}, {"pair": paired(None, synthetic(2, corpus="B"))},
+    {"pair": paired(synthetic(2, corpus="A"))}, {"method": load("methods", "majority")()},
 ], ids=lambda c: next(iter(c)))
 def test_what_decides_the_numbers_is_identity(change):
     cell = cell_of(Means())
@@ -233,7 +233,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(tmp_path):
 def test_predictions_do_not_depend_on_who_else_is_a_target(tmp_path):
     scmm = load("methods", "scmm")
     method = scmm(scmm.parse({"epochs": 1, "fit_epochs": 2, "batch": 32}))
-    target = made_up(3, corpus="B", seed=2)
+    target = synthetic(3, corpus="B", seed=2)
     all_three = run_cell(cell_of(method, paired(None, target)), Store(tmp_path / "a"))
     alone = paired(None, target.take(target.subject == 2))
     single = run_cell(cell_of(method, dataclasses.replace(
@@ -244,7 +244,7 @@ def test_predictions_do_not_depend_on_who_else_is_a_target(tmp_path):
 
 def test_targets_with_equal_sources_share_a_pretrained_state(store, means):
     first = run_cell(cell_of(means(), paired()), store)
-    second = run_cell(cell_of(means(), paired(None, made_up(2, corpus="C", seed=9))), store)
+    second = run_cell(cell_of(means(), paired(None, synthetic(2, corpus="C", seed=9))), store)
     assert means.pretrained == 1
     assert first.info["pretraining_reused"] is False
     assert second.info["pretraining_reused"] is True
@@ -253,8 +253,8 @@ def test_targets_with_equal_sources_share_a_pretrained_state(store, means):
 
 
 @pytest.mark.parametrize("change", [
-    {"pair": paired(None, made_up(corpus="B", channels=("FP1", "FZ", "CZ")))},
-    {"pair": paired(made_up(corpus="A", seed=8))}, {"scaling": Scaling("z-score")},
+    {"pair": paired(None, synthetic(corpus="B", channels=("FP1", "FZ", "CZ")))},
+    {"pair": paired(synthetic(corpus="A", seed=8))}, {"scaling": Scaling("z-score")},
     {"seed": 1}, {"precision": "float64"}, {"scale": "null"},
 ], ids=["channels", "source", "scaling", "seed", "precision", "budget"])
 def test_another_view_of_the_source_is_pretrained_anew(store, means, change):
@@ -326,7 +326,7 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_runs(
     store, means, monkeypatch, needs, message
 ):
     monkeypatch.setattr(means, "needs", needs)
-    with pytest.raises(UnsuitedError, match=message):
+    with pytest.raises(IncompatibleError, match=message):
         run_cell(cell_of(means(), protocol=ZeroShot()), store)
     assert means.fitted == 0
     assert not store.root.exists()
@@ -349,7 +349,7 @@ class Learning(Means):
 
 
 def test_the_last_epoch_is_reported_and_the_best_is_the_oracle(store):
-    pair = paired(None, made_up(3, corpus="B", effect=5.0))
+    pair = paired(None, synthetic(3, corpus="B", effect=5.0))
     events: list[Event] = []
     record = run_cell(cell_of(Learning(), pair), store, events.append)
     assert all(f["scores"]["window"]["accuracy"] == 0 for f in record.folds)
@@ -415,5 +415,5 @@ def test_methods_of_the_base_class():
 
     assert not Least().pretrains
     assert Least().controls() == [("majority", {})]
-    with pytest.raises(UnsuitedError, match="models of least cannot be loaded"):
+    with pytest.raises(IncompatibleError, match="models of least cannot be loaded"):
         Least().restore({})

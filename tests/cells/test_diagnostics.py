@@ -19,7 +19,7 @@ from bench.reports.shared.table import tables
 from bench.store.records import Store
 
 from records import diagnostics, put
-from support import Means, cell_of, in_order, made_up
+from support import Means, cell_of, in_order, synthetic
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ class LeaningMethod(Means):
 
 
 def test_only_the_feature_a_model_uses_is_important():
-    made = made_up(1, trials=in_order([0, 1] * 6))
+    made = synthetic(1, trials=in_order([0, 1] * 6))
     x = made.x - np.median(made.x, axis=0)
     test = replace(made, x=x, y=(x[:, 1, 2] > 0).astype(int))  # what the model says is right
     drops = importance(Leaning(1, 2), test, Context({"seed": 0}))

@@ -24,7 +24,7 @@ from bench.sweeps.plan import CellSpec
 from bench.sweeps.stacks import stacks, usual
 from bench.training import stacked
 
-from support import cell_of, in_order, made_up, paired
+from support import cell_of, in_order, paired, synthetic
 
 SMALL = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 2, "fit_batch": 8}
 
@@ -56,7 +56,7 @@ def test_pretraining_of_several_seeds_is_that_of_each(name):
     cls = load("methods", name)
     method = cls(cls.parse(SMALL))
     # Trials long enough, and shared between subjects, for the tasks that want neighbours.
-    windows = made_up(3, in_order([0, 1] * 4, 6), effect=0.3)
+    windows = synthetic(3, in_order([0, 1] * 4, 6), effect=0.3)
     source = windows.without_labels() if method.needs.source == "unlabelled" else windows
     if name == "clisa":
         source = windows
@@ -93,7 +93,7 @@ def test_cells_of_a_stack_may_differ_in_numbers(name, tmp_path):
     cls = load("methods", name)
     defaults = cls.parse(SMALL)
     changes = [{}, *({k: another(getattr(defaults, k))} for k in cls(defaults).per_model())]
-    pair = paired(made_up(3, in_order([0, 1] * 4, 6), seed=1, effect=0.3))
+    pair = paired(synthetic(3, in_order([0, 1] * 4, 6), seed=1, effect=0.3))
     protocol = ZeroShot() if issubclass(cls, testtime.TestTime) else None
     made = [
         cell_of(cls(cls.parse({**SMALL, **change})), pair, protocol, seed=n % 2,

@@ -8,13 +8,13 @@ import torch
 
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model, pack
-from bench.errors import BenchError, DataError, UnknownNameError, UnsuitedError
+from bench.errors import BenchError, DataError, IncompatibleError, UnknownNameError
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
 from bench.registry import load
 from bench.store.records import Store
 
-from support import Means, cell_of, made_up, paired
+from support import Means, cell_of, paired, synthetic
 
 SMALL = {"fit_epochs": 2}
 
@@ -26,7 +26,7 @@ SMALL = {"fit_epochs": 2}
 ])
 def test_a_saved_model_predicts_the_same(tmp_path, name, params):
     cls = load("methods", name)
-    pair = paired(None, made_up(2, corpus="B", labels=("low", "high")))
+    pair = paired(None, synthetic(2, corpus="B", labels=("low", "high")))
     cell = cell_of(cls(cls.parse(params)), pair, save_models=True)
     record = run_cell(cell, Store(tmp_path))
     files = sorted((record.path / "models").iterdir())
@@ -107,6 +107,6 @@ def test_a_predictor_that_cannot_be_saved_says_so():
 
 def test_what_cannot_be_saved_is_refused_before_it_runs(tmp_path):
     cell = cell_of(Means(), save_models=True)
-    with pytest.raises(UnsuitedError, match="models of means cannot be saved"):
+    with pytest.raises(IncompatibleError, match="models of means cannot be saved"):
         run_cell(cell, Store(tmp_path))
     assert not (tmp_path / "cells").exists()

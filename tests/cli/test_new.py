@@ -70,9 +70,9 @@ def test_it_runs_by_include(folder, tmp_path):
         registry.include(str(folder / "bench_my_method2.py"))
         from bench.runs.run import run as run_one
 
-        from support import made_up
+        from support import synthetic
 
-        record = run_one("my-method2", made_up(corpus="A", seed=1), made_up(corpus="B", seed=2),
+        record = run_one("my-method2", synthetic(corpus="A", seed=1), synthetic(corpus="B", seed=2),
                          runs=tmp_path, params={"sharpness": "2"}, save_models=True,
                          controls=False)
     assert record.status == "done"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.linalg import fractional_matrix_power
 
-from bench.conformance import made_up_pair
+from bench.conformance import synthetic_pair
 from bench.data.features import RAW_RATE, raw_windows, version_of
 from bench.data.reading import ReadOptions, read_corpus
-from bench.errors import BenchError, UnsuitedError
+from bench.errors import BenchError, IncompatibleError
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaler, Scaling, Whitener
 from bench.protocols.unsupervised import Unsupervised
@@ -90,8 +90,8 @@ class TestScaling:
 
     @pytest.mark.parametrize("protocol", [FewShot(), Unsupervised(), ZeroShot()])
     def test_whose_covariance_aligns_whom(self, protocol):
-        pair = made_up_pair(classes=2, channels=4, kind="raw")
-        scaling = Scaling("euclidean").settled(pair.source.space)
+        pair = synthetic_pair(classes=2, channels=4, kind="raw")
+        scaling = Scaling("euclidean").resolved(pair.source.space)
         fold = protocol.folds(pair, 0).folds[0]
         done = scaling.folds([fold])[0]
         for subject in (1, 2):
@@ -107,8 +107,8 @@ class TestScaling:
                                   "zero-shot": "source"}[protocol.name]
 
     def test_refused_on_features_that_are_no_signals(self):
-        with pytest.raises(UnsuitedError, match="euclidean aligns covariances of signals"):
-            Scaling("euclidean").settled(made_up_pair().source.space)
+        with pytest.raises(IncompatibleError, match="euclidean aligns covariances of signals"):
+            Scaling("euclidean").resolved(synthetic_pair().source.space)
 
 
 RUN = ("run", "--src", "SEED", "--tgt", "DEAP", "--scale", "null", "--data")

@@ -9,7 +9,7 @@ from bench.datasets.seed import Seed
 from bench.datasets.seed_iv import SeedIV
 from bench.errors import BenchError, LabelValueError, SettingError
 
-from support import made_up
+from support import synthetic
 
 RATED = Task("valence", ("low", "high"), "valence")
 CODED = Task("film", ("sad", "glad"), "film", codes={0: "sad", 1: "glad"}, dropped=frozenset({2}))
@@ -73,7 +73,7 @@ def test_valence_and_arousal_have_no_map():
 
 
 def test_a_map_renames_and_drops():
-    windows = made_up(1, [(i + 1, i, i, 3) for i in range(4)], labels=SEED_IV["4"])
+    windows = synthetic(1, [(i + 1, i, i, 3) for i in range(4)], labels=SEED_IV["4"])
     label_map, classes = shared_classes(SEED_IV["4"], SEED)
     mapped = apply_map(windows, label_map, classes)
     assert mapped.labels == SEED

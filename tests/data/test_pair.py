@@ -8,9 +8,9 @@ import pytest
 from bench.data.pair import align, on_channels
 from bench.data.reading import ReadOptions, read_corpus
 from bench.data.windows import Windows
-from bench.errors import BenchError, UnsuitedError
+from bench.errors import BenchError, IncompatibleError
 
-from support import CHANNELS, made_up, paired, read
+from support import CHANNELS, paired, read, synthetic
 
 
 def shuffled(windows: Windows, order, names=None) -> Windows:
@@ -26,7 +26,7 @@ def shuffled(windows: Windows, order, names=None) -> Windows:
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_channels_in_a_file_does_not_matter(side, seed):
-    source, target = made_up(corpus="A"), made_up(corpus="B", seed=1)
+    source, target = synthetic(corpus="A"), synthetic(corpus="B", seed=1)
     plain = align(read(source), read(target))
     order = np.random.default_rng(seed).permutation(5)
     if side == "target":
@@ -42,8 +42,8 @@ def test_the_order_of_channels_in_a_file_does_not_matter(side, seed):
 
 
 def test_old_names_meet_new_ones():
-    source = made_up(corpus="A", channels=("T7", "CZ", "P8"))
-    target = made_up(corpus="B", channels=("T6", "Fz", "T3"), seed=1)
+    source = synthetic(corpus="A", channels=("T7", "CZ", "P8"))
+    target = synthetic(corpus="B", channels=("T6", "Fz", "T3"), seed=1)
     pair = align(read(source), read(target))
     assert pair.source.space.channels == pair.target.space.channels == ("T7", "P8")
     assert (pair.source.x == source.x[:, [0, 2]]).all()
@@ -51,19 +51,22 @@ def test_old_names_meet_new_ones():
 
 
 def test_only_common_channels_are_left():
-    pair = paired(made_up(corpus="A"), made_up(corpus="B", channels=("OZ", "AF3", "CZ")))
+    pair = paired(synthetic(corpus="A"), synthetic(corpus="B", channels=("OZ", "AF3", "CZ")))
     assert pair.source.space.channels == pair.target.space.channels == ("CZ", "OZ")
     assert pair.source.x.shape[1] == pair.target.x.shape[1] == 2
 
 
 def test_an_electrode_listed_twice_is_refused():
     with pytest.raises(BenchError, match="names T7 more than once"):
-        paired(made_up(corpus="A", channels=("T3", "T7", "CZ")))
+        paired(synthetic(corpus="A", channels=("T3", "T7", "CZ")))
 
 
 def test_no_common_channel_is_refused():
     with pytest.raises(BenchError, match="share no channel"):
-        paired(made_up(corpus="A", channels=("FP1", "FP2")), made_up(corpus="B", channels=("OZ",)))
+        paired(
+            synthetic(corpus="A", channels=("FP1", "FP2")),
+            synthetic(corpus="B", channels=("OZ",)),
+        )
 
 
 @pytest.mark.parametrize(("change", "what"), [
@@ -74,19 +77,19 @@ def test_no_common_channel_is_refused():
      "frequency bands"),
 ])
 def test_sides_that_mean_different_things_are_refused(change, what):
-    target = made_up(corpus="B")
+    target = synthetic(corpus="B")
     target = target.with_x(target.x, dataclasses.replace(target.space, **change))
-    with pytest.raises(UnsuitedError, match="A:own and B:own differ in") as caught:
-        align(read(made_up(corpus="A")), read(target))
+    with pytest.raises(IncompatibleError, match="A:own and B:own differ in") as caught:
+        align(read(synthetic(corpus="A")), read(target))
     assert what in caught.value.message
     assert "--features bench" in caught.value.hint
 
 
 def test_raw_and_entropy_are_refused():
-    raw = made_up(corpus="B")
+    raw = synthetic(corpus="B")
     raw = raw.with_x(raw.x, dataclasses.replace(raw.space, kind="raw", bands=(), rate=5.0))
-    with pytest.raises(UnsuitedError, match="kind of features: de against raw"):
-        align(read(made_up(corpus="A")), read(raw))
+    with pytest.raises(IncompatibleError, match="kind of features: de against raw"):
+        align(read(synthetic(corpus="A")), read(raw))
 
 
 def test_owners_features_meet_only_their_like(tiny_root):
@@ -94,7 +97,7 @@ def test_owners_features_meet_only_their_like(tiny_root):
     average = ReadOptions(features="official", official_kind="de_movingAve")
     seed = read_corpus("SEED", tiny_root, lds)
     other = read_corpus("SEED-IV:3", tiny_root, average)
-    with pytest.raises(UnsuitedError, match="differ in"):
+    with pytest.raises(IncompatibleError, match="differ in"):
         align(seed, other)
     assert seed.windows.space.smoothing == "LDS"
     assert seed.windows.x.shape[1:] == (62, 5)
@@ -114,5 +117,5 @@ def test_seed_and_deap_meet_on_32_channels(tiny_root):
 
 
 def test_aligned_windows_share_no_memory_with_what_was_read():
-    windows = made_up()
+    windows = synthetic()
     assert not np.shares_memory(on_channels(windows, windows.space.channels).x, windows.x)

@@ -7,7 +7,7 @@ import pytest
 
 from bench.data.labels import shared_classes
 from bench.data.pair import STRIDE, align, in_shared_classes, joined, with_agreed_source
-from bench.errors import BenchError, SettingError, UnsuitedError
+from bench.errors import BenchError, IncompatibleError, SettingError
 from bench.method import Needs
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaler, Scaling
@@ -20,7 +20,7 @@ from bench.store.records import Store
 from bench.sweeps.plan import expand
 from bench.sweeps.request import Request
 
-from support import Means, cell_of, made_up, read
+from support import Means, cell_of, read, synthetic
 
 SEED = ("negative", "neutral", "positive")
 SEED_IV = ("neutral", "sad", "fear", "happy")
@@ -32,10 +32,10 @@ def corpora():
     """SEED, SEED-IV and DEAP in small; the second has other channels and is louder."""
     three = [(i + 1, i % 3, i, 3) for i in range(9)]
     four = [(i + 1, i % 4, i, 3) for i in range(12)]
-    a = made_up(3, three, corpus="A", labels=SEED, seed=1)
-    b = made_up(2, four, corpus="B", labels=SEED_IV, seed=2, channels=OTHERS)
+    a = synthetic(3, three, corpus="A", labels=SEED, seed=1)
+    b = synthetic(2, four, corpus="B", labels=SEED_IV, seed=2, channels=OTHERS)
     b = b.with_x(40 * b.x + 7)
-    return a, b, made_up(3, corpus="T", labels=DEAP, seed=3)
+    return a, b, synthetic(3, corpus="T", labels=DEAP, seed=3)
 
 
 def pair_of(*order):
@@ -71,8 +71,8 @@ def test_subjects_and_films_of_two_corpora_are_not_the_same():
 
 def test_numbers_too_large_to_be_told_apart_are_refused():
     a, b, _ = corpora()
-    far = made_up({STRIDE: [(1, 0, 0, 2), (2, 1, 1, 2)]}, corpus="C")
-    with pytest.raises(UnsuitedError, match="C numbers subjects or stimuli beyond 9999"):
+    far = synthetic({STRIDE: [(1, 0, 0, 2), (2, 1, 1, 2)]}, corpus="C")
+    with pytest.raises(IncompatibleError, match="C numbers subjects or stimuli beyond 9999"):
         joined([a, far])
 
 
@@ -103,7 +103,7 @@ def test_shared_classes_are_those_of_all():
     assert shared_classes(SEED, SEED_IV, DEAP)[1] == ("negative", "positive")
     assert shared_classes(SEED, DEAP, SEED_IV)[1] == ("negative", "positive")
     assert shared_classes(SEED, SEED_IV, SEED)[1] == SEED
-    with pytest.raises(UnsuitedError, match="low arousal, high arousal"):
+    with pytest.raises(IncompatibleError, match="low arousal, high arousal"):
         shared_classes(SEED, ("low arousal", "high arousal"), SEED_IV)
     mapped, label_map = in_shared_classes(pair_of())
     assert label_map.name == "polarity-2"
@@ -223,7 +223,7 @@ def test_reports_find_joined_sources():
 
 def test_a_sweep_of_joined_sources_ends_well_and_repeats(tmp_path):
     """Fear is dropped, so what is attainable on SEED-IV is not known: skipped, and no failure."""
-    from bench.sweeps.executor import Workshop
+    from bench.sweeps.executor import Executor
     from bench.sweeps.repeat import description
     from bench.sweeps.run import sweep
     from bench.sweeps.sweep import SweepOptions
@@ -238,4 +238,4 @@ def test_a_sweep_of_joined_sources_ends_well_and_repeats(tmp_path):
     assert record.pair == "DEAP:valence+SEED:3→SEED-IV:4"
     assert record.classes == ["negative", "positive"]
     request, spec = description(record, None)
-    assert Workshop(request).blank(spec).id == record.id
+    assert Executor(request).blank(spec).id == record.id

@@ -10,7 +10,7 @@ import bench.data.windows
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.errors import BenchError
 
-from support import made_up
+from support import synthetic
 
 
 def arrays(windows):
@@ -31,14 +31,14 @@ def test_examples_in_docstrings():
     ({"y": np.full(96, -1)}, "classes run from -1 to -1"),
 ])
 def test_impossible_windows_are_refused(change, message):
-    windows = made_up()
+    windows = synthetic()
     with pytest.raises(BenchError, match=message):
         dataclasses.replace(windows, **change)
 
 
 @pytest.mark.parametrize("index", [slice(0, 10), np.arange(10), np.arange(96) < 10])
 def test_taken_windows_share_no_memory_with_the_rest(index):
-    windows = made_up()
+    windows = synthetic()
     part = windows.take(np.arange(96)[index])
     for name, array in arrays(part).items():
         assert array.base is None, name
@@ -49,7 +49,7 @@ def test_taken_windows_share_no_memory_with_the_rest(index):
 
 
 def test_unlabelled_windows_have_nothing_that_names_a_class():
-    windows = made_up()
+    windows = synthetic()
     bare = windows.without_labels()
     assert isinstance(bare, UnlabelledWindows)
     assert {f.name for f in dataclasses.fields(windows)} - {
@@ -62,7 +62,7 @@ def test_unlabelled_windows_have_nothing_that_names_a_class():
 
 
 def test_trial_keys_tell_corpora_subjects_and_sessions_apart():
-    parts = [made_up(2, corpus=c, session=s) for c in "AB" for s in (1, 2)]
+    parts = [synthetic(2, corpus=c, session=s) for c in "AB" for s in (1, 2)]
     joined = Windows.concatenate(parts)
     assert len(np.unique(joined.trial_key())) == 2 * 2 * 2 * 8
     assert joined.trial_key()[0] == "A/1/1/1"
@@ -71,15 +71,15 @@ def test_trial_keys_tell_corpora_subjects_and_sessions_apart():
 @pytest.mark.parametrize("name", ["x", "y", "corpus", "subject", "session", "trial", "stimulus",
                                   "order", "onset"])
 def test_digest_sees_every_column(name):
-    windows = made_up()
-    assert windows.digest() == made_up().digest()
+    windows = synthetic()
+    assert windows.digest() == synthetic().digest()
     column = getattr(windows, name).copy()
     column[-1] = "Z" if column.dtype.kind == "U" else 1 - column[-1]
     assert dataclasses.replace(windows, **{name: column}).digest() != windows.digest()
 
 
 def test_digest_sees_space_and_classes():
-    windows = made_up()
+    windows = synthetic()
     digests = {
         windows.digest(),
         dataclasses.replace(windows, labels=("low", "top")).digest(),
@@ -90,15 +90,15 @@ def test_digest_sees_space_and_classes():
 
 
 def test_digest_of_a_corpus_with_letters_beyond_ascii():
-    assert made_up(corpus="Émotion").digest() != made_up(corpus="Èmotion").digest()
+    assert synthetic(corpus="Émotion").digest() != synthetic(corpus="Èmotion").digest()
 
 
 def test_joining_what_does_not_fit_is_refused():
-    windows = made_up()
+    windows = synthetic()
     with pytest.raises(BenchError, match="cannot join windows of Space"):
-        Windows.concatenate([windows, made_up(channels=("FP2", "FZ", "CZ", "PZ", "OZ"))])
+        Windows.concatenate([windows, synthetic(channels=("FP2", "FZ", "CZ", "PZ", "OZ"))])
     with pytest.raises(BenchError, match="different classes; map them first"):
-        Windows.concatenate([windows, made_up(labels=("a", "b"))])
+        Windows.concatenate([windows, synthetic(labels=("a", "b"))])
 
 
 def test_own_arrays_get_sensible_defaults():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.cells.engine import run_cell
-from bench.errors import SettingError, UnsuitedError
+from bench.errors import IncompatibleError, SettingError
 from bench.method import Context
 from bench.methods.random import Draw
 from bench.methods.shuffled import shuffled
@@ -19,7 +19,7 @@ from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
 from bench.store.records import Store
 
-from support import cell_of, in_order, made_up, paired
+from support import cell_of, in_order, paired, synthetic
 
 CTX = Context({"seed": 0})
 TINY = {"epochs": 1, "windows_per_epoch": 32, "batch": 32, "fit_epochs": 2}
@@ -50,7 +50,7 @@ def test_random_runs_under_every_protocol(protocol, tmp_path):
 
 
 def test_labels_are_shuffled_among_the_trials_of_a_session():
-    windows = made_up({1: in_order([0, 1] * 10, 3), 2: in_order([0] * 15 + [1] * 5, 2)})
+    windows = synthetic({1: in_order([0, 1] * 10, 3), 2: in_order([0] * 15 + [1] * 5, 2)})
     found = shuffled(windows, np.random.default_rng(1))
     assert found.y.shape == windows.y.shape
     for s in (1, 2):
@@ -77,8 +77,8 @@ def test_shuffled_runs_any_method(network, protocol, tmp_path):
 
 def test_what_is_shuffled_is_not_learnt(tmp_path):
     trials = in_order([0, 1] * 20, 2)
-    pair = paired(made_up(2, trials, corpus="A", effect=2.0),
-                  made_up(4, trials, corpus="B", effect=2.0))
+    pair = paired(synthetic(2, trials, corpus="A", effect=2.0),
+                  synthetic(4, trials, corpus="B", effect=2.0))
     store = Store(tmp_path)
 
     def score(method):
@@ -92,14 +92,14 @@ def test_what_is_shuffled_is_not_learnt(tmp_path):
 def test_shuffled_declares_what_its_method_does():
     method = make("shuffled", network="tent")
     assert method.transductive
-    assert not method.shares_classes
-    assert make("shuffled", network="lr").shares_classes
+    assert not method.maps_labels
+    assert make("shuffled", network="lr").maps_labels
     assert not make("shuffled", network="lr").pretrains
     assert make("shuffled").pretrains
     again = pickle.loads(pickle.dumps(method))
     assert again.inner.name == "tent"
     assert again.needs == method.inner.needs
-    with pytest.raises(UnsuitedError, match="shuffled needs unlabelled"):
+    with pytest.raises(IncompatibleError, match="shuffled needs unlabelled"):
         run_cell(cell_of(make("shuffled", network="dann"), protocol=ZeroShot()), None)
 
 

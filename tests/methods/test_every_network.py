@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from bench.cells.cell import Cell
-from bench.cells.contract import handed
+from bench.cells.contract import restrict_views
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model
 from bench.data.pair import Pair
-from bench.errors import SettingError, UnsuitedError
+from bench.errors import IncompatibleError, SettingError
 from bench.method import Budget, Context, Job
 from bench.methods.shared.training.deep import Adaptation, Supervised
 from bench.methods.shared.training.finetuning import FineTuned, labelled
@@ -57,7 +57,7 @@ def test_runs_or_is_refused(name, protocol, pair, tmp_path):
     """The engine also checks that windows are predicted on their own, or the method says not."""
     cell = cell_of(name, protocol, pair)
     if protocol not in SUITED[name]:
-        with pytest.raises(UnsuitedError, match=f"{name} needs unlabelled, which .* not grant"):
+        with pytest.raises(IncompatibleError, match=f"{name} needs unlabelled, which .* not grant"):
             run_cell(cell, Store(tmp_path))
         return
     record = run_cell(cell, Store(tmp_path))
@@ -89,7 +89,7 @@ def test_separable_classes_are_found(name, pair, tmp_path):
 
 def jobs_of(method, protocol, pair, budget=None):
     cell = Cell(method, "set", pair, PROTOCOLS[protocol], Scaling("z-score"))
-    folds = handed(
+    folds = restrict_views(
         cell.scaling.folds(cell.folds().folds),
         method.needs_under(PROTOCOLS[protocol].grants),
     )

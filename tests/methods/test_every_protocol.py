@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import UnsuitedError
+from bench.errors import IncompatibleError
 from bench.registry import entries, load
 from bench.runs.options import make_protocol
 from bench.runs.run import run
@@ -32,7 +32,7 @@ def test_each_method_under_each_protocol(method, tiny_root, tmp_path):
         protocol = make_protocol(load("protocols", name), options)
         lacking = profile.under(protocol.grants).lacking(protocol.grants)
         if lacking:
-            with pytest.raises(UnsuitedError) as caught:
+            with pytest.raises(IncompatibleError) as caught:
                 one(method, tiny_root, tmp_path, name, options)
             assert caught.value.message == (
                 f"{load('methods', method).name} needs {' and '.join(lacking)}, which {name} does "

@@ -10,7 +10,7 @@ import torch
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.datasets.shared.facts import SEED_CHANNELS
-from bench.errors import UnsuitedError
+from bench.errors import IncompatibleError
 from bench.method import Budget, Context, Method, observing
 from bench.methods.byol import TARGET
 from bench.methods.shared.training.sampling import SameStimulus, Shuffled, neighbours, successive
@@ -143,7 +143,7 @@ class TestSamplers:
         windows = windows.take(np.delete(np.arange(12), 6))
         runs = successive(windows, 4, 48, 192)
         assert sorted(runs.anchors.tolist()) == [0, 1, 2, 6, 7]
-        with pytest.raises(UnsuitedError, match="no trial of the source has 7 successive windows"):
+        with pytest.raises(IncompatibleError, match="no trial of the source has 7 successive"):
             successive(windows, 7, 48, 192)
 
     def test_neighbours_are_near_and_distant_windows_are_not(self):
@@ -158,7 +158,7 @@ class TestSamplers:
             assert not same or abs(windows.onset[anchor] - windows.onset[far]) > 2
             seen.add(bool(same))
         assert seen == {True, False}
-        with pytest.raises(UnsuitedError, match="neighbour within"):
+        with pytest.raises(IncompatibleError, match="neighbour within"):
             neighbours(windows, 0.5, 48, 216)
 
     def test_pairs_share_stimulus_and_moment(self):
@@ -177,7 +177,7 @@ class TestSamplers:
     def test_unshared_stimuli_are_refused(self):
         windows = toy()
         windows.stimulus[:] += 100 * windows.subject
-        with pytest.raises(UnsuitedError, match="no two subjects of the source were shown"):
+        with pytest.raises(IncompatibleError, match="no two subjects of the source were shown"):
             pretrain("clisa", windows)
 
 

@@ -26,7 +26,7 @@ from bench.methods.shared.networks.layers import Projector
 from bench.protocols.few_shot import FewShot
 from bench.training import Optimiser, stack, train
 
-from support import made_up, paired
+from support import paired, synthetic
 
 METRICS = ("cosine", "euclidean", "manhattan")
 
@@ -158,7 +158,7 @@ def test_masking_works_on_a_copy(dtype, copies):
 
 
 def test_pretraining_leaves_the_source_as_it_was():
-    source = made_up().without_labels()
+    source = synthetic().without_labels()
     before = source.x.copy()
     SCMM(SCMM.parse({"epochs": 2})).pretrain(source, Context({"seed": 0}))
     assert (source.x == before).all()
@@ -269,7 +269,7 @@ def test_a_bad_neighbour_changes_no_bit_of_the_others(neighbour, dtype):
 
 def jobs_of(count=4, trials=None, dtype="float64", state=None, factor=None):
     """Calibration of made-up subjects, in double precision."""
-    target = made_up(count, trials, corpus="B", seed=5)
+    target = synthetic(count, trials, corpus="B", seed=5)
     x = target.x.copy()
     if factor:
         x[target.subject == factor[0]] *= factor[1]
@@ -298,7 +298,7 @@ def test_stacked_fine_tuning_is_single_fine_tuning(chosen):
 
 def test_fine_tuning_from_a_pretrained_state():
     method = SCMM(SCMM.parse({"epochs": 1, "fit_epochs": 2, "fit_batch": 8}))
-    state = method.pretrain(made_up().without_labels(), Context({"seed": 0}))
+    state = method.pretrain(synthetic().without_labels(), Context({"seed": 0}))
     before = {n: t.clone() for n, t in state.items()}
     jobs, fresh = jobs_of(2, state=state), jobs_of(2)
     together = method.fit_many(jobs)
@@ -344,7 +344,7 @@ def test_divergence_names_the_fold():
 def test_a_huge_learning_rate_is_told_as_divergence():
     # Adam's steps are as long as its rate, so float32 overflows only through the sum of squares.
     method = SCMM(SCMM.parse({"epochs": 3, "lr": 1.0}))
-    source = made_up().without_labels()
+    source = synthetic().without_labels()
     wild = source.with_x(source.x * np.float32(1e25))
     with pytest.raises(DivergedError, match=r"pre-training: the loss is (nan|inf) at epoch 1, ba"):
         method.pretrain(wild, Context({"seed": 0}))
@@ -358,7 +358,7 @@ def curve(method, source, **ctx):
 
 
 def test_pretraining_losses_fall():
-    source = made_up(6, effect=1.0).without_labels()
+    source = synthetic(6, effect=1.0).without_labels()
     shown = source.with_x((source.x - source.x.min()) / np.ptp(source.x))
     _, rows = curve(SCMM(SCMM.parse({"epochs": 30, "batch": 64})), shown)
     assert [n for n, _, _ in rows] == list(range(1, 31))
@@ -369,7 +369,7 @@ def test_pretraining_losses_fall():
 
 
 def test_pretraining_repeats_and_follows_the_seed():
-    source = made_up(2).without_labels()
+    source = synthetic(2).without_labels()
     method = SCMM(SCMM.parse({"epochs": 2}))
     one, two = (method.pretrain(source, Context({"seed": 0})) for _ in range(2))
     other = method.pretrain(source, Context({"seed": 1}))
@@ -378,7 +378,7 @@ def test_pretraining_repeats_and_follows_the_seed():
 
 
 def test_pretraining_never_sees_labels():
-    source = made_up(2)
+    source = synthetic(2)
     method = SCMM(SCMM.parse({"epochs": 1}))
     assert SCMM.needs.source == "unlabelled"
     labelled = method.pretrain(source, Context({"seed": 0}))
@@ -387,14 +387,14 @@ def test_pretraining_never_sees_labels():
 
 
 def test_the_budget_shortens_pretraining():
-    source = made_up(2).without_labels()  # 64 windows: 2 batches an epoch
+    source = synthetic(2).without_labels()  # 64 windows: 2 batches an epoch
     method = SCMM(SCMM.parse({"epochs": 9, "batch": 32}))
     assert len(curve(method, source, budget=Budget(pretrain=6))[1]) == 3
     assert len(curve(method, source, budget=Budget())[1]) == 9
 
 
 def test_an_epoch_draws_so_many_windows():
-    source = made_up(2).without_labels()
+    source = synthetic(2).without_labels()
     seen = []
     task = SCMM.network
 
@@ -420,7 +420,7 @@ def test_an_epoch_draws_so_many_windows():
     {"similarity": "cosine"}, {"reconstructs": "original"},
 ])
 def test_every_variant_trains_and_differs(params):
-    source = made_up(2).without_labels()
+    source = synthetic(2).without_labels()
     plain = SCMM(SCMM.parse({"epochs": 1, "batch": 32}))
     variant = SCMM(SCMM.parse({"epochs": 1, "batch": 32, **params}))
     first, second = (m.pretrain(source, Context({"seed": 0})) for m in (plain, variant))
@@ -430,7 +430,7 @@ def test_every_variant_trains_and_differs(params):
 
 def test_a_probe_leaves_the_encoder_frozen():
     method = SCMM(SCMM.parse({"finetune": "probe", "epochs": 1}))
-    state = method.pretrain(made_up().without_labels(), Context({"seed": 0}))
+    state = method.pretrain(synthetic().without_labels(), Context({"seed": 0}))
     (job, *_) = jobs_of(1, state=state, dtype="float32")
     predictor = method.fit(job.view, state, job.ctx)
     for name, tensor in predictor.state.items():

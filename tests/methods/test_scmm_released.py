@@ -167,7 +167,7 @@ def test_the_engine_peeks_for_the_oracle_alone(tmp_path):
 
     assert Cell(
         Pretender(cell.method.params), "set", cell.pair, cell.protocol
-    ).peeks == frozenset()
+    ).test_access == frozenset()
 
 
 def test_tested_windows_scaled_by_themselves(tmp_path):
@@ -188,4 +188,4 @@ def test_switched_off_nothing_of_the_test_set_is_used(tmp_path):
     assert record.identity["selection"] == honest.identity["selection"] == "last"
     assert record.identity["scaling"] == honest.identity["scaling"]
     assert [f["scores"] for f in record.folds] == [f["scores"] for f in honest.folds]
-    assert cell.peeks == frozenset()
+    assert cell.test_access == frozenset()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.cells.cell import Cell
-from bench.cells.contract import as_needed, check_suited, handed
+from bench.cells.contract import check_compatible, handed, restrict_source
 from bench.data.pair import Pair, in_shared_classes
 from bench.data.windows import UnlabelledWindows, Windows
-from bench.errors import UnsuitedError
+from bench.errors import IncompatibleError
 from bench.method import Method, Needs
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaler, Scaling
@@ -59,7 +59,7 @@ def pair_of(seed=0, subjects=3, trials=7, source=SEED, target=DEAP, ordered=True
 
 
 def folds_of(protocol, pair, seed=0):
-    if protocol.shares_classes:
+    if protocol.maps_labels:
         pair = in_shared_classes(pair)[0]
     return protocol.folds(pair, seed)
 
@@ -84,7 +84,7 @@ def rows(windows):
 def test_sixty_per_cent_of_each_class_come_first(protocol, pair):
     for fold in folds_of(protocol, pair).folds:
         test = fold.open_test()
-        target = pair.target if not protocol.shares_classes else in_shared_classes(pair)[0].target
+        target = pair.target if not protocol.maps_labels else in_shared_classes(pair)[0].target
         mine = target.take(target.subject == fold.subject)
         seen = fold.view.calibration or fold.view.unlabelled
         assert rows(seen) | rows(test) == rows(mine)
@@ -142,16 +142,16 @@ def test_drawing_is_said_in_the_access_and_needs_no_notice():
 
 def sessions_pair(numbers=((1, 1), (1, 2), (1, 3), (2, 1)), films=False):
     """A target with several sessions of some subjects; their films may be the same."""
-    from support import made_up
+    from support import synthetic
 
     parts = []
     for i, (subject, session) in enumerate(numbers):
-        part = made_up({subject: [(t, t % 2, t, 2) for t in range(1, 7)]}, session=session,
+        part = synthetic({subject: [(t, t % 2, t, 2) for t in range(1, 7)]}, session=session,
                        corpus="B", labels=DEAP, seed=i)
         film = part.trial + (0 if films else 100 * session)
         parts.append(dataclasses.replace(part, stimulus=film))
     target = Windows.concatenate(parts)
-    return Pair(made_up(corpus="A"), target, "A:own", "B:own", ("a", "b"))
+    return Pair(synthetic(corpus="A"), target, "A:own", "B:own", ("a", "b"))
 
 
 def test_leaving_a_session_out_trains_on_the_subjects_others():
@@ -176,7 +176,7 @@ def test_films_that_were_trained_on_are_told():
 def test_leaving_a_session_out_needs_two():
     pair = sessions_pair([(1, 1), (2, 2)])
     cell = Cell(Toy(), "default", pair, Within(leave="session"))
-    with pytest.raises(UnsuitedError, match="B:own was read with one of each") as caught:
+    with pytest.raises(IncompatibleError, match="B:own was read with one of each") as caught:
         cell.check()
     assert "--sessions all" in caught.value.hint
     Cell(Toy(), "default", sessions_pair(), Within(leave="session")).check()
@@ -249,7 +249,7 @@ def test_a_method_is_handed_no_more_than_it_needs():
     view = handed(folds, Needs(unlabelled=True))[0].view
     assert type(view.unlabelled) is UnlabelledWindows
     assert rows(view.unlabelled) == rows(view.calibration)
-    assert as_needed(None, "labelled") is None
+    assert restrict_source(None, "labelled") is None
     folds = folds_of(Unsupervised(), pair_of()).folds
     assert handed(folds, Needs())[0].view.unlabelled is None
 
@@ -273,8 +273,8 @@ class Toy(Method):
 def test_refusals_say_why(needs, protocol, message):
     method = Toy()
     method.needs = needs
-    with pytest.raises(UnsuitedError) as caught:
-        check_suited(method, protocol, pair_of())
+    with pytest.raises(IncompatibleError) as caught:
+        check_compatible(method, protocol, pair_of())
     assert caught.value.message == message
     assert caught.value.hint == f"{protocol.name} grants: {', '.join(sorted(protocol.grants))}"
 
@@ -282,13 +282,13 @@ def test_refusals_say_why(needs, protocol, message):
 def test_calibration_counts_as_unlabelled_windows():
     method = Toy()
     method.needs = Needs(unlabelled=True)
-    check_suited(method, FewShot(), pair_of())
+    check_compatible(method, FewShot(), pair_of())
 
 
 def test_records_name_the_label_map_only_where_classes_were_mapped():
     pair = pair_of()
     toy, sharing = Toy(), Toy()
-    sharing.shares_classes = True
+    sharing.maps_labels = True
     mapped = {"name": "polarity-2", "version": 1, "classes": ["negative", "positive"]}
     for method, protocol, expected in (
         (toy, FewShot(), None), (toy, Within(), None), (toy, ZeroShot(), mapped),
@@ -302,7 +302,7 @@ def test_no_map_is_a_refusal(tmp_path):
 
     pair = pair_of(target=("low arousal", "high arousal"))
     cell = Cell(Toy(), "default", pair, ZeroShot())
-    with pytest.raises(UnsuitedError, match="no label map relates"):
+    with pytest.raises(IncompatibleError, match="no label map relates"):
         run_cell(cell, Store(tmp_path))
 
 

@@ -12,7 +12,7 @@ from bench.data.windows import Windows
 from bench.protocols.base import subject_sessions
 from bench.protocols.few_shot import FewShot
 
-from support import SEED_CLASSES, in_order, made_up, paired
+from support import SEED_CLASSES, in_order, paired, synthetic
 
 SEED_NAMES = ("negative", "neutral", "positive")
 
@@ -30,11 +30,11 @@ def targets(draw):
         numbers = draw(st.permutations(range(1, len(labels) + 1)))
         lengths = draw(st.lists(st.integers(1, 3), min_size=len(labels), max_size=len(labels)))
         cut[subject] = list(zip(numbers, labels, order, lengths, strict=True))
-    windows = made_up(cut, corpus="B", labels="abcd"[:classes], channels=("CZ",), bands=2)
+    windows = synthetic(cut, corpus="B", labels="abcd"[:classes], channels=("CZ",), bands=2)
     return windows.take(draw(st.permutations(range(len(windows)))))
 
 
-SOURCE = made_up(1, corpus="A", channels=("CZ",), bands=2)
+SOURCE = synthetic(1, corpus="A", channels=("CZ",), bands=2)
 
 
 def key(windows):
@@ -111,7 +111,7 @@ def test_the_seed_matters_only_where_trials_are_drawn(target):
 
 
 def test_seed_gives_the_published_first_nine():
-    pair = paired(None, made_up(2, in_order(SEED_CLASSES), corpus="SEED", labels=SEED_NAMES))
+    pair = paired(None, synthetic(2, in_order(SEED_CLASSES), corpus="SEED", labels=SEED_NAMES))
     cut = FewShot().folds(pair, 0)
     assert (len(cut.folds), cut.left_out, cut.notices) == (2, [], [])
     for fold in cut.folds:
@@ -123,7 +123,7 @@ def test_seed_gives_the_published_first_nine():
 
 def test_order_of_presentation_counts_not_the_number_of_the_trial():
     trials = [(i + 1, i % 2, 9 - i, 2) for i in range(10)]
-    fold = FewShot().folds(paired(None, made_up(1, trials, corpus="B")), 0).folds[0]
+    fold = FewShot().folds(paired(None, synthetic(1, trials, corpus="B")), 0).folds[0]
     assert np.unique(fold.view.calibration.trial).tolist() == [5, 6, 7, 8, 9, 10]
 
 
@@ -143,7 +143,7 @@ def test_simulated_deap_is_cut_by_its_table(tiny_root):
 
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_so_many_calibration_trials_of_each_class(k):
-    pair = paired(None, made_up(1, in_order(SEED_CLASSES), corpus="B", labels=SEED_NAMES))
+    pair = paired(None, synthetic(1, in_order(SEED_CLASSES), corpus="B", labels=SEED_NAMES))
     fold = FewShot(calibration_trials=k).folds(pair, 0).folds[0]
     for label in range(3):
         of_class = [i + 1 for i, y in enumerate(SEED_CLASSES) if y == label]
@@ -153,7 +153,7 @@ def test_so_many_calibration_trials_of_each_class(k):
 
 def test_too_many_calibration_trials_leave_subjects_out():
     cut = FewShot(calibration_trials=5).folds(
-        paired(None, made_up(1, in_order(SEED_CLASSES), corpus="B", labels=SEED_NAMES)), 0
+        paired(None, synthetic(1, in_order(SEED_CLASSES), corpus="B", labels=SEED_NAMES)), 0
     )
     assert cut.folds == []
     assert cut.left_out[0].reason.startswith("5 trials of class 'negative'")
@@ -164,7 +164,7 @@ def test_too_many_calibration_trials_leave_subjects_out():
     ([1, 1, 1], "0 trials of class 'low', 2 needed"),
 ])
 def test_a_class_of_one_trial_leaves_the_subject_out_with_the_reason(classes, reason):
-    target = made_up({1: in_order([0, 1, 0, 1]), 7: in_order(classes)}, corpus="B")
+    target = synthetic({1: in_order([0, 1, 0, 1]), 7: in_order(classes)}, corpus="B")
     cut = FewShot().folds(paired(None, target), 0)
     assert [f.subject for f in cut.folds] == [1]
     assert [(o.subject, o.session, o.reason) for o in cut.left_out] == [(7, 1, reason)]
@@ -172,7 +172,7 @@ def test_a_class_of_one_trial_leaves_the_subject_out_with_the_reason(classes, re
 
 def test_unknown_order_is_a_seeded_draw_and_said_aloud():
     trials = [(n, y, -1, 2) for n, y, _, _ in in_order([0] * 10 + [1] * 5)]
-    pair = paired(None, made_up(3, trials, corpus="B"))
+    pair = paired(None, synthetic(3, trials, corpus="B"))
     cuts = {seed: FewShot().folds(pair, seed) for seed in range(6)}
     assert cuts[3].notices == [
         "order of presentation unknown: calibration trials are drawn, stratified by class, "
@@ -191,7 +191,7 @@ def test_unknown_order_is_a_seeded_draw_and_said_aloud():
 
 
 def test_sessions_are_folds_of_their_own():
-    target = Windows.concatenate([made_up(2, corpus="B", session=s, seed=s) for s in (2, 1)])
+    target = Windows.concatenate([synthetic(2, corpus="B", session=s, seed=s) for s in (2, 1)])
     cut = FewShot().folds(paired(None, target), 0)
     assert [(f.subject, f.session) for f in cut.folds] == [(1, 1), (1, 2), (2, 1), (2, 2)]
     for fold in cut.folds:

@@ -29,7 +29,7 @@ from bench.protocols.zero_shot import ZeroShot
 from bench.store.records import Store
 
 from reach import reachable
-from support import made_up, read
+from support import read, synthetic
 
 SPACES = (
     ("negative", "neutral", "positive"), ("neutral", "sad", "fear", "happy"),
@@ -55,7 +55,7 @@ def corpora(draw, name, labels):
                 (2 * i + 1, y, order[i] if known else -1, draw(st.integers(1, 2)))
                 for i, y in enumerate(classes)
             ]
-            parts.append(made_up(
+            parts.append(synthetic(
                 {subject: trials}, corpus=name, labels=labels, session=session,
                 seed=[ord(name), subject, session, draw(st.integers(0, 99))],
                 channels=("FP1", "OZ"),
@@ -108,10 +108,10 @@ class Keeper(Method):
 
     name: ClassVar[str] = "keeper"
 
-    def __init__(self, wanted: Needs, shares_classes: bool = False) -> None:
+    def __init__(self, wanted: Needs, maps_labels: bool = False) -> None:
         super().__init__()
         self.needs = wanted  # type: ignore[misc]
-        self.shares_classes = shares_classes  # type: ignore[misc]
+        self.maps_labels = maps_labels  # type: ignore[misc]
         self.jobs: list[Any] = []
         self.sources: list[Any] = []
 

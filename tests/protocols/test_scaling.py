@@ -7,7 +7,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from bench.cells.engine import run_cell
 from bench.data.pair import in_shared_classes
 from bench.data.windows import Windows
-from bench.errors import SettingError, UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, SettingError, UnknownNameError
 from bench.protocols.base import Fold, View
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import SCOPES, Scaler, Scaling
@@ -16,7 +16,7 @@ from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.store.records import Store
 
-from support import Means, cell_of, made_up, paired
+from support import Means, cell_of, paired, synthetic
 
 THEIRS = {"min-max": MinMaxScaler, "z-score": StandardScaler, "robust": RobustScaler}
 
@@ -98,7 +98,7 @@ def test_an_extreme_test_window_leaves_the_other_predictions_alone(tmp_path):
 
 
 def test_each_target_subject_is_scaled_by_itself():
-    target = made_up(corpus="B", seed=2)
+    target = synthetic(corpus="B", seed=2)
     gain = np.where(target.subject == 2, 100.0, 1.0)[:, None, None].astype(np.float32)
     plain, loud = folds(paired(None, target)), folds(paired(None, target.with_x(target.x * gain)))
     for old, new in zip(plain, loud, strict=True):
@@ -118,14 +118,14 @@ def test_source_statistics_are_the_sources_own():
 
 
 def test_without_granted_windows_there_is_nothing_to_scale_by():
-    windows = made_up(1)
+    windows = synthetic(1)
     fold = Fold(1, 1, View(None, None, None, windows.labels), windows)
-    with pytest.raises(UnsuitedError, match="grants no window to scale the target by"):
+    with pytest.raises(IncompatibleError, match="grants no window to scale the target by"):
         Scaling().folds([fold])
 
 
 def test_without_target_windows_the_source_scales_the_target():
-    source, target = made_up(2), made_up(1, corpus="B", seed=3)
+    source, target = synthetic(2), synthetic(1, corpus="B", seed=3)
     fold = Fold(1, 1, View(source, None, None, target.labels), target)
     scaled = Scaling("z-score").folds([fold])[0].open_test().x
     assert (scaled == Scaler.fit(source.x, "z-score")(target.x)).all()
@@ -141,7 +141,7 @@ def test_the_scope_is_in_the_record():
 
 
 def cut(protocol, target=None, source=None):
-    pair = in_shared_classes(paired(source, target))[0] if protocol.shares_classes else paired(
+    pair = in_shared_classes(paired(source, target))[0] if protocol.maps_labels else paired(
         source, target
     )
     return protocol.folds(pair, 0).folds
@@ -160,7 +160,7 @@ def test_each_source_subject_by_its_own(kind, scope):
 
 
 def test_subjects_of_two_corpora_with_one_number_are_two():
-    a, b = made_up(1, corpus="A", seed=1), made_up(1, corpus="B", seed=2)
+    a, b = synthetic(1, corpus="A", seed=1), synthetic(1, corpus="B", seed=2)
     both = Windows.concatenate([a, b.with_x(9 * b.x)])
     fold = Fold(1, 1, View(both, a, None, a.labels), a)
     scaled = Scaling("z-score", "subject").folds([fold])[0].view.source
@@ -191,7 +191,7 @@ def test_scope_tested_takes_all_windows_of_the_session(protocol):
 
 def test_a_subject_that_is_not_granted_cannot_be_scaled_by_itself():
     for protocol in (ZeroShot(), Within()):
-        with pytest.raises(UnsuitedError, match="grants no window of the tested subject") as caught:
+        with pytest.raises(IncompatibleError, match="grants no window of the tested") as caught:
             cell_of(Means(), protocol=protocol, scaling=Scaling(scope="subject")).scaling.check(
                 protocol
             )
@@ -202,7 +202,7 @@ def test_a_subject_that_is_not_granted_cannot_be_scaled_by_itself():
 
 
 def test_a_subjects_other_sessions_are_its_own_windows():
-    one, two = (made_up(1, corpus="B", session=s, seed=s) for s in (1, 2))
+    one, two = (synthetic(1, corpus="B", session=s, seed=s) for s in (1, 2))
     raw = Within(leave="session").folds(
         paired(None, Windows.concatenate([one, two.with_x(3 * two.x)])), 0
     ).folds

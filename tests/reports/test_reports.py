@@ -507,7 +507,7 @@ class TestIncomplete:
         (odd.path / "record.json").write_text(json.dumps(body))
         found = collect(store, ReportOptions())
         assert [c.method for c in found.cells] == ["scmm"]
-        assert {where for where, _ in found.torn} == {"0" * 20, odd.path.name}
+        assert {where for where, _ in found.corrupt} == {"0" * 20, odd.path.name}
         assert "torn: 00000000000000000000" in shown(store)
 
     def test_without_control_the_subjects_are_shown_alone(self, store, tmp_path):

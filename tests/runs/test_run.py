@@ -10,10 +10,10 @@ from bench import RunOptions, registry
 from bench.data.locations import corpus_folders, set_corpus_folder
 from bench.data.recipe import Recipe
 from bench.errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
-from bench.runs.options import settled_scale
+from bench.runs.options import resolve_scale
 from bench.store.records import Store
 
-from support import Means, in_order, made_up, paired, write_toy
+from support import Means, in_order, paired, synthetic, write_toy
 
 SMALL = {"epochs": 1, "fit_epochs": 2}
 
@@ -36,16 +36,16 @@ def own_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CONFIG", str(tmp_path / "config" / "corpora.json"))
 
 
-A, B = made_up(corpus="A", seed=1), made_up(corpus="B", seed=2)
+A, B = synthetic(corpus="A", seed=1), synthetic(corpus="B", seed=2)
 
 
 def test_controls_are_run_in_the_classes_of_their_method(options):
     """A shallow method learns what both corpora have; so is its majority."""
-    a = made_up(corpus="A", seed=1, labels=("negative", "positive"))
-    b = made_up(corpus="B", seed=2, labels=("negative", "neutral", "positive"),
+    a = synthetic(corpus="A", seed=1, labels=("negative", "positive"))
+    b = synthetic(corpus="B", seed=2, labels=("negative", "neutral", "positive"),
                 trials=in_order([0, 1, 2] * 4))
     record = bench.run("lr", a, b, options, params={})
-    (majority,) = record.beside
+    (majority,) = record.controls
     assert majority.identity["label_map"] == record.identity["label_map"] is not None
     assert majority.classes == record.classes == ["negative", "positive"]
     for mine, theirs in zip(record.folds, majority.folds, strict=True):
@@ -58,16 +58,16 @@ def test_controls_are_run_in_the_classes_of_their_method(options):
 def test_a_run_brings_its_controls(options):
     events = []
     record = bench.run("scmm", A, B, options, events.append)
-    assert [r.identity["method"] for r in (record, *record.beside)] == [
+    assert [r.identity["method"] for r in (record, *record.controls)] == [
         "scmm", "target-only", "majority"]
-    assert [r.kind for r in record.beside] == ["control", "control"]
+    assert [r.kind for r in record.controls] == ["control", "control"]
     assert len(list(Store(options.runs).records())) == 3
-    for control in record.beside:  # on the same folds
+    for control in record.controls:  # on the same folds
         for mine, theirs in zip(record.folds, control.folds, strict=True):
             assert mine["calibration_trials"] == theirs["calibration_trials"]
             assert mine["test_trials"] == theirs["test_trials"]
             assert mine["majority"] == theirs["majority"]
-    scratch = record.beside[0].identity["params"]
+    scratch = record.controls[0].identity["params"]
     assert scratch == {"network": "scmm", "backbone": "cnn", "beta2": 0.99, "finetune": "full",
                        "fit_epochs": 2, "fit_batch": 128, "fit_lr": 5e-4,
                        "fit_weight_decay": 3e-4}
@@ -76,16 +76,16 @@ def test_a_run_brings_its_controls(options):
 
 
 def test_the_majority_is_that_of_the_calibration(options):
-    target = made_up(2, [(i + 1, int(i % 3 == 0), i, 4) for i in range(12)], corpus="B")
+    target = synthetic(2, [(i + 1, int(i % 3 == 0), i, 4) for i in range(12)], corpus="B")
     record = bench.run("majority", A, target, options, params={})
     table = record.predictions()
     assert np.unique(table[["p0", "p1"]].to_numpy(), axis=0).tolist() == [
         pytest.approx([5 / 8, 3 / 8])]
-    assert record.beside == []
+    assert record.controls == []
 
 
 def test_without_controls(options):
-    assert bench.run("scmm", A, B, options, controls=False).beside == []
+    assert bench.run("scmm", A, B, options, controls=False).controls == []
 
 
 def test_a_rerun_computes_nothing(options, counted):
@@ -94,12 +94,12 @@ def test_a_rerun_computes_nothing(options, counted):
     second = bench.run("means", A, B, options, params={})
     assert (counted.fitted, counted.pretrained) == (3, 1)
     assert (second.id, second.folds) == (first.id, first.folds)
-    assert second.beside[0].id == first.beside[0].id
+    assert second.controls[0].id == first.controls[0].id
 
 
 def test_targets_share_the_pretraining(options, counted):
     bench.run("means", A, B, options, params={})
-    other = bench.run("means", A, made_up(corpus="C", seed=3), options, params={})
+    other = bench.run("means", A, synthetic(corpus="C", seed=3), options, params={})
     assert counted.pretrained == 1
     assert other.info["pretraining_reused"] is True
 
@@ -108,7 +108,7 @@ def test_seeds(options, tmp_path):
     tables = {}
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         record = bench.run("scmm", A, B, options, seed=seed, runs=tmp_path / place)
-        tables[place] = [r.predictions() for r in (record, record.beside[0])]
+        tables[place] = [r.predictions() for r in (record, record.controls[0])]
     for k in (0, 1):
         assert tables["a"][k].equals(tables["b"][k])
         assert not tables["a"][k].equals(tables["c"][k])
@@ -175,7 +175,7 @@ def test_a_simulated_root_in_the_cache_gives_the_same_numbers(tiny_root, options
     assert here.id == there.id
     assert here.simulated == there.simulated
     assert here.predictions().equals(there.predictions())
-    assert here.beside[0].predictions().equals(there.beside[0].predictions())
+    assert here.controls[0].predictions().equals(there.controls[0].predictions())
 
 
 def test_remembered_folders_are_used(own_settings, tiny_root, options):
@@ -269,16 +269,16 @@ def test_a_strangers_corpus_is_a_target(options, counted, own_settings, tiny_roo
 def test_own_features_do_not_meet_computed_ones(options, counted, tmp_path):
     root = write_toy(tmp_path / "data", trials=10)
     with pytest.raises(BenchError, match="differ in origin of features: own against bench"):
-        bench.run("majority", made_up(channels=("FP1", "FZ")), "TOY", options, data=root,
+        bench.run("majority", synthetic(channels=("FP1", "FZ")), "TOY", options, data=root,
                   params={})
 
 
 def test_the_scale_follows_the_data():
     pair = paired()
-    assert settled_scale(RunOptions(), pair) == "published"
-    assert settled_scale(RunOptions(scale="table"), pair) == "table"
+    assert resolve_scale(RunOptions(), pair) == "published"
+    assert resolve_scale(RunOptions(scale="table"), pair) == "table"
     simulated = replace(pair, recipes=(None, Recipe()))
-    assert settled_scale(RunOptions(), simulated) == "demo"
+    assert resolve_scale(RunOptions(), simulated) == "demo"
 
 
 def test_names_of_the_package_are_lazy():

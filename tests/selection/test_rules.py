@@ -18,7 +18,7 @@ from sklearn.neighbors import KernelDensity
 from bench.cells.engine import run_cell
 from bench.data.pair import Pair
 from bench.data.windows import Windows
-from bench.errors import UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, UnknownNameError
 from bench.method import Needs
 from bench.protocols.base import Fold, Folds
 from bench.protocols.few_shot import FewShot
@@ -33,18 +33,27 @@ from bench.reports.shared.table import tables
 from bench.runs.build import settle
 from bench.runs.options import RunOptions
 from bench.selection import rules as selection
-from bench.selection.observer import LOOKS, Observer, Pick
+from bench.selection.observer import LOOKS, Observer, SelectedEpoch
 from bench.selection.rules import RULES, held_out, lacking
-from bench.selection.validators import MOST, Density, Given, Standing, _scored, dev, judge_of, some
+from bench.selection.validators import (
+    MOST,
+    Density,
+    PredictorAdapter,
+    ProbaAdapter,
+    _scored,
+    dev,
+    scorer_of,
+    some,
+)
 from bench.store.records import Store
-from bench.sweeps.executor import Workshop
+from bench.sweeps.executor import Executor
 from bench.sweeps.plan import expand
 from bench.sweeps.repeat import repeat
 from bench.sweeps.request import read_request
 
 import records
 from reach import rows_within
-from support import Means, NearestMean, cell_of, in_order, made_up, paired
+from support import Means, NearestMean, cell_of, in_order, paired, synthetic
 from tiny import cell_of as network_cell
 from tiny import corpus, proba_of
 
@@ -112,7 +121,7 @@ def scripted(monkeypatch):
 @pytest.fixture(scope="module")
 def alike():
     """Two corpora whose classes differ in the same direction."""
-    source, target = (made_up(5, corpus=n, labels=DEAP, effect=4.0, seed=3) for n in "AB")
+    source, target = (synthetic(5, corpus=n, labels=DEAP, effect=4.0, seed=3) for n in "AB")
     noise = np.random.default_rng(0).normal(size=target.x.shape, scale=0.5)
     return paired(source, target.with_x((target.x + noise).astype(np.float32)))
 
@@ -128,7 +137,8 @@ EXPECTED = {"last": 4, "source-val": 3, "calibration-val": 3, "entropy": 1, "man
 def test_each_rule_picks_the_epoch_it_must(name, protocol, scripted, alike, store):
     cell = cell_of(scripted, alike, PROTOCOLS[protocol], selection=name)
     if lacking(name, cell.protocol):
-        with pytest.raises(UnsuitedError, match=f"selection {name} needs .* which .* not grant"):
+        refusal = f"selection {name} needs .* which .* not grant"
+        with pytest.raises(IncompatibleError, match=refusal):
             run_cell(cell, store)
         assert not store.root.exists()
         return
@@ -207,7 +217,7 @@ def test_rules_are_never_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("name", ["last", "calibration-val", "oracle"])
 def test_without_epochs_there_is_one_candidate(name, store):
-    target = made_up(3, corpus="B", effect=5.0, seed=2)
+    target = synthetic(3, corpus="B", effect=5.0, seed=2)
     record = run_cell(cell_of(Means(), paired(None, target), selection=name), store)
     for column in record.selections.values():
         assert {(f["epoch"], f["of"]) for f in column["folds"]} == {(1, 1)}
@@ -225,7 +235,7 @@ def test_without_epochs_there_is_one_candidate(name, store):
        protocol=st.sampled_from(list(PROTOCOLS)))
 def test_nothing_held_out_is_reachable_from_a_view(seed, subjects, trials, protocol):
     rule = PROTOCOLS[protocol]
-    sides = [made_up(subjects, in_order([0, 1] * trials, 2), corpus=name, labels=DEAP,
+    sides = [synthetic(subjects, in_order([0, 1] * trials, 2), corpus=name, labels=DEAP,
                      seed=seed + k) for k, name in enumerate("AB")]
     whole = rule.folds(paired(*sides), seed).folds
     what = "calibration" if protocol == "few-shot" else "source"
@@ -273,7 +283,7 @@ def test_the_first_training_sees_less_and_the_second_all(protocol, rule, scripte
 
 
 def test_the_first_training_is_scaled_by_what_it_sees():
-    sides = [made_up(4, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB")]
+    sides = [synthetic(4, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB")]
     whole = FewShot().folds(paired(*sides), 0).folds
     bare, scaled = (held_out(whole, "calibration", Scaling(k), 0) for k in ("none", "z-score"))
     for a, b in zip(bare, scaled):
@@ -289,7 +299,7 @@ def test_the_first_training_is_scaled_by_what_it_sees():
 
 
 def test_held_out_subjects_are_scaled_with_their_corpus_or_by_themselves():
-    a, b = (made_up(5, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB"))
+    a, b = (synthetic(5, corpus=name, labels=DEAP, seed=k) for k, name in enumerate("AB"))
     two = replace(a, x=a.x + 3, corpus=np.full(len(a), "C"), subject=a.subject + 10_000)
     source = Windows.concatenate([a, two])
     whole = Unsupervised().folds(replace(paired(a, b), source=source), 0).folds
@@ -314,7 +324,7 @@ def test_a_fold_with_nothing_to_hold_out_is_scored_at_its_last_epoch(scripted, a
     assert column["score"] is None
     assert {f["epoch"] for f in column["folds"]} == {4}
     assert any("only one calibration trial of a class" in n for n in record.notices)
-    some_ = made_up({1: in_order([0, 0, 1, 1], 3), 2: in_order([0, 1] * 4, 3)}, corpus="B",
+    some_ = synthetic({1: in_order([0, 0, 1, 1], 3), 2: in_order([0, 1] * 4, 3)}, corpus="B",
                     labels=DEAP, effect=4.0, seed=3)
     mixed = replace(alike, target=some_)
     column = run_cell(cell_of(scripted, mixed, FewShot(share=0.5), selection="calibration-val"),
@@ -464,10 +474,10 @@ def test_a_shared_network_is_looked_at_some_epochs_only(pair, tmp_path):
 
 
 def test_an_epoch_is_carried_to_a_training_of_another_length():
-    assert Pick(5, 10).within(10) == 5
-    assert Pick(5, 10).within(20) == 10
-    assert Pick(10, 10).within(7) == 7
-    assert Pick(1, 50).within(3) == 1
+    assert SelectedEpoch(5, 10).within(10) == 5
+    assert SelectedEpoch(5, 10).within(20) == 10
+    assert SelectedEpoch(10, 10).within(7) == 7
+    assert SelectedEpoch(1, 50).within(3) == 1
 
 
 # Reports of epochs.
@@ -509,7 +519,7 @@ class Linear:
 
 def sides(classes=3):
     labels = [f"class {k}" for k in range(classes)]
-    make = [made_up(4, in_order(list(range(classes)) * 2, 6), corpus=c, labels=labels,
+    make = [synthetic(4, in_order(list(range(classes)) * 2, 6), corpus=c, labels=labels,
                     channels=("FZ", "CZ", "PZ", "OZ"), seed=k) for k, c in enumerate("AB")]
     return make[0], make[1].without_labels()
 
@@ -521,7 +531,7 @@ def test_validators_agree_with_their_definitions(classes):
     fold = Fold(1, 1, FewShot().folds(paired(), 0).folds[0].view, held)
     fold = Fold(1, 1, replace(fold.view, classes=held.labels), held)
     names = [n for n in RULES if n not in ("last", "oracle", "calibration-val")]
-    found = judge_of(names, {(1, 1): target})(fold, predictor)
+    found = scorer_of(names, {(1, 1): target})(fold, predictor)
     p = predictor.predict_proba(target.x)
     assert found["entropy"] == pytest.approx(
         np.sum(p * np.log(p + 1e-7), axis=1).mean() / classes)  # the mean is over classes too
@@ -587,10 +597,10 @@ def test_skada_is_handed_what_it_would_compute_itself():
     for scorer in (PredictionEntropyScorer(), SoftNeighborhoodDensity()):
         theirs = scorer(model, other, unknown, sample_domain=domain)
         p = model.predict_proba(other, sample_domain=domain)
-        assert _scored(scorer, Given(), p) == pytest.approx(theirs, abs=1e-6)
+        assert _scored(scorer, ProbaAdapter(), p) == pytest.approx(theirs, abs=1e-6)
     scorer = MixValScorer(random_state=0)
     theirs = scorer(model, other, unknown, sample_domain=domain)
-    assert _scored(scorer, Standing(Fitted()), other) == pytest.approx(theirs)
+    assert _scored(scorer, PredictorAdapter(Fitted()), other) == pytest.approx(theirs)
 
 
 def test_validators_look_at_some_windows_evenly():
@@ -621,12 +631,12 @@ def test_what_a_protocol_cannot_grant_is_refused_before_anything_is_read(rule, p
         raise AssertionError(event)
 
     message = f"selection {rule} needs {lacks}.*which {protocol} does not grant"
-    with pytest.raises(UnsuitedError, match=message) as caught:
+    with pytest.raises(IncompatibleError, match=message) as caught:
         settle("lda", "SEED", "DEAP", RunOptions(protocol=protocol, selection=rule), nothing)
     assert "last" in caught.value.hint
     request = read_request(None, {"methods": "lda", "pairs": "SEED->DEAP", "simulated": True,
                                   "protocols": protocol, "selection": rule})
-    with pytest.raises(UnsuitedError, match=message):
+    with pytest.raises(IncompatibleError, match=message):
         expand(request)
 
 
@@ -648,7 +658,7 @@ def test_the_rule_is_part_of_plan_and_identity_and_rerun(tmp_path, tiny_root):
     ]
     assert plans[0].hash != plans[1].hash
     runs = Store(tmp_path)
-    shop = Workshop(plans[1].request)
+    shop = Executor(plans[1].request)
     record = shop.run(plans[1].cells[0], runs, lambda event: None)
     assert record.identity["selection"] == "calibration-val"
     again = repeat(runs.get(record.id), tiny_root)

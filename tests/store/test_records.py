@@ -48,7 +48,7 @@ def test_what_is_put_is_got(tmp_path):
     pd.testing.assert_frame_equal(got.predictions(), TABLE)
     assert got.pair == "SEED:3→DEAP:valence"
     assert [r.id for r in store.records()] == [got.id]
-    assert store.torn == []
+    assert store.corrupt == []
 
 
 def test_nothing_is_made_before_the_first_record(tmp_path):
@@ -71,7 +71,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch, step, error):
             store.put(record(), TABLE, {"a.pt": b"1"})
     if step != "_sync" or store.get(record().id) is None:
         assert tree(tmp_path) == ["cells"]
-    assert store.torn == []
+    assert store.corrupt == []
 
 
 def test_a_failed_rewrite_leaves_the_old_record(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_kill_while_writing_is_no_record(tmp_path):
     path.rename(path.with_name(f".{path.name}.123"))
     assert store.get(record().id) is None
     assert list(store.records()) == []
-    assert store.torn == []
+    assert store.corrupt == []
     store.put(record(), TABLE)
     assert len(list(store.records())) == 1
 
@@ -133,11 +133,11 @@ def test_a_torn_record_is_passed_over_and_told(tmp_path, damage, reason):
     file = torn / "record.json"
     file.write_text(damage(file.read_text()))
     assert [r.path for r in store.records()] == [whole]
-    assert [path for path, _ in store.torn] == [torn]
-    assert reason in store.torn[0][1]
+    assert [path for path, _ in store.corrupt] == [torn]
+    assert reason in store.corrupt[0][1]
     fresh = Store(tmp_path)
     assert fresh.get(torn.name) is None
-    assert fresh.torn[0][0] == torn
+    assert fresh.corrupt[0][0] == torn
     fresh.put(record(), TABLE)  # and it can be written anew
     assert fresh.get(torn.name) is not None
 
@@ -149,7 +149,7 @@ def test_a_record_whose_identity_is_none_is_torn(tmp_path, identity):
     (folder / "record.json").write_text(f'{{"schema": 1, "identity": {identity}}}')
     store = Store(tmp_path)
     assert list(store.records()) == []
-    assert len(store.torn) == 1
+    assert len(store.corrupt) == 1
 
 
 def test_strangers_in_the_folder_are_passed_over(tmp_path):
@@ -159,7 +159,7 @@ def test_strangers_in_the_folder_are_passed_over(tmp_path):
     (tmp_path / "cells" / "my folder").mkdir()
     (tmp_path / "report").mkdir()
     assert len(list(store.records())) == 1
-    assert [path.name for path, _ in store.torn] == ["my folder"]
+    assert [path.name for path, _ in store.corrupt] == ["my folder"]
 
 
 def test_a_copied_cell_is_a_record_of_the_other_folder(tmp_path):
@@ -222,7 +222,7 @@ def test_a_pretrained_state_is_kept_and_a_torn_one_is_not(tmp_path):
     path = tmp_path / "pretrained" / "k.pt"
     path.write_bytes(path.read_bytes()[:100])
     assert store.get_state("k") is None
-    assert store.torn[0][0] == path
+    assert store.corrupt[0][0] == path
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

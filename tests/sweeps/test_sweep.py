@@ -109,7 +109,7 @@ def test_failures_are_tried_again_unless_told_not_to(data, tmp_path):
 def test_a_success_replaces_a_failure_and_never_the_reverse(data, tmp_path):
     sweep = sweep_of(data, tmp_path)
     spec = sweep.plan.cells[0]
-    blank = sweep.workshop.blank(spec)
+    blank = sweep.executor.blank(spec)
     sweep.store.put(replace(blank, status="killed", reason="died"))
     assert execute(sweep).exit_code == 0
     assert records(tmp_path)[blank.id].status == "done"
@@ -325,7 +325,7 @@ def test_failures_are_counted_in_full(data, tmp_path):
     state = sweep.state
     for spec in sweep.plan.cells:
         reason = "no good" if spec.method == "toy-raises" else f"reason {spec.seed}"
-        state.settle(spec, "failed", reason, None)
+        state.finish_cell(spec, "failed", reason, None)
     text = screen_of(summary, state.as_dict())
     assert "failed toy-raises  TOYA:valence→TOYB:valence  few-shot  seed 0 and 59 more: no good" \
         in text
@@ -337,7 +337,7 @@ def test_failures_are_counted_in_full(data, tmp_path):
 def test_equal_reasons_of_two_methods_are_two_problems(data, tmp_path):
     sweep = sweep_of(data, tmp_path, methods="toy,toy-other", seeds=2)
     for spec in sweep.plan.cells:
-        sweep.state.settle(spec, "failed", "no good", None)
+        sweep.state.finish_cell(spec, "failed", "no good", None)
     text = screen_of(summary, sweep.state.as_dict())
     assert text.count("and 1 more: no good") == 2
 
@@ -426,7 +426,7 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
     runs = tmp_path / "runs"
     sweep = sweep_of(data, runs, methods="toy", seeds=1000)
     for spec in sweep.plan.cells:
-        blank = sweep.workshop.blank(spec)
+        blank = sweep.executor.blank(spec)
         sweep.memo.learn(sweep.plan, spec, blank.id)
         folder = runs / "cells" / blank.id
         folder.mkdir(parents=True)
@@ -449,7 +449,7 @@ def test_a_memo_names_the_records_that_the_cells_have(data, tmp_path):
     execute(sweep)
     fresh = sweep_of(data, tmp_path, methods="toy,toy-pretrained", pairs="all", seeds=2)
     for spec in fresh.plan.cells:
-        assert fresh.memo.record(fresh.plan, spec) == fresh.workshop.blank(spec).id
+        assert fresh.memo.record(fresh.plan, spec) == fresh.executor.blank(spec).id
 
 
 def test_a_foreign_record_is_reported_and_ignored(data, tmp_path):

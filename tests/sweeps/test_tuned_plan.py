@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import SettingError, UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, SettingError, UnknownNameError
 from bench.registry import include
 from bench.sweeps.manifest import Memo
 from bench.sweeps.request import read_request
@@ -85,7 +85,8 @@ class TestPlan:
         ("oracle", SettingError, "selection oracle uses test labels"),
         ("last", SettingError, "selection last has no score"),
         ("nonsense", UnknownNameError, "selection rule named 'nonsense'"),
-        ("source-val", UnsuitedError, "tune.rule: selection source-val needs .* few-shot does not"),
+        ("source-val", IncompatibleError,
+         "tune.rule: selection source-val needs .* few-shot does not"),
     ])
     def test_a_rule_that_tunes_nothing_is_refused(self, data, tmp_path, rule, kind, words, dry):
         asked = request(data, tune={"trials": 2, "rule": rule})

@@ -17,7 +17,7 @@ import pytest
 
 from bench.cells.engine import validate_cells
 from bench.data.windows import Windows
-from bench.errors import SettingError, UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, SettingError, UnknownNameError
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
@@ -30,12 +30,12 @@ from bench.store.lock import LockedError
 from bench.store.memory import TrialStore
 from bench.store.records import Store
 from bench.tuning.blinded import TrialCell
-from bench.tuning.search import Attempt, TuneOptions, TuningFailedError, tune_cell
+from bench.tuning.search import TrialResult, TuneOptions, TuningFailedError, tune_cell
 from bench.tuning.space import default_rule, search_space
 from bench.tuning.tune import tune
 
 import tune_plugin
-from support import cell_of, in_order, made_up, paired
+from support import cell_of, in_order, paired, synthetic
 from sweep_plugin import write_toy
 from sweep_support import PLUGIN, bench, command, environment
 from tune_plugin import Biased
@@ -46,19 +46,19 @@ TRIALS = in_order([0, 1] * 5, windows=6)
 
 
 def corpora(effect: float = 0.35, **changes: Any) -> tuple[Windows, Windows]:
-    return (made_up(3, TRIALS, corpus="A", seed=1, effect=effect, **changes),
-            made_up(4, TRIALS, corpus="B", seed=2, effect=effect, **changes))
+    return (synthetic(3, TRIALS, corpus="A", seed=1, effect=effect, **changes),
+            synthetic(4, TRIALS, corpus="B", seed=2, effect=effect, **changes))
 
 
 def tuned(runs: Path, options: TuneOptions, *, params: dict[str, Any] | None = None,
-          only: tuple[str, ...] = (), news: Any = None, **changes: Any) -> Tuned:
+          only: tuple[str, ...] = (), on_trial_end: Any = None, **changes: Any) -> Tuned:
     """Outcome of tuning the method with the known optimum."""
     pair = changes.pop("pair", None) or paired(*corpora())
     cell = cell_of(Biased(Biased.parse(params or {})), pair, **changes)
     setting = setting_of(cell.method, (pair.source_name, pair.target_name), cell.protocol,
                          RunOptions(runs=runs))
     space = search_space(cell.method, only, params or {})
-    return tune_cell(cell, setting, Store(runs), options, space, news=news)
+    return tune_cell(cell, setting, Store(runs), options, space, on_trial_end=on_trial_end)
 
 
 class TestSpace:
@@ -84,11 +84,11 @@ class TestSpace:
         assert "bias" not in search_space(Biased(), given=["bias"])
         with pytest.raises(UnknownNameError, match="bais"):
             search_space(Biased(), ["bais"])
-        with pytest.raises(UnsuitedError, match="no parameter to tune: bias, used, side, rate are"):
+        with pytest.raises(IncompatibleError, match="no parameter to tune: bias, used, side, rate"):
             search_space(Biased(), given=["bias", "used", "side", "rate"])
 
     def test_a_method_without_tunable_parameters_is_refused(self):
-        with pytest.raises(UnsuitedError, match="plain has no parameter to tune"):
+        with pytest.raises(IncompatibleError, match="plain has no parameter to tune"):
             search_space(tune_plugin.Plain())
 
     def test_of_the_control_is_what_it_fine_tunes(self):
@@ -120,11 +120,11 @@ class TestRules:
             TuneOptions(trials=0)
 
     def test_what_the_protocol_does_not_grant(self, tmp_path):
-        with pytest.raises(UnsuitedError, match="source-val"):
+        with pytest.raises(IncompatibleError, match="source-val"):
             tuned(tmp_path, TuneOptions(2, rule="source-val"))
 
     def test_within_is_refused_since_every_trial_is_tested(self):
-        with pytest.raises(UnsuitedError, match="would see tested trials"):
+        with pytest.raises(IncompatibleError, match="would see tested trials"):
             check_nested(cell_of(Biased(), protocol=Within()))
         for protocol in (FewShot(), ZeroShot(), Unsupervised()):
             check_nested(cell_of(Biased(), protocol=protocol))
@@ -144,9 +144,9 @@ class TestBlindness:
         source, target = corpora()
         outcomes = []
         for number, changed in enumerate((target, permuted(target))):
-            attempts: list[Attempt] = []
+            attempts: list[TrialResult] = []
             out = tuned(tmp_path / str(number), TuneOptions(14), pair=paired(source, changed),
-                        news=attempts.append)
+                        on_trial_end=attempts.append)
             shown = [(a.state, a.values, a.score) for a in attempts]
             outcomes.append((out.params, out.score, out.default_score, shown))
         assert target.digest() != permuted(target).digest()
@@ -158,9 +158,9 @@ class TestBlindness:
         source, target = corpora()
         scores = []
         for number, changed in enumerate((target, permuted(target, (1, 2)))):
-            attempts: list[Attempt] = []
+            attempts: list[TrialResult] = []
             tuned(tmp_path / str(number), TuneOptions(5), pair=paired(source, changed),
-                  news=attempts.append)
+                  on_trial_end=attempts.append)
             scores.append([a.score for a in attempts])
         assert scores[0] != scores[1]
 
@@ -190,8 +190,8 @@ class TestTrials:
     def test_the_first_is_the_defaults_and_a_rerun_repeats(self, tmp_path):
         runs = []
         for name in ("a", "b"):
-            attempts: list[Attempt] = []
-            tuned(tmp_path / name, TuneOptions(12), news=attempts.append)
+            attempts: list[TrialResult] = []
+            tuned(tmp_path / name, TuneOptions(12), on_trial_end=attempts.append)
             runs.append([(a.index, a.state, a.values, a.score) for a in attempts])
         assert runs[0] == runs[1]
         assert runs[0][0][2] == {"bias": 1.0, "used": 3, "side": "left", "rate": 0.1}
@@ -199,15 +199,15 @@ class TestTrials:
         assert all(isinstance(a[2]["used"], int) for a in runs[0])
 
     def test_more_trials_go_on_where_fewer_ended(self, tmp_path):
-        once: list[Attempt] = []
-        tuned(tmp_path / "once", TuneOptions(9), news=once.append)
-        parts: list[Attempt] = []
+        once: list[TrialResult] = []
+        tuned(tmp_path / "once", TuneOptions(9), on_trial_end=once.append)
+        parts: list[TrialResult] = []
         for trials in (1, 4, 9):
-            tuned(tmp_path / "parts", TuneOptions(trials), news=parts.append)
+            tuned(tmp_path / "parts", TuneOptions(trials), on_trial_end=parts.append)
         assert [(a.index, a.values, a.score) for a in parts] == [
             (a.index, a.values, a.score) for a in once]
-        again: list[Attempt] = []
-        tuned(tmp_path / "parts", TuneOptions(9), news=again.append)
+        again: list[TrialResult] = []
+        tuned(tmp_path / "parts", TuneOptions(9), on_trial_end=again.append)
         assert again == []
 
     def test_two_settings_are_two_studies(self, tmp_path):
@@ -224,8 +224,8 @@ class TestTrials:
         assert len({first.study, *(o.study for o in others)}) == 8
 
     def test_bad_trials_are_given_up_early(self, tmp_path):
-        attempts: list[Attempt] = []
-        out = tuned(tmp_path, TuneOptions(15), only=("bias",), news=attempts.append,
+        attempts: list[TrialResult] = []
+        out = tuned(tmp_path, TuneOptions(15), only=("bias",), on_trial_end=attempts.append,
                     pair=paired(*corpora(effect=1.0)))
         given_up = [a for a in attempts if a.state == "pruned"]
         assert given_up
@@ -235,9 +235,9 @@ class TestTrials:
         assert max(kept) == out.score
 
     def test_failures_take_a_place_and_the_others_go_on(self, tmp_path):
-        attempts: list[Attempt] = []
+        attempts: list[TrialResult] = []
         out = tuned(tmp_path, TuneOptions(8), params={"floor": 0.0}, only=("bias",),
-                    news=attempts.append)
+                    on_trial_end=attempts.append)
         failed = [a for a in attempts if a.state == "failed"]
         assert failed
         assert failed[0].reason == "the loss is not finite"
@@ -260,25 +260,27 @@ class TestTogether:
         def end_after(count):
             told = []
 
-            def news(attempt):
+            def on_trial_end(attempt):
                 told.append(attempt)
                 if len(told) == count:
                     raise KeyboardInterrupt
-            return news
+            return on_trial_end
 
-        once: list[Attempt] = []
-        whole = tuned(tmp_path / "once", TuneOptions(11, together=4), news=once.append)
+        once: list[TrialResult] = []
+        whole = tuned(tmp_path / "once", TuneOptions(11, together=4), on_trial_end=once.append)
         for count in (6, 3):  # within the second batch, then within the third
             with pytest.raises(KeyboardInterrupt):
-                tuned(tmp_path / "parts", TuneOptions(11, together=4), news=end_after(count))
-        rest: list[Attempt] = []
-        out = tuned(tmp_path / "parts", TuneOptions(11, together=4), news=rest.append)
+                tuned(
+                    tmp_path / "parts", TuneOptions(11, together=4), on_trial_end=end_after(count)
+                )
+        rest: list[TrialResult] = []
+        out = tuned(tmp_path / "parts", TuneOptions(11, together=4), on_trial_end=rest.append)
         shown = [(a.index, a.state, a.values, a.score) for a in rest]
         assert shown == [(a.index, a.state, a.values, a.score) for a in once][-len(rest):]
         assert 0 < len(rest) < 4
         assert (out.params, out.score) == (whole.params, whole.score)
-        alone: list[Attempt] = []
-        tuned(tmp_path / "alone", TuneOptions(11), news=alone.append)
+        alone: list[TrialResult] = []
+        tuned(tmp_path / "alone", TuneOptions(11), on_trial_end=alone.append)
         assert alone[0].values == once[0].values
         assert [a.values for a in alone] != [a.values for a in once]
 
@@ -301,16 +303,16 @@ class TestTogether:
         def scores(cells):
             reports = [[] for _ in cells]
             found = validate_cells(cells, TrialStore(Store(tmp_path)), reports=[
-                lambda *news, mine=mine: mine.append(news) for mine in reports])
-            return [(score, news) for score, news in zip(found, reports, strict=True)]
+                lambda *told, mine=mine: mine.append(told) for mine in reports])
+            return [(score, told) for score, told in zip(found, reports, strict=True)]
 
         assert scores(made) == [scores([cell])[0] for cell in made]
         assert stacks == [3, 1, 1, 1]
 
     def test_failures_and_what_is_given_up(self, tmp_path):
-        attempts: list[Attempt] = []
+        attempts: list[TrialResult] = []
         out = tuned(tmp_path, TuneOptions(20, together=4), params={"floor": 0.0}, only=("bias",),
-                    news=attempts.append, pair=paired(*corpora(effect=1.0)))
+                    on_trial_end=attempts.append, pair=paired(*corpora(effect=1.0)))
         assert [a.index for a in attempts] == list(range(20))
         states = [a.state for a in attempts]
         assert out.failed == states.count("failed") > 0
@@ -365,11 +367,11 @@ class TestStorage:
         assert second.trials == 4
 
     def test_one_at_a_time(self, tmp_path):
-        def news(attempt: Attempt) -> None:
+        def on_trial_end(attempt: TrialResult) -> None:
             with pytest.raises(LockedError, match="a tuning is at work"):
                 tuned(tmp_path, TuneOptions(3))
 
-        tuned(tmp_path, TuneOptions(1), news=news)
+        tuned(tmp_path, TuneOptions(1), on_trial_end=on_trial_end)
 
 
 class TestUse:
@@ -403,7 +405,7 @@ class TestUse:
             record = run("scmm", source, target, replace(
                 options, preset="tuned", params={**options.params, **params}))
             assert record.identity["params_origin"].startswith("tuned")
-            scratch = next(r for r in record.beside if r.identity["method"] == "target-only")
+            scratch = next(r for r in record.controls if r.identity["method"] == "target-only")
             assert scratch.identity["params_origin"].startswith("tuned")
 
     def test_another_seed_uses_them_too(self, tmp_path):
@@ -418,7 +420,7 @@ class TestUse:
         source, target = corpora()
         drawn = replace(target, order=np.full_like(target.order, -1))
         tune("biased", source, drawn, runs=tmp_path, tuning=TuneOptions(2))
-        with pytest.raises(UnsuitedError, match="tested with seed 3"):
+        with pytest.raises(IncompatibleError, match="tested with seed 3"):
             run("biased", source, drawn, runs=tmp_path, preset="tuned", seed=3)
         tune("biased", source, drawn, runs=tmp_path, tuning=TuneOptions(2), seed=3)
         record = run("biased", source, drawn, runs=tmp_path, preset="tuned", seed=3)

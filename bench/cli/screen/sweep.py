@@ -74,7 +74,7 @@ class SweepDisplay:
             self._live.stop()
 
     def __call__(self, state: SweepState, line: str) -> None:
-        """Show news."""
+        """Show on_trial_end."""
         if self.quiet:
             return
         if line:
@@ -157,8 +157,8 @@ def _problems(state: Mapping[str, Any], console: Console) -> None:
 
 def show_status(runs: Path, console: Console) -> None:
     """Print what a run folder's latest sweep is doing, from the files it keeps there."""
-    torn: list[tuple[Path, str]] = []
-    who, status, plans = held(runs), read_status(runs, torn), read_manifests(runs, torn)
+    corrupt: list[tuple[Path, str]] = []
+    who, status, plans = held(runs), read_status(runs, corrupt), read_manifests(runs, corrupt)
     if who is not None:
         console.print(f"[green]at work[/]: process {who['pid']} on {escape(str(who['host']))}, "
                       f"since {who.get('since')}", highlight=False)
@@ -170,7 +170,7 @@ def show_status(runs: Path, console: Console) -> None:
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
     console.print(f"records: {stored}", highlight=False)
-    for path, why in (*store.torn, *torn):
+    for path, why in (*store.corrupt, *corrupt):
         console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
                       highlight=False, soft_wrap=True)
     if plans:

@@ -140,7 +140,7 @@ def profile_of(entry: Entry) -> Profile | None:
         needs: Needs = method.needs_under(frozenset({"source", "calibration"}))
         bare: Needs = method.needs_under(frozenset({"source", "unlabelled"}))
         return Profile(needs, bare, bool(method.transductive))
-    except Exception:  # a stranger's code: listing tells what it can, using it will tell the rest
+    except Exception:  # a plugin's code: listing says what it can, using it will say the rest
         return None
 
 
@@ -191,7 +191,7 @@ def _protocol_json(entry: Entry) -> dict[str, Any]:
     cls: type[Protocol] = load("protocols", entry.name)
     return {
         "grants": sorted(cls.grants), "target_access": cls.target_access,
-        "shares_classes": cls.shares_classes,
+        "maps_labels": cls.maps_labels,
         "options": {
             name: {"default": info.default, "meaning": info.description}
             for name, info in cls.model_fields.items()

@@ -17,8 +17,8 @@ from rich.text import Text
 from ...cells.cell import Cell, Event
 from ...method import Tunable
 from ...scoring.inference import Paired
-from ...tuning.search import Attempt
-from ...tuning.tune import Outcome
+from ...tuning.search import TrialResult
+from ...tuning.tune import TuningOutcome
 from .sweep import duration, print_line
 
 _MARKS = {"done": "", "pruned": "given up early", "failed": "failed"}
@@ -67,7 +67,7 @@ class TuneDisplay:
             "tuning ", (self._title, "bold"), f": {', '.join(space)}",
         ))
 
-    def news(self, attempt: Attempt) -> None:
+    def on_trial_end(self, attempt: TrialResult) -> None:
         """Show a trial that has ended."""
         better = attempt.state == "done" and (self._best is None or attempt.best != self._best)
         self._done, self._of, self._best = attempt.index + 1, attempt.of, attempt.best
@@ -156,7 +156,7 @@ def _table(*columns: str) -> Table:
 _NUMBERS = ("default", "tuned", "importance", "window", "trial")
 
 
-def show_outcome(outcome: Outcome, console: Console) -> None:
+def show_outcome(outcome: TuningOutcome, console: Console) -> None:
     """Print the best parameters, what they score on tested trials, and what may be said of it."""
     tuned = outcome.tuned
     name = method_name(tuned.setting.method, tuned.params)
@@ -177,7 +177,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     ), soft_wrap=True)
 
 
-def _parameters(outcome: Outcome) -> Table:
+def _parameters(outcome: TuningOutcome) -> Table:
     tuned = outcome.tuned
     table = _table("parameter", "default", "tuned", "searched",
                    *(["importance"] if tuned.importance else []))
@@ -190,7 +190,7 @@ def _parameters(outcome: Outcome) -> Table:
     return table
 
 
-def _trials(outcome: Outcome) -> Text:
+def _trials(outcome: TuningOutcome) -> Text:
     tuned = outcome.tuned
     ends = [f"{n} {what}" for n, what in ((tuned.pruned, "given up early"),
                                           (tuned.failed, "failed")) if n]
@@ -201,7 +201,7 @@ def _trials(outcome: Outcome) -> Text:
     )
 
 
-def _verdict(outcome: Outcome) -> list[Text]:
+def _verdict(outcome: TuningOutcome) -> list[Text]:
     if all(outcome.tuned.params[k] == t.default for k, t in outcome.space.items()):
         return [Text("No trial was better than the defaults: the tuned parameters are the "
                      "defaults.", style="bold")]

@@ -24,7 +24,7 @@ from ...errors import BenchError
 from ...store.records import Status
 from ..plan import CellSpec
 from .start import workers_of
-from .worker import TOPIC, Result, Task, work
+from .worker import TOPIC, CellTask, Result, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -67,7 +67,7 @@ class _Worker:
 class _Flight:
     """What a worker is busy with."""
 
-    task: Task
+    task: CellTask
     worker: str
     future: Future
     began: float = field(default_factory=time.monotonic)
@@ -87,8 +87,8 @@ class _Coordinator:
             "data": request.data.resolve() if request.data else None,
             "include": [os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
         })
-        self.ready = deque(Task(tuple(specs)) for specs in groups)
-        self.waiting: dict[str, list[Task]] = defaultdict(list)
+        self.ready = deque(CellTask(tuple(specs)) for specs in groups)
+        self.waiting: dict[str, list[CellTask]] = defaultdict(list)
         self.training: set[str] = set()
         self.flights: dict[Any, _Flight] = {}
         self.workers: dict[str, _Worker] = {}
@@ -241,7 +241,7 @@ class _Coordinator:
     def _result(self, flight: _Flight, result: Result) -> None:
         task, sweep = flight.task, self.sweep
         if not result.done:
-            sweep.state.put_back(self.workers[flight.worker].name)
+            sweep.state.requeue(self.workers[flight.worker].name)
         if result.needs:
             self._needs(task, result.needs)
             return
@@ -260,9 +260,9 @@ class _Coordinator:
                            "coordinator: its result is of another cell")
             else:
                 sweep.store.put(outcome.record, outcome.predictions, outcome.models)
-                sweep.settle(spec, outcome.record)
+                sweep.finish_cell(spec, outcome.record)
 
-    def _failed_training(self, task: Task, result: Result) -> None:
+    def _failed_training(self, task: CellTask, result: Result) -> None:
         """Cells that wait for a state which could not be trained fail with its reason."""
         if not result.done:
             return
@@ -271,7 +271,7 @@ class _Coordinator:
             for spec in other.specs:
                 self.sweep.fail(spec, "failed", f"its pre-training: {reason}")
 
-    def _needs(self, task: Task, keys: Sequence[str]) -> None:
+    def _needs(self, task: CellTask, keys: Sequence[str]) -> None:
         """Cells want pre-trained states: hand them over, wait for them, or have them trained."""
         lacking = [k for k in keys if self.sweep.store.get_state(k) is None]
         task = task.with_states(k for k in keys if k not in lacking)
@@ -284,7 +284,7 @@ class _Coordinator:
         else:
             self.ready.appendleft(task)
 
-    def _release(self, keys: Iterable[str], first: list[Task]) -> None:
+    def _release(self, keys: Iterable[str], first: list[CellTask]) -> None:
         """Let go on what waited for states that are stored now."""
         go = [task.with_states(keys) for task in first]
         for key in keys:
@@ -292,7 +292,7 @@ class _Coordinator:
             go += [task.with_states([key]) for task in self.waiting.pop(key, [])]
         self.ready.extendleft(reversed(go))
 
-    def _dependents(self, task: Task) -> list[Task]:
+    def _dependents(self, task: CellTask) -> list[CellTask]:
         """Tasks that wait for what a task was to train; they are nobody's from here on."""
         out = []
         for key in task.pretrain:
@@ -317,7 +317,7 @@ class _Coordinator:
             because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
             status, reason = "failed", f"{type(error).__name__}: {error}{because}"
         if len(task.specs) > 1:  # smaller stacks may do, and down to a cell they tell which it is
-            self.sweep.state.put_back(self.workers[flight.worker].name)
+            self.sweep.state.requeue(self.workers[flight.worker].name)
             self.sweep.show(self.sweep.state, f"a stack of {len(task.specs)} was lost and is "
                             f"tried again as two: {reason}")
             waiting = [*task.halves(), *waiting]

@@ -12,7 +12,7 @@ from ...errors import reason_of, trace_of
 from ...registry import include
 from ...store.memory import CarriedStore, NeedsStates, State, Trained
 from ...store.records import Record
-from ..executor import Workshop
+from ..executor import Executor
 from ..plan import CellSpec
 from ..request import Request
 
@@ -26,7 +26,7 @@ EVERY = 0.5
 
 
 @dataclass(frozen=True)
-class Task:
+class CellTask:
     """Cells to run together, the pre-trained states they are known to need, those to train.
 
     Attributes
@@ -43,18 +43,18 @@ class Task:
     keys: tuple[str, ...] = ()
     pretrain: tuple[str, ...] = ()
 
-    def with_states(self, keys: Iterable[str]) -> Task:
+    def with_states(self, keys: Iterable[str]) -> CellTask:
         """The same cells, handed states that are stored."""
         return replace(self, keys=tuple(dict.fromkeys((*self.keys, *keys))), pretrain=())
 
-    def training(self, keys: Iterable[str]) -> Task:
+    def training(self, keys: Iterable[str]) -> CellTask:
         """The same cells, told to train states and hand them back."""
         return replace(self, pretrain=tuple(keys))
 
-    def halves(self) -> list[Task]:
+    def halves(self) -> list[CellTask]:
         """The cells as two smaller stacks."""
         half = len(self.specs) // 2
-        return [Task(part, self.keys) for part in (self.specs[:half], self.specs[half:])]
+        return [CellTask(part, self.keys) for part in (self.specs[:half], self.specs[half:])]
 
 
 @dataclass
@@ -87,17 +87,17 @@ class Result:
     done: list[Done] = field(default_factory=list)
 
 
-#: One workshop a worker process: corpora are read once.
-_workshops: dict[str, Workshop] = {}
+#: One executor a worker process: corpora are read once.
+_executors: dict[str, Executor] = {}
 
 
 def work(
-    request: Request, task: Task, states: Mapping[str, State | None], worker: str
+    request: Request, task: CellTask, states: Mapping[str, State | None], worker: str
 ) -> Result:
     """Run cells on this worker; every failure comes back as a result."""
     store = CarriedStore(states, task.pretrain)
     try:
-        outcomes = _workshop(request).run_all(task.specs, store, _teller(worker))
+        outcomes = _executor(request).run_all(task.specs, store, _teller(worker))
     except NeedsStates as need:
         return Result(needs=need.args)
     except Trained:
@@ -113,14 +113,14 @@ def _done(outcome: Record | BaseException, store: CarriedStore) -> Done:
     return Done(outcome, *store.kept.get(outcome.id, (None, None)))
 
 
-def _workshop(request: Request) -> Workshop:
+def _executor(request: Request) -> Executor:
     key = request.model_dump_json()
-    if key not in _workshops:
+    if key not in _executors:
         for item in request.include:
             include(item)
-        _workshops.clear()  # another sweep's corpora are of no use here
-        _workshops[key] = Workshop(request)
-    return _workshops[key]
+        _executors.clear()  # another sweep's corpora are of no use here
+        _executors[key] = Executor(request)
+    return _executors[key]
 
 
 def _teller(worker: str) -> Any:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.windows import Space
-from bench.errors import UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, UnknownNameError
 
 from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
 
@@ -137,13 +137,13 @@ def check_kind(name: str, kind: str) -> None:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Names those that do.
     """
     if name != "auto" and BACKBONES[name].kind != kind:
         fitting = ", ".join(n for n, b in BACKBONES.items() if b.kind == kind)
         option = "raw" if BACKBONES[name].kind == "raw" else "bench"
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"backbone {name} works on {BACKBONES[name].kind} windows, not on {kind}",
             f"Use --features {option}, or one of: {fitting}.",
         )
@@ -154,7 +154,7 @@ def encoder_for(name: str, space: Space) -> Encoder:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The backbone does not work on such windows.
     """
     check_kind(name, space.kind)
@@ -273,7 +273,7 @@ def _build(shape: ModuleEncoder) -> nn.Module:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         The network cannot be had for windows of this shape.
     """
     build = BACKBONES[shape.backbone].build
@@ -285,7 +285,7 @@ def _build(shape: ModuleEncoder) -> nn.Module:
             module = build(shape.channels, shape.features, shape.rate)
     except (ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"backbone {shape.backbone} cannot be built for windows of {shape.channels} channels "
             f"x {shape.features} samples: {text}",
             "Use longer windows (--window), or another backbone.",

@@ -97,7 +97,7 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingSet:
     """What one network is trained on."""
 
     source: Windows
@@ -144,18 +144,18 @@ class SourceTrained(FineTuned):
         head = Head(encoder.width, source.n_classes)
         return Network(encoder, head, len(np.unique(source.subject)))
 
-    def train_stack(self, lessons: Sequence[Lesson], watched: bool = False) -> list[Any]:
-        """Train one network for each lesson, all on the same source, as one stack.
+    def train_stack(self, sets: Sequence[TrainingSet], watched: bool = False) -> list[Any]:
+        """Train one network for each given, all on the same source, as one stack.
 
         ``watched`` shows the engine a predictor after each epoch. Returns the states, and the
         error in place of one that diverged.
         """
-        q, ctx, net = self.params, lessons[0].ctx, self.network_of(lessons[0].source)
-        every = stacked(self, [lesson.ctx for lesson in lessons])
+        q, ctx, net = self.params, sets[0].ctx, self.network_of(sets[0].source)
+        every = stacked(self, [given.ctx for given in sets])
         model = stack(
-            [self._start(net, lesson) for lesson in lessons], ctx.device, getattr(torch, ctx.dtype)
+            [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
-        feed = _Feed(self, net, model, lessons)
+        feed = _Feed(self, net, model, sets)
         epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
 
         def phase(of: LossOf) -> Callable[[int, int], Losses]:
@@ -164,25 +164,25 @@ class SourceTrained(FineTuned):
         phases = [Phase(phase(of), trains) for trains, of in every.phases(net)]
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for k, lesson in enumerate(lessons):
+            for k, given in enumerate(sets):
                 now = None
                 if watched:
-                    now = self.alone(lesson.ctx).predicting(NetworkPredictor(
+                    now = self.alone(given.ctx).predicting(NetworkPredictor(
                         net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
                     ))
-                lesson.ctx.epoch(epoch + 1, epochs, losses[k], now)
+                given.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
-            names=[lesson.ctx.fold or "pre-training" for lesson in lessons],
+            names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
             ),
         )
         return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
-    def _start(self, net: Network, lesson: Lesson) -> State:
-        own, ctx = lesson.start, lesson.ctx
+    def _start(self, net: Network, given: TrainingSet) -> State:
+        own, ctx = given.start, given.ctx
         if own is None:
             own = net.encoder.init(ctx.generator("init")) | net.head.init(
                 ctx.generator("init source head")
@@ -200,34 +200,34 @@ LossOf = Callable[[Network, State, Batch], Losses]
 
 
 class _Feed:
-    """Batches of a stack of lessons; the same batch for all phases of a step."""
+    """Batches of a stack of sets; the same batch for all phases of a step."""
 
     def __init__(
-        self, method: SourceTrained, net: Network, model: State, lessons: Sequence[Lesson]
+        self, method: SourceTrained, net: Network, model: State, sets: Sequence[TrainingSet]
     ) -> None:
-        q, ctx, source = method.params, lessons[0].ctx, lessons[0].source
+        q, ctx, source = method.params, sets[0].ctx, sets[0].source
         self.net, self.model, self.device = net, model, ctx.device
-        self.methods = [method.alone(lesson.ctx) for lesson in lessons]
+        self.methods = [method.alone(given.ctx) for given in sets]
         dtype = getattr(torch, ctx.dtype)
         self.x = torch.from_numpy(source.x).to(ctx.device, dtype)
         self.y = torch.from_numpy(source.y).to(ctx.device)
         subjects = np.unique(source.subject, return_inverse=True)[1]
         self.domain = torch.from_numpy(subjects).to(ctx.device)
         self.targets = [
-            torch.from_numpy(lesson.target.x).to(ctx.device, dtype)
-            for lesson in lessons if lesson.target is not None
+            torch.from_numpy(given.target.x).to(ctx.device, dtype)
+            for given in sets if given.target is not None
         ]
         # Half of a batch is target where there is any: a step costs all methods the same.
         sides = 2 if self.targets else 1
         self.size = max(2, q.batch // sides)
         draw = min(len(source), max(2, q.windows_per_epoch // sides))
-        orders = [lesson.ctx.generator("order") for lesson in lessons]
+        orders = [given.ctx.generator("order") for given in sets]
         self.order = Order(len(source), self.size, orders, draw, ctx.device)
         self.rounds = [
-            _Round(len(t), lesson.ctx.generator("target order"))
-            for t, lesson in zip(self.targets, lessons, strict=False)
+            _Round(len(t), given.ctx.generator("target order"))
+            for t, given in zip(self.targets, sets, strict=False)
         ]
-        self.draws = [lesson.ctx.generator("draws") for lesson in lessons]
+        self.draws = [given.ctx.generator("draws") for given in sets]
         self._at: tuple[int, int] | None = None
         self._pseudo: list[Tensor | None] = []
 
@@ -304,7 +304,7 @@ class Supervised(SourceTrained):
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
         return self.train_stack(
-            [Lesson(source, None, None, c) for c in contexts], watched=True
+            [TrainingSet(source, None, None, c) for c in contexts], watched=True
         )
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
@@ -339,9 +339,9 @@ class Adaptation(SourceTrained):
         for group in groups_of_equal(
             jobs, lambda j: (id(j.view.source), j.view.calibration is None)
         ):
-            lessons = [self._lesson(jobs[i]) for i in group]
+            sets = [self._training_set(jobs[i]) for i in group]
             watched = jobs[group[0]].view.calibration is None
-            states |= dict(zip(group, self.train_stack(lessons, watched), strict=True))
+            states |= dict(zip(group, self.train_stack(sets, watched), strict=True))
         tuned = [i for i, job in enumerate(jobs) if job.view.calibration is not None]
         out: dict[int, Predictor] = dict(zip(
             tuned, self.finetune([replace(jobs[i], state=states[i]) for i in tuned]), strict=True
@@ -351,9 +351,9 @@ class Adaptation(SourceTrained):
                 out[i] = self._with_source_head(labelled_source(job), states[i])
         return [out[i] for i in range(len(jobs))]
 
-    def _lesson(self, job: Job) -> Lesson:
+    def _training_set(self, job: Job) -> TrainingSet:
         ctx = replace(job.ctx, stage="adapt") if job.view.calibration is not None else job.ctx
-        return Lesson(labelled_source(job), job.view.unlabelled, job.state, ctx)
+        return TrainingSet(labelled_source(job), job.view.unlabelled, job.state, ctx)
 
 
 def labelled_source(job: Job) -> Windows:

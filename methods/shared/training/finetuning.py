@@ -94,7 +94,7 @@ class FineTuned(Method):
         """Encoder of windows of a space."""
         return encoder_for(self.params.backbone, space)
 
-    def settled(self, space: Space) -> FineTuned:
+    def resolved(self, space: Space) -> FineTuned:
         """The method with the backbone that ``auto`` stands for."""
         if self.params.backbone != "auto":
             return self
@@ -102,7 +102,7 @@ class FineTuned(Method):
         return type(self)(self.params.model_copy(update=chosen))
 
     @classmethod
-    def unsettled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters with ``auto`` for a backbone it stands for; none of these fits two kinds."""
         usual = values.get("backbone") in DEFAULT.values()
         return {**values, "backbone": "auto"} if usual else dict(values)

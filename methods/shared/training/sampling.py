@@ -1,6 +1,6 @@
 """Which windows form a batch of a pre-training task.
 
-Most tasks take windows as they come (:class:`Shuffled`). Others want windows that belong
+Most tasks take windows as they come (:class:`ShuffledBatches`). Others want windows that belong
 together: successive ones of a trial, neighbours in time, two subjects at the same stimulus. A
 sampler yields index tensors; their shape says how the windows are grouped.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
-from bench.errors import UnsuitedError
+from bench.errors import IncompatibleError
 from bench.training import batches, steps_per_epoch
 
 Source = Windows | UnlabelledWindows
@@ -35,7 +35,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class ShuffledBatches:
     """``draw`` of all windows, afresh each epoch, in batches (B,) of ``size``."""
 
     windows: int
@@ -75,9 +75,10 @@ class Grouped:
     draw: int
 
     @property
-    def _inner(self) -> Shuffled:
+    def _inner(self) -> ShuffledBatches:
         per = self.members
-        return Shuffled(len(self.anchors), max(2, self.size // per), max(2, self.draw // per))
+        size, draw = max(2, self.size // per), max(2, self.draw // per)
+        return ShuffledBatches(len(self.anchors), size, draw)
 
     @property
     def steps(self) -> int:
@@ -130,7 +131,7 @@ def successive(source: Source, length: int, size: int, draw: int) -> Grouped:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Fewer than two runs.
     """
     line = _Timeline.of(source)
@@ -139,7 +140,7 @@ def successive(source: Source, length: int, size: int, draw: int) -> Grouped:
     starts = np.arange(len(gaps) - length + 1)
     starts = starts[gaps[starts] == gaps[starts + length - 1]]
     if len(starts) < 2:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"no trial of the source has {length} successive windows",
             "Use shorter runs or shorter windows.",
         )
@@ -159,7 +160,7 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
 
     Raises
     ------
-    UnsuitedError
+    IncompatibleError
         Fewer than two windows have a neighbour.
     """
     line = _Timeline.of(source)
@@ -170,7 +171,7 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
     first, last = line.within(line.recording)
     usable = np.flatnonzero((high - low > 1) & (last - first > high - low))
     if len(usable) < 2:
-        raise UnsuitedError(
+        raise IncompatibleError(
             f"no window of the source has a neighbour within {seconds:g} s and a distant window",
             "Widen the neighbourhood.",
         )
@@ -221,7 +222,7 @@ class SameStimulus:
 
         Raises
         ------
-        UnsuitedError
+        IncompatibleError
             No two subjects share two stimuli.
         """
         line = _Timeline.of(source)
@@ -236,7 +237,7 @@ class SameStimulus:
         ]
         most = max((len(s) for _, _, s in both), default=0)
         if most < 2:
-            raise UnsuitedError(
+            raise IncompatibleError(
                 "no two subjects of the source were shown the same two stimuli",
                 "To compare subjects at a stimulus, two subjects must share it.",
             )

@@ -19,7 +19,7 @@ from bench.training import Optimiser, stack, stacked, train, unstack
 
 from ..networks.layers import Encoder, State
 from .finetuning import FineTuned, NetworkParams
-from .sampling import Sampler, Shuffled
+from .sampling import Sampler, ShuffledBatches
 
 
 class SelfSupervisedParams(NetworkParams):
@@ -46,7 +46,7 @@ class Pretext:
 
     def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
         """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
-        return Shuffled(len(source), size, draw)
+        return ShuffledBatches(len(source), size, draw)
 
     def optimiser(self) -> Optimiser:
         """Adam and its schedule: by default on a cosine to zero."""

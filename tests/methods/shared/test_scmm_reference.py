@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler
 from torch import nn
 from torch.nn import functional
 
-from bench.errors import BenchError, DataError, UnsuitedError
+from bench.errors import BenchError, DataError, IncompatibleError
 from bench.method import FIRST_STEP, TRAJECTORY, Deviation
 from bench.methods.scmm import SCMM
 from bench.registry import load
@@ -225,7 +225,7 @@ def test_a_torn_file_is_refused(content, tmp_path):
 def test_no_file_and_no_reference():
     with pytest.raises(BenchError, match="nowhere.npz is not there"):
         SCMM.check_reference(Path("nowhere.npz"))
-    with pytest.raises(UnsuitedError, match="majority has no check against reference numbers"):
+    with pytest.raises(IncompatibleError, match="majority has no check against reference numbers"):
         load("methods", "majority").check_reference(SHIPPED)
 
 

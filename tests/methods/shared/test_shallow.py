@@ -15,7 +15,7 @@ from sklearn.svm import SVC, LinearSVC
 from bench.cells.cell import Cell
 from bench.cells.contract import handed
 from bench.cells.engine import run_cell
-from bench.errors import BenchError, SettingError, UnknownNameError, UnsuitedError
+from bench.errors import BenchError, IncompatibleError, SettingError, UnknownNameError
 from bench.method import Context, Job
 from bench.methods.shared.shallow import ShallowPredictor, flat, probabilities, seed_of
 from bench.protocols.few_shot import FewShot
@@ -25,7 +25,7 @@ from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
 from bench.store.records import Store
 
-from support import in_order, made_up, paired
+from support import in_order, paired, synthetic
 
 PROTOCOLS = {"few-shot": FewShot(), "zero-shot": ZeroShot(), "within": Within(),
              "unsupervised": Unsupervised()}
@@ -69,8 +69,8 @@ PARAMS = {"lr": {"C": 0.5}, "svm": {"C": 0.5}, "lda": {}, "rf": {"trees": 10},
 def test_equals_scikit_learn(name, protocol, classes):
     labels = [f"c{k}" for k in range(classes)]
     trials = in_order(list(range(classes)) * 4)
-    pair = paired(made_up(2, trials, corpus="A", labels=labels),
-                  made_up(2, trials, corpus="B", labels=labels, seed=1))
+    pair = paired(synthetic(2, trials, corpus="A", labels=labels),
+                  synthetic(2, trials, corpus="B", labels=labels, seed=1))
     method = make(name, **PARAMS[name])
     view, test = (found[0] for found in views(method, protocol, pair))
     assert (view.calibration is not None) == (protocol == "few-shot")
@@ -120,7 +120,7 @@ def test_one_against_one_is_refused():
     model = SVC(decision_function_shape="ovo").fit(x, np.arange(16) % 4)
     if hasattr(model, "predict_proba"):
         pytest.skip("this scikit-learn gives SVC probabilities")
-    with pytest.raises(UnsuitedError, match="6 decisions for 4 classes"):
+    with pytest.raises(IncompatibleError, match="6 decisions for 4 classes"):
         probabilities(model, x)
 
 
@@ -134,9 +134,9 @@ def test_folds_without_calibration_share_a_fit():
 
 def test_few_shot_is_run_in_the_classes_both_share(tmp_path):
     pair = paired(
-        made_up(2, in_order([0, 1, 2] * 3), corpus="A",
+        synthetic(2, in_order([0, 1, 2] * 3), corpus="A",
                 labels=("negative", "neutral", "positive")),
-        made_up(2, in_order([0, 1] * 3), corpus="B", labels=("low valence", "high valence")),
+        synthetic(2, in_order([0, 1] * 3), corpus="B", labels=("low valence", "high valence")),
     )
     expected = {"few-shot": ["negative", "positive"], "zero-shot": ["negative", "positive"],
                 "within": ["low valence", "high valence"],
@@ -273,7 +273,7 @@ def test_the_number_of_windows_is_capped(name):
 @pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda", "jdot"])
 def test_adaptation_needs_a_target(name, tmp_path):
     for protocol in ("zero-shot", "within"):
-        with pytest.raises(UnsuitedError, match=f"{name} needs unlabelled"):
+        with pytest.raises(IncompatibleError, match=f"{name} needs unlabelled"):
             run_cell(Cell(make(name), "default", paired(), PROTOCOLS[protocol]), Store(tmp_path))
     for protocol in ("few-shot", "unsupervised"):
         record = run_cell(Cell(make(name), "default", paired(), PROTOCOLS[protocol]),

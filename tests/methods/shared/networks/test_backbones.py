@@ -12,10 +12,10 @@ import torch
 from bench.cells.cell import Cell
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model
-from bench.conformance import made_up, made_up_pair
+from bench.conformance import synthetic, synthetic_pair
 from bench.data.pair import Pair
 from bench.data.windows import Space
-from bench.errors import UnknownNameError, UnsuitedError
+from bench.errors import IncompatibleError, UnknownNameError
 from bench.methods.shared.networks.backbones import BACKBONES, DRAWS, encoder_for, encoder_from
 from bench.methods.shared.networks.layers import names_of, norm_names
 from bench.protocols.few_shot import FewShot
@@ -165,7 +165,7 @@ def test_torcheeg_leaves_logging_alone():
 
 def small(kind):
     """Six channels, three classes, short trials."""
-    sides = [made_up(c, 3, 6, subjects=2, trials=2, effect=1.0, kind=kind) for c in "AB"]
+    sides = [synthetic(c, 3, 6, subjects=2, trials=2, effect=1.0, kind=kind) for c in "AB"]
     first = [s.take(s.onset < 4) for s in sides]
     return Pair(*first, "A:own", "B:own", ("a", "b"))
 
@@ -204,7 +204,7 @@ def test_methods_run_on_raw_windows(method, pairs, tmp_path):
 
 
 def test_raw_windows_are_learnt(tmp_path):
-    pair = made_up_pair(classes=2, channels=6, effect=2.0, kind="raw")
+    pair = synthetic_pair(classes=2, channels=6, effect=2.0, kind="raw")
     made = cell("source-only", pair, ZeroShot(), backbone="shallow", epochs=12, lr=5e-3)
     scores = [f["scores"]["window"]["balanced_accuracy"]
               for f in run_cell(made, Store(tmp_path)).folds]
@@ -257,24 +257,24 @@ class TestRefusals:
 
     @pytest.mark.parametrize("method", ["scmm", "target-only", "tent"])
     def test_wrong_kind(self, method, pairs):
-        from bench.cells.contract import check_suited
+        from bench.cells.contract import check_compatible
 
         cls = load("methods", method)
         made = Cell(cls(cls.parse({"backbone": "eegnet"})), "set", pairs["de"], FewShot())
-        with pytest.raises(UnsuitedError, match="eegnet works on raw windows, not on de") as error:
-            check_suited(made.method, made.protocol, made.pair)
+        with pytest.raises(IncompatibleError, match="eegnet works on raw windows, not") as error:
+            check_compatible(made.method, made.protocol, made.pair)
         assert "--features raw" in error.value.hint
 
     def test_shallow_methods_on_signals(self, pairs):
-        from bench.cells.contract import check_suited
+        from bench.cells.contract import check_compatible
 
-        with pytest.raises(UnsuitedError, match="lda works on de windows, not on raw") as error:
-            check_suited(load("methods", "lda")(), ZeroShot(), pairs["raw"])
+        with pytest.raises(IncompatibleError, match="lda works on de windows, not on raw") as error:
+            check_compatible(load("methods", "lda")(), ZeroShot(), pairs["raw"])
         assert "--features raw" in error.value.hint
 
     def test_windows_that_are_too_short(self):
         short = Space(CHANNELS, kind="raw", bands=(), rate=128.0, window_s=0.05)
-        with pytest.raises(UnsuitedError, match="shallow cannot be built for .* 6 samples"):
+        with pytest.raises(IncompatibleError, match="shallow cannot be built for .* 6 samples"):
             encoder_for("shallow", short).init(torch.Generator())
 
 
