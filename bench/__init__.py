@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .data.windows import Windows as Windows
     from .errors import BenchError as BenchError
     from .reporting import leaderboard as leaderboard
-    from .runs.options import RunOptions as RunOptions
+    from .runs.options import Options as Options
     from .runs.run import run as run
     from .store.records import Record as Record
     from .store.records import Store as Store
@@ -35,14 +35,31 @@ _HOMES = {
     "auditing.audit": ("AuditOptions", "audit"), "cells.models": ("load_model",),
     "data.reading": ("read_corpus",), "data.recipe": ("Recipe",),
     "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
-    "reporting": ("leaderboard",), "runs.options": ("RunOptions",), "runs.run": ("run",),
+    "reporting": ("leaderboard",), "runs.options": ("Options",), "runs.run": ("run",),
     "store.records": ("Record", "Store"), "sweeps.run": ("sweep",),
     "sweeps.sweep": ("SweepOptions",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = ["AuditOptions", "BenchError", "Recipe", "Record", "RunOptions", "Store", "SweepOptions",
-           "TuneOptions", "Windows", "__version__", "audit", "from_signals", "leaderboard",
-           "load_model", "read_corpus", "run", "sweep", "tune"]
+__all__ = [
+    "AuditOptions",
+    "BenchError",
+    "Options",
+    "Recipe",
+    "Record",
+    "Store",
+    "SweepOptions",
+    "TuneOptions",
+    "Windows",
+    "__version__",
+    "audit",
+    "from_signals",
+    "leaderboard",
+    "load_model",
+    "read_corpus",
+    "run",
+    "sweep",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,8 @@ from typing import Any, Literal
 
 from .errors import BenchError, UnknownNameError
 
+#: Between the names of joined sources: ``SEED:3+SEED-IV:4``.
+PLUS = "+"
 GROUPS = ("methods", "corpora", "protocols", "reports")
 
 #: Kinds of windows, for methods that work on any.

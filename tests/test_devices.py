@@ -10,7 +10,8 @@ from bench.cells.engine import run_cell
 from bench.devices import Found, arithmetic, devices, footprint, places
 from bench.errors import SettingError, UnknownNameError
 from bench.methods.scmm import SCMM
-from bench.runs.options import RunOptions, check_settings
+from bench.runs.lookup import check_options
+from bench.runs.options import Options
 from bench.store.records import Store
 from bench.sweeps.run import execute
 
@@ -63,7 +64,7 @@ def test_a_workers_footprint_grows_with_its_windows():
 
 def test_precision_is_checked_and_part_of_the_identity(tmp_path):
     with pytest.raises(UnknownNameError, match="float23"):
-        check_settings(RunOptions(precision="float23"))
+        check_options(Options(precision="float23"))
     ids = set()
     for precision in ("float32", "float64", "tf32", "bf16"):
         method = SCMM(SCMM.parse({"epochs": 1, "batch": 16, "fit_epochs": 1}))

@@ -15,8 +15,8 @@ from ..data.windows import Windows
 from ..errors import BenchError, IncompatibleError, SettingError, UnknownNameError
 from ..method import Method
 from ..registry import load
-from ..runs.build import settle
-from ..runs.options import RunOptions
+from ..runs.build import cell_of_run
+from ..runs.options import Options, takes
 from ..selection.rules import rule
 from ..store.files import write_text
 from ..store.hashing import key_of
@@ -79,11 +79,12 @@ class AuditEntry:
     reason: str = ""
 
 
+@takes(Options)
 def audit(
     method: str = "scmm",
     src: str | Windows = "SEED",
     tgt: str | Windows = "DEAP",
-    options: RunOptions | None = None,
+    options: Options | None = None,
     on_event: OnEvent | None = None,
     *,
     what: AuditOptions | None = None,
@@ -108,7 +109,7 @@ def audit(
         A name or setting is wrong, or the honest run fails. A shortcut that does not apply or
         fails is an entry with a reason.
     """
-    options, what = replace(options or RunOptions(), **changes), what or AuditOptions()
+    options, what = replace(options or Options(), **changes), what or AuditOptions()
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(
@@ -122,7 +123,7 @@ def audit(
         )
     wanted = chosen(cls, what.only)
     on_event = on_event or (lambda event: None)
-    cell = settle(method, src, tgt, options, on_event)
+    cell = cell_of_run(method, src, tgt, options, on_event)
     run = _Audit(cell, Store(options.runs), what, on_event, tuple(options.params))
     on_event(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
     run.honest = [run_cell(replace(cell, seed=s), run.store, on_event) for s in what.seeds]

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..data.features import version_of
 from ..data.labels import LabelMap, LabelRule
-from ..data.pair import CHANNEL_POLICY, PLUS, Pair, in_shared_classes, with_agreed_source
+from ..data.pair import CHANNEL_POLICY, Pair, in_shared_classes, with_agreed_source
 from ..data.windows import Windows
 from ..devices import dtype_of
 from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
 from ..protocols.scaling import Scaling
+from ..registry import PLUS
 from ..store.hashing import code_hash
 from .contract import check_compatible
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,90 +11,82 @@ from rich.markup import escape
 
 from ..errors import SettingError
 from ..registry import load
-from .shared import with_options_of
+from ..sweeps.request import as_seeds
+from .shared import (
+    CalibrationTrials,
+    MethodName,
+    Quiet,
+    SourceName,
+    TargetName,
+    options_of_run,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
-    from ..runs.options import RunOptions
+    from ..runs.options import Options
 
 _WHAT = "What to audit"
 _CHECK = "Check instead of running"
-#: Options of ``bench run`` that mean nothing here.
-_NOT_SHARED = ("seed", "save_models", "controls", "quiet")
-#: From what the options of ``bench run`` came to, with further methods included, to its settings.
-Settings = Callable[[dict[str, Any]], "RunOptions"]
 
 
-def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> None:
-    """Add the command to the command line.
+@with_options("audit")
+def audit(
+    method: MethodName = "scmm", src: SourceName = "SEED", tgt: TargetName = "DEAP",
+    calibration_trials: CalibrationTrials = None,
+    only: Annotated[str | None, typer.Option(
+        help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME",
+        rich_help_panel=_WHAT)] = None,
+    seeds: Annotated[str, typer.Option(
+        help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.",
+        rich_help_panel=_WHAT)] = "3",
+    draws: Annotated[int, typer.Option(
+        help="Parameter draws of tuned-on-test.", min=1, rich_help_panel=_WHAT)] = 5,
+    list_: Annotated[bool, typer.Option(
+        "--list", help="Only show the shortcuts: what each does and steals, who took it.",
+        rich_help_panel=_WHAT)] = False,
+    records: Annotated[Path | None, typer.Option(
+        help="Check the records of a run folder.", metavar="RUNS",
+        rich_help_panel=_CHECK)] = None,
+    split: Annotated[Path | None, typer.Option(
+        help="Check a split: a CSV with corpus, subject, session, trial, side (train, val, "
+        "test), and stimulus, window, fold where known.", metavar="FILE",
+        rich_help_panel=_CHECK)] = None,
+    quiet: Quiet = False,
+    **values: Any,
+) -> None:
+    """Measure what the field's shortcuts would add to a method's honest score.
 
-    Parameters
-    ----------
-    run : callable
-        Command ``bench run``, whose options are shared.
-    settings : callable
-        Makes settings of a run from their values.
+    The honest run comes first; then the same method on the same folds with one shortcut at a
+    time: the best test epoch, test statistics in the scaler, windows of a trial on both
+    sides, and so on (--list). Each difference is paired over target subjects, with its
+    interval and p. Twins are stored as oracles, never ranked; a rerun computes nothing.
+
+    With --records or --split nothing is run: what is there is checked, and the exit status
+    is 1 if a leak is found that is not declared.
     """
-    def audit(
-        only: Annotated[str | None, typer.Option(
-            help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME",
-            rich_help_panel=_WHAT)] = None,
-        seeds: Annotated[str, typer.Option(
-            help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.",
-            rich_help_panel=_WHAT)] = "3",
-        draws: Annotated[int, typer.Option(
-            help="Parameter draws of tuned-on-test.", min=1, rich_help_panel=_WHAT)] = 5,
-        list_: Annotated[bool, typer.Option(
-            "--list", help="Only show the shortcuts: what each does and steals, who took it.",
-            rich_help_panel=_WHAT)] = False,
-        records: Annotated[Path | None, typer.Option(
-            help="Check the records of a run folder.", metavar="RUNS",
-            rich_help_panel=_CHECK)] = None,
-        split: Annotated[Path | None, typer.Option(
-            help="Check a split: a CSV with corpus, subject, session, trial, side (train, val, "
-            "test), and stimulus, window, fold where known.", metavar="FILE",
-            rich_help_panel=_CHECK)] = None,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
-        **values: Any,
-    ) -> None:
-        """Measure what the field's shortcuts would add to a method's honest score.
+    if records is not None or split is not None:
+        _check(records, split)
+        return
+    names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
+    chosen_seeds = _numbers(seeds)
+    # An unknown name answers before anything heavy is imported.
+    options = options_of_run(
+        method, values, calibration_trials, seed=chosen_seeds[0], controls=False
+    )
+    if list_:
+        from .screen.tables import shortcut_table
 
-        The honest run comes first; then the same method on the same folds with one shortcut at a
-        time: the best test epoch, test statistics in the scaler, windows of a trial on both
-        sides, and so on (--list). Each difference is paired over target subjects, with its
-        interval and p. Twins are stored as oracles, never ranked; a rerun computes nothing.
+        Console().print(shortcut_table(load("methods", method)))
+        return
+    from ..auditing.audit import AuditOptions
 
-        With --records or --split nothing is run: what is there is checked, and the exit status
-        is 1 if a leak is found that is not declared.
-        """
-        if records is not None or split is not None:
-            _check(records, split)
-            return
-        names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
-        chosen_seeds = _numbers(seeds)
-        # An unknown name answers before anything heavy is imported.
-        options = settings({**values, "seed": chosen_seeds[0], "controls": False})
-        if list_:
-            from .screen.tables import shortcut_table
-
-            Console().print(shortcut_table(load("methods", values["method"])))
-            return
-        from ..auditing.audit import AuditOptions
-
-        what = AuditOptions(seeds=chosen_seeds, draws=draws, only=names)
-        _run(values["method"], values["src"], values["tgt"], options, what, quiet)
-
-    with_options_of(audit, run, _NOT_SHARED)
-    app.command(epilog="Examples:\n\n"
-                "  bench audit --method scmm --src SEED --tgt DEAP --simulated\n\n"
-                "  bench audit --src DEAP --tgt SEED --simulated --recipe class_effect=0 "
-                "--recipe subjects=15 --recipe length=0.05 --only best-test-epoch\n\n"
-                "  bench audit --records runs\n\n"
-                "  bench audit --split split.csv")(audit)
+    what = AuditOptions(seeds=chosen_seeds, draws=draws, only=names)
+    _run(method, src, tgt, options, what, quiet)
 
 
 def _run(
-    method: str, src: str, tgt: str, options: RunOptions, what: AuditOptions, quiet: bool
+    method: str, src: str, tgt: str, options: Options, what: AuditOptions, quiet: bool
 ) -> None:
     from ..auditing.audit import audit as run_audit
     from ..auditing.inflation import read_audit
@@ -127,9 +118,7 @@ def _check(records: Path | None, split: Path | None) -> None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    from .sweep import _seeds
-
-    found: Any = _seeds(text)
-    if isinstance(found, int) and found < 1:
+    seeds = as_seeds("--seeds", text)
+    if isinstance(seeds, int) and seeds < 1:
         raise SettingError(f"--seeds {text}: at least one is needed")
-    return tuple(range(found)) if isinstance(found, int) else tuple(found)
+    return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..registry import entries, load
-from .shared import _choice, _pairs
+from ..runs.options import Options, as_pairs
+from .shared import choice
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -35,7 +36,7 @@ def data_check(
     screen = Console()
     if not inspect_folder(
         folder, corpus or list(entries("corpora")), screen, read=read,
-        features=_choice("--features", features, FEATURES), named=bool(corpus),
+        features=choice("--features", features, FEATURES), named=bool(corpus),
     ):
         raise typer.Exit(2)
 
@@ -54,11 +55,11 @@ def data_simulate(
 ) -> None:
     """Write simulated corpora in the owners' exact layouts."""
     from ..data.reading import simulate_corpus
-    from ..runs.options import RunOptions, simulated_recipe
+    from ..runs.lookup import simulated_recipe
     from .screen.tables import recipe_table
 
     chosen = simulated_recipe(
-        RunOptions(simulated=True, scale=scale, recipe=_pairs(set_, "--set"))
+        Options(simulated=True, scale=scale, recipe=as_pairs("--set", set_))
     )
     screen = Console()
     if recipe:
@@ -85,7 +86,7 @@ def data_set(
     from ..data.locations import set_corpus_folder
 
     found = []
-    for name, folder in _pairs(where, "bench data set").items():
+    for name, folder in as_pairs("bench data set", where).items():
         adapter = load("corpora", name)()
         found.append((adapter, adapter.inventory(Path(folder).expanduser())))
     for adapter, inventory in found:

@@ -1,51 +1,122 @@
-"""What commands share: the options of ``bench run``."""
+"""What commands share: flags made from the options of a run, and small parsers."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
 
 from ..errors import SettingError, UnknownNameError
-from ..registry import include
+from ..registry import include, load
+from ..runs.options import OUT, RUN, SEE, CellOptions, Options, about, flag_of
+
+if TYPE_CHECKING:
+    import dataclasses
+
+F = TypeVar("F", bound=Callable[..., Any])
+#: What the command line hands over for a field of a given type.
+_KINDS = {"bool": bool, "int": int, "float": float, "Positive": float, "Path": Path,
+          "Tune": int}
+
+MethodName = Annotated[str, typer.Option(
+    "--method", "-m", help="See: bench list methods.", rich_help_panel=RUN)]
+SourceName = Annotated[str, typer.Option(
+    "--src", help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.", rich_help_panel=RUN)]
+TargetName = Annotated[str, typer.Option(
+    "--tgt", help="Target, CORPUS[:TASK], e.g. DEAP:arousal.", rich_help_panel=RUN)]
+CalibrationTrials = Annotated[int | None, typer.Option(
+    help="Calibration trials of each class; 60 % of them if not given.", min=1,
+    rich_help_panel=SEE)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.", rich_help_panel=OUT)]
 
 
-def with_options_of(
-    command: Callable[..., None], other: Callable[..., None], without: Sequence[str] = ()
-) -> None:
-    """Give a command that takes ``**values`` the options of another one, after its own.
+def with_options(
+    command: str, model: type[CellOptions] = Options, *, unset: bool = False
+) -> Callable[[F], F]:
+    """Give a function that takes ``**values`` a flag for each option of a command.
 
     Parameters
     ----------
-    without : sequence of str
-        Options of the other that mean nothing here.
+    command : str
+        "run", "sweep", "tune" or "audit".
+    model : type
+        Whose fields the options are.
+    unset : bool
+        Whether a flag that is not given says nothing, rather than the default.
     """
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values()
-           if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    shared = [p for p in inspect.signature(other, eval_str=True).parameters.values()
-              if p.name not in without]
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)]
+    def decorate(function: F) -> F:
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+               for p in inspect.signature(function, eval_str=True).parameters.values()
+               if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        flags = [_parameter(f, unset) for f in fields(model)
+                 if command in f.metadata["about"].commands]
+        function.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _parameter(field: dataclasses.Field[Any], unset: bool) -> inspect.Parameter:
+    """Parameter of a command, from a field of an option model."""
+    said = field.metadata["about"]
+    kind: Any = _KINDS.get(str(field.type).removesuffix(" | None"), str)
+    default = None if unset or field.default is MISSING else field.default
+    flags = said.flags or ((flag_of(field.name, said),) if kind is bool else ())
+    if said.many:
+        kind = list[str]
+    elif said.parse is not None and kind is not int:
+        kind = str
+    kind = kind if default is not None else kind | None
+    said_by = typer.Option(
+        *flags, help=said.text, metavar=said.metavar, rich_help_panel=said.panel
+    )
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default,
+        annotation=Annotated[kind, said_by],
     )
 
 
-def _include(files: list[str] | None) -> None:
-    for item in files or ():
+def parsed(model: type[CellOptions], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of options from what the command line gave; those that were not given are left out.
+
+    Raises
+    ------
+    SettingError
+        A value cannot be read; names its flag.
+    """
+    said = about(model)
+    given = {name: value for name, value in values.items() if value is not None and value != []}
+    return {
+        name: said[name].parse(flag_of(name, said[name]), value)  # type: ignore[misc]
+        if said[name].parse is not None else value for name, value in given.items()
+    }
+
+
+def options_of_run(
+    method: str, values: Mapping[str, Any], calibration_trials: int | None = None, **changes: Any
+) -> Options:
+    """Options of a run from its flags; further methods are included, the method looked up.
+
+    Raises
+    ------
+    BenchError
+        A value cannot be read, or there is no such method: said before anything is imported.
+    """
+    given = parsed(Options, values) | changes
+    for item in given.get("include", ()):
         include(item)
+    load("methods", method)
+    if calibration_trials is not None:
+        trials = {"calibration_trials": calibration_trials}
+        given["protocol_params"] = given.get("protocol_params", {}) | trials
+    return Options(**given)
 
 
-def _pairs(items: list[str] | None, option: str) -> dict[str, Any]:
-    """NAME=VALUE options as a dict; values are converted by who knows the type."""
-    out: dict[str, Any] = {}
-    for item in items or ():
-        name, equals, value = item.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise SettingError(f"{option} {item!r} is not of the form NAME=VALUE")
-        out[name.strip()] = value.strip()
-    return out
-
-
-def _listed(option: str, items: list[str] | None) -> tuple[str, ...]:
+def listed(option: str, items: list[str] | None) -> tuple[str, ...]:
     """Values of an option that may be repeated and may hold commas."""
     values = tuple(v.strip() for item in items or () for v in item.split(",") if v.strip())
     if items and not values:
@@ -53,32 +124,13 @@ def _listed(option: str, items: list[str] | None) -> tuple[str, ...]:
     return values
 
 
-def _choice(option: str, value: str, known: tuple[str, ...]) -> Any:
+def choice(option: str, value: str, known: Sequence[str]) -> Any:
+    """A value of an option that has few.
+
+    Raises
+    ------
+    UnknownNameError
+    """
     if value not in known:
         raise UnknownNameError(f"value of {option}", value, known)
     return value
-
-
-def _band(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise SettingError(
-            f"--drop-middle {text!r} is not of the form LOW:HIGH", "For example 4.5:5.5"
-        ) from None
-
-
-def _subjects(items: list[str] | None) -> dict[str, frozenset[int]]:
-    out: dict[str, frozenset[int]] = {}
-    for item in items or ():
-        corpus, _, numbers = item.partition(":")
-        try:
-            out[corpus] = out.get(corpus, frozenset()) | {int(n) for n in numbers.split(",")}
-        except ValueError:
-            raise SettingError(
-                f"--exclude {item!r} is not of the form CORPUS:N,N", "For example SEED:3,7"
-            ) from None
-    return out

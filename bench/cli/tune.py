@@ -2,90 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from .shared import with_options_of
+from .shared import (
+    CalibrationTrials,
+    MethodName,
+    Quiet,
+    SourceName,
+    TargetName,
+    options_of_run,
+    with_options,
+)
 
 if TYPE_CHECKING:
-    from ..runs.options import RunOptions
+    from ..runs.options import Options
 
 _HOW = "How to tune"
-#: Options of ``bench run`` that mean nothing here.
-_NOT_SHARED = ("params", "save_models", "diagnostics", "energy", "quiet")
-#: From what the options of ``bench run`` came to, with further methods included, to its settings.
-Settings = Callable[[dict[str, Any]], "RunOptions"]
 
 
-def register(app: typer.Typer, run: Callable[..., None], settings: Settings) -> None:
-    """Add the command to the command line.
+@with_options("tune")
+def tune(
+    method: MethodName = "scmm", src: SourceName = "SEED", tgt: TargetName = "DEAP",
+    calibration_trials: CalibrationTrials = None,
+    trials: Annotated[int, typer.Option(
+        help="Trials in all; a tuning that was stopped goes on.", rich_help_panel=_HOW)] = 20,
+    rule: Annotated[str | None, typer.Option(
+        help="Selection rule whose score is maximised. Default: calibration-val where there "
+        "is calibration (few-shot), else source-val; or an unsupervised validator.",
+        rich_help_panel=_HOW)] = None,
+    only: Annotated[str | None, typer.Option(
+        help="Search only these parameters, with commas.", metavar="NAME,NAME",
+        rich_help_panel=_HOW)] = None,
+    storage: Annotated[str | None, typer.Option(
+        help="Optuna storage: a journal file, or the URL of a database that several machines "
+        "share. Default: a journal in RUNS/tuning.", metavar="FILE|URL",
+        rich_help_panel=_HOW)] = None,
+    together: Annotated[int, typer.Option(
+        help="Trials that are chosen at once and trained as one stack where the method can; "
+        "each is chosen without the others' scores.", metavar="N",
+        rich_help_panel=_HOW)] = 1,
+    space: Annotated[bool, typer.Option(
+        "--space", help="Only show what would be searched.", rich_help_panel=_HOW)] = False,
+    quiet: Quiet = False,
+    **values: Any,
+) -> None:
+    """Search a method's parameters on what its protocol allows, and say what it was worth.
 
-    Parameters
-    ----------
-    run : callable
-        Command ``bench run``, whose options are shared.
-    settings : callable
-        Makes settings of a run from their values.
+    The first trial is the defaults. Controls that can be tuned get as many trials. In the end
+    the tuned and the default parameters are run on the tested trials, once.
     """
-    def tune(
-        trials: Annotated[int, typer.Option(
-            help="Trials in all; a tuning that was stopped goes on.", rich_help_panel=_HOW)] = 20,
-        rule: Annotated[str | None, typer.Option(
-            help="Selection rule whose score is maximised. Default: calibration-val where there "
-            "is calibration (few-shot), else source-val; or an unsupervised validator.",
-            rich_help_panel=_HOW)] = None,
-        only: Annotated[str | None, typer.Option(
-            help="Search only these parameters, with commas.", metavar="NAME,NAME",
-            rich_help_panel=_HOW)] = None,
-        storage: Annotated[str | None, typer.Option(
-            help="Optuna storage: a journal file, or the URL of a database that several machines "
-            "share. Default: a journal in RUNS/tuning.", metavar="FILE|URL",
-            rich_help_panel=_HOW)] = None,
-        together: Annotated[int, typer.Option(
-            help="Trials that are chosen at once and trained as one stack where the method can; "
-            "each is chosen without the others' scores.", metavar="N",
-            rich_help_panel=_HOW)] = 1,
-        space: Annotated[bool, typer.Option(
-            "--space", help="Only show what would be searched.", rich_help_panel=_HOW)] = False,
-        quiet: Annotated[bool, typer.Option(
-            "--quiet", "-q", help="Only the result.", rich_help_panel=_HOW)] = False,
-        **values: Any,
-    ) -> None:
-        """Search a method's parameters on what its protocol allows, and say what it was worth.
+    options = options_of_run(method, values, calibration_trials)
+    names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
+    if space:
+        _show_space(method, options, names)
+        return
+    from ..tuning.search import TuneOptions
+    from ..tuning.tune import tune as tune_all
+    from .screen.tuning import TuneDisplay, show_outcome
 
-        The first trial is the defaults. Controls that can be tuned get as many trials. In the end
-        the tuned and the default parameters are run on the tested trials, once.
-        """
-        options = settings(values)  # an unknown name answers before anything heavy is imported
-        names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
-        if space:
-            _show_space(values["method"], options, names)
-            return
-        from ..tuning.search import TuneOptions
-        from ..tuning.tune import tune as tune_all
-        from .screen.tuning import TuneDisplay, show_outcome
-
-        tuning = TuneOptions(
-            trials=trials, rule=rule, only=names, storage=storage, together=together
+    tuning = TuneOptions(
+        trials=trials, rule=rule, only=names, storage=storage, together=together
+    )
+    with TuneDisplay(Console(stderr=True), quiet) as display:
+        found = tune_all(
+            method, src, tgt, options, tuning,
+            on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
         )
-        with TuneDisplay(Console(stderr=True), quiet) as display:
-            found = tune_all(
-                values["method"], values["src"], values["tgt"], options, tuning,
-                on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
-            )
-        for outcome in found:
-            show_outcome(outcome, Console())
-
-    with_options_of(tune, run, _NOT_SHARED)
-    app.command(epilog="Examples:\n\n  bench tune --method scmm --src SEED --tgt DEAP --simulated "
-                "--scale table\n\n  bench tune --method dann --protocol unsupervised --only weight,"
-                "lr --trials 50 --storage sqlite:///studies.db")(tune)
+    for outcome in found:
+        show_outcome(outcome, Console())
 
 
-def _show_space(method: str, options: RunOptions, only: tuple[str, ...]) -> None:
+def _show_space(method: str, options: Options, only: tuple[str, ...]) -> None:
     from ..registry import load
     from ..tuning.space import search_space
     from .screen.tuning import space_table

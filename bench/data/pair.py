@@ -13,6 +13,7 @@ from functools import reduce
 import numpy as np
 
 from ..errors import IncompatibleError
+from ..registry import PLUS
 from ..store.hashing import key_of
 from .channels import common_channels, positions_of
 from .labels import LabelMap, apply_map, shared_classes
@@ -25,8 +26,6 @@ CHANNEL_POLICY = "common-by-name-1"
 #: Subjects and stimuli of the n-th joined corpus are numbered from n times this; what is left
 #: over, ``subject % STRIDE``, is the number their own corpus gives them.
 STRIDE = 10_000
-#: Between the names of joined sources: ``SEED:3+SEED-IV:4``.
-PLUS = "+"
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,31 @@
-"""From names and options to a cell that can be run: read both sides and align them."""
+"""From names and options to a cell that can be run.
+
+:func:`build_cell` makes every cell: of a run and its controls, of a sweep, a tuning, an audit and
+a rerun.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
-from ..data.pair import PLUS, Pair, align
-from ..data.reading import CorpusName, Reading, describe, read_corpus, simulated_root
+from ..data.pair import Pair, align
+from ..data.reading import Reading, describe, read_corpus, simulated_root
 from ..data.windows import Windows
 from ..devices import devices
+from ..errors import SettingError
 from ..method import Method
 from ..protocols.base import Protocol
 from ..protocols.scaling import Scaling
-from ..registry import load
+from ..registry import PLUS, include, load
 from ..selection.rules import check_selection
-from .options import (
-    TUNED,
-    RunOptions,
+from .lookup import (
     Side,
     Source,
     check_corpora,
-    check_settings,
+    check_options,
     choose_params,
     corpus_root,
     make_protocol,
@@ -30,53 +34,82 @@ from .options import (
     simulated_recipe,
     source_sides,
 )
-from .tuned import Tuned, need_tuned, setting_of, with_tuned
+from .options import TUNED, CellOptions, Options
+from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
 
 
-def settle(
-    method: str, src: Source, tgt: Side, options: RunOptions, on_event: OnEvent
+def build_cell(
+    method: Method, origin: str, pair: Pair, protocol: Protocol, options: CellOptions, *,
+    seed: int, tuning: Mapping[str, Any] | None = None, shared: bool = False,
 ) -> Cell:
-    """Cell of a run: check every name and setting before anything is read, then read and align.
+    """Cell of a method with its parameters, on a pair that is read and aligned.
+
+    Parameters
+    ----------
+    method : Method
+    origin : str
+        Where its parameters come from: "default", "set", "tuned", "published ...".
+    pair, protocol, options, seed
+        As checked and read before.
+    tuning : mapping, optional
+        How tuned parameters were chosen; see :meth:`bench.runs.tuned.Tuned.identity`.
+    shared : bool
+        Of a control: that the method it is for is run in the classes both corpora share.
+
+    Raises
+    ------
+    IncompatibleError
+        The parameters were tuned on trials that the cell tests.
+    """
+    cell = Cell(
+        method=method, params_origin=origin, pair=pair, protocol=protocol,
+        scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
+        scale=resolve_scale(options, pair), seed=seed, sessions=options.sessions,
+        rule=options.rule, precision=options.precision, device=devices(options.device)[0],
+        deterministic=options.deterministic, save_models=options.save_models,
+        diagnostics=options.diagnostics, tuning=tuning, shared=shared,
+    )
+    check_unseen(cell)
+    return cell
+
+
+def cell_of_run(
+    method: str, src: Source, tgt: Side, options: Options, on_event: OnEvent
+) -> Cell:
+    """Cell of a run: check every name and option before anything is read, then read and align.
 
     Raises
     ------
     BenchError
         The first thing that is wrong; nothing has been run.
     """
+    for item in options.include:
+        include(item)
     cls: type[Method] = load("methods", method)
-    protocol_class: type[Protocol] = load("protocols", options.protocol)
-    protocol = make_protocol(protocol_class, options.protocol_params)
-    check_settings(options)
+    protocol = make_protocol(load("protocols", options.protocol), options.protocol_params)
+    check_options(options)
+    if not 0 <= options.seed < 2**63:
+        raise SettingError(f"seed {options.seed} is not a whole number from 0")
     check_selection(options.selection, protocol)
     sources = source_sides(src)
     names, target = [side_name(side) for side in sources], side_name(tgt)
     check_corpora([n.corpus for n in names], target.corpus)
-    joined = CorpusName(PLUS.join(n.corpus for n in names), "")
-    params, origin = choose_params(cls, options, [joined, target])
-    source_name = PLUS.join(map(str, names))
-    tuned = _tuned(cls(params), (source_name, str(target)), protocol, options)
-    readings = [read_side(s, options, on_event) for s in sources]
+    corpora = PLUS.join(n.corpus for n in names), target.corpus
+    params, origin = choose_params(cls, options.preset, options.params, corpora)
+    tuned = None
+    if options.preset == TUNED and cls(params).tunable():
+        both = PLUS.join(map(str, names)), str(target)
+        tuned = need_tuned(
+            options.runs, setting_of(cls(params), both, protocol, options), options.seed
+        )
+        params, origin = cls.parse(tuned.params), tuned_origin(origin)
+    readings = [read_side(side, options, on_event) for side in sources]
     pair = align(readings, read_side(tgt, options, on_event))
     _introduce(pair, on_event)
-    cell = Cell(
-        method=cls(params), params_origin=origin, pair=pair, protocol=protocol,
-        scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
-        scale=resolve_scale(options, pair), seed=options.seed,
-        sessions=options.read.sessions, rule=options.read.rule, precision=options.precision,
-        device=devices(options.device)[0], deterministic=options.deterministic,
-        save_models=options.save_models, diagnostics=options.diagnostics,
+    return build_cell(
+        cls(params), origin, pair, protocol, options, seed=options.seed,
+        tuning=None if tuned is None else tuned.identity(),
     )
-    return cell if tuned is None else with_tuned(cell, tuned)
-
-
-def _tuned(
-    method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
-) -> Tuned | None:
-    """What a tuning found, where that is asked for and the method can be tuned."""
-    if options.preset != TUNED or not method.tunable():
-        return None
-    setting = setting_of(method, pair, protocol, options)
-    return need_tuned(options.runs, setting, options.seed)
 
 
 def _introduce(pair: Pair, on_event: OnEvent) -> None:
@@ -95,20 +128,19 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
         on_event(Event(notice, 0, 0))
 
 
-def read_side(side: Side, options: RunOptions, on_event: OnEvent) -> Reading:
+def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
         return Reading(name, side, side.digest(), (), None)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
-    read = replace(options.read, exclude=excluded.get(name.corpus.lower(), frozenset()))
-    progress = _progress(on_event)
+    read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
+
+    def progress(what: str, done: int, total: int) -> None:
+        on_event(Event(what, done, total))
+
     if options.simulated:
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
         root = corpus_root(name.corpus, options)
     return read_corpus(str(name), root, read, progress)
-
-
-def _progress(on_event: OnEvent) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: on_event(Event(what, done, total))

@@ -1,263 +1,361 @@
-"""Settings of a run: what they are, and what is wrong with them, before anything is read."""
+"""Options of a run, each written once.
+
+:class:`CellOptions` holds what all cells of a run or a sweep have in common, :class:`Options` adds
+what a single run needs, and :class:`bench.sweeps.request.Request` what a sweep needs. From their
+fields follow the flags of ``bench run``, ``sweep``, ``tune`` and ``audit``, the keys of
+``sweep.toml``, the keywords of :func:`bench.run`, and what a rerun reads from a record. A new
+option is one field here, and its use where a cell is built (:func:`bench.runs.build.build_cell`).
+
+This module is imported by every command, so it imports nothing heavy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from ..cells.cell import BUDGETS
-from ..data.corpus import FEATURES
-from ..data.locations import corpus_folder
-from ..data.pair import PLUS, Pair
-from ..data.reading import CorpusName, ReadOptions, parse_name
-from ..data.recipe import Recipe, recipe_for
-from ..data.windows import Windows
-from ..devices import check_precision, devices
-from ..errors import MissingCorpusError, SettingError, UnknownNameError, refused_value
-from ..method import Method
-from ..protocols.base import Protocol
-from ..protocols.scaling import Scaling
-from ..registry import entries, load
-from ..selection.rules import rule
-from ..store.provenance import check_energy
+from annotated_types import Gt
 
-#: A corpus by name, or one's own windows.
-Side = str | Windows
+from ..errors import SettingError
 
+if TYPE_CHECKING:
+    from ..data.labels import LabelRule
+    from ..data.reading import ReadOptions
 
-#: One source, or several: joined by "+" in one name, or a list.
-Source = Side | Sequence[Side]
-
-
+#: A number above 0.
+Positive = Annotated[float, Gt(0)]
 #: Parameter set that a tuning found.
 TUNED = "tuned"
 
+# Panels of ``--help``, in the order they are shown in.
+RUN, SEE, DATA, HOW, OUT = (
+    "What to run", "What the method may see", "Data", "How to run it", "Output"
+)
+
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Everything about a run but method, source and target.
+class About:
+    """What is said of an option beside its name, type and default.
 
     Attributes
     ----------
-    data : Path or None
-        Folder with the corpora (or with one of them); else what ``bench data set`` stored.
-    simulated : bool
-        Use simulated corpora from the cache, written on first use.
-    recipe : mapping
-        Changes to the simulated corpora's recipe (``{"class_effect": 0}``).
-    scale : str or None
-        Named scale; "demo" for simulated corpora and "published" for real ones if None.
-    protocol : str
-    protocol_params : mapping
-    params : mapping
-        Parameters of the method that differ from its defaults.
-    preset : str
-        "default", a named set of the method ("published"), or "tuned": what ``bench tune`` found.
-    scaling, scaling_scope : str
-        One of :data:`bench.protocols.scaling.KINDS` and of :data:`bench.protocols.scaling.SCOPES`.
-    selection : str
-        One of :data:`bench.selection.rules.RULES`: which epoch is scored.
-    seed : int
-    runs : Path
-        Run folder.
-    device : str
-        auto, cpu, cuda (the first of ``cuda:0,1``) or mps.
-    precision : str
-        One of :data:`bench.devices.PRECISIONS`.
-    deterministic : bool
-        Use only kernels that repeat bit by bit.
-    energy : bool
-        Measure the energy by CodeCarbon.
-    read : ReadOptions
-    exclude : mapping of corpus name to subjects to leave out
-    save_models : bool
-    diagnostics : bool
-        Also store embeddings and the importance of channels and bands (bench.cells.diagnostics).
-    controls : bool
-        Also run the method's controls.
+    text : str
+        Help text.
+    panel : str
+        Panel of ``--help`` that it stands in.
+    flags : tuple of str
+        Flags of the command line; made from the name if empty.
+    metavar : str or None
+        What is shown in place of the value.
+    parse : callable or None
+        Makes the value from what the command line gives, ``parse(flag, text or list of texts)``;
+        None where the type says it all.
+    identity : str or None
+        Where a record's identity shows it, keys joined by dots; None where it decides no number.
+    commands : tuple of str
+        Commands that have it.
+    sweep : str or None
+        Key of ``sweep.toml`` that stands for it where a sweep has several values of it.
+    many : bool
+        Whether its flag may be repeated.
+    given : bool
+        Whether the identity shows it as it was given; else what it led to.
     """
 
-    data: Path | None = None
-    simulated: bool = False
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    scale: str | None = None
-    protocol: str = "few-shot"
-    protocol_params: Mapping[str, Any] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    preset: str = "default"
-    scaling: str = "auto"
-    selection: str = "last"
-    scaling_scope: str = "corpus"
-    seed: int = 0
-    runs: Path = Path("runs")
-    device: str = "cpu"
-    precision: str = "float32"
-    deterministic: bool = False
-    energy: bool = False
-    read: ReadOptions = field(default_factory=ReadOptions)
-    exclude: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    save_models: bool = False
-    diagnostics: bool = False
-    controls: bool = True
+    text: str
+    panel: str
+    flags: tuple[str, ...] = ()
+    metavar: str | None = None
+    parse: Callable[[str, Any], Any] | None = None
+    identity: str | None = None
+    commands: tuple[str, ...] = ("run", "sweep", "tune", "audit")
+    sweep: str | None = None
+    many: bool = False
+    given: bool = True
 
 
-def source_sides(source: Source) -> list[Side]:
-    """Each source of ``"SEED+SEED-IV"`` or of a list, in the order of the corpora's names.
-
-    Their order then decides nothing: it is the same cell however it was written.
-    """
-    if isinstance(source, Windows):
-        return [source]
-    sides: list[Side] = []
-    for item in [source] if isinstance(source, str) else source:
-        sides += [part.strip() for part in item.split(PLUS)] if isinstance(item, str) else [item]
-    return sorted(sides, key=lambda side: (side_name(side).corpus, side_name(side).task))
+def option(default: Any, text: str, panel: str, **about: Any) -> Any:
+    """Declare one option; see :class:`About`."""
+    metadata = {"about": About(text, panel, **about)}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-def check_corpora(sources: Sequence[str], target: str) -> None:
-    """Refuse a corpus on both sides, or twice among the sources.
+def about(model: Any) -> dict[str, About]:
+    """What is said of each option of a model, by name, in the order of the fields."""
+    return {f.name: f.metadata["about"] for f in dataclasses.fields(model)
+            if "about" in f.metadata}
+
+
+def flag_of(name: str, said: About) -> str:
+    """Flag of an option, as messages name it."""
+    return said.flags[0].partition("/")[0] if said.flags else f"--{name.replace('_', '-')}"
+
+
+def as_pairs(flag: str, items: Sequence[str] | None) -> dict[str, Any]:
+    """NAME=VALUE texts as a dict; values are converted by who knows the type.
 
     Raises
     ------
     SettingError
     """
-    if target in sources:
-        among = "source and target are the same corpus" if len(sources) == 1 else \
-            "the target is among the sources"
-        raise SettingError(
-            f"{among}, {target}",
-            "A cross-corpus run needs two; the target's own test windows would be in the source.",
-        )
-    twice = sorted({s for s in sources if sources.count(s) > 1})
-    if twice:
-        raise SettingError(
-            f"{twice[0]} is named twice among the sources",
-            "Each source is another corpus, e.g. SEED+SEED-IV.",
-        )
+    pairs: dict[str, Any] = {}
+    for item in items or ():
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise SettingError(f"{flag} {item!r} is not of the form NAME=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
-def side_name(side: Side) -> CorpusName:
-    """Name of a side, looked up if it is a registered corpus."""
-    if isinstance(side, Windows):
-        return CorpusName(str(side.corpus[0]), "own")
-    return parse_name(side)[1]
+def as_names(flag: str, value: str | Sequence[str]) -> list[str]:
+    """Names, each written with commas or alone."""
+    texts = [value] if isinstance(value, str) else value
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
-def check_settings(options: RunOptions) -> None:
-    """Refuse a wrong name, or options that exclude each other; nothing has been read.
-
-    Raises
-    ------
-    BenchError
-        The first that is wrong.
-    """
-    Scaling(options.scaling, options.scaling_scope)
-    if options.read.features not in FEATURES:
-        raise UnknownNameError("kind of features", options.read.features, FEATURES)
-    if options.scale is not None and options.scale not in BUDGETS:
-        raise UnknownNameError("scale", options.scale, BUDGETS)
-    if options.save_models and rule(options.selection).name != "last":
-        raise SettingError(
-            f"--save-models writes the networks of the last epoch, not those that selection "
-            f"{options.selection} scores", "Leave one of the two out.",
-        )
-    if options.simulated and options.data is not None:
-        raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
-    if options.recipe and not options.simulated:
-        raise SettingError("a recipe only concerns simulated corpora", "Add --simulated.")
-    known = {name.lower() for name in entries("corpora")}
-    for name in options.exclude:
-        if name.lower() not in known:
-            raise UnknownNameError("corpus", name, entries("corpora"))
-    if not 0 <= options.seed < 2**63:
-        raise SettingError(f"seed {options.seed} is not a whole number from 0")
-    devices(options.device)
-    check_precision(options.precision)
-    if options.energy:
-        check_energy()
-
-
-def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
-    """Protocol with options; unknown or impossible ones are refused.
+def as_interval(flag: str, text: str) -> tuple[float, float]:
+    """LOW:HIGH as two numbers.
 
     Raises
     ------
     SettingError
     """
-    from pydantic import ValidationError
-
+    low, _, high = text.partition(":")
     try:
-        return cls(**values)
-    except ValidationError as error:
-        raise refused_value(
-            f"protocol {cls.name}", error, f"Its options: {', '.join(cls.model_fields)}"
-        ) from error
+        return float(low), float(high)
+    except ValueError:
+        raise SettingError(
+            f"{flag} {text!r} is not of the form LOW:HIGH", "For example 4.5:5.5"
+        ) from None
 
 
-def choose_params(
-    cls: type[Method], options: RunOptions, names: Sequence[CorpusName]
-) -> tuple[Any, str]:
-    """Parameters of a method, and where they come from.
+def as_subjects(flag: str, items: Sequence[str]) -> dict[str, list[int]]:
+    """CORPUS:N,N texts as subjects by corpus.
 
     Raises
     ------
     SettingError
-        Unknown preset, a pair without values in it, or a parameter out of range.
     """
-    if options.preset in ("default", TUNED):  # tuned ones are looked up in the run folder
-        return cls.parse(options.params), "set" if options.params else "default"
-    if options.preset not in cls.presets:
-        raise SettingError(
-            f"{cls.name} has no parameter set {options.preset!r}",
-            f"It has: {', '.join(['default', TUNED, *cls.presets])}",
-        )
-    table = cls.presets[options.preset]
-    pair = f"{names[0].corpus}>{names[1].corpus}"
-    if pair not in table:
-        raise SettingError(
-            f"no {options.preset} parameters are known of {cls.name} for "
-            f"{pair.replace('>', '→')}",
-            f"There are some for: {', '.join(p.replace('>', '→') for p in table)}",
-        )
-    origin = f"{options.preset} (selection unknown)" + (" + set" if options.params else "")
-    return cls.parse({**table[pair], **options.params}), origin
+    subjects: dict[str, set[int]] = {}
+    for item in items:
+        corpus, _, numbers = item.partition(":")
+        try:
+            subjects.setdefault(corpus, set()).update(int(n) for n in numbers.split(","))
+        except ValueError:
+            raise SettingError(
+                f"{flag} {item!r} is not of the form CORPUS:N,N", "For example SEED:3,7"
+            ) from None
+    return {corpus: sorted(numbers) for corpus, numbers in subjects.items()}
 
 
-def resolve_scale(options: RunOptions, pair: Pair) -> str:
-    """Named scale: as asked, else demo for simulated corpora and published for real ones."""
-    simulated = any(r is not None for r in pair.recipes)
-    return options.scale or ("demo" if simulated else "published")
+@dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """Options that all cells of a run or a sweep have in common."""
 
-
-def corpus_root(corpus: str, options: RunOptions) -> Path:
-    """Folder of a corpus that is not simulated.
-
-    Raises
-    ------
-    MissingCorpusError
-        None is known.
-    """
-    return options.data or corpus_folder(corpus) or _nowhere(corpus)
-
-
-def simulated_recipe(options: RunOptions) -> Recipe:
-    """Recipe of the scale with the changes asked for."""
-    from pydantic import ValidationError
-
-    try:
-        return recipe_for(options.scale or "demo", **options.recipe)
-    except ValidationError as error:
-        raise refused_value(
-            "recipe", error, f"It has: {', '.join(Recipe.model_fields)}"
-        ) from error
-
-
-def _nowhere(corpus: str) -> Path:
-    adapter = load("corpora", corpus)()
-    raise MissingCorpusError(
-        f"no folder is known for {adapter.name}",
-        f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
-        f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n{adapter.layout}",
+    preset: str = option(
+        "default",
+        "Named parameter set: default, published (marked: selection unknown), or tuned (what bench "
+        "tune found).", RUN, flags=("--params",), identity="params_origin",
+        given=False,
+        commands=("run", "sweep", "audit"),
     )
+    scale: str | None = option(
+        None, "demo, table, null or published: how many steps (and how large simulated corpora "
+        "are). Default: published, for simulated corpora demo.", RUN, identity="scale",
+    )
+    device: str = option(
+        "cpu", "auto, cpu, cuda (in a sweep: every GPU, a worker each), cuda:1, cuda:0,1 or mps.",
+        HOW,
+    )
+    precision: str = option(
+        "float32", "float32, float64, tf32 or bf16; part of the record's identity.", RUN,
+        identity="precision",
+    )
+    deterministic: bool = option(
+        False, "Only kernels that repeat bit by bit (matters on a GPU).", HOW,
+    )
+    energy: bool = option(
+        False, "Measure the energy (needs CodeCarbon).", OUT, commands=("run", "sweep", "audit"),
+    )
+    include: Sequence[str] = option(
+        tuple, "Python file or module with a CATALOGUE of further methods, repeatable.", RUN,
+        metavar="FILE|MODULE", parse=as_names, many=True,
+    )
+    scaling: str = option(
+        "auto", "min-max, z-score, robust, euclidean (alignment of covariances, raw windows), "
+        "none, or auto: min-max, for raw windows z-score.", SEE, identity="scaling.name",
+    )
+    scaling_scope: str = option(
+        "corpus", "By which statistics. corpus: each source corpus by its own, the tested subject "
+        "by its calibration or unlabelled windows, whichever are granted, else by the source's. "
+        "subject: each subject by its own. source: all by the source's. tested, subject-tested: "
+        "the same, but the tested subject by all its windows, the tested ones among them "
+        "(transductive, and marked so).", SEE, identity="scaling.scope",
+    )
+    selection: str = option(
+        "last", "Which epoch is scored. last: the last one. source-val: best on held-out source "
+        "subjects (not few-shot). calibration-val: best on a held-out calibration trial of each "
+        "class (few-shot). entropy, snd, mixval, mano, importance-weighted, dev: best by a "
+        "validator that needs no target label (unsupervised). oracle: best on the test set, never "
+        "ranked. The record holds what every rule that is free of charge would have given.", SEE,
+        metavar="RULE", identity="selection",
+    )
+    data: Path | None = option(
+        None, "Folder that holds the corpora, or one of them. Default: what bench data set stored.",
+        DATA, metavar="DIR",
+    )
+    simulated: bool = option(
+        False, "Use simulated corpora in the owners' layouts, written on first use.", DATA,
+        identity="target.digest",
+        given=False,
+    )
+    recipe: Mapping[str, Any] = option(
+        dict, "Effect or size of the simulated corpora, repeatable; see: bench data simulate "
+        "--help.", DATA, metavar="NAME=VALUE", parse=as_pairs, many=True,
+        identity="target.digest",
+        given=False,
+    )
+    sessions: Literal["first", "all"] = option(
+        "first", "first (as published) or all.", DATA, identity="source.sessions",
+    )
+    features: str = option(
+        "bench", "bench (our unsmoothed DE from raw), raw (signals, 128 Hz, 4-45 Hz), official "
+        "(the owner's files), or official-4s.", DATA, identity="features.origin",
+        given=False,
+    )
+    official_kind: str = option(
+        "", "With official features, which of the owner's: e.g. de_LDS, de_movingAve.", DATA,
+        identity="features.origin",
+        given=False,
+    )
+    window: Positive = option(
+        1.0, "Window length in s of bench and raw features, e.g. 1 or 4.", DATA,
+        identity="features.window_s",
+    )
+    threshold: float = option(
+        5.0, "Ratings above it are high (DEAP).", DATA, identity="label_rule.threshold",
+    )
+    drop_middle: tuple[float, float] | None = option(
+        None, "Drop trials rated in this band, e.g. 4.5:5.5.", DATA, metavar="LOW:HIGH",
+        parse=as_interval, identity="label_rule.drop_middle",
+    )
+    exclude: Mapping[str, Sequence[int]] = option(
+        dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
+        parse=as_subjects, many=True, identity="target.subjects",
+        given=False,
+    )
+    save_models: bool = option(
+        False, "Also write the trained networks (weights only).", OUT, commands=("run", "sweep"),
+    )
+    diagnostics: bool = option(
+        False, "Also write embeddings and the importance of channels and bands, for the plots of "
+        "bench report.", OUT, commands=("run", "sweep", "audit"),
+    )
+    controls: bool = option(
+        True, "Also run the controls: target-only, majority.", OUT,
+        flags=("--controls/--no-controls",), commands=("run", "sweep", "tune"),
+    )
+
+    def common(self) -> dict[str, Any]:
+        """The options of this class, by name, whatever subclass this is."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(CellOptions)}
+
+    def deciding(self) -> dict[str, Any]:
+        """Those of them that decide numbers."""
+        said = about(CellOptions)
+        return {name: value for name, value in self.common().items()
+                if said[name].identity is not None}
+
+    @property
+    def rule(self) -> LabelRule:
+        """How ratings become classes."""
+        from ..data.labels import LabelRule
+
+        return LabelRule(self.threshold, self.drop_middle)
+
+    @property
+    def read(self) -> ReadOptions:
+        """How a corpus is read; subjects to leave out are filled in for each."""
+        from ..data.reading import ReadOptions
+
+        return ReadOptions(
+            features=self.features, official_kind=self.official_kind, window_s=self.window,
+            sessions=self.sessions, rule=self.rule,
+        )
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes(model: type[CellOptions]) -> Callable[[F], F]:
+    """Show the options of a model, with types and defaults, as keywords of a function.
+
+    The function takes them as ``**changes``; ``help`` and notebooks then list and complete them.
+    """
+    def decorate(function: F) -> F:
+        own = list(inspect.signature(function).parameters.values())
+        keywords = [
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(model).parameters.values()
+            if p.name not in {o.name for o in own}
+        ]
+        function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [*(p for p in own if p.kind is not inspect.Parameter.VAR_KEYWORD), *keywords]
+        )
+        return function
+
+    return decorate
+
+
+def options_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that a record's identity shows as they were given.
+
+    Those that it shows only by what they led to, such as the digest of the data, are left out.
+    """
+    values = {}
+    for name, said in about(CellOptions).items():
+        place: Any = identity
+        for key in (said.identity or "").split("."):
+            place = place.get(key) if isinstance(place, Mapping) else None
+        if place is not None and said.given:
+            values[name] = place
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(CellOptions):
+    """Everything about a run but method, source and target.
+
+    Each field is a keyword of :func:`bench.run`, :func:`bench.tune` and :func:`bench.audit`; what
+    it means stands in ``bench run --help``.
+
+    Examples
+    --------
+    >>> Options(simulated=True, scale="table", seed=3).seed
+    3
+    """
+
+    protocol: str = option(
+        "few-shot", "See: bench list protocols.", SEE, identity="protocol.name", sweep="protocols",
+    )
+    protocol_params: Mapping[str, Any] = option(
+        dict, "Option of the protocol, repeatable, e.g. form=transductive.", SEE,
+        flags=("--protocol-set",), metavar="NAME=VALUE", parse=as_pairs, many=True,
+        identity="protocol.params", sweep="protocol",
+    )
+    params: Mapping[str, Any] = option(
+        dict, "Parameter of the method, repeatable; a name it has not is answered with those it "
+        "has.", RUN, flags=("--set",), metavar="NAME=VALUE", parse=as_pairs, many=True,
+        identity="params", sweep="params",
+    )
+    seed: int = option(
+        0, "Seed of everything random.", RUN, identity="seed", commands=("run", "sweep", "tune"),
+        sweep="seeds",
+    )
+    runs: Path = option(Path("runs"), "Run folder.", OUT, sweep="runs")

@@ -14,8 +14,9 @@ from ..errors import (
 from ..method import Method
 from ..registry import load
 from ..store.records import Record, Store
-from .build import settle
-from .options import TUNED, RunOptions, Side, Source
+from .build import build_cell, cell_of_run
+from .lookup import Side, Source
+from .options import TUNED, Options, takes
 from .tuned import (
     find_tuned,
     setting_of,
@@ -23,11 +24,12 @@ from .tuned import (
 )
 
 
+@takes(Options)
 def run(
     method: str = "scmm",
     src: Source = "SEED",
     tgt: Side = "DEAP",
-    options: RunOptions | None = None,
+    options: Options | None = None,
     on_event: OnEvent | None = None,
     **changes: Any,
 ) -> Record:
@@ -40,7 +42,7 @@ def run(
     src, tgt : str or Windows
         ``CORPUS[:TASK]``, or your own windows. Several sources are joined by "+",
         ``"SEED+SEED-IV"``, or given as a list.
-    options : RunOptions
+    options : Options
         Or pass its fields as keyword arguments.
     on_event : callable, optional
         Called with an :class:`~bench.cells.cell.Event` as things happen.
@@ -56,9 +58,9 @@ def run(
     >>> import bench
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
-    options = replace(options or RunOptions(), **changes)
+    options = replace(options or Options(), **changes)
     on_event = on_event or (lambda event: None)
-    cell = settle(method, src, tgt, options, on_event)
+    cell = cell_of_run(method, src, tgt, options, on_event)
     store = Store(options.runs)
     record = run_cell(cell, store, on_event, energy=options.energy)
     if options.controls:
@@ -70,7 +72,7 @@ def run(
     return record
 
 
-def controls_of(cell: Cell, options: RunOptions, on_event: OnEvent) -> list[Cell]:
+def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
     """Cells of a method's controls that fit the protocol.
 
     Beside a tuned method, a control that can be tuned has the parameters of its own tuning. Those
@@ -85,9 +87,9 @@ def controls_of(cell: Cell, options: RunOptions, on_event: OnEvent) -> list[Cell
     for name, values in method.controls():
         cls: type[Method] = load("methods", name)
         own = cls.parse(values)
-        control = replace(
-            cell, method=cls(own), params_origin=cls.control_origin(own, origin),
-            tuning=None, shared=method.maps_labels,
+        control = build_cell(
+            cls(own), cls.control_origin(own, origin), cell.pair, cell.protocol, options,
+            seed=cell.seed, shared=method.maps_labels,
         )
         if not _compatible(control):  # no calibration, nothing to train a control on
             continue

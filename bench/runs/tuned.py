@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +18,17 @@ from ..method import Method
 from ..protocols.base import Protocol
 from ..store.files import write_text
 from ..store.hashing import key_of
-from .options import TUNED
+from .options import DATA, TUNED, about
 
 if TYPE_CHECKING:
     from ..cells.cell import Cell
     from ..method import Tunable
     from ..protocols.base import Fold
-    from .options import RunOptions
+    from .options import CellOptions
 
 SCHEMA = 1
 #: Sub-folder of a run folder.
 FOLDER = "tuning"
-#: Settings of a run that stand in a field of their own, or decide no number.
-_APART = frozenset({
-    "data", "simulated", "scale", "protocol_params", "params", "preset", "seed", "runs", "device",
-    "deterministic", "energy", "save_models", "diagnostics", "controls",
-})
-
-
 @dataclass(frozen=True)
 class TuningSetting:
     """What a tuning is for, in names and numbers: all that is set but what is searched.
@@ -64,7 +57,7 @@ class TuningSetting:
     @classmethod
     def of(
         cls, method: str, params: Mapping[str, Any], tunables: Mapping[str, Any], *,
-        pair: tuple[str, str], protocol: tuple[str, Mapping[str, Any]], options: RunOptions,
+        pair: tuple[str, str], protocol: tuple[str, Mapping[str, Any]], options: CellOptions,
     ) -> TuningSetting:
         """TuningSetting of a cell that is described in names.
 
@@ -77,13 +70,15 @@ class TuningSetting:
         pair, protocol
             Names of the corpora; name and complete options of the protocol.
         """
-        from .options import simulated_recipe
+        from .lookup import simulated_recipe
 
         fixed = {
             k: v for k, v in params.items() if k not in tunables or v != tunables[k]
         }
-        # Whatever is not known to decide no number belongs to the setting.
-        rest = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in _APART}
+        # Whatever decides numbers belongs to the setting; what concerns the data stands together.
+        said = about(options)
+        rest = {name: value for name, value in options.deciding().items()
+                if said[name].panel != DATA and name not in ("scale", "preset")}
         rest |= {
             "protocol": dict(protocol[1]), "read": asdict(options.read),
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
@@ -301,7 +296,7 @@ def _trials(windows: Any) -> set[tuple[Any, ...]]:
 
 
 def setting_of(
-    method: Method, pair: tuple[str, str], protocol: Protocol, options: RunOptions
+    method: Method, pair: tuple[str, str], protocol: Protocol, options: CellOptions
 ) -> TuningSetting:
     """TuningSetting that a method, with the parameters it has before any tuning, is tuned in."""
     return TuningSetting.of(

@@ -11,14 +11,11 @@ from ..cells.cell import Cell, OnEvent
 from ..cells.engine import CellOutcome, run_cells
 from ..data.pair import PLUS, Pair, align
 from ..data.reading import Reading
-from ..devices import devices
 from ..errors import BenchError, IncompatibleError
 from ..method import Method
-from ..protocols.scaling import Scaling
 from ..registry import load
-from ..runs.build import read_side
-from ..runs.options import make_protocol, resolve_scale
-from ..runs.tuned import check_unseen
+from ..runs.build import build_cell, read_side
+from ..runs.lookup import make_protocol
 from ..store.records import Record, Store
 from .plan import ATTAINABLE, CellSpec
 from .request import Request
@@ -41,7 +38,6 @@ class Executor:
     def __init__(self, request: Request, on_event: OnEvent | None = None) -> None:
         self.request = request
         self.on_event: OnEvent = on_event or (lambda event: None)
-        self._options = request.options()
         self._readings: dict[str, Reading | BenchError] = {}
         self._pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
 
@@ -59,19 +55,11 @@ class Executor:
             "methods", "majority" if spec.method == ATTAINABLE else spec.method
         )
         pair = self._pair(spec.source, spec.target)
-        cell = Cell(
-            method=cls(cls.parse(spec.params)), params_origin=spec.origin, pair=pair,
-            protocol=make_protocol(load("protocols", spec.protocol), spec.protocol_params),
-            scaling=Scaling(self._options.scaling, self._options.scaling_scope),
-            selection=self._options.selection,
-            scale=resolve_scale(self._options, pair), seed=spec.seed,
-            sessions=self._options.read.sessions, rule=self._options.read.rule,
-            precision=self._options.precision, device=devices(self._options.device)[0],
-            deterministic=self._options.deterministic, save_models=self._options.save_models,
-            diagnostics=self._options.diagnostics, tuning=spec.tuning, shared=spec.shared,
+        return build_cell(
+            cls(cls.parse(spec.params)), spec.origin, pair,
+            make_protocol(load("protocols", spec.protocol), spec.protocol_params), self.request,
+            seed=spec.seed, tuning=spec.tuning, shared=spec.shared,
         )
-        check_unseen(cell)
-        return cell
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
         """Record of a cell that has not been run: its identity, and what kind of row it is."""
@@ -105,7 +93,7 @@ class Executor:
         try:
             cells = [self.cell(spec) for spec in specs]
             if specs[0].method != ATTAINABLE:
-                return run_cells(cells, store, on_event, self._options.energy)
+                return run_cells(cells, store, on_event, self.request.energy)
             return [self._attainable(spec, cell, store)
                     for spec, cell in zip(specs, cells, strict=True)]
         except (Exception, SystemExit) as error:
@@ -156,7 +144,7 @@ class Executor:
     def _reading(self, name: str) -> Reading:
         if name not in self._readings:
             try:
-                self._readings[name] = read_side(name, self._options, self.on_event)
+                self._readings[name] = read_side(name, self.request, self.on_event)
             except BenchError as error:  # so that the next hundred cells need not try again
                 self._readings[name] = error
             except OSError as error:

@@ -24,7 +24,7 @@ from typing import Any
 from ..data.reading import files_of, simulated_path
 from ..errors import BenchError
 from ..registry import GROUPS, entries, load
-from ..runs.options import corpus_root, simulated_recipe
+from ..runs.lookup import corpus_root, simulated_recipe
 from ..store.files import write_text
 from ..store.hashing import key_of
 from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
@@ -51,7 +51,7 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
     body = {
         "schema": SCHEMA, "plan": plan.hash,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "request": plan.request.model_dump(mode="json"),
+        "request": plan.request.as_json(),
         "cells": [{**asdict(c), "key": c.key, "record": records.get(c.key)} for c in plan.cells],
     }
     try:
@@ -175,11 +175,10 @@ def corpus_stamp(request: Request, corpus: str) -> str:
         There is no such corpus to read.
     """
     adapter = load("corpora", corpus)()
-    options = request.options()
     if request.simulated:
-        root = simulated_path(adapter, simulated_recipe(options))
+        root = simulated_path(adapter, simulated_recipe(request))
     else:
-        root = corpus_root(corpus, options)
+        root = corpus_root(corpus, request)
     inventory = adapter.inventory(root, files_of(request.features))
     rows = []
     for folder, _, files in os.walk(inventory.root):

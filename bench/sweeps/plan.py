@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingError
-from ..registry import entries, entry, load
+from ..registry import PLUS, entries, entry, load
 from ..store.hashing import key_of
 from .request import Request, Values
 
-#: Between the names of several sources; :data:`bench.data.pair.PLUS`, which would import NumPy.
-PLUS = "+"
 #: The row of what a simulated corpus allows at best; no method, but planned like a control.
 ATTAINABLE = "attainable"
 
@@ -124,15 +122,12 @@ def resolve(
     method: str, values: Mapping[str, Any], request: Request, corpora: tuple[str, str]
 ) -> Resolved:
     """Check a method's parameters and ask it for its controls; imports the method."""
-    from ..data.reading import CorpusName
     from ..method import Method
-    from ..runs.options import RunOptions, choose_params
+    from ..runs.lookup import choose_params
     from ..runs.tuned import defaults_of
 
     cls: type[Method] = load("methods", method)
-    names = [CorpusName(c, "") for c in corpora]
-    options = RunOptions(params=values, preset=request.preset)
-    params, origin = choose_params(cls, options, names)
+    params, origin = choose_params(cls, request.preset, values, corpora)
     controls = []
     for name, its in cls(params).controls() if request.controls else ():
         control: type[Method] = load("methods", name)
@@ -205,13 +200,12 @@ def _rows(
 
 def _check_values(request: Request) -> None:
     from ..devices import FORM, devices
-    from ..runs.options import check_settings, simulated_recipe
+    from ..runs.lookup import check_options, simulated_recipe
 
-    options = request.options()
-    check_settings(replace(options, device="cpu"))  # whether it is there, the sweep finds out
+    check_options(replace(request, device="cpu"))  # whether it is there, the sweep finds out
     devices(request.device, FORM)
     if request.simulated:
-        simulated_recipe(options)
+        simulated_recipe(request)
 
 
 def _check_tables(request: Request, methods: Sequence[str]) -> None:
@@ -238,7 +232,7 @@ def _variants(request: Request, methods: Iterable[str]) -> Iterator[tuple[str, V
 
 def _protocols(request: Request) -> Iterator[tuple[str, Values]]:
     """Name and complete options of each protocol, all of which grant the selection's needs."""
-    from ..runs.options import make_protocol
+    from ..runs.lookup import make_protocol
     from ..selection.rules import check_selection
 
     tables = {name.lower(): table for name, table in request.protocol.items()}
@@ -253,7 +247,7 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
     """Pairs asked for as full names; ``all`` and ``*`` stand for every corpus there is."""
     from ..data.reading import parse_name
     from ..reporting import split_pair
-    from ..runs.options import check_corpora, side_name, source_sides
+    from ..runs.lookup import check_corpora, side_name, source_sides
 
     found: dict[tuple[str, str], None] = {}
     for text in request.pairs:
@@ -310,7 +304,7 @@ def _present(request: Request) -> list[str]:
     """Corpora that can be read: all where they are simulated, else those that are found."""
     from ..data.reading import files_of
     from ..errors import MissingCorpusError
-    from ..runs.options import corpus_root
+    from ..runs.lookup import corpus_root
 
     names = []
     for name in entries("corpora"):
@@ -319,7 +313,7 @@ def _present(request: Request) -> list[str]:
             continue
         try:
             load("corpora", name)().inventory(
-                corpus_root(name, request.options()), files_of(request.features)
+                corpus_root(name, request), files_of(request.features)
             )
         except MissingCorpusError:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import BenchError, SettingError
 from ..registry import load
+from ..runs.options import options_of
 from ..store.memory import _Scratch
 from ..store.records import Record, Store
 from .executor import Executor
@@ -143,24 +144,18 @@ def repeat(record: Record, data: Path | None = None) -> Repetition:
 
 def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     """Request and cell that give the record's identity, as far as the identity tells."""
-    identity, features = record.identity, record.identity["features"]
-    owner, _, kind = str(features["origin"]).partition(":")
+    identity = record.identity
+    owner, _, kind = str(identity["features"]["origin"]).partition(":")
+    raw = identity["features"]["kind"] == "raw"
     values = {
-        "methods": [identity["method"]], "scale": identity["scale"], "data": data,
-        "scaling": identity["scaling"]["name"],
-        "scaling_scope": identity["scaling"].get("scope", "corpus"),
-        "selection": identity["selection"], "sessions": identity["source"]["sessions"],
-        "window": features["window_s"], "features": "official" if owner == "owner" else
-        "raw" if features["kind"] == "raw" else "bench",
-        "threshold": identity["label_rule"]["threshold"],
-        "drop_middle": identity["label_rule"]["drop_middle"],
-        "official_kind": kind, "precision": identity["precision"],
-        "simulated": record.simulated is not None and data is None,
+        **options_of(identity), "methods": [identity["method"]], "data": data,
+        "features": "official" if owner == "owner" else "raw" if raw else "bench",
+        "official_kind": kind, "simulated": record.simulated is not None and data is None,
     }
     if values["simulated"]:
         values["recipe"] = record.simulated
     request = read_request(None, values)
-    request = request.model_copy(update={"exclude": _excluded(record, request)})
+    request = replace(request, exclude=_excluded(record, request))
     spec = CellSpec(
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
@@ -173,16 +168,15 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
 def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
     """Subjects that are there but not in the record."""
     from ..data.reading import simulated_root
-    from ..runs.options import corpus_root, simulated_recipe
+    from ..runs.lookup import corpus_root, simulated_recipe
 
     out = {}
-    options = request.options()
     sides = [*record.identity["source"].get("parts", [record.identity["source"]]),
              record.identity["target"]]
     for side in sides:
         corpus = corpora_of(side["name"])[0]
-        root = simulated_root(corpus, simulated_recipe(options)) if request.simulated \
-            else corpus_root(corpus, options)
+        root = simulated_root(corpus, simulated_recipe(request)) if request.simulated \
+            else corpus_root(corpus, request)
         inventory = load("corpora", corpus)().inventory(root, request.features)
         present = {r.subject for r in inventory.recordings}
         out[corpus] = sorted(present - set(side["subjects"]))

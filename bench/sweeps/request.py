@@ -1,87 +1,123 @@
-"""What a sweep is asked for: the keys of sweep.toml, which are the flags of bench sweep."""
+"""What a sweep is asked for: the keys of ``sweep.toml``, which are the flags of ``bench sweep``.
+
+Imported by the command line, so pydantic is not imported before a request is read.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
+from annotated_types import Ge, MinLen
 
 from ..errors import SettingError
-from ..runs.options import RunOptions
-from .workers.slurm import ClusterSpec
+from ..runs.options import HOW, RUN, SEE, CellOptions, about, as_names, as_pairs, option
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
 
-def _listed(value: Any) -> Any:
-    """One name, or a list of names written with commas, as a list."""
-    return [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+    from .workers.slurm import ClusterSpec
 
-
-Names = Annotated[list[str], BeforeValidator(_listed)]
-
-
+Names = Annotated[list[str], MinLen(1)]
+Positive = Annotated[int, Ge(1)]
 Values = dict[str, Any]
 
 
-class Tune(BaseModel):
+def as_seeds(flag: str, text: str) -> int | list[int]:
+    """How many seeds, or which: ``5``, ``0,3``, ``3,``.
+
+    Raises
+    ------
+    SettingError
+    """
+    try:
+        return [int(t) for t in text.split(",") if t.strip()] if "," in text else int(text)
+    except ValueError:
+        raise SettingError(
+            f"{flag} {text!r} is neither a number nor a list of numbers",
+            "5 means 0 to 4; 0,3 means these two; 3, means this one.",
+        ) from None
+
+
+def as_tables(flag: str, items: Sequence[str]) -> dict[str, dict[str, str]]:
+    """OWNER.NAME=VALUE texts as a table for each owner.
+
+    Raises
+    ------
+    SettingError
+    """
+    tables: dict[str, dict[str, str]] = {}
+    for name, value in as_pairs(flag, items).items():
+        owner, dot, parameter = name.partition(".")
+        if not dot:
+            whose = "method" if flag == "--set" else "protocol"
+            raise SettingError(
+                f"{flag} {name}={value} does not say of which {whose}",
+                f"In a sweep, write {flag} {whose.upper()}.{name}={value}",
+            )
+        tables.setdefault(owner, {})[parameter] = value
+    return tables
+
+
+def as_tuning(flag: str, trials: int) -> Values:
+    """A number of trials as the table it stands for."""
+    return {"trials": trials}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
     """Table ``tune`` of a ``sweep.toml``: every method is tuned before it is run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    trials: int = Field(20, ge=1, description="trials of each method in each pair and protocol")
-    rule: str | None = Field(None, description="selection rule; the protocol's own if not given")
-    storage: str | None = Field(None, description="Optuna storage; else journals in the run folder")
-    together: int = Field(1, ge=1, description="trials that are chosen at once and share a stack")
+    trials: Positive = option(20, "trials of each method in each pair and protocol", RUN)
+    rule: str | None = option(None, "selection rule; the protocol's own if not given", RUN)
+    storage: str | None = option(None, "Optuna storage; else journals in the run folder", RUN)
+    together: Positive = option(1, "trials that are chosen at once and share a stack", RUN)
 
 
-class Request(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Request(CellOptions):
     """What a ``sweep.toml`` may hold; the flags of ``bench sweep`` are its top-level keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
-    methods: Names = Field(min_length=1, description="names; see bench list methods")
-    pairs: Names = Field(
-        ["all"], min_length=1, description="all, or SOURCE->TARGET, * allowed; A+B->C joins sources"
+    methods: Names = option(
+        MISSING, "Methods, with commas; see: bench list methods.", RUN, flags=("--method", "-m"),
+        parse=as_names,
     )
-    protocols: Names = Field(["few-shot"], min_length=1, description="see bench list protocols")
-    seeds: int | list[int] = Field(1, description="how many (from 0), or which")
-    params: dict[str, Values | list[Values]] = Field(
-        default_factory=dict, description="table per method; a list of tables is a list of variants"
+    pairs: Names = option(
+        lambda: ["all"], "all, or pairs with commas: 'SEED->DEAP,*->SEED-IV,SEED+SEED-IV->DEAP'.",
+        RUN, parse=as_names,
     )
-    preset: str = Field("default", description="named parameter set of every method")
-    tune: Tune | None = Field(None, description="table with trials, rule, storage: tune first")
-    protocol: dict[str, Values] = Field(default_factory=dict, description="options per protocol")
-    scale: str | None = Field(None, description="demo, table, null or published")
-    simulated: bool = Field(False, description="use simulated corpora")
-    recipe: Values = Field(default_factory=dict, description="changes to the simulated corpora")
-    data: Path | None = Field(None, description="folder of the corpora")
-    scaling: str = Field(
-        "auto", description="auto, min-max, z-score, robust, euclidean or none"
+    protocols: Names = option(
+        lambda: ["few-shot"], "Protocols, with commas; see: bench list protocols.", RUN,
+        flags=("--protocol", "--protocols"), parse=as_names,
     )
-    selection: str = Field("last", description="rule that chooses the epoch that is scored")
-    scaling_scope: str = Field(
-        "corpus", description="corpus, subject, source, tested or subject-tested"
+    seeds: int | list[int] = option(
+        1, "How many (5: 0 to 4), or which (0,3).", RUN, parse=as_seeds,
     )
-    sessions: Literal["first", "all"] = Field("first", description="sessions of each subject")
-    features: str = Field("bench", description="bench, raw, official or official-4s")
-    official_kind: str = Field("", description="which of the owner's features")
-    window: float = Field(1.0, gt=0, description="window length in s")
-    threshold: float = Field(5.0, description="ratings above it are high")
-    drop_middle: tuple[float, float] | None = Field(None, description="ratings to leave out")
-    exclude: dict[str, list[int]] = Field(default_factory=dict, description="subjects per corpus")
-    controls: bool = Field(True, description="also run the controls of each method")
-    include: Names = Field(default_factory=list, description="files or modules with a CATALOGUE")
-    device: str = Field("cpu", description="auto, cpu, cuda, cuda:0,1 or mps")
-    precision: str = Field("float32", description="float32, float64, tf32 or bf16")
-    deterministic: bool = Field(False, description="only kernels that repeat bit by bit")
-    energy: bool = Field(False, description="measure energy with CodeCarbon")
-    cluster: ClusterSpec | None = Field(None, description="batch system that runs the workers")
-    save_models: bool = Field(False, description="also write trained networks")
-    diagnostics: bool = Field(False, description="also write embeddings and band importance")
+    params: dict[str, Values | list[Values]] = option(
+        dict, "Parameter of a method, repeatable. In a file a table per method; a list of tables "
+        "is a list of variants.", RUN, flags=("--set",), metavar="METHOD.NAME=VALUE", many=True,
+        parse=as_tables,
+    )
+    protocol: dict[str, Values] = option(
+        dict, "Option of a protocol, repeatable. In a file a table per protocol.", SEE,
+        flags=("--protocol-set",), metavar="PROTOCOL.NAME=VALUE", many=True, parse=as_tables,
+    )
+    tune: Tune | None = option(
+        None, "Tune every method first, in each pair and protocol, with so many trials. In a file "
+        "a table with trials, rule, storage, together.", RUN, metavar="TRIALS", parse=as_tuning,
+    )
+    cluster: ClusterSpec | None = option(
+        None, "Batch system that runs the workers: a table, see docs/sweeps.md.", HOW, commands=(),
+    )
 
     def numbers(self) -> list[int]:
         """Seeds, each once."""
@@ -93,33 +129,24 @@ class Request(BaseModel):
             )
         return list(dict.fromkeys(chosen))
 
-    def options(self, seed: int = 0) -> RunOptions:
-        """Settings that ``bench run`` would have for a cell of this plan."""
-        from ..data.labels import LabelRule
-        from ..data.reading import ReadOptions
-        from ..runs.options import RunOptions
-
-        return RunOptions(
-            data=self.data, simulated=self.simulated, recipe=self.recipe, scale=self.scale,
-            scaling=self.scaling, scaling_scope=self.scaling_scope, selection=self.selection,
-            device=self.device, precision=self.precision, deterministic=self.deterministic,
-            energy=self.energy, save_models=self.save_models, diagnostics=self.diagnostics,
-            preset=self.preset, seed=seed,
-            exclude={k: frozenset(v) for k, v in self.exclude.items()},
-            read=ReadOptions(
-                features=self.features,
-                official_kind=self.official_kind, window_s=self.window, sessions=self.sessions,
-                rule=LabelRule(self.threshold, self.drop_middle),
-            ),
-        )
-
     def shared(self) -> Values:
         """What all cells of the plan have in common and what decides their numbers."""
-        return self.model_dump(mode="json", include={
-            "scale", "simulated", "recipe", "scaling", "scaling_scope", "selection", "sessions",
-            "features", "official_kind", "window", "threshold", "drop_middle", "exclude",
-            "precision",
-        })
+        deciding = self.deciding().keys() - {"preset"}  # which is in the cells' parameters
+        return {name: value for name, value in self.as_json().items() if name in deciding}
+
+    def as_json(self) -> Values:
+        """All keys, as values of JSON."""
+        values: Values = _adapter().dump_python(self, mode="json")
+        return values
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Request]:
+    from pydantic import TypeAdapter
+
+    from .workers.slurm import ClusterSpec  # noqa: F401 - the adapter looks its name up here
+
+    return TypeAdapter(Request)
 
 
 def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
@@ -130,6 +157,8 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
     SettingError
         The file cannot be read, or a key or value is wrong; suggests the nearest key.
     """
+    from pydantic import ValidationError
+
     values: Values = {}
     if path is not None:
         try:
@@ -142,8 +171,11 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
     if isinstance(values.get("tune"), dict) and "tune" in given:
         given["tune"] = values["tune"] | given["tune"]
     values |= given
+    for name, said in about(Request).items():
+        if said.parse is as_names and isinstance(values.get(name), str):
+            values[name] = as_names(name, values[name])
     try:
-        return Request(**values)
+        return _adapter().validate_python(values)
     except ValidationError as error:
         raise _explained(error, str(path or "bench sweep")) from error
 
@@ -151,24 +183,23 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
 def _explained(error: ValidationError, where: str) -> SettingError:
     """What is wrong with a request: a key that is unknown, else no methods, else a value."""
     errors = error.errors()
-    for found in errors:
-        if found["type"] == "extra_forbidden":
-            return _unknown_key(found["loc"], where)
+    for wrong in errors:
+        if wrong["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            return _unknown_key(wrong["loc"], where)
     if any(e["type"] == "missing" and e["loc"] == ("methods",) for e in errors):
         return SettingError(
             "no methods to sweep over", "Give a sweep.toml, or --method NAME,NAME,..."
         )
     first = errors[0]
-    path, about = _place(first["loc"])
+    path, hint = _place(first["loc"])
     text = first["msg"].removeprefix("Value error, ")
-    return SettingError(f"{where}: {path} = {first.get('input')!r}: {text}", about)
+    return SettingError(f"{where}: {path} = {first.get('input')!r}: {text}", hint)
 
 
 def _unknown_key(loc: tuple[int | str, ...], where: str) -> SettingError:
     """An unknown key, with the nearest one and all of its table."""
     table = "".join(f"{part}." for part in loc[:-1])
-    model = _table(Request.model_fields[str(loc[0])]) if table else Request
-    known = (model or Request).model_fields
+    known = _keys(str(loc[0])) if table else _keys()
     near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
     hint = f"Did you mean {table + near[0]!r}? " if near else ""
     keys = f"Keys of {table[:-1]}" if table else "Keys"
@@ -179,20 +210,26 @@ def _unknown_key(loc: tuple[int | str, ...], where: str) -> SettingError:
 
 def _place(loc: tuple[int | str, ...]) -> tuple[str, str]:
     """Key as it is written in a file, without the branches of pydantic's unions; what it is."""
-    parts, rest, about = [str(loc[0])], loc[1:], Request.model_fields[str(loc[0])]
-    model = _table(about)
-    if model is not None and rest:
-        parts.append(str(rest[0]))
-        about, rest = model.model_fields[str(rest[0])], rest[1:]
-    hint = f"{'.'.join(parts)}: {about.description}"
-    if get_origin(about.annotation) is dict:
-        parts, rest = parts + [str(part) for part in rest[:1]], rest[1:]
-    return ".".join([*parts, *(str(part) for part in rest if isinstance(part, int))]), hint
+    first, *rest = (str(part) for part in loc)
+    parts, text = [first], _keys()[first]
+    inner = _keys(first)
+    if rest and rest[0] in inner:
+        parts, text, rest = [first, rest[0]], inner[rest[0]], rest[1:]
+    hint = f"{'.'.join(parts)}: {text}"
+    kinds = {f.name: str(f.type) for f in fields(Request)}
+    if rest and kinds[first].startswith(("dict", "Mapping")):
+        parts, rest = [*parts, rest[0]], rest[1:]
+    return ".".join([*parts, *(part for part in rest if part.isdigit())]), hint
 
 
-def _table(field: FieldInfo) -> type[BaseModel] | None:
-    """Model of a key that holds a table."""
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
+def _keys(table: str = "") -> dict[str, str]:
+    """Keys of a request, or of a table in it, and what is said of each."""
+    if not table:
+        return {name: said.text for name, said in about(Request).items()}
+    if table == "tune":
+        return {name: said.text for name, said in about(Tune).items()}
+    if table == "cluster":
+        from .workers.slurm import ClusterSpec
+
+        return {name: field.description or "" for name, field in ClusterSpec.model_fields.items()}
+    return {}

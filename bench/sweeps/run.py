@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..registry import include
+from ..runs.options import takes
 from .manifest import Memo
-from .request import read_request
+from .request import Request, read_request
 from .status import SweepState
 from .sweep import Sweep, SweepOptions
 
 
+@takes(Request)
 def sweep(
     file: Path | str | None = None, *, options: SweepOptions | None = None,
     show: Callable[[SweepState, str], None] | None = None, **keys: Any,

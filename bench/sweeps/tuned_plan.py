@@ -8,14 +8,15 @@ saw: that seed then has a tuning of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..errors import BenchError, IncompatibleError
 from ..registry import load
-from ..runs.options import TUNED, make_protocol
+from ..runs.lookup import make_protocol
+from ..runs.options import TUNED
 from ..runs.tuned import (
     Tuned,
     TuningSetting,
@@ -64,12 +65,12 @@ def planned(
     """
     if request.tune is None and request.preset != TUNED:
         return expand(request, memo.resolve)
-    plain = request.model_copy(update={"preset": "default" if request.preset == TUNED
-                                       else request.preset, "tune": None})
+    plain = replace(request, preset="default" if request.preset == TUNED else request.preset,
+                    tune=None)
     stored = _Stored(request, runs)
     if request.tune is None:
         return replace(expand(plain, memo.resolve, stored.apply), request=request)
-    options = TuneOptions(**request.tune.model_dump())
+    options = TuneOptions(**asdict(request.tune))
     cells = expand(plain, memo.resolve).cells
     if options.rule is not None:
         _check_granted(options.rule, cells)
@@ -107,7 +108,7 @@ def _setting(spec: CellSpec, tunables: Mapping[str, Any], request: Request) -> T
     method: type[Method] = load("methods", spec.method)
     return TuningSetting.of(
         spec.method, method.unresolved(spec.params), tunables, pair=(spec.source, spec.target),
-        protocol=(spec.protocol, spec.protocol_params), options=request.options(),
+        protocol=(spec.protocol, spec.protocol_params), options=request,
     )
 
 

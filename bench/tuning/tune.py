@@ -12,8 +12,8 @@ from ..cells.cell import Cell, OnEvent
 from ..cells.engine import run_cell
 from ..data.windows import Windows
 from ..method import Method, Tunable
-from ..runs.build import settle
-from ..runs.options import RunOptions
+from ..runs.build import cell_of_run
+from ..runs.options import Options, takes
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
@@ -62,11 +62,12 @@ def _by_subject(record: Record, unit: str) -> dict[int, float]:
     return {subject: fmean(scores) for subject, scores in found.items()}
 
 
+@takes(Options)
 def tune(
     method: str = "scmm",
     src: str | Windows = "SEED",
     tgt: str | Windows = "DEAP",
-    options: RunOptions | None = None,
+    options: Options | None = None,
     tuning: TuneOptions | None = None,
     *,
     on_event: OnEvent | None = None,
@@ -102,10 +103,10 @@ def tune(
     >>> found = bench.tune("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
-    options = replace(options or RunOptions(), **changes, preset="default")
+    options = replace(options or Options(), **changes, preset="default")
     tuning = tuning or TuneOptions()
     on_event = on_event or (lambda event: None)
-    cell = settle(method, src, tgt, options, on_event)
+    cell = cell_of_run(method, src, tgt, options, on_event)
     cells = [(cell, search_space(cell.method, tuning.only, options.params))]
     for beside in controls_of(cell, options, on_event) if options.controls else ():
         space = _control_space(beside.method, tuning.only, options.params)
@@ -131,7 +132,7 @@ def _control_space(
 
 
 def _tune(
-    cell: Cell, space: dict[str, Tunable], options: RunOptions, tuning: TuneOptions, *,
+    cell: Cell, space: dict[str, Tunable], options: Options, tuning: TuneOptions, *,
     on_event: OnEvent, on_trial_end: OnTrialEnd | None,
 ) -> TuningOutcome:
     store = Store(options.runs)

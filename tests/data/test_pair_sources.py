@@ -14,11 +14,11 @@ from bench.protocols.scaling import Scaler, Scaling
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.reporting import ReportOptions
-from bench.runs.options import RunOptions, choose_params, source_sides
+from bench.runs.lookup import choose_params, source_sides
 from bench.runs.run import run
 from bench.store.records import Store
 from bench.sweeps.plan import expand
-from bench.sweeps.request import Request
+from bench.sweeps.request import read_request
 
 from support import Means, cell_of, read, synthetic
 
@@ -193,21 +193,23 @@ def test_sources_that_make_no_sense_are_refused_before_anything_is_read(src, mes
 
 
 def test_published_parameters_are_of_one_source():
-    from bench.data.reading import CorpusName
     from bench.methods.scmm import SCMM
 
-    names = [CorpusName("SEED+SEED-IV", ""), CorpusName("DEAP", "valence")]
     with pytest.raises(SettingError, match="no published parameters .* SEED\\+SEED-IV→DEAP"):
-        choose_params(SCMM, RunOptions(preset="published"), names)
+        choose_params(SCMM, "published", {}, ("SEED+SEED-IV", "DEAP"))
+
+
+def planned(pairs):
+    return expand(read_request(None, {"methods": "lr", "pairs": pairs, "simulated": True}))
 
 
 def test_sweeps_take_joined_sources():
-    plan = expand(Request(methods="lr", pairs="SEED-IV+SEED->DEAP", simulated=True))
+    plan = planned("SEED-IV+SEED->DEAP")
     assert {c.pair for c in plan.cells} == {"SEED:3+SEED-IV:4→DEAP:valence"}
-    starred = expand(Request(methods="lr", pairs="SEED+SEED-IV->*", simulated=True))
+    starred = planned("SEED+SEED-IV->*")
     assert {c.target for c in starred.cells} == {"DEAP:valence"}
     with pytest.raises(SettingError, match="the target is among the sources, SEED"):
-        expand(Request(methods="lr", pairs="SEED+SEED-IV->SEED", simulated=True))
+        planned("SEED+SEED-IV->SEED")
 
 
 def test_reports_find_joined_sources():

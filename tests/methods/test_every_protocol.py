@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import IncompatibleError
 from bench.registry import entries, load
-from bench.runs.options import make_protocol
+from bench.runs.lookup import make_protocol
 from bench.runs.run import run
 
 METHODS = list(entries("methods"))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import bench
-from bench import RunOptions, registry
+from bench import Options, registry
 from bench.data.locations import corpus_folders, set_corpus_folder
 from bench.data.recipe import Recipe
 from bench.errors import BenchError, MissingCorpusError, SettingError, UnknownNameError
-from bench.runs.options import resolve_scale
+from bench.runs.lookup import resolve_scale
 from bench.store.records import Store
 
 from support import Means, in_order, paired, synthetic, write_toy
@@ -20,7 +20,7 @@ SMALL = {"epochs": 1, "fit_epochs": 2}
 
 @pytest.fixture
 def options(tmp_path):
-    return RunOptions(runs=tmp_path / "runs", params=SMALL)
+    return Options(runs=tmp_path / "runs", params=SMALL)
 
 
 @pytest.fixture
@@ -275,10 +275,10 @@ def test_own_features_do_not_meet_computed_ones(options, counted, tmp_path):
 
 def test_the_scale_follows_the_data():
     pair = paired()
-    assert resolve_scale(RunOptions(), pair) == "published"
-    assert resolve_scale(RunOptions(scale="table"), pair) == "table"
+    assert resolve_scale(Options(), pair) == "published"
+    assert resolve_scale(Options(scale="table"), pair) == "table"
     simulated = replace(pair, recipes=(None, Recipe()))
-    assert resolve_scale(RunOptions(), simulated) == "demo"
+    assert resolve_scale(Options(), simulated) == "demo"
 
 
 def test_names_of_the_package_are_lazy():

@@ -30,8 +30,8 @@ from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.reports.shared.cells import collect
 from bench.reports.shared.table import tables
-from bench.runs.build import settle
-from bench.runs.options import RunOptions
+from bench.runs.build import cell_of_run
+from bench.runs.options import Options
 from bench.selection import rules as selection
 from bench.selection.observer import LOOKS, Observer, SelectedEpoch
 from bench.selection.rules import RULES, held_out, lacking
@@ -632,7 +632,7 @@ def test_what_a_protocol_cannot_grant_is_refused_before_anything_is_read(rule, p
 
     message = f"selection {rule} needs {lacks}.*which {protocol} does not grant"
     with pytest.raises(IncompatibleError, match=message) as caught:
-        settle("lda", "SEED", "DEAP", RunOptions(protocol=protocol, selection=rule), nothing)
+        cell_of_run("lda", "SEED", "DEAP", Options(protocol=protocol, selection=rule), nothing)
     assert "last" in caught.value.hint
     request = read_request(None, {"methods": "lda", "pairs": "SEED->DEAP", "simulated": True,
                                   "protocols": protocol, "selection": rule})
@@ -643,9 +643,9 @@ def test_what_a_protocol_cannot_grant_is_refused_before_anything_is_read(rule, p
 def test_models_of_another_epoch_are_not_saved():
     from bench.errors import SettingError
 
-    options = RunOptions(selection="calibration-val", save_models=True)
+    options = Options(selection="calibration-val", save_models=True)
     with pytest.raises(SettingError, match="last epoch"):
-        settle("scmm", "SEED", "DEAP", options, lambda event: None)
+        cell_of_run("scmm", "SEED", "DEAP", options, lambda event: None)
 
 
 def test_the_rule_is_part_of_plan_and_identity_and_rerun(tmp_path, tiny_root):

@@ -156,11 +156,11 @@ def test_a_file_that_is_none(tmp_path, text, word):
     ({"tune": {"trials": 0}}, "tune.trials = 0: ", "tune.trials: trials of each method"),
     ({"cluster": {"kind": "pbs"}}, "cluster.kind = 'pbs': ", "cluster.kind: batch system"),
     ({"cluster": {"directives": [1]}}, "cluster.directives.0 = 1: ", "cluster.directives: more"),
-    ({"params": {"noise": 0.2}}, "params.noise = 0.2: ", "params: table per method"),
-    ({"params": {"toy": [{}, 3]}}, "params.toy", "params: table per method"),
-    ({"seeds": "five"}, "seeds = 'five': ", "seeds: how many"),
-    ({"seeds": [0, "x"]}, "seeds = [0, 'x']: ", "seeds: how many"),
-    ({"exclude": {"TOYA": ["x"]}}, "exclude.TOYA.0 = 'x': ", "exclude: subjects per corpus"),
+    ({"params": {"noise": 0.2}}, "params.noise = 0.2: ", "params: Parameter of a method"),
+    ({"params": {"toy": [{}, 3]}}, "params.toy", "params: Parameter of a method"),
+    ({"seeds": "five"}, "seeds = 'five': ", "seeds: How many"),
+    ({"seeds": [0, "x"]}, "seeds = [0, 'x']: ", "seeds: How many"),
+    ({"exclude": {"TOYA": ["x"]}}, "exclude.TOYA.0 = 'x': ", "exclude: Leave subjects out"),
 ])
 def test_a_wrong_key_or_value_is_named_as_it_is_written(values, message, hint):
     with pytest.raises(SettingError) as caught:

@@ -23,7 +23,7 @@ from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import entries, include, load
-from bench.runs.options import RunOptions
+from bench.runs.options import Options
 from bench.runs.run import run, setting_of, with_tuned
 from bench.runs.tuned import Tuned, check_nested, find_tuned
 from bench.store.lock import LockedError
@@ -56,7 +56,7 @@ def tuned(runs: Path, options: TuneOptions, *, params: dict[str, Any] | None = N
     pair = changes.pop("pair", None) or paired(*corpora())
     cell = cell_of(Biased(Biased.parse(params or {})), pair, **changes)
     setting = setting_of(cell.method, (pair.source_name, pair.target_name), cell.protocol,
-                         RunOptions(runs=runs))
+                         Options(runs=runs))
     space = search_space(cell.method, only, params or {})
     return tune_cell(cell, setting, Store(runs), options, space, on_trial_end=on_trial_end)
 
@@ -397,7 +397,7 @@ class TestUse:
     def test_a_network_and_its_control_find_theirs(self, tmp_path):
         """Whether their backbone was left open or is the one it stands for."""
         source, target = corpora()
-        options = RunOptions(
+        options = Options(
             runs=tmp_path, scale="demo", params={"epochs": 1, "fit_epochs": 2})
         found = tune("scmm", source, target, options, TuneOptions(2, only=("fit_lr",)))
         assert [o.tuned.setting.method for o in found] == ["scmm", "target-only"]

@@ -17,7 +17,7 @@ import signal
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BenchError
@@ -83,10 +83,10 @@ class _Coordinator:
     ) -> None:
         self.sweep, self.client, self.cluster = sweep, client, cluster
         request = sweep.plan.request
-        self.request = request.model_copy(update={
-            "data": request.data.resolve() if request.data else None,
-            "include": [os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
-        })
+        self.request = replace(
+            request, data=request.data.resolve() if request.data else None,
+            include=[os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
+        )
         self.ready = deque(CellTask(tuple(specs)) for specs in groups)
         self.waiting: dict[str, list[CellTask]] = defaultdict(list)
         self.training: set[str] = set()
@@ -187,7 +187,7 @@ class _Coordinator:
             worker = self.workers[address]
             request = self.request
             if worker.device:
-                request = request.model_copy(update={"device": worker.device})
+                request = replace(request, device=worker.device)
             # The worker's name travels as data: it only serves to show who is doing what.
             future = self.client.submit(
                 work, request, task, states, worker.name, workers=[address],

@@ -114,7 +114,7 @@ def _done(outcome: Record | BaseException, store: CarriedStore) -> Done:
 
 
 def _executor(request: Request) -> Executor:
-    key = request.model_dump_json()
+    key = repr(request)
     if key not in _executors:
         for item in request.include:
             include(item)

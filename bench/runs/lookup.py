@@ -1,0 +1,198 @@
+"""What the names and values of a run stand for: sides, protocol, parameters, folders.
+
+All is checked before anything is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..cells.cell import BUDGETS
+from ..data.corpus import FEATURES
+from ..data.locations import corpus_folder
+from ..data.pair import Pair
+from ..data.reading import CorpusName, parse_name
+from ..data.recipe import Recipe, recipe_for
+from ..data.windows import Windows
+from ..devices import check_precision, devices
+from ..errors import MissingCorpusError, SettingError, UnknownNameError, refused_value
+from ..method import Method
+from ..protocols.base import Protocol
+from ..protocols.scaling import Scaling
+from ..registry import PLUS, entries, load
+from ..selection.rules import rule
+from ..store.provenance import check_energy
+from .options import TUNED, CellOptions
+
+#: A corpus by name, or one's own windows.
+Side = str | Windows
+#: One source, or several: joined by "+" in one name, or a list.
+Source = Side | Sequence[Side]
+
+
+def source_sides(source: Source) -> list[Side]:
+    """Each source of ``"SEED+SEED-IV"`` or of a list, in the order of the corpora's names.
+
+    Their order then decides nothing: it is the same cell however it was written.
+    """
+    if isinstance(source, Windows):
+        return [source]
+    sides: list[Side] = []
+    for item in [source] if isinstance(source, str) else source:
+        sides += [part.strip() for part in item.split(PLUS)] if isinstance(item, str) else [item]
+    return sorted(sides, key=lambda side: (side_name(side).corpus, side_name(side).task))
+
+
+def check_corpora(sources: Sequence[str], target: str) -> None:
+    """Refuse a corpus on both sides, or twice among the sources.
+
+    Raises
+    ------
+    SettingError
+    """
+    if target in sources:
+        among = "source and target are the same corpus" if len(sources) == 1 else \
+            "the target is among the sources"
+        raise SettingError(
+            f"{among}, {target}",
+            "A cross-corpus run needs two; the target's own test windows would be in the source.",
+        )
+    twice = sorted({s for s in sources if sources.count(s) > 1})
+    if twice:
+        raise SettingError(
+            f"{twice[0]} is named twice among the sources",
+            "Each source is another corpus, e.g. SEED+SEED-IV.",
+        )
+
+
+def side_name(side: Side) -> CorpusName:
+    """Name of a side, looked up if it is a registered corpus."""
+    if isinstance(side, Windows):
+        return CorpusName(str(side.corpus[0]), "own")
+    return parse_name(side)[1]
+
+
+def check_options(options: CellOptions) -> None:
+    """Refuse a wrong name, or options that exclude each other; nothing has been read.
+
+    Raises
+    ------
+    BenchError
+        The first that is wrong.
+    """
+    Scaling(options.scaling, options.scaling_scope)
+    options.rule  # noqa: B018 - refuses a threshold off the scale
+    if options.features not in FEATURES:
+        raise UnknownNameError("kind of features", options.features, FEATURES)
+    if options.scale is not None and options.scale not in BUDGETS:
+        raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.save_models and rule(options.selection).name != "last":
+        raise SettingError(
+            f"--save-models writes the networks of the last epoch, not those that selection "
+            f"{options.selection} scores", "Leave one of the two out.",
+        )
+    if options.simulated and options.data is not None:
+        raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
+    if options.recipe and not options.simulated:
+        raise SettingError("a recipe only concerns simulated corpora", "Add --simulated.")
+    known = {name.lower() for name in entries("corpora")}
+    for name in options.exclude:
+        if name.lower() not in known:
+            raise UnknownNameError("corpus", name, entries("corpora"))
+    devices(options.device)
+    check_precision(options.precision)
+    if options.energy:
+        check_energy()
+
+
+def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
+    """Protocol with options; unknown or impossible ones are refused.
+
+    Raises
+    ------
+    SettingError
+    """
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise refused_value(
+            f"protocol {cls.name}", error, f"Its options: {', '.join(cls.model_fields)}"
+        ) from error
+
+
+def choose_params(
+    cls: type[Method], preset: str, given: Mapping[str, Any], corpora: Sequence[str]
+) -> tuple[Any, str]:
+    """Parameters of a method, and where they come from.
+
+    Parameters
+    ----------
+    preset : str
+        Named parameter set.
+    given : mapping
+        Values that were set by hand, over it.
+    corpora : sequence of str
+        Source (several joined by "+") and target.
+
+    Raises
+    ------
+    SettingError
+        Unknown preset, a pair without values in it, or a parameter out of range.
+    """
+    if preset in ("default", TUNED):  # tuned ones are looked up in the run folder
+        return cls.parse(given), "set" if given else "default"
+    if preset not in cls.presets:
+        raise SettingError(
+            f"{cls.name} has no parameter set {preset!r}",
+            f"It has: {', '.join(['default', TUNED, *cls.presets])}",
+        )
+    table = cls.presets[preset]
+    pair = ">".join(corpora)
+    if pair not in table:
+        raise SettingError(
+            f"no {preset} parameters are known of {cls.name} for "
+            f"{pair.replace('>', '→')}",
+            f"There are some for: {', '.join(p.replace('>', '→') for p in table)}",
+        )
+    origin = f"{preset} (selection unknown)" + (" + set" if given else "")
+    return cls.parse({**table[pair], **given}), origin
+
+
+def resolve_scale(options: CellOptions, pair: Pair) -> str:
+    """Named scale: as asked, else demo for simulated corpora and published for real ones."""
+    simulated = any(r is not None for r in pair.recipes)
+    return options.scale or ("demo" if simulated else "published")
+
+
+def corpus_root(corpus: str, options: CellOptions) -> Path:
+    """Folder of a corpus that is not simulated.
+
+    Raises
+    ------
+    MissingCorpusError
+        None is known.
+    """
+    return options.data or corpus_folder(corpus) or _nowhere(corpus)
+
+
+def simulated_recipe(options: CellOptions) -> Recipe:
+    """Recipe of the scale with the changes asked for."""
+    try:
+        return recipe_for(options.scale or "demo", **options.recipe)
+    except ValidationError as error:
+        raise refused_value(
+            "recipe", error, f"It has: {', '.join(Recipe.model_fields)}"
+        ) from error
+
+
+def _nowhere(corpus: str) -> Path:
+    adapter = load("corpora", corpus)()
+    raise MissingCorpusError(
+        f"no folder is known for {adapter.name}",
+        f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
+        f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n{adapter.layout}",
+    )
