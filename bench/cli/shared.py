@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -106,14 +106,14 @@ def options_of_run(
     BenchError
         A value cannot be read, or there is no such method: said before anything is imported.
     """
-    given = parsed(Options, values) | changes
-    for item in given.get("include", ()):
+    options = Options(**(parsed(Options, values) | changes))
+    for item in options.include:
         include(item)
     load("methods", method)
-    if calibration_trials is not None:
-        trials = {"calibration_trials": calibration_trials}
-        given["protocol_params"] = given.get("protocol_params", {}) | trials
-    return Options(**given)
+    if calibration_trials is None:
+        return options
+    asked = {**options.protocol_params, "calibration_trials": calibration_trials}
+    return replace(options, protocol_params=asked)
 
 
 def listed(option: str, items: list[str] | None) -> tuple[str, ...]:

@@ -161,8 +161,7 @@ class CellOptions:
     preset: str = option(
         "default",
         "Named parameter set: default, published (marked: selection unknown), or tuned (what bench "
-        "tune found).", RUN, flags=("--params",), identity="params_origin",
-        given=False,
+        "tune found).", RUN, flags=("--params",), identity="params_origin", given=False,
         commands=("run", "sweep", "audit"),
     )
     scale: str | None = option(
@@ -212,27 +211,23 @@ class CellOptions:
     )
     simulated: bool = option(
         False, "Use simulated corpora in the owners' layouts, written on first use.", DATA,
-        identity="target.digest",
-        given=False,
+        identity="target.digest", given=False,
     )
     recipe: Mapping[str, Any] = option(
         dict, "Effect or size of the simulated corpora, repeatable; see: bench data simulate "
         "--help.", DATA, metavar="NAME=VALUE", parse=as_pairs, many=True,
-        identity="target.digest",
-        given=False,
+        identity="target.digest", given=False,
     )
     sessions: Literal["first", "all"] = option(
         "first", "first (as published) or all.", DATA, identity="source.sessions",
     )
     features: str = option(
         "bench", "bench (our unsmoothed DE from raw), raw (signals, 128 Hz, 4-45 Hz), official "
-        "(the owner's files), or official-4s.", DATA, identity="features.origin",
-        given=False,
+        "(the owner's files), or official-4s.", DATA, identity="features", given=False,
     )
     official_kind: str = option(
         "", "With official features, which of the owner's: e.g. de_LDS, de_movingAve.", DATA,
-        identity="features.origin",
-        given=False,
+        identity="features.origin", given=False,
     )
     window: Positive = option(
         1.0, "Window length in s of bench and raw features, e.g. 1 or 4.", DATA,
@@ -247,8 +242,7 @@ class CellOptions:
     )
     exclude: Mapping[str, Sequence[int]] = option(
         dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
-        parse=as_subjects, many=True, identity="target.subjects",
-        given=False,
+        parse=as_subjects, many=True, identity="target.subjects", given=False,
     )
     save_models: bool = option(
         False, "Also write the trained networks (weights only).", OUT, commands=("run", "sweep"),

@@ -1,0 +1,204 @@
+"""Each option is declared once, and found wherever options are: flags, keys, keywords, identity."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import shutil
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import pytest
+import typer
+
+import bench
+from bench import Options
+from bench.cli.main import app
+from bench.cli.shared import parsed, with_options
+from bench.errors import SettingError
+from bench.runs import build
+from bench.runs.options import OUT, CellOptions, about, flag_of, option, options_of, takes
+from bench.sweeps.request import Request, read_request
+
+ROOT = Path(__file__).parents[2]
+ABOUT = about(Options)
+SMALL = {"subjects": 2, "length": 0.05}
+#: Another value of each option than its default, and what else must be set for it.
+OTHER = {
+    "preset": ("published", {"method": "scmm"}), "scale": ("table", {}),
+    "device": ("auto", {}), "precision": ("float64", {}), "deterministic": (True, {}),
+    "energy": (True, {}), "include": (["sweep_plugin"], {}), "scaling": ("z-score", {}),
+    "scaling_scope": ("source", {}), "selection": ("calibration-val", {}),
+    "data": ("copy of the corpora", {}),
+    "simulated": (True, {"data": None, "recipe": SMALL}),
+    "recipe": ({**SMALL, "class_effect": 0}, {"data": None, "simulated": True}),
+    "sessions": ("all", {}), "features": ("raw", {"method": "source-only"}),
+    "official_kind": ("de_movingAve", {"features": "official-4s", "tgt": "SEED-IV"}),
+    "window": (2.0, {}), "threshold": (4.0, {}), "drop_middle": ((4.9, 5.1), {}),
+    "exclude": ({"DEAP": [2]}, {}), "save_models": (True, {}), "diagnostics": (True, {}),
+    "controls": (False, {}), "protocol": ("zero-shot", {}),
+    "protocol_params": ({"calibration_trials": 3}, {}), "params": ({"C": 0.5}, {"method": "lr"}),
+    "seed": (7, {}), "runs": (Path("elsewhere"), {}),
+}
+
+
+def flags(command: str) -> set[str]:
+    """All flags of a command."""
+    tree = typer.main.get_command(app).commands
+    return {flag for p in tree[command].params for flag in (*p.opts, *p.secondary_opts)}
+
+
+def of_options(command: str, model: type[CellOptions]) -> dict[str, str]:
+    """Flag of each option that a command says it has."""
+    return {name: flag_of(name, said) for name, said in about(model).items()
+            if command in said.commands}
+
+
+@pytest.mark.parametrize("command", ["run", "tune", "audit"])
+def test_every_option_is_a_flag(command):
+    mine = of_options(command, Options)
+    assert set(mine.values()) <= flags(command)
+    others = {flag_of(n, s) for n, s in ABOUT.items() if n not in mine}
+    assert not others & flags(command) - {"--params"}  # of tune: parameters have no preset
+
+
+def test_every_option_is_a_flag_of_a_sweep():
+    assert set(of_options("sweep", Request).values()) <= flags("sweep")
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_an_option_is_found_everywhere(name):
+    said = ABOUT[name]
+    assert "run" in said.commands or "sweep" in said.commands
+    assert said.text
+    assert name in inspect.signature(bench.run).parameters
+    assert name in inspect.signature(bench.tune).parameters
+    assert name in inspect.signature(bench.audit).parameters
+    key = said.sweep or name
+    if key == "runs":  # of a sweep: an option of how it is run
+        assert "--runs" in flags("sweep")
+        return
+    assert key in {f.name for f in fields(Request)}
+    assert key in inspect.signature(bench.sweep).parameters
+
+
+@pytest.fixture(scope="module")
+def corpora(tiny_root, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("copy") / "corpora"
+    shutil.copytree(tiny_root, copy)
+    return tiny_root, copy
+
+
+def identity_of(values, corpora):
+    values = {"data": corpora[0], "method": "lda", "src": "SEED", "tgt": "DEAP:valence", **values}
+    if values["data"] == "copy of the corpora":
+        values["data"] = corpora[1]
+    method, src, tgt = (values.pop(n) for n in ("method", "src", "tgt"))
+    options = Options(**{n: v for n, v in values.items() if v is not None})
+    return build.cell_of_run(method, src, tgt, options, lambda event: None).identity()
+
+
+def at(identity, path):
+    for key in path.split("."):
+        identity = identity.get(key)
+    return identity
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_an_option_decides_the_identity_as_it_says(name, corpora, monkeypatch, clean_registry):
+    monkeypatch.setattr("bench.runs.lookup.check_energy", lambda: None)
+    other, also = OTHER[name]
+    base = {"recipe": SMALL} if name == "recipe" else {}
+    first = identity_of({**also, **base}, corpora) if name != "simulated" \
+        else identity_of({}, corpora)
+    second = identity_of({**also, name: other}, corpora)
+    path = ABOUT[name].identity
+    if path is None:
+        assert first == second
+        return
+    assert at(first, path) != at(second, path)
+    if ABOUT[name].given and name in about(CellOptions):
+        shown = options_of(second)[name]
+        assert (tuple(shown) if isinstance(shown, list) else shown) == other
+
+
+def test_a_rerun_reads_back_what_decides_numbers():
+    back = {n for n, s in about(CellOptions).items() if s.identity and s.given}
+    assert {"precision", "scaling", "selection", "scale", "window", "threshold"} <= back
+
+
+@dataclass(frozen=True, kw_only=True)
+class More(Options):
+    colour: str = option("grey", "Of no meaning.", OUT, identity="colour")
+
+
+def test_a_new_option_is_one_field():
+    @with_options("run", More)
+    def run(**values):
+        seen.update(parsed(More, values))
+
+    @takes(More)
+    def from_python(**changes):
+        """Takes options."""
+
+    seen = {}
+    made = typer.Typer()
+    made.command()(run)
+    command = typer.main.get_command(made)
+    with pytest.raises(SystemExit):
+        command(["--colour", "red", "--exclude", "SEED:2,1", "--drop-middle", "4:6"])
+    assert seen["colour"] == "red"
+    assert (seen["exclude"], seen["drop_middle"]) == ({"SEED": [1, 2]}, (4.0, 6.0))
+    assert "colour" in inspect.signature(from_python).parameters
+    assert options_of({"colour": "red"}) == {}  # it is not among those of all cells
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [
+    ("recipe", ["length"], "--recipe 'length' is not of the form NAME=VALUE"),
+    ("drop_middle", "4", "--drop-middle '4' is not of the form LOW:HIGH"),
+    ("exclude", ["SEED"], "--exclude 'SEED' is not of the form CORPUS:N,N"),
+    ("params", ["=1"], "--set '=1' is not of the form NAME=VALUE"),
+])
+def test_values_that_cannot_be_read_are_named_by_their_flag(name, text, message):
+    with pytest.raises(SettingError) as caught:
+        parsed(Options, {name: text})
+    assert caught.value.message == message
+
+
+def test_a_request_is_what_all_its_cells_have_in_common():
+    request = read_request(None, {"methods": "lr", "pairs": "SEED->DEAP", "window": 2,
+                                  "exclude": {"DEAP": [3]}, "precision": "float64"})
+    same = Options(window=2.0, exclude={"DEAP": [3]}, precision="float64")
+    assert request.common() == replace(same).common()
+    shared = {n: v for n, v in same.deciding().items() if n != "preset"}  # that is in the cells
+    assert request.shared() == shared
+
+
+#: Where the name of an option stands as a text and means something else, or reads a record.
+ELSEWHERE = {
+    "window": "the unit of a score", "data": "the group of commands, what a rule used",
+    "seed": "a key of records, of files' names", "params": "a key of records and of tables",
+    "protocol": "a key of records and of tables", "features": "a column, the cache's folder",
+    "scale": "a message, a key of records", "runs": "the default folder",
+    "recipe": "a message", "scaling": "a message, a key of records",
+    "selection": "a key of records and of what is built from them",
+    "precision": "a key of records", "sessions": "a key of records",
+    "threshold": "a key of records", "drop_middle": "a key of records",
+    "exclude": "a key of tunings", "preset": "stands apart in a tuning's setting",
+    "diagnostics": "a key of random streams", "save_models": "off in a trial",
+    "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
+}
+
+
+def test_no_option_is_a_literal_elsewhere():
+    """Names that mean an option alone stand in bench/runs/options.py, and nowhere else."""
+    alone = set(ABOUT) - set(ELSEWHERE)
+    assert {"energy", "deterministic", "scaling_scope", "controls", "include"} <= alone
+    wrong = []
+    for path in sorted((ROOT / "bench").rglob("*.py")):
+        if path.name == "options.py" or path.parts[-2] == "store":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and node.value in alone:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.value}")
+    assert wrong == []
