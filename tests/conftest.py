@@ -84,3 +84,18 @@ def bench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def committed() -> Callable[[Path], Path]:
+    """Makes a folder a git checkout with one commit of all that is in it."""
+
+    def commit(folder: Path) -> Path:
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "before"]):
+            subprocess.run(
+                ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@example.org",
+                 "-c", "commit.gpgsign=false", *arguments], check=True, capture_output=True,
+            )
+        return folder
+
+    return commit
