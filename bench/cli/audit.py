@@ -12,19 +12,11 @@ from rich.markup import escape
 from ..errors import SettingError
 from ..registry import load
 from ..sweeps.request import as_seeds
-from .shared import (
-    CalibrationTrials,
-    MethodName,
-    Quiet,
-    SourceName,
-    TargetName,
-    options_of_run,
-    with_options,
-)
+from .shared import what, with_options
 
 if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
-    from ..runs.options import Options
+    from .shared import Asked
 
 _WHAT = "What to audit"
 _CHECK = "Check instead of running"
@@ -32,8 +24,6 @@ _CHECK = "Check instead of running"
 
 @with_options("audit")
 def audit(
-    method: MethodName = "scmm", src: SourceName = "SEED", tgt: TargetName = "DEAP",
-    calibration_trials: CalibrationTrials = None,
     only: Annotated[str | None, typer.Option(
         help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME",
         rich_help_panel=_WHAT)] = None,
@@ -52,7 +42,6 @@ def audit(
         help="Check a split: a CSV with corpus, subject, session, trial, side (train, val, "
         "test), and stimulus, window, fold where known.", metavar="FILE",
         rich_help_panel=_CHECK)] = None,
-    quiet: Quiet = False,
     **values: Any,
 ) -> None:
     """Measure what the field's shortcuts would add to a method's honest score.
@@ -71,35 +60,32 @@ def audit(
     names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
     chosen_seeds = _numbers(seeds)
     # An unknown name answers before anything heavy is imported.
-    options = options_of_run(
-        method, values, calibration_trials, seed=chosen_seeds[0], controls=False
-    )
+    asked = what(**values, seed=chosen_seeds[0], controls=False)
     if list_:
         from .screen.tables import shortcut_table
 
-        Console().print(shortcut_table(load("methods", method)))
+        Console().print(shortcut_table(load("methods", asked.method)))
         return
     from ..auditing.audit import AuditOptions
 
-    what = AuditOptions(seeds=chosen_seeds, draws=draws, only=names)
-    _run(method, src, tgt, options, what, quiet)
+    _run(asked, AuditOptions(seeds=chosen_seeds, draws=draws, only=names))
 
 
-def _run(
-    method: str, src: str, tgt: str, options: Options, what: AuditOptions, quiet: bool
-) -> None:
+def _run(asked: Asked, wanted: AuditOptions) -> None:
     from ..auditing.audit import audit as run_audit
     from ..auditing.inflation import read_audit
     from ..reporting import ReportOptions
     from ..store.records import Store
     from .screen.progress import Display
 
-    with Display(Console(stderr=True), quiet) as display:
-        path = run_audit(method, src, tgt, options, display, what=what)
+    with Display(Console(stderr=True), asked.quiet) as display:
+        path = run_audit(
+            asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
+        )
     screen = Console()
     load("reports", "audit-screen")(read_audit(path), screen)
-    folder = options.runs / "report"
-    written = load("reports", "audit")(Store(options.runs), folder, ReportOptions())
+    folder = asked.options.runs / "report"
+    written = load("reports", "audit")(Store(asked.options.runs), folder, ReportOptions())
     screen.print(f"[dim]written to {escape(str(folder))}:[/] "
                  + ", ".join(escape(p.name) for p in written), highlight=False)
 
@@ -110,9 +96,9 @@ def _check(records: Path | None, split: Path | None) -> None:
     from ..auditing.split import check_split
 
     leaks = 0
-    for what, check in ((records, check_records), (split, check_split)):
-        if what is not None:
-            leaks += show(check(what), Console())
+    for path, check in ((records, check_records), (split, check_split)):
+        if path is not None:
+            leaks += show(check(path), Console())
     if leaks:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -22,22 +22,54 @@ F = TypeVar("F", bound=Callable[..., Any])
 _KINDS = {"bool": bool, "int": int, "float": float, "Positive": float, "Path": Path,
           "Tune": int}
 
-MethodName = Annotated[str, typer.Option(
-    "--method", "-m", help="See: bench list methods.", rich_help_panel=RUN)]
-SourceName = Annotated[str, typer.Option(
-    "--src", help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.", rich_help_panel=RUN)]
-TargetName = Annotated[str, typer.Option(
-    "--tgt", help="Target, CORPUS[:TASK], e.g. DEAP:arousal.", rich_help_panel=RUN)]
-CalibrationTrials = Annotated[int | None, typer.Option(
-    help="Calibration trials of each class; 60 % of them if not given.", min=1,
-    rich_help_panel=SEE)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.", rich_help_panel=OUT)]
+
+def what(
+    method: Annotated[str, typer.Option(
+        "--method", "-m", help="See: bench list methods.", rich_help_panel=RUN)] = "scmm",
+    src: Annotated[str, typer.Option(
+        help="Source, CORPUS[:TASK]; several: SEED+SEED-IV.", rich_help_panel=RUN)] = "SEED",
+    tgt: Annotated[str, typer.Option(
+        help="Target, CORPUS[:TASK], e.g. DEAP:arousal.", rich_help_panel=RUN)] = "DEAP",
+    calibration_trials: Annotated[int | None, typer.Option(
+        help="Calibration trials of each class; 60 % of them if not given.", min=1,
+        rich_help_panel=SEE)] = None,
+    quiet: Annotated[bool, typer.Option(
+        "--quiet", "-q", help="Only the result.", rich_help_panel=OUT)] = False,
+    **values: Any,
+) -> Asked:
+    """What a command of one method and one pair is asked for; further methods are included.
+
+    Raises
+    ------
+    BenchError
+        A value cannot be read, or there is no such method: said before anything is imported.
+    """
+    options = Options(**parsed(Options, values))
+    for item in options.include:
+        include(item)
+    load("methods", method)
+    if calibration_trials is not None:
+        trials = {**options.protocol_params, "calibration_trials": calibration_trials}
+        options = replace(options, protocol_params=trials)
+    return Asked(method, src, tgt, options, quiet)
+
+
+class Asked(NamedTuple):
+    """A method, a source, a target, and the options of a run."""
+
+    method: str
+    src: str
+    tgt: str
+    options: Options
+    quiet: bool
 
 
 def with_options(
     command: str, model: type[CellOptions] = Options, *, unset: bool = False
 ) -> Callable[[F], F]:
     """Give a function that takes ``**values`` a flag for each option of a command.
+
+    Those of :func:`what` are among them, but for a sweep.
 
     Parameters
     ----------
@@ -49,8 +81,9 @@ def with_options(
         Whether a flag that is not given says nothing, rather than the default.
     """
     def decorate(function: F) -> F:
-        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-               for p in inspect.signature(function, eval_str=True).parameters.values()
+        functions: list[Callable[..., Any]] = [function] if command == "sweep" else [what, function]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for f in functions
+               for p in inspect.signature(f, eval_str=True).parameters.values()
                if p.kind is not inspect.Parameter.VAR_KEYWORD]
         flags = [_parameter(f, unset) for f in fields(model)
                  if command in f.metadata["about"].commands]
@@ -94,26 +127,6 @@ def parsed(model: type[CellOptions], values: Mapping[str, Any]) -> dict[str, Any
         name: said[name].parse(flag_of(name, said[name]), value)  # type: ignore[misc]
         if said[name].parse is not None else value for name, value in given.items()
     }
-
-
-def options_of_run(
-    method: str, values: Mapping[str, Any], calibration_trials: int | None = None, **changes: Any
-) -> Options:
-    """Options of a run from its flags; further methods are included, the method looked up.
-
-    Raises
-    ------
-    BenchError
-        A value cannot be read, or there is no such method: said before anything is imported.
-    """
-    options = Options(**(parsed(Options, values) | changes))
-    for item in options.include:
-        include(item)
-    load("methods", method)
-    if calibration_trials is None:
-        return options
-    asked = {**options.protocol_params, "calibration_trials": calibration_trials}
-    return replace(options, protocol_params=asked)
 
 
 def listed(option: str, items: list[str] | None) -> tuple[str, ...]:

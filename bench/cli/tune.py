@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .shared import (
-    CalibrationTrials,
-    MethodName,
-    Quiet,
-    SourceName,
-    TargetName,
-    options_of_run,
-    with_options,
-)
+from .shared import what, with_options
 
 if TYPE_CHECKING:
     from ..runs.options import Options
@@ -25,8 +17,6 @@ _HOW = "How to tune"
 
 @with_options("tune")
 def tune(
-    method: MethodName = "scmm", src: SourceName = "SEED", tgt: TargetName = "DEAP",
-    calibration_trials: CalibrationTrials = None,
     trials: Annotated[int, typer.Option(
         help="Trials in all; a tuning that was stopped goes on.", rich_help_panel=_HOW)] = 20,
     rule: Annotated[str | None, typer.Option(
@@ -46,7 +36,6 @@ def tune(
         rich_help_panel=_HOW)] = 1,
     space: Annotated[bool, typer.Option(
         "--space", help="Only show what would be searched.", rich_help_panel=_HOW)] = False,
-    quiet: Quiet = False,
     **values: Any,
 ) -> None:
     """Search a method's parameters on what its protocol allows, and say what it was worth.
@@ -54,10 +43,10 @@ def tune(
     The first trial is the defaults. Controls that can be tuned get as many trials. In the end
     the tuned and the default parameters are run on the tested trials, once.
     """
-    options = options_of_run(method, values, calibration_trials)
+    asked = what(**values)
     names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
     if space:
-        _show_space(method, options, names)
+        _show_space(asked.method, asked.options, names)
         return
     from ..tuning.search import TuneOptions
     from ..tuning.tune import tune as tune_all
@@ -66,12 +55,12 @@ def tune(
     tuning = TuneOptions(
         trials=trials, rule=rule, only=names, storage=storage, together=together
     )
-    with TuneDisplay(Console(stderr=True), quiet) as display:
-        found = tune_all(
-            method, src, tgt, options, tuning,
+    with TuneDisplay(Console(stderr=True), asked.quiet) as display:
+        outcomes = tune_all(
+            asked.method, asked.src, asked.tgt, asked.options, tuning,
             on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
         )
-    for outcome in found:
+    for outcome in outcomes:
         show_outcome(outcome, Console())
 
 

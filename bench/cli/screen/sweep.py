@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -20,6 +17,7 @@ from ...store.records import Store
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
+from .live import LiveDisplay
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
@@ -37,54 +35,18 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def print_line(console: Console, text: Text) -> None:
-    """Print one line: cut at the edge of a terminal, whole in a log."""
-    if console.is_terminal:
-        console.print(text, no_wrap=True, overflow="ellipsis", highlight=False)
-    else:
-        console.print(text, soft_wrap=True, highlight=False)
-
-
-class SweepDisplay:
-    """Watcher of a sweep, as a context manager; call it with the state and a line or "".
-
-    Parameters
-    ----------
-    console : Console
-    quiet : bool
-        Say nothing until the summary.
-    """
-
-    def __init__(self, console: Console, quiet: bool = False) -> None:
-        self.console, self.quiet = console, quiet
-        self._live = Live(console=console, auto_refresh=False, transient=True) \
-            if console.is_terminal and not quiet else None
-        self._drawn = 0.0
-
-    def __enter__(self) -> SweepDisplay:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
+class SweepDisplay(LiveDisplay):
+    """Shows a sweep; call it with the state and a line or ""."""
 
     def __call__(self, state: SweepState, line: str) -> None:
-        """Show on_trial_end."""
-        if self.quiet:
-            return
+        """Show how far the sweep is, and the line."""
         if line:
             status = line.partition(" ")[0]
             text = Text(f"[{state.total - state.left}/{state.total}] ", style="dim")
             text.append(line, style=_STYLE.get(status, "") if status != "done" else "")
-            print_line(self.console, text)
-        if self._live and time.monotonic() - self._drawn > 0.2:
-            self._drawn = time.monotonic()
-            self._live.update(render(state.as_dict(), reading=state.reading), refresh=True)
+            self.say(text)
+        if self.is_due():
+            self.draw(render(state.as_dict(), reading=state.reading))
 
 
 def render(state: Mapping[str, Any], reading: bool = False) -> RenderableType:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -19,43 +16,23 @@ from ...method import Tunable
 from ...scoring.inference import Paired
 from ...tuning.search import TrialResult
 from ...tuning.tune import TuningOutcome
-from .sweep import duration, print_line
+from .live import LiveDisplay
+from .sweep import duration
 
 _MARKS = {"done": "", "pruned": "given up early", "failed": "failed"}
 _STYLES = {"done": "", "pruned": "dim", "failed": "red"}
 
 
-class TuneDisplay:
-    """Watcher of a tuning, as a context manager.
-
-    Parameters
-    ----------
-    console : Console
-    quiet : bool
-        Say nothing until the result.
-    """
+class TuneDisplay(LiveDisplay):
+    """Shows a tuning: its trials line by line, and what the present one is doing."""
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
-        self.console, self.quiet = console, quiet
-        self._live = Live(console=console, auto_refresh=False, transient=True) \
-            if console.is_terminal and not quiet else None
-        self._title, self._stage, self._drawn = "", "", 0.0
+        super().__init__(console, quiet)
+        self._title = self._stage = ""
         self._done, self._of = 0, 0
         self._best: float | None = None
         self._first: float | None = None
         self._seconds: list[float] = []
-
-    def __enter__(self) -> TuneDisplay:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def begin(self, cell: Cell, space: Mapping[str, Tunable]) -> None:
         """Show what is tuned next."""
@@ -63,7 +40,7 @@ class TuneDisplay:
         self._done = self._of = 0
         self._best = self._first = None
         self._seconds = []
-        self._say(Text.assemble(
+        self.say(Text.assemble(
             "tuning ", (self._title, "bold"), f": {', '.join(space)}",
         ))
 
@@ -84,25 +61,20 @@ class TuneDisplay:
             f"{k}={shown(v)}" for k, v in attempt.values.items()
         )
         line.append(what + values, style=_STYLES[attempt.state])
-        self._say(line)
+        self.say(line)
         self._draw(now=True)
 
     def __call__(self, event: Event) -> None:
         """Show what a trial is doing."""
         if not event.total:
-            self._say(Text.assemble(("· ", "dim"), event.stage))
+            self.say(Text.assemble(("· ", "dim"), event.stage))
             return
         self._stage = f"{event.stage} {event.done}/{event.total}"
         self._draw()
 
-    def _say(self, line: Text) -> None:
-        if not self.quiet:
-            print_line(self.console, line)
-
     def _draw(self, now: bool = False) -> None:
-        if self._live is None or (not now and time.monotonic() - self._drawn < 0.2):
+        if not now and not self.is_due():
             return
-        self._drawn = time.monotonic()
         row = Table.grid(padding=(0, 2))
         best = "" if self._best is None else f"best {self._best:.4f}"
         first = "" if self._first is None else f"defaults {self._first:.4f}"
@@ -114,7 +86,7 @@ class TuneDisplay:
             f"[dim]time left {duration(usual * left if usual else None)}[/]" if left else "",
             f"[dim]{escape(self._stage)}[/]",
         )
-        self._live.update(row, refresh=True)
+        self.draw(row)
 
 
 def method_name(method: str, params: Mapping[str, Any]) -> str:
