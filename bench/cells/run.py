@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
-from ..scoring.metrics import fold_scores, majority_share
+from ..scoring.metrics import FoldOutcome
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
@@ -100,11 +101,13 @@ class Run:
         found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
         record.selections = {name: column for name, (column, _) in found.items()}
         _, chosen = found["oracle" if "epoch" in cell.test_access else cell.selection]
-        tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
+        table = pd.concat(map(_predictions, self.folds, chosen), ignore_index=True)
         if cell.shortcut:
-            record.folds = per_subject(self.folds, pd.concat(tables, ignore_index=True))
+            outcomes = per_subject(self.folds, table)
         else:
+            outcomes = [_outcome(f, p) for f, p in zip(self.folds, chosen, strict=True)]
             record.oracle = oracle(observer, record.selections)
+        record.folds = [outcome.as_dict() for outcome in outcomes]
         record.curves |= observer.curves
         if cell.diagnostics and record.kind == "method":
             from .diagnostics import diagnose
@@ -116,7 +119,7 @@ class Run:
             "parameters": count() if callable(count) else None,
             "pretraining_reused": self.reused, **info(),
         }
-        self._write(predictors, tables)
+        self._write(predictors, table)
         return record
 
     def cut(self) -> None:
@@ -245,30 +248,7 @@ class Run:
         check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
         return proba
 
-    def _score(self, fold: Fold, proba: np.ndarray) -> pd.DataFrame:
-        """Score one fold; returns its predictions."""
-        import pandas as pd
-
-        test = fold.open_test()
-        self.record.folds.append({
-            "subject": fold.subject, "session": fold.session,
-            "calibration_trials": _trials(fold.view.calibration),
-            "test_trials": _trials(test),
-            "calibration_windows": 0 if fold.view.calibration is None
-            else len(fold.view.calibration),
-            "test_windows": len(test),
-            "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
-        })
-        return pd.DataFrame({
-            "subject": test.subject, "session": test.session, "trial": test.trial,
-            "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
-            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
-        })
-
-    def _write(self, predictors: list[Predictor], tables: list[pd.DataFrame]) -> None:
-        import pandas as pd
-
+    def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
         models = {}
         if self.cell.save_models:
             from .models import pack
@@ -277,7 +257,7 @@ class Run:
                 f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
                 for f, p in zip(self.folds, predictors, strict=True)
             }
-        self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
+        self.store.put(self.record, table, models)
 
 
 class Training:
@@ -337,8 +317,26 @@ def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
     return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 
-def _trials(windows: Windows | None) -> list[int]:
-    return [] if windows is None else np.unique(windows.trial).tolist()
+def _outcome(fold: Fold, proba: NDArray[np.float64]) -> FoldOutcome:
+    """Score the test probabilities (n, classes) of a fold."""
+    test, calibration = fold.open_test(), fold.view.calibration
+    trials = np.array([]) if calibration is None else calibration.trial
+    return FoldOutcome.of(
+        (fold.subject, fold.session), test.y, proba, test.trial_ids(), test_trials=test.trial,
+        calibration_trials=trials, calibration_windows=len(trials),
+    )
+
+
+def _predictions(fold: Fold, proba: NDArray[np.float64]) -> pd.DataFrame:
+    """Table of a fold's test windows and their probabilities (n, classes)."""
+    import pandas as pd
+
+    test = fold.open_test()
+    return pd.DataFrame({
+        "subject": test.subject, "session": test.session, "trial": test.trial,
+        "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
+        **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
+    })
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:
