@@ -204,8 +204,9 @@ class Context:
         For progress: "pretrain" or "fit".
     dtype : str
         "float32" or "float64".
-    cell : str
-        Which of the cells that are trained together it belongs to; decides nothing.
+    cell : int
+        Place of its cell among those that are trained together: the engine tells by it whose
+        epoch is over, and a method whose folds may share a model. It decides nothing random.
     fold_key : (int, int) or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
@@ -217,7 +218,7 @@ class Context:
     fold: str = ""
     stage: str = "fit"
     dtype: str = "float32"
-    cell: str = ""
+    cell: int = 0
     fold_key: tuple[int, int] | None = None
     params: Any = None
 

@@ -9,7 +9,7 @@ from ..data.corpus import CorpusAdapter
 from ..data.recipe import GENERATOR
 from ..protocols.base import trial_table
 from ..registry import load
-from ..scoring.metrics import fold_scores, majority_share
+from ..scoring.metrics import FoldOutcome
 from ..store.records import Record, Store
 from ..version import __version__
 from .cell import Cell
@@ -49,13 +49,8 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
         )
         if drawn is None:
             return None
-        y, proba, trial = drawn
-        record.folds.append({
-            "subject": fold.subject, "session": fold.session, "calibration_trials": [],
-            "test_trials": sorted(labels), "calibration_windows": 0, "test_windows": len(y),
-            "majority": majority_share(y),
-            "scores": fold_scores(y, proba, trial, len(record.classes)),
-        })
+        outcome = FoldOutcome.of((fold.subject, fold.session), *drawn, test_trials=list(labels))
+        record.folds.append(outcome.as_dict())
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
     }

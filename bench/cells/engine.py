@@ -8,9 +8,9 @@ predictions break the contract, fails alone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
@@ -18,12 +18,13 @@ from ..devices import arithmetic
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
-from ..selection.observer import Report
+from ..selection.observer import Observer, Report
 from ..selection.rules import rule
 from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
-from .run import PretrainSpec, Run, Training
+from .run import Run
+from .training import PretrainSpec, Training, TrainingResult
 
 #: What became of a cell: its record, or the error that ended it.
 CellOutcome = Record | BaseException
@@ -52,9 +53,7 @@ def run_cells(
     list
         For each cell its record, or the error it ended with.
     """
-    together = _Together(cells, store, on_event or (lambda event: None), [report] * len(cells))
-    together.energy = energy
-    return together.go()
+    return Engine(cells, store, on_event, [report] * len(cells), energy).run()
 
 
 def validate_cells(
@@ -72,27 +71,30 @@ def validate_cells(
         For each cell the mean over folds of the score at the epoch the rule picks; None where
         there is none, or the error the cell ended with.
     """
-    return _Together(
-        cells, store, on_event or (lambda event: None), reports or [None] * len(cells)
-    ).validation()
+    return Engine(cells, store, on_event, reports or [None] * len(cells)).validate()
 
 
-class _Together:
-    """Cells in progress, and the outcome of those that have one."""
+class Engine:
+    """Trains cells together: holds a run of each, and the outcome of those that have one.
+
+    Parameters are those of :func:`run_cells`, with a report for each cell. A cell is known by its
+    place among ``cells``, which the contexts of its jobs carry too.
+    """
 
     def __init__(
-        self, cells: Sequence[Cell], store: Store, on_event: OnEvent,
-        reports: Sequence[Report | None],
+        self, cells: Sequence[Cell], store: Store, on_event: OnEvent | None,
+        reports: Sequence[Report | None], energy: bool = False,
     ) -> None:
-        self.cells, self.store, self.on_event, self.reports = cells, store, on_event, reports
-        self.energy = False
+        self.cells, self.store, self.energy = cells, store, energy
+        self.on_event, self.reports = on_event or (lambda event: None), reports
         self.outcomes: dict[int, CellOutcome] = {}
         self.runs: dict[int, Run] = {}
+        #: Cells that a state was trained for; a retry finds it stored, but it was not reused.
+        self.pretrained: set[int] = set()
 
-    def go(self) -> list[CellOutcome]:
-        for i, cell in enumerate(self.cells):
-            with self._alone(i):
-                self._begin(i, cell)
+    def run(self) -> list[CellOutcome]:
+        """Train and score every cell that has no finished record."""
+        self._start()
         if self.runs:
             first = self.cells[0]
             meter = Meter(first.device, len(self.runs), self.energy)
@@ -100,167 +102,162 @@ class _Together:
                 self._train_and_score(meter)
         return [self.outcomes[i] for i in range(len(self.cells))]
 
-    def validation(self) -> list[float | BaseException | None]:
-        """Mean score of what each cell's rule picks, or the error it ended with."""
+    def validate(self) -> list[float | BaseException | None]:
+        """Mean validation score of the epochs each cell's rule picks, or what ended the cell."""
         first = self.cells[0]
         if not rule(first.selection).holds_out:  # it picks while everything is trained on
             return [
-                found if isinstance(found, BaseException)
-                else found.selections[first.selection]["score"] for found in self.go()
+                outcome if isinstance(outcome, BaseException)
+                else outcome.selections[first.selection]["score"] for outcome in self.run()
             ]
-        for i, cell in enumerate(self.cells):
-            with self._alone(i):
-                self._begin(i, cell)
+        self._start()
         trainings = self._validations()
         with arithmetic(first.precision, first.deterministic):
-            self._train(trainings)
+            results = self._train(trainings)
         scores: dict[int, float | None] = {}
-        for i, training in trainings.items():
-            if i not in self.outcomes:
-                with self._alone(i):
-                    scores[i] = self._picked(i, training)
+        for i, result in results.items():
+            with self._isolated(i):
+                scores[i] = self.runs[i].validated(result)
         ended = [self.outcomes.get(i) for i in range(len(self.cells))]
         return [e if isinstance(e, BaseException) else scores.get(i) for i, e in enumerate(ended)]
 
-    def _picked(self, i: int, training: Training) -> float | None:
-        """Mean over folds of the validation score at the epoch the rule picks."""
-        run = self.runs[i]
-        run.validated(training)
-        picks = [found.get(run.cell.selection) for found in run.planned.values()]
-        scores = [p.score for p in picks if p is not None and p.score is not None]
-        return fmean(scores) if scores else None
-
-    def _begin(self, i: int, cell: Cell) -> None:
-        run = Run(cell, self.store, self.on_event, str(i), self.reports[i])
-        known = run.known()
-        if known is not None:
-            self.outcomes[i] = known
-            return
-        run.cut()
-        self.runs[i] = run
+    def _start(self) -> None:
+        """Cut the folds of every cell that has no finished record."""
+        for i, cell in enumerate(self.cells):
+            with self._isolated(i):
+                run = Run(cell, self.store, self.on_event, i, self.reports[i])
+                known = run.known()
+                if known is not None:
+                    self.outcomes[i] = known
+                    continue
+                run.cut()
+                self.runs[i] = run
 
     def _train_and_score(self, meter: Meter) -> None:
         share_sources([run.folds for run in self.runs.values()])
-        validations = self._validations()
-        self._train(validations)
-        for i, training in validations.items():
-            if i not in self.outcomes:
-                with self._alone(i):
-                    self.runs[i].validated(training)
-        full = {i: run.training() for i, run in self.runs.items() if i not in self.outcomes}
-        self._train(full)
+        for i, result in self._train(self._validations()).items():
+            with self._isolated(i):
+                self.runs[i].validated(result)
+        trainings = {}
+        for i, run in self.runs.items():
+            with self._isolated(i):
+                trainings[i] = run.training()
+        results = self._train(trainings)
         meter.trained()
-        for i, training in full.items():
-            if i not in self.outcomes:
-                with self._alone(i):
-                    self.outcomes[i] = self.runs[i].finish(training, meter.read)
+        for i, result in results.items():
+            with self._isolated(i):
+                self.outcomes[i] = self.runs[i].finish(result, meter.read)
 
     def _validations(self) -> dict[int, Training]:
         """Trainings without what the rule holds out, of the cells that have such."""
-        found = {}
+        trainings = {}
         for i, run in self.runs.items():
-            with self._alone(i):
+            with self._isolated(i):
                 training = run.validation()
                 if training is not None:
-                    found[i] = training
-        share_sources([training.folds for training in found.values()])
-        return found
+                    trainings[i] = training
+        share_sources([training.folds for training in trainings.values()])
+        return trainings
 
     @contextlib.contextmanager
-    def _alone(self, i: int) -> Iterator[None]:
-        """What is raised inside is the outcome of one cell, not of the others."""
+    def _isolated(self, i: int) -> Iterator[None]:
+        """Make what is raised inside the outcome of one cell, not of the others."""
         try:
             yield
         except (Exception, SystemExit) as error:
             self.outcomes[i] = error
 
-    def _train(self, trainings: Mapping[int, Training]) -> None:
-        """Train all at once; if that fails, each half, down to one cell."""
+    def _train(self, trainings: Mapping[int, Training]) -> dict[int, TrainingResult]:
+        """Train all at once; if that fails, each half, down to one cell.
+
+        Cells that fail have no result, but an outcome.
+        """
         trainings = {i: t for i, t in trainings.items() if i not in self.outcomes}
         if not trainings:
-            return
-        for training in trainings.values():
-            training.begin()
+            return {}
+        observers = {i: training.new_observer() for i, training in trainings.items()}
         try:
-            with observing(lambda ctx, *seen: trainings[int(ctx.cell)].observer(ctx, *seen)):
-                self._fit(trainings, self._states(trainings))
+            with observing(lambda ctx, *seen: observers[ctx.cell](ctx, *seen)):
+                return self._fit(trainings, observers, self._states(trainings, observers))
         except (Exception, SystemExit) as error:
-            if len(trainings) == 1:
-                self.outcomes[next(iter(trainings))] = error
-                return
             which, half = list(trainings), len(trainings) // 2
-            for part in (which[:half], which[half:]):
-                self._train({i: trainings[i] for i in part})
+            if not half:
+                self.outcomes[which[0]] = error
+                return {}
+        first, second = ({i: trainings[i] for i in p} for p in (which[:half], which[half:]))
+        return self._train(first) | self._train(second)
 
-    def _states(self, trainings: Mapping[int, Training]) -> dict[int, dict[int, Any]]:
-        """Pre-trained states: loaded where they are stored, else trained, as one stack a source."""
-        wanted = {i: t.wanted() for i, t in trainings.items()}
-        every = [want for its in wanted.values() for want in its.values()]
-        self.store.will_read([want.key for want in every if want.stored])
-        states: dict[str, Any] = {}
-        curves: dict[str, Any] = {}
-        missing: dict[str, dict[str, tuple[int, PretrainSpec]]] = {}
-        for i, its in wanted.items():
-            self.runs[i].reused &= bool(its)
-            for want in its.values():
-                found = self.store.get_state(want.key) if want.stored else None
-                if found is not None:
-                    states[want.key], curves[want.key] = found
-                elif _named(i, want) not in missing.setdefault(want.digest, {}):
-                    self.runs[i].reused = False
-                    missing[want.digest][_named(i, want)] = i, want
+    def _states(
+        self, trainings: Mapping[int, Training], observers: Mapping[int, Observer]
+    ) -> dict[int, dict[int, Any]]:
+        """Pre-trained states of each cell, by the identity of the source: stored or trained now.
+
+        Those of one source are trained as one stack.
+        """
+        specs = {i: self.runs[i].pretrain_specs(t.folds) for i, t in trainings.items()}
+        every = [spec for own in specs.values() for spec in own.values()]
+        self.store.will_read([spec.key for spec in every if spec.stored])
+        states: dict[str, tuple[Any, Any]] = {}
+        missing: dict[str, dict[str, PretrainSpec]] = {}
+        for spec in every:
+            known = self.store.get_state(spec.key) if spec.stored else None
+            if known is not None:
+                states[spec.name] = known
+            elif spec.name not in missing.setdefault(spec.digest, {}):
+                self.pretrained.add(spec.context.cell)
+                missing[spec.digest][spec.name] = spec
         for group in missing.values():
-            self._pretrain(trainings, list(group.values()), states, curves)
-        for i, its in wanted.items():
-            for name in (_named(i, want) for want in its.values()):
-                trainings[i].observer.curves["pretrain"] = curves[name]
-                if isinstance(states[name], BenchError):
-                    self.outcomes[i] = states[name]
-        return {
-            i: {s: states[_named(i, w)] for s, w in its.items()} for i, its in wanted.items()
-        }
+            states |= self._pretrain(list(group.values()), observers)
+        for spec in every:
+            state, curve = states[spec.name]
+            observers[spec.context.cell].curves["pretrain"] = curve
+            if isinstance(state, BenchError):
+                self.outcomes[spec.context.cell] = state
+        return {i: {s: states[spec.name][0] for s, spec in own.items()} for i, own in specs.items()}
 
     def _pretrain(
-        self, trainings: Mapping[int, Training], group: list[tuple[int, PretrainSpec]],
-        states: dict[str, Any], curves: dict[str, Any],
-    ) -> None:
-        """Train the states of one source that are missing; an error stands for one that is lost."""
-        if not group:
-            return
-        for i, _ in group:
-            trainings[i].observer.curves["pretrain"] = {}
-        method = self.runs[group[0][0]].cell.method
-        found = pretrain_all(method, group[0][1].source, [want.context for _, want in group])
-        for (i, want), state in zip(group, found, strict=True):
-            name = _named(i, want)
-            states[name], curves[name] = state, trainings[i].observer.curves["pretrain"]
-            if want.stored and not isinstance(state, BenchError):
-                self.store.put_state(want.key, state, curves[name])
+        self, specs: Sequence[PretrainSpec], observers: Mapping[int, Observer]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Train and store states of one source; an error stands for one that is lost.
+
+        Returns state and loss curve of each, by its name.
+        """
+        for spec in specs:
+            observers[spec.context.cell].curves["pretrain"] = {}
+        method = self.runs[specs[0].context.cell].cell.method
+        states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
+        trained = {}
+        for spec, state in zip(specs, states, strict=True):
+            curve = observers[spec.context.cell].curves["pretrain"]
+            trained[spec.name] = state, curve
+            if spec.stored and not isinstance(state, BenchError):
+                self.store.put_state(spec.key, state, curve)
+        return trained
 
     def _fit(
-        self, trainings: Mapping[int, Training], states: Mapping[int, Mapping[int, Any]]
-    ) -> None:
-        going = {i: t for i, t in trainings.items() if i not in self.outcomes}
+        self, trainings: Mapping[int, Training], observers: Mapping[int, Observer],
+        states: Mapping[int, Mapping[int, Any]],
+    ) -> dict[int, TrainingResult]:
+        """Fit the folds of all cells whose pre-training was not lost, in one call of the method."""
+        going = [i for i in trainings if i not in self.outcomes]
         if not going:
-            return
-        jobs = {i: training.jobs(states[i]) for i, training in going.items()}
-        method = self.runs[next(iter(going))].cell.method
-        predictors = method.fit_many([job for its in jobs.values() for job in its])
-        wanted = sum(map(len, jobs.values()))
-        if len(predictors) != wanted:
+            return {}
+        jobs = {i: self.runs[i].jobs(trainings[i].folds, states[i]) for i in going}
+        method = self.runs[going[0]].cell.method
+        predictors = method.fit_many([job for own in jobs.values() for job in own])
+        folds = sum(map(len, jobs.values()))
+        if len(predictors) != folds:
             raise BenchError(
-                f"{method.name} returned {len(predictors)} predictors for {wanted} folds"
+                f"{method.name} returned {len(predictors)} predictors for {folds} folds"
             )
-        for i, training in going.items():
-            count = len(jobs[i])
-            training.predictors, predictors = predictors[:count], predictors[count:]
-            if len(going) > 1:
-                self.runs[i].record.info["stack"] = len(going)
-
-
-def _named(i: int, want: PretrainSpec) -> str:
-    """Name of a state among cells: one that is not to be stored is each cell's own."""
-    return want.key if want.stored else f"{want.key} of {i}"
+        rest = iter(predictors)
+        return {
+            i: TrainingResult(
+                observers[i], list(itertools.islice(rest, len(jobs[i]))), stack=len(going),
+                reused=bool(states[i]) and i not in self.pretrained,
+            )
+            for i in going
+        }
 
 
 def pretrain_all(
@@ -324,8 +321,6 @@ def run_cell(
     BenchError
         Training diverged, or the method broke its contract.
     """
-    from .engine import run_cells
-
     outcome = run_cells([cell], store, on_event, energy, report)[0]
     if isinstance(outcome, BaseException):
         raise outcome

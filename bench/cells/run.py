@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..data.windows import UnlabelledWindows, Windows
+from ..data.windows import UnlabelledWindows
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
-from ..scoring.metrics import fold_scores, majority_share
+from ..scoring.metrics import FoldOutcome
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
@@ -21,6 +24,7 @@ from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
 from .contract import check_probabilities, restrict_source, restrict_views
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
+from .training import PretrainSpec, Training, TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,35 +36,27 @@ _DOING = {
 }
 
 
-@dataclass(frozen=True)
-class PretrainSpec:
-    """A pre-trained state that folds of a cell start from.
+class Run:
+    """Prepares the trainings of a cell, and makes its record of what comes of them.
 
-    Attributes
+    Parameters
     ----------
-    key : str
-        Its name in the run folder.
-    digest : str
-        Of the source.
-    source : Windows or UnlabelledWindows
-        What it is trained on.
-    context : Context
-    stored : bool
-        Whether one that is stored may take its place.
+    cell : Cell
+    store : Store
+    on_event : callable
+    index : int
+        Place of the cell among those that are trained together.
+    report : callable, optional
+        As for :func:`bench.cells.engine.run_cell`.
+
+    Raises
+    ------
+    IncompatibleError
+        The cell asks for what does not go together; nothing has been run.
     """
 
-    key: str
-    digest: str
-    source: Windows | UnlabelledWindows
-    context: Context
-    stored: bool
-
-
-class Run:
-    """A cell in progress: what is trained for it, and the record that comes of it."""
-
     def __init__(
-        self, cell: Cell, store: Store, on_event: OnEvent, name: str = "",
+        self, cell: Cell, store: Store, on_event: OnEvent, index: int = 0,
         report: Report | None = None,
     ) -> None:
         check_selection(cell.selection, cell.protocol)
@@ -69,15 +65,19 @@ class Run:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
-        self.cell, self.store, self.on_event, self.name = cell, store, on_event, name
-        self.report = report
+        self.cell, self.store, self.on_event = cell, store, on_event
+        self.index, self.report = index, report
         self.record = Record(identity=cell.identity(), kind=cell.kind)
         self.rule = rule(cell.selection)
-        self.whole: list[Fold] = []
+        #: Before scaling: a rule that holds windows out scales what is left.
+        self.unscaled: list[Fold] = []
+        #: Scaled, and narrowed to what the method needs.
         self.folds: list[Fold] = []
+        #: Whatever the method needs, rules of selection may use these.
         self.unlabelled: dict[Key, UnlabelledWindows | None] = {}
+        #: Epochs that rules chose in a training with windows held out.
         self.planned: dict[Key, dict[str, SelectedEpoch]] = {}
-        self.reused = True
+        #: How many times as many calibration windows a shortcut gives.
         self.more = 1.0
 
     def known(self) -> Record | None:
@@ -89,22 +89,25 @@ class Run:
             return known
         return None
 
-    def finish(self, training: Training, info: Callable[[], Mapping[str, Any]]) -> Record:
+    def finish(self, result: TrainingResult, info: Callable[[], Mapping[str, Any]]) -> Record:
         """Score what was trained on all that is granted; ``info`` is read before it is written."""
+        self._note_stack(result)
         import pandas as pd
 
-        cell, record, observer = self.cell, self.record, training.observer
-        predictors = training.predictors
+        cell, record = self.cell, self.record
+        observer, predictors = result.observer, result.predictors
         finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         observer.finish(predictors)
-        found = columns(evaluated(cell.selection, cell.protocol), observer, finals)
-        record.selections = {name: column for name, (column, _) in found.items()}
-        _, chosen = found["oracle" if "epoch" in cell.test_access else cell.selection]
-        tables = [self._score(f, p) for f, p in zip(self.folds, chosen, strict=True)]
+        by_rule = columns(evaluated(cell.selection, cell.protocol), observer, finals)
+        record.selections = {name: column for name, (column, _) in by_rule.items()}
+        _, chosen = by_rule["oracle" if "epoch" in cell.test_access else cell.selection]
+        table = pd.concat(map(_predictions, self.folds, chosen), ignore_index=True)
         if cell.shortcut:
-            record.folds = per_subject(self.folds, pd.concat(tables, ignore_index=True))
+            outcomes = per_subject(self.folds, table)
         else:
+            outcomes = [_outcome(f, p) for f, p in zip(self.folds, chosen, strict=True)]
             record.oracle = oracle(observer, record.selections)
+        record.folds = [outcome.as_dict() for outcome in outcomes]
         record.curves |= observer.curves
         if cell.diagnostics and record.kind == "method":
             from .diagnostics import diagnose
@@ -114,9 +117,9 @@ class Run:
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
             "parameters": count() if callable(count) else None,
-            "pretraining_reused": self.reused, **info(),
+            "pretraining_reused": result.reused, **info(),
         }
-        self._write(predictors, tables)
+        self._write(predictors, table)
         return record
 
     def cut(self) -> None:
@@ -136,16 +139,15 @@ class Run:
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
                 reasons,
             )
-        whole = recut(cell.shortcut, cut.folds, cell.seed)
-        self.more = more_windows(cut.folds, whole)
-        scaled = scaled_folds(cell.shortcut, whole, cell.scaling, cell.seed)
+        self.unscaled = recut(cell.shortcut, cut.folds, cell.seed)
+        self.more = more_windows(cut.folds, self.unscaled)
+        scaled = scaled_folds(cell.shortcut, self.unscaled, cell.scaling, cell.seed)
         self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
-        self.folds = self._handed(scaled)
+        self.folds = self._restricted(scaled)
         if "scaling" in cell.test_access:
             self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
-        self.whole = whole
 
-    def _handed(self, folds: list[Fold]) -> list[Fold]:
+    def _restricted(self, folds: list[Fold]) -> list[Fold]:
         return restrict_views(folds, self.cell.method.needs_under(self.cell.protocol.grants))
 
     def validation(self) -> Training | None:
@@ -153,30 +155,30 @@ class Run:
         cell, what = self.cell, self.rule.holds_out
         if not what:
             return None
-        scaled = held_out(self.whole, what, cell.scaling, cell.seed)
-        missing = [f for f in self.whole if (f.subject, f.session) not in
-                   {(g.subject, g.session) for g in scaled}]
+        scaled = held_out(self.unscaled, what, cell.scaling, cell.seed)
+        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        missing = [f for f in self.unscaled if (f.subject, f.session) not in unlabelled]
         if missing:
             self.record.notices.append(_nothing_to_hold_out(missing, what))
         if not scaled:
             return None
-        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
         names = [r.name for r in evaluated(cell.selection, cell.protocol) if r.holds_out]
+        return self._watched(
+            self._restricted(scaled), names, unlabelled, "choosing the epoch: ", tested=False
+        )
 
-        def observer(folds: Sequence[Fold]) -> Observer:
-            return Observer(
-                folds, _scorer(names, unlabelled), self._teller("choosing the epoch: "),
-                chosen=cell.selection, report=self.report, tested=False,
-                pretrained=self.pretrains_predictor,
-            )
+    def validated(self, result: TrainingResult) -> float | None:
+        """Keep what each rule picked where something was held out, by fold.
 
-        return Training(self, self._handed(scaled), observer)
-
-    def validated(self, training: Training) -> None:
-        """Keep what each rule picked where something was held out, by fold."""
-        training.observer.finish(training.predictors)
-        self.record.curves["validation"] = training.observer.curves
-        self.planned = training.observer.picks
+        Returns the mean score over folds of the cell's own rule; None where there is none.
+        """
+        self._note_stack(result)
+        result.observer.finish(result.predictors)
+        self.record.curves["validation"] = result.observer.curves
+        self.planned = result.observer.picks
+        picks = [by_rule.get(self.cell.selection) for by_rule in self.planned.values()]
+        scores = [p.score for p in picks if p is not None and p.score is not None]
+        return fmean(scores) if scores else None
 
     def training(self) -> Training:
         """Training on all that the protocol grants."""
@@ -184,33 +186,45 @@ class Run:
             r.name for r in evaluated(self.cell.selection, self.cell.protocol)
             if r.scored and not r.holds_out
         ]
+        return self._watched(self.folds, names, self.unlabelled, planned=self.planned)
 
-        def observer(folds: Sequence[Fold]) -> Observer:
-            return Observer(
-                folds, _scorer(names, self.unlabelled), self._teller(),
-                chosen=self.cell.selection, report=self.report, planned=self.planned,
-                pretrained=self.pretrains_predictor,
-            )
+    def _watched(
+        self, folds: list[Fold], rules: list[str],
+        unlabelled: Mapping[Key, UnlabelledWindows | None], prefix: str = "", **options: Any,
+    ) -> Training:
+        """Training of folds, in which some rules choose."""
+        observer = functools.partial(
+            Observer, folds, _scorer(rules, unlabelled),
+            _teller(self.on_event, prefix, self.cell.method.name), chosen=self.cell.selection,
+            report=self.report, pretrained=self.pretrains_predictor, **options,
+        )
+        return Training(folds, observer)
 
-        return Training(self, self.folds, observer)
-
-    def _teller(self, prefix: str = "") -> Tell:
-        def tell(stage: str, number: int, of: int, detail: str) -> None:
-            doing = f"{prefix}{_DOING.get(stage, stage)} {self.cell.method.name}"
-            self.on_event(Event(doing, number, of, detail))
-
-        return tell
+    def _note_stack(self, result: TrainingResult) -> None:
+        if result.stack > 1:
+            self.record.info["stack"] = result.stack
 
     @property
     def pretrains_predictor(self) -> bool:
         """Whether what is pre-trained predicts in the end."""
         return self.cell.method.pretrains_predictor(self.cell.protocol.grants)
 
-    def wanted(self, fold: Fold) -> PretrainSpec | None:
-        """Pre-trained state that a fold starts from; None without one."""
+    def pretrain_specs(self, folds: Sequence[Fold]) -> dict[int, PretrainSpec]:
+        """Pre-trained states that folds start from, by the identity of their source.
+
+        Only ``within`` has more than one: there, curves are kept of the last.
+        """
+        specs: dict[int, PretrainSpec] = {}
+        for fold in folds if self.cell.method.pretrains else ():
+            source = id(fold.view.source)
+            if source not in specs and (spec := self._pretrain_spec(fold)) is not None:
+                specs[source] = spec
+        return specs
+
+    def _pretrain_spec(self, fold: Fold) -> PretrainSpec | None:
         cell = self.cell
         source = restrict_source(fold.view.source, cell.method.needs.source)
-        if not cell.method.pretrains or source is None:
+        if source is None:
             return None
         digest = source.digest()
         key = key_of(
@@ -221,20 +235,24 @@ class Run:
         self.record.info["pretrained"] = key
         # A stored state has no epochs to choose from.
         return PretrainSpec(key, digest, source, self._context("pretrain", fold),
-                      not self.pretrains_predictor)
+                            not self.pretrains_predictor)
 
-    def job(self, fold: Fold, state: Any) -> Job:
-        """What is to be fitted on a fold."""
-        target = self.cell.pair.target_name
-        context = self._context(
-            "fit", fold, target=target, subject=fold.subject, session=fold.session
-        )
-        longer = stretched(context.budget, self.more)
-        return Job(fold.view, state, replace(context, budget=longer))
+    def jobs(self, folds: Sequence[Fold], states: Mapping[int, Any]) -> list[Job]:
+        """What is to be fitted on folds, from the states of their sources by identity."""
+        jobs = []
+        for fold in folds:
+            context = self._context(
+                "fit", fold, target=self.cell.pair.target_name, subject=fold.subject,
+                session=fold.session,
+            )
+            longer = stretched(context.budget, self.more)
+            state = states.get(id(fold.view.source))
+            jobs.append(Job(fold.view, state, replace(context, budget=longer)))
+        return jobs
 
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
-            self.cell.context(stage, **axes), cell=self.name,
+            self.cell.context(stage, **axes), cell=self.index,
             fold_key=(fold.subject, fold.session), params=self.cell.method.params,
         )
 
@@ -245,30 +263,7 @@ class Run:
         check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
         return proba
 
-    def _score(self, fold: Fold, proba: np.ndarray) -> pd.DataFrame:
-        """Score one fold; returns its predictions."""
-        import pandas as pd
-
-        test = fold.open_test()
-        self.record.folds.append({
-            "subject": fold.subject, "session": fold.session,
-            "calibration_trials": _trials(fold.view.calibration),
-            "test_trials": _trials(test),
-            "calibration_windows": 0 if fold.view.calibration is None
-            else len(fold.view.calibration),
-            "test_windows": len(test),
-            "majority": majority_share(test.y),
-            "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
-        })
-        return pd.DataFrame({
-            "subject": test.subject, "session": test.session, "trial": test.trial,
-            "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
-            **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
-        })
-
-    def _write(self, predictors: list[Predictor], tables: list[pd.DataFrame]) -> None:
-        import pandas as pd
-
+    def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
         models = {}
         if self.cell.save_models:
             from .models import pack
@@ -277,51 +272,17 @@ class Run:
                 f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
                 for f, p in zip(self.folds, predictors, strict=True)
             }
-        self.store.put(self.record, pd.concat(tables, ignore_index=True), models)
+        self.store.put(self.record, table, models)
 
 
-class Training:
-    """One training of folds of a cell, and who watches it.
+def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:
+    def tell(stage: str, number: int, of: int, detail: str) -> None:
+        on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail))
 
-    Attributes
-    ----------
-    run : Run
-    folds : list of Fold
-    observer : Observer
-    predictors : list of Predictor
-        One for each fold, once they are trained.
-    """
-
-    def __init__(
-        self, run: Run, folds: list[Fold], watching: Callable[[Sequence[Fold]], Observer]
-    ) -> None:
-        self.run, self.folds, self._watching = run, folds, watching
-        self.predictors: list[Predictor] = []
-        self.begin()
-
-    def begin(self) -> None:
-        """Forget what was seen before."""
-        self.observer = self._watching(self.folds)
-
-    def wanted(self) -> dict[int, PretrainSpec]:
-        """Pre-trained states of the sources that occur, by the source's identity.
-
-        Only ``within`` has more than one: there, curves are kept of the last.
-        """
-        out: dict[int, PretrainSpec] = {}
-        for fold in self.folds:
-            if id(fold.view.source) not in out:
-                found = self.run.wanted(fold)
-                if found is not None:
-                    out[id(fold.view.source)] = found
-        return out
-
-    def jobs(self, states: Mapping[int, Any]) -> list[Job]:
-        """What is to be fitted, from the states of the sources."""
-        return [self.run.job(f, states.get(id(f.view.source))) for f in self.folds]
+    return tell
 
 
-def _scorer(names: list[str], unlabelled: dict[Key, UnlabelledWindows | None]) -> Scorer:
+def _scorer(names: list[str], unlabelled: Mapping[Key, UnlabelledWindows | None]) -> Scorer:
     """Scorer of some rules; scikit-learn is imported only if there are any."""
     if not names:
         return lambda fold, predictor: {}
@@ -337,8 +298,26 @@ def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
     return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 
-def _trials(windows: Windows | None) -> list[int]:
-    return [] if windows is None else np.unique(windows.trial).tolist()
+def _outcome(fold: Fold, proba: NDArray[np.float64]) -> FoldOutcome:
+    """Score the test probabilities (n, classes) of a fold."""
+    test, calibration = fold.open_test(), fold.view.calibration
+    trials = np.array([]) if calibration is None else calibration.trial
+    return FoldOutcome.of(
+        (fold.subject, fold.session), test.y, proba, test.trial_ids(), test_trials=test.trial,
+        calibration_trials=trials, calibration_windows=len(trials),
+    )
+
+
+def _predictions(fold: Fold, proba: NDArray[np.float64]) -> pd.DataFrame:
+    """Table of a fold's test windows and their probabilities (n, classes)."""
+    import pandas as pd
+
+    test = fold.open_test()
+    return pd.DataFrame({
+        "subject": test.subject, "session": test.session, "trial": test.trial,
+        "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
+        **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
+    })
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:

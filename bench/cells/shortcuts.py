@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..errors import IncompatibleError
 from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
 from ..protocols.scaling import Scaling
-from ..scoring.metrics import fold_scores, majority_share
+from ..scoring.metrics import FoldOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,8 +219,8 @@ def stretched(budget: Budget, times: float) -> Budget:
     return budget if budget.fit is None else replace(budget, fit=round(budget.fit * times))
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a record keeps of each subject and session, wherever its windows were tested.
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]:
+    """Outcome of each subject and session, wherever its windows were tested.
 
     Parameters
     ----------
@@ -228,26 +228,29 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, An
         As they were trained; parts of mixed subjects are no subjects.
     table : DataFrame
         Predictions, one row per tested window.
+
+    Returns
+    -------
+    list of FoldOutcome
+        By subject and session.
     """
-    classes = len(folds[0].view.classes)
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
     trained = trained or [f.view.source for f in folds if isinstance(f.view.source, Windows)]
     corpus = folds[0].open_test().corpus[0]
-    columns = [f"p{k}" for k in range(classes)]
+    columns = [f"p{k}" for k in range(len(folds[0].view.classes))]
     out = []
-    for subject, session in sorted(set(zip(table["subject"], table["session"], strict=True))):
-        mine = table[(table["subject"] == subject) & (table["session"] == session)]
-        here = [(w.corpus == corpus) & (w.subject == subject) & (w.session == session)
-                for w in trained]
-        seen = {int(t) for w, m in zip(trained, here, strict=True) for t in w.trial[m]}
-        y, trial = mine["y"].to_numpy(), mine["trial"].to_numpy()
-        out.append({
-            "subject": int(subject), "session": int(session), "calibration_trials": sorted(seen),
-            "test_trials": np.unique(trial).tolist(),
-            "calibration_windows": max((int(m.sum()) for m in here), default=0),
-            "test_windows": len(mine), "majority": majority_share(y),
-            "scores": fold_scores(y, mine[columns].to_numpy(), trial, classes),
-        })
+    for key, mine in table.groupby(["subject", "session"]):
+        here = [
+            w.trial[(w.corpus == corpus) & (w.subject == key[0]) & (w.session == key[1])]
+            for w in trained
+        ]
+        y, proba, trial = (mine[names].to_numpy() for names in ("y", columns, "trial"))
+        out.append(FoldOutcome.of(
+            cast("tuple[int, int]", key), y, proba, trial, test_trials=trial,
+            calibration_trials=np.concatenate([*here, []]),
+            # Several folds train on the same windows: the sum would count them again and again.
+            calibration_windows=max(map(len, here), default=0),
+        ))
     return out
 
 

@@ -6,7 +6,8 @@ class), so that they go into a record as they are: JSON has no NaN.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,64 @@ UNITS = ("window", "trial")
 DIGITS = 12
 
 Scores = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class FoldOutcome:
+    """How one subject and session were tested: what a record keeps of a fold.
+
+    Attributes
+    ----------
+    subject, session : int
+    calibration_trials, test_trials : list of int
+        Trials that were calibrated on and tested, in ascending order.
+    calibration_windows, test_windows : int
+        How many windows these have.
+    majority : float
+        Share of the most frequent class among the tested windows.
+    scores : dict
+        ``{"window": {...}, "trial": {...}}``: see :func:`fold_scores`.
+    """
+
+    subject: int
+    session: int
+    calibration_trials: list[int]
+    test_trials: list[int]
+    calibration_windows: int
+    test_windows: int
+    majority: float
+    scores: dict[str, Scores]
+
+    @classmethod
+    def of(
+        cls, key: tuple[int, int], y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, *,
+        test_trials: ArrayLike, calibration_trials: ArrayLike = (), calibration_windows: int = 0,
+    ) -> Self:
+        """Score the windows of one subject and session.
+
+        Parameters
+        ----------
+        key : (int, int)
+            Subject and session.
+        y : (n,) int
+            True class of each window.
+        proba : (n, n_classes) float
+        trial_ids : (n,) int or str
+            What tells the trials apart whose windows are averaged.
+        test_trials, calibration_trials : (m,) int
+            Numbers of trials; they may repeat, as those of windows do.
+        calibration_windows : int
+        """
+        p = np.asarray(proba)
+        return cls(
+            int(key[0]), int(key[1]), _numbers(calibration_trials), _numbers(test_trials),
+            calibration_windows, len(p), majority_share(y),
+            fold_scores(y, p, trial_ids, p.shape[1]),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields by name, in the order in which they are stored."""
+        return asdict(self)
 
 
 def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
@@ -117,6 +176,10 @@ def majority_share(y: ArrayLike) -> float:
     if truth.size == 0:
         raise BenchError("there is nothing to score: no test windows")
     return float(np.unique(truth, return_counts=True)[1].max() / truth.size)
+
+
+def _numbers(trials: ArrayLike) -> list[int]:
+    return np.unique(np.asarray(trials, dtype=np.int64)).tolist()
 
 
 def _checked(

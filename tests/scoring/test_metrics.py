@@ -12,7 +12,14 @@ import pytest
 from sklearn import metrics
 
 from bench.errors import BenchError
-from bench.scoring.metrics import confusion, fold_scores, majority_share, scores, trial_scores
+from bench.scoring.metrics import (
+    FoldOutcome,
+    confusion,
+    fold_scores,
+    majority_share,
+    scores,
+    trial_scores,
+)
 
 
 def _draw(seed: int, n: int, k: int, classes: list[int] | None = None, decimals: int = 3):
@@ -122,6 +129,21 @@ def test_confusion_agrees_with_scikit_learn(case):
     y, p = _draw(*case)
     expected = metrics.confusion_matrix(y, p.argmax(axis=1), labels=range(case[2]))
     assert np.array_equal(confusion(y, p, case[2]), expected)
+
+
+def test_an_outcome_is_stored_by_name_in_a_fixed_order():
+    y, p = _draw(1, 40, 3)
+    trial = np.arange(40)
+    outcome = FoldOutcome.of((np.int64(2), np.int64(1)), y, p, trial.astype(str), test_trials=trial)
+    stored = outcome.as_dict()
+    assert list(stored) == [
+        "subject", "session", "calibration_trials", "test_trials", "calibration_windows",
+        "test_windows", "majority", "scores",
+    ]
+    assert json.loads(json.dumps(stored)) == stored
+    assert FoldOutcome(**stored) == outcome
+    assert (stored["test_windows"], stored["test_trials"]) == (40, trial.tolist())
+    assert stored["scores"] == fold_scores(y, p, trial, 3)
 
 
 def test_majority_share():

@@ -1,0 +1,82 @@
+"""What passes between engine and run about a training: what to train, from where, what came of it.
+
+Plain values: they know neither the run they are of nor the engine that trains them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..data.windows import UnlabelledWindows, Windows
+from ..method import Context, Predictor
+from ..protocols.base import Fold
+from ..selection.observer import Observer
+
+
+@dataclass(frozen=True)
+class PretrainSpec:
+    """A pre-trained state that folds of a cell start from.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the run folder.
+    digest : str
+        Of the source.
+    source : Windows or UnlabelledWindows
+        What it is trained on.
+    context : Context
+    stored : bool
+        Whether one that is stored may take its place.
+    """
+
+    key: str
+    digest: str
+    source: Windows | UnlabelledWindows
+    context: Context
+    stored: bool
+
+    @property
+    def name(self) -> str:
+        """Tells states of one stack apart; one that is not to be stored is each cell's own."""
+        return self.key if self.stored else f"{self.key} of {self.context.cell}"
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """Folds of a cell to be trained, and how to watch it.
+
+    Attributes
+    ----------
+    folds : list of Fold
+        What the method may see of each, and its test windows (or those held out).
+    new_observer : callable
+        Makes an observer that has seen nothing yet: a training that failed in the company of
+        others is begun anew.
+    """
+
+    folds: list[Fold]
+    new_observer: Callable[[], Observer]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What came of a training.
+
+    Attributes
+    ----------
+    observer : Observer
+        What was seen while it went on.
+    predictors : list of Predictor
+        One for each fold.
+    stack : int
+        How many cells were fitted together.
+    reused : bool
+        Whether there was a pre-training, and all of it was taken from the run folder.
+    """
+
+    observer: Observer
+    predictors: list[Predictor]
+    stack: int
+    reused: bool
