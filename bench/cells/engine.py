@@ -324,8 +324,6 @@ def run_cell(
     BenchError
         Training diverged, or the method broke its contract.
     """
-    from .engine import run_cells
-
     outcome = run_cells([cell], store, on_event, energy, report)[0]
     if isinstance(outcome, BaseException):
         raise outcome
