@@ -69,5 +69,4 @@ class MAE(SelfSupervised):
 
     name: ClassVar[str] = "mae"
     Params = MAEParams
-    params: MAEParams
     task = MAETask

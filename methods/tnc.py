@@ -76,5 +76,4 @@ class TNC(SelfSupervised):
 
     name: ClassVar[str] = "tnc"
     Params = TNCParams
-    params: TNCParams
     task = TNCTask

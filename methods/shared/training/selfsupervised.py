@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
-from bench.method import Context, Needs
+from bench.method import Context, Needs, hyper
 from bench.registry import ANY_FEATURES
 from bench.training import Optimiser, stack, stacked, train, unstack
 
-from ..networks.layers import Encoder, State
+from ..networks.layers import Encoder, Projector, State
 from .finetuning import FineTuned, NetworkParams
 from .sampling import Sampler, ShuffledBatches
 
@@ -68,6 +68,28 @@ class Pretext:
         """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
 
 
+class Projected(Pretext):
+    """A task that compares encodings in a space of its own, that of a projector."""
+
+    @property
+    def projector(self) -> Projector:
+        """Network from encodings to the space that the loss compares."""
+        return Projector(self.encoder.width)
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of the projector."""
+        return self.projector.init(g)
+
+
+def temperature(
+    default: float, doc: str = "temperature of similarities", per_model: int | None = 2
+) -> Any:
+    """Declare the temperature of a contrast."""
+    return hyper(
+        default, doc, stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log", per_model=per_model
+    )
+
+
 class SelfSupervised(FineTuned):
     """Pre-train an encoder on the unlabelled source; new head and fine-tuning per fold.
 
@@ -90,11 +112,6 @@ class SelfSupervised(FineTuned):
     def network(self, space: Space) -> Pretext:
         """Pre-training task for windows of a space."""
         return self.task(self.encoder(space), self.params)
-
-    @property
-    def stacks(self) -> bool:
-        """Several seeds are one stack."""
-        return True
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).
