@@ -24,16 +24,12 @@ from bench.registry import ANY_FEATURES
 
 from .shared.losses.selfsupervised import nt_xent
 from .shared.networks.layers import State
+from .shared.training.finetuning import NetworkParams
 from .shared.training.sampling import SameStimulus
-from .shared.training.selfsupervised import (
-    Projected,
-    SelfSupervised,
-    SelfSupervisedParams,
-    temperature,
-)
+from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
-class CLISAParams(SelfSupervisedParams):
+class CLISAParams(NetworkParams):
     """Parameters of CLISA."""
 
     temperature: float = temperature(0.07, per_model=None)

@@ -31,12 +31,8 @@ from .shared.losses.scmm import (
     with_positives,
 )
 from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
-from .shared.training.selfsupervised import (
-    Pretext,
-    SelfSupervised,
-    SelfSupervisedParams,
-    temperature,
-)
+from .shared.training.finetuning import NetworkParams
+from .shared.training.selfsupervised import Pretext, SelfSupervised, temperature
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
 RELEASED = {
@@ -46,7 +42,7 @@ RELEASED = {
 }
 
 
-class SCMMParams(SelfSupervisedParams):
+class SCMMParams(NetworkParams):
     """Parameters of SCMM; one default set for all pairs."""
 
     mask_ratio: float = hyper(

@@ -18,12 +18,8 @@ from bench.registry import ANY_FEATURES
 from bench.training import Optimiser, stack, stacked, train, unstack
 
 from ..networks.layers import Encoder, Projector, State
-from .finetuning import FineTuned, NetworkParams
+from .finetuning import FineTuned
 from .sampling import Sampler, ShuffledBatches
-
-
-class SelfSupervisedParams(NetworkParams):
-    """Parameters of every self-supervised method."""
 
 
 class Pretext:
@@ -33,7 +29,7 @@ class Pretext:
     ----------
     encoder : Encoder
         What is pre-trained; its parameters stand in the state under their own names.
-    params : SelfSupervisedParams
+    params : NetworkParams
         The method's.
     """
 
@@ -97,8 +93,6 @@ class SelfSupervised(FineTuned):
     with the encoder, on the labelled source in the classes both corpora share.
     """
 
-    Params = SelfSupervisedParams
-    params: SelfSupervisedParams
     needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]

@@ -18,10 +18,11 @@ from torch import Tensor
 from bench.method import hyper
 
 from ..networks.layers import State
-from .selfsupervised import Projected, SelfSupervisedParams
+from .finetuning import NetworkParams
+from .selfsupervised import Projected
 
 
-class AugmentedParams(SelfSupervisedParams):
+class AugmentedParams(NetworkParams):
     """Parameters of methods that augment windows."""
 
     jitter: float = hyper(
