@@ -97,10 +97,15 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
+    def _declared(cls) -> dict[str, dict[str, Any]]:
+        """What :func:`hyper` declared of each parameter; nothing of a plain field."""
+        extras = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
+        return {name: extra if isinstance(extra, dict) else {} for name, extra in extras.items()}
+
+    @classmethod
     def stage_of(cls, name: str) -> str:
         """Stage that a parameter belongs to."""
-        extra = cls.model_fields[name].json_schema_extra
-        return str(extra.get("stage", "fit")) if isinstance(extra, dict) else "fit"
+        return str(cls._declared()[name].get("stage", "fit"))
 
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name."""
@@ -109,27 +114,22 @@ class Params(BaseModel):
     @classmethod
     def tunable(cls) -> dict[str, Tunable]:
         """Parameters that are declared with a search range, by name."""
-        found = {}
-        for name, info in cls.model_fields.items():
-            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        ranges = {}
+        for name, extra in cls._declared().items():
             if extra.get("tune"):
-                found[name] = Tunable(
+                info = cls.model_fields[name]
+                ranges[name] = Tunable(
                     default=info.default, doc=info.description or "", stage=extra["stage"],
                     values=tuple(extra["tune"]), scale=extra["scale"],
                     whole=info.annotation is int, unit=extra["unit"],
                 )
-        return found
-
+        return ranges
 
     @classmethod
     def per_model(cls) -> dict[str, int]:
         """Parameters in which models of one stack may differ, and the axes that follow theirs."""
-        found = {}
-        for name, info in cls.model_fields.items():
-            extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-            if extra.get("per_model") is not None:
-                found[name] = int(extra["per_model"])
-        return found
+        axes = {name: extra.get("per_model") for name, extra in cls._declared().items()}
+        return {name: int(n) for name, n in axes.items() if n is not None}
 
 
 class NoParams(Params):
@@ -313,10 +313,122 @@ class Deviation:
 
 
 class Method(abc.ABC):
-    """Base of all methods.
+    """Base of all methods, and their contract: all that an author must know stands here.
 
-    Subclass it in one file, set the class attributes, implement :meth:`fit` (and
-    :meth:`pretrain` if there is anything to learn from the source alone).
+    A method learns from what a fold grants, a :class:`~bench.protocols.base.View`, and gives a
+    :class:`Predictor`. It is one file: a subclass, and a ``CATALOGUE`` that names it (see
+    :class:`~bench.registry.Entry`). The engine reads, cuts, scales, scores and stores.
+
+    **What must be there.** ``name`` and :meth:`fit`. Beside them, where they apply: ``Params``,
+    each parameter declared by :func:`hyper`; ``needs``, if that is not a labelled source of
+    differential entropy; :meth:`pretrain`, if the source alone has something to teach. All other
+    methods are hooks with a default.
+
+    **What is called, and when.** For each cell (a method with its parameters, on a pair of corpora,
+    under a protocol, with a seed):
+
+    1. :meth:`parse` makes the parameters and ``cls(params)`` the method, in every process that
+       deals with the cell. Keep nothing in the object that a fold changes.
+    2. :meth:`resolved` settles what depends on the kind of windows; then :meth:`needs_under` and
+       :meth:`check_space` say whether the method fits. A method that does not is refused before
+       anything is trained.
+    3. :meth:`pretrain`, once a source and seed, if the class defines it. The state is stored and
+       read back for every fold, cell and process that sees the same source with the same code and
+       the same parameters of the stages "network" and "pretrain".
+    4. :meth:`fit_many`, once, with a :class:`Job` for each fold of the cell. By default it calls
+       :meth:`fit` job by job.
+    5. ``predict_proba`` of each predictor on the tested windows, after all folds are trained. Some
+       windows are asked for a second time, alone.
+    6. Where models are saved, ``payload`` of each predictor; later :meth:`restore`.
+
+    Where a selection rule holds data out, 3 and 4 are gone through twice: first without that data.
+
+    **What is handed.** Windows are ``x`` of shape (n, channels, features), float32, scaled:
+    differential entropy of each band (in nats before it was scaled), or with ``--features raw``
+    samples in time; ``view.source.space`` says which. ``y`` holds indices into ``labels``. The view
+    has the parts that the protocol grants and ``needs`` asks for, the others are None:
+
+    ============  =====================================  ========================================
+    protocol      ``source``                             of the tested subject
+    ============  =====================================  ========================================
+    few-shot      the source corpora, in their classes   ``calibration``: labelled trials
+    unsupervised  in the classes both sides share        ``unlabelled``: windows without labels
+    zero-shot     in the classes both sides share        nothing
+    within        other subjects (or sessions) of the    nothing
+                  target corpus
+    ============  =====================================  ========================================
+
+    ``needs.source`` "unlabelled" hands the source without classes and stimuli, "none" hands None.
+    ``needs.unlabelled`` under ``few-shot`` hands the calibration windows without their labels.
+    ``maps_labels = True`` asks for source and calibration in the shared classes, always. A protocol
+    that does not grant what is needed refuses the method; :meth:`needs_under` may ask for other
+    things where no calibration is granted. Arrays are shared between folds: read them, never write
+    to them. Test windows are in no view, and no file is to be opened.
+
+    **What is given back.** Probabilities (n, classes), float64, rows that sum to 1, columns in the
+    order of ``view.classes``; each window predicted on its own, whichever others are passed, unless
+    ``transductive = True`` is declared. A training that fails raises a
+    :class:`~bench.errors.BenchError`.
+
+    **Randomness.** From ``ctx.generator("purpose")`` (torch) or ``ctx.rng("purpose")`` (NumPy), one
+    purpose for each use, and from nowhere else: equal seeds then give equal numbers, whatever ran
+    before. The seed of a purpose follows from the cell's seed and the fold; ``ctx.shared("stage")``
+    is for what several folds have in common.
+
+    **Epochs.** ``ctx.epoch(number, of, losses, predictor)`` after each epoch, counted from 1, gives
+    curves, the progress line and the choice of an epoch. ``losses`` are floats by name, "total" the
+    one minimised; ``predictor`` predicts with the network as it is now. It returns nothing. Without
+    it the last epoch is scored. ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
+
+    **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`
+    (and :meth:`pretrain_many`); the outcome of a job must not depend on its neighbours. If
+    :attr:`stacks` is True, jobs of several cells come in one call. They differ in their seed and in
+    parameters declared ``per_model``: :meth:`alone` is the method with the parameters of one
+    job, :func:`bench.training.stacked` that with the parameters of all, as tensors (K, 1, ...). A
+    job that fails alone is answered by a :class:`LostPredictor`, a state by the error.
+
+    **Saved models.** ``predictor.payload()`` returns tensors, numbers, strings and containers of
+    these; :meth:`restore` makes a predictor of it. Without ``payload`` models cannot be saved.
+    ``predictor.embed(x)``, (n, width), opens the encoder to diagnostics; ``parameters()`` counts.
+
+    **Tuning and controls.** Parameters whose :func:`hyper` has ``tune`` are searched
+    (:meth:`tunable`). :meth:`controls` are run beside the method, :meth:`shortcuts` by an audit.
+
+    ``bench check FILE`` tries all of this in seconds; in tests, assert that
+    :func:`bench.conformance.failures` finds none.
+
+    Examples
+    --------
+    The nearest class mean, of source and calibration windows together:
+
+    >>> import numpy as np
+    >>> from bench.method import Method, Params, hyper
+    >>> class MeansParams(Params):
+    ...     sharpness: float = hyper(1.0, "how fast a class's share falls with its distance",
+    ...                              stage="fit", gt=0, tune=(0.1, 10.0), scale="log")
+    >>> class Means:
+    ...     def __init__(self, means, sharpness):
+    ...         self.means, self.sharpness = means, sharpness
+    ...     def predict_proba(self, x):
+    ...         far = ((x[:, None] - self.means) ** 2).mean(axis=(2, 3)).astype(float)
+    ...         p = np.exp(-self.sharpness * (far - far.min(axis=1, keepdims=True)))
+    ...         return p / p.sum(axis=1, keepdims=True)
+    >>> class NearestMean(Method):
+    ...     name = "nearest-mean"
+    ...     Params = MeansParams
+    ...     maps_labels = True
+    ...     def fit(self, view, state, ctx):
+    ...         parts = [p for p in (view.source, view.calibration) if p is not None]
+    ...         x, y = (np.concatenate([getattr(p, name) for p in parts]) for name in "xy")
+    ...         means = np.stack([x[y == k].mean(axis=0) for k in range(len(view.classes))])
+    ...         return Means(means, self.params.sharpness)
+    >>> from bench.conformance import synthetic_pair
+    >>> from bench.method import Context
+    >>> from bench.protocols.few_shot import FewShot
+    >>> view = FewShot().folds(synthetic_pair(), seed=0).folds[0].view
+    >>> predictor = NearestMean().fit(view, None, Context({"seed": 0}))
+    >>> predictor.predict_proba(view.calibration.x[:2]).shape
+    (2, 3)
     """
 
     #: Name on the command line; equals the catalogue's.
@@ -446,8 +558,8 @@ class Method(abc.ABC):
         return [type(self)]
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """Controls to run beside this method: (name, parameters)."""
-        return [("majority", {})]
+        """Controls to run beside this method: (name, parameters); none beside a control."""
+        return [] if self.kind == "control" else [("majority", {})]
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """Departures of published code to measure in an audit of this method.

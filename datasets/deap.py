@@ -25,9 +25,7 @@ from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError, SettingError
 
-from .shared import files as _files
-from .shared import matlab as _matlab
-from .shared import pickles as _pickles
+from .shared import files, matlab, pickles
 from .shared.facts import DEAP_CHANNELS
 from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
 
@@ -83,27 +81,27 @@ class Deap(SimulatedCorpus):
         MissingCorpusError, DataError, SettingError
         """
         self._only_bench(features)
-        folder, found = _files.locate(self, root, (_PYTHON, _MATLAB))
+        folder, places = files.locate(self, root, (_PYTHON, _MATLAB))
         skipped: list[tuple[Path, str]] = []
-        for place in found:
+        for place in places:
             recordings, passed = self._recordings(folder, place)
             skipped += passed
             if recordings:
-                expected = _files.expected_size(read_marker(folder), _SUBJECTS, 1)
-                lost = _files.absent(recordings, *expected)
+                expected = files.expected_size(read_marker(folder), _SUBJECTS, 1)
+                lost = files.absent(recordings, *expected)
                 return Inventory(folder, ordered(recordings), tuple(skipped), lost)
-        raise _files.no_recordings(self, found, "s01.dat ... s32.dat", skipped)
+        raise files.no_recordings(self, places, "s01.dat ... s32.dat", skipped)
 
     def _recordings(
         self, root: Path, folder: Path
     ) -> tuple[list[Recording], list[tuple[Path, str]]]:
-        ending = "dat" if _files.plain(folder.name) == _files.plain(_PYTHON) else "mat"
-        files, skipped = _files.matching(
+        ending = "dat" if files.plain(folder.name) == files.plain(_PYTHON) else "mat"
+        named, skipped = files.matching(
             folder, root, rf"s(\d\d)\.{ending}", f"s01.{ending} ... s32.{ending}",
             r"readme(\.txt)?|.*\.xlsx?",
         )
         recordings = []
-        for path, match in files:
+        for path, match in named:
             if 1 <= int(match[1]) <= _SUBJECTS:
                 recordings.append(Recording(path, int(match[1]), 1))
             else:
@@ -164,13 +162,13 @@ class Deap(SimulatedCorpus):
             That file cannot be made sense of.
         """
         order: dict[int, int | None] = dict.fromkeys(range(1, _VIDEOS + 1))
-        found = _files.loose_files(inventory.root, inventory.root, _CSV)
-        rows = _read_csv(found[0]).get(recording.subject, {}) if found else {}
-        if not found:
-            _files.once(notices, _NO_ORDER)
+        tables = files.loose_files(inventory.root, inventory.root, _CSV)
+        rows = _read_csv(tables[0]).get(recording.subject, {}) if tables else {}
+        if not tables:
+            files.once(notices, _NO_ORDER)
         elif set(rows) != set(order):
             count = len(set(rows) & set(order))
-            _files.once(notices, f"DEAP: {_CSV} has {count} of {_VIDEOS} videos of subject "
+            files.once(notices, f"DEAP: {_CSV} has {count} of {_VIDEOS} videos of subject "
                                  f"{recording.subject}, whose order of presentation is unknown")
         else:
             ranked = sorted(rows, key=lambda video: rows[video][0])
@@ -202,10 +200,10 @@ class Deap(SimulatedCorpus):
         folder = root / "DEAP"
         (folder / _PYTHON).mkdir(parents=True)
         (folder / "metadata_csv").mkdir()
-        (folder / _PYTHON / "._s01.dat").write_bytes(_files.JUNK)
+        (folder / _PYTHON / "._s01.dat").write_bytes(files.JUNK)
         lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,"
                  "Familiarity"]
-        subjects, _ = _files.expected_size(recipe, _SUBJECTS, 1)
+        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
         for subject in range(1, subjects + 1):
             plans = self._design(generator, subject)
             arrays = {
@@ -214,7 +212,7 @@ class Deap(SimulatedCorpus):
             }
             content = (
                 pickle.dumps(arrays, protocol=2) if subject == _PLAIN_PICKLE
-                else _pickles.dump_python2(arrays)
+                else pickles.dump_python2(arrays)
             )
             (folder / _PYTHON / f"s{subject:02d}.dat").write_bytes(content)
             lines += [_csv_line(subject, p) for p in sorted(plans, key=lambda p: p.order)]
@@ -224,13 +222,12 @@ class Deap(SimulatedCorpus):
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Arrays of a subject's file, in either release."""
-    found = (
-        _matlab.arrays(path, names) if path.suffix == ".mat" else _pickles.load_arrays(path, names)
-    )
-    lost = [n for n in names if n not in found]
+    read = matlab.arrays if path.suffix == ".mat" else pickles.load_arrays
+    arrays = read(path, names)
+    lost = [n for n in names if n not in arrays]
     if lost:
         raise DataError(path, "arrays named data and labels", f"no {' and no '.join(lost)}")
-    return found
+    return arrays
 
 
 def _ratings(path: Path, labels: NDArray[Any], subject: int) -> NDArray[np.float64]:
@@ -255,12 +252,12 @@ def _read_csv(path: Path) -> dict[int, dict[int, tuple[int, float]]]:
         raise DataError(path, "a text file", f"{error.strerror}") from error
     head = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text), delimiter=";" if ";" in head else ",")
-    names = [_files.plain(cell.strip()) for cell in next(rows, [])]
+    names = [files.plain(cell.strip()) for cell in next(rows, [])]
     wanted = ("Participant_id", "Trial", "Experiment_id", "Valence")
-    lost = [w for w in wanted if _files.plain(w) not in names]
+    lost = [w for w in wanted if files.plain(w) not in names]
     if lost:
         raise DataError(path, f"columns {', '.join(wanted)}", f"no {', '.join(lost)}")
-    columns = [names.index(_files.plain(w)) for w in wanted]
+    columns = [names.index(files.plain(w)) for w in wanted]
     table: dict[int, dict[int, tuple[int, float]]] = {}
     for row in rows:
         if not any(cell.strip() for cell in row):

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording, TrialInfo
+from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, write_marker
 from bench.errors import DataError
 
-from .shared import files as _files
-from .shared import matlab as _matlab
-from .shared import seed_files as _seed_files
-from .shared.facts import (
-    SEED_CHANNELS,
-    SEED_IV_DATES,
-    SEED_IV_LABELS,
-    SEED_IV_SAMPLES_1,
-    SEED_IV_WINDOWS,
-)
-from .shared.simulated import PlannedTrial, seconds
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
+from .shared import files, seed_files
+from .shared.facts import SEED_IV_DATES, SEED_IV_LABELS, SEED_IV_SAMPLES_1, SEED_IV_WINDOWS
+from .shared.simulated import seconds
 
 _RAW = "eeg_raw_data"
 _OFFICIAL = "eeg_feature_smooth"
@@ -37,7 +24,7 @@ _WINDOW_S = 4
 _LARGEST_README = 1_000_000
 
 
-class SeedIV(_seed_files.SeedLike):
+class SeedIV(seed_files.SeedLike):
     """Reader and simulator of SEED-IV."""
 
     name: ClassVar[str] = "SEED-IV"
@@ -45,16 +32,13 @@ class SeedIV(_seed_files.SeedLike):
         "SEED-IV. Zheng, Liu, Lu, Lu & Cichocki: EmotionMeter: a multimodal framework for "
         "recognizing human emotions. IEEE Trans. Cybernetics 2019, 10.1109/TCYB.2018.2797176"
     )
-    access: ClassVar[str] = (
-        "apply at https://bcmi.sjtu.edu.cn/home/seed/ (licence agreement, academic research only)"
-    )
     layout: ClassVar[str] = """SEED_IV/
   eeg_raw_data/{1,2,3}/{subject}_{YYYYMMDD}.mat          15 each   (features=bench)
   eeg_feature_smooth/{1,2,3}/{subject}_{YYYYMMDD}.mat    15 each   (features=official)
   ReadMe.txt                                             (labels)"""
-    channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
-    rate: ClassVar[float] = float(_seed_files.RATE)
     trials_per_session: ClassVar[int] = _TRIALS
+    codes: ClassVar[Mapping[float, str]] = _CLASSES
+    new_clips: ClassVar[bool] = True
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("4", tuple(_CLASSES.values()), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
@@ -76,38 +60,23 @@ class SeedIV(_seed_files.SeedLike):
         ------
         MissingCorpusError, DataError
         """
-        folder, found = _files.locate(self, root, (_RAW if features == "bench" else _OFFICIAL,))
+        folder, places = files.locate(self, root, (_RAW if features == "bench" else _OFFICIAL,))
         recordings: list[Recording] = []
         skipped: list[tuple[Path, str]] = []
-        for entry in _files.entries(found[0]):
+        for entry in files.entries(places[0]):
             numbered = entry.name in ("1", "2", "3") and entry.is_dir()
-            if numbered and _files.inside(entry, folder):
-                some, passed = self._recordings(folder, entry)
-                recordings += some
+            if numbered and files.inside(entry, folder):
+                dated, passed = self.dated_files(folder, entry)
+                recordings += [Recording(p, subject, int(entry.name)) for p, subject, _ in dated]
                 skipped += passed
             elif numbered:
                 skipped.append((entry, "a link that leaves the corpus's folder"))
-            elif not re.fullmatch(_seed_files.COMPANIONS, _files.plain(entry.name)):
+            elif not re.fullmatch(seed_files.COMPANIONS, files.plain(entry.name)):
                 skipped.append((entry, "not one of the sessions' folders 1, 2, 3"))
         if not recordings:
-            raise _files.no_recordings(self, found, f"{{1,2,3}}/{_seed_files.FILE_WORDS}", skipped)
-        _files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
-        return _seed_files.finished(folder, recordings, skipped)
-
-    def _recordings(
-        self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
-        files, skipped = _files.matching(
-            folder, root, _seed_files.FILE, _seed_files.FILE_WORDS, _seed_files.COMPANIONS
-        )
-        recordings = []
-        for path, match in files:
-            why = _seed_files.unknown_subject(self, int(match[1]))
-            if why:
-                skipped.append((path, why))
-            else:
-                recordings.append(Recording(path, int(match[1]), int(folder.name)))
-        return recordings, skipped
+            raise files.no_recordings(self, places, f"{{1,2,3}}/{seed_files.FILE_WORDS}", skipped)
+        files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
+        return seed_files.finished(folder, recordings, skipped)
 
     def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
         """Windows of 4 s, always.
@@ -116,13 +85,17 @@ class SeedIV(_seed_files.SeedLike):
         ------
         UnknownNameError
         """
-        kind = _seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return _seed_files.described(kind, float(_WINDOW_S))
+        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
+        return seed_files.described(kind, float(_WINDOW_S))
 
-    def trials(
+    def published(self, session: int) -> tuple[int, ...]:
+        """Class of each clip of a session."""
+        return SEED_IV_LABELS[session - 1]
+
+    def labels(
         self, inventory: Inventory, recording: Recording, notices: list[str]
-    ) -> dict[int, TrialInfo]:
-        """Clip classes from ``ReadMe.txt``, or the published ones; each session has its own clips.
+    ) -> tuple[int, ...]:
+        """Clip classes from ``ReadMe.txt``, or the published ones.
 
         Raises
         ------
@@ -130,58 +103,42 @@ class SeedIV(_seed_files.SeedLike):
             A list in ``ReadMe.txt`` is not one of 24 classes.
         """
         session = recording.session
-        labels = self._labels(inventory, session, notices)
-        marker = read_marker(inventory.root)
-        expected = [_samples(session, i, marker) for i in range(_TRIALS)]
-        _seed_files.note_lengths(self.name, recording.path, expected, notices)
-        return {
-            number: TrialInfo(
-                (session - 1) * _TRIALS + number, number - 1, {"class": float(label)}
-            )
-            for number, label in enumerate(labels, start=1)
-        }
-
-    def _labels(
-        self, inventory: Inventory, session: int, notices: list[str]
-    ) -> tuple[int, ...]:
-        published = SEED_IV_LABELS[session - 1]
-        files = _files.loose_files(inventory.root, inventory.root, "ReadMe.txt", "ReadMe")
-        for path in files:
+        readmes = files.loose_files(inventory.root, inventory.root, "ReadMe.txt", "ReadMe")
+        for path in readmes:
             labels = _parse_labels(path, session)
-            if labels and labels != published:
-                _files.once(notices, f"SEED-IV: session{session}_label in {path.name} differs "
+            if labels and labels != self.published(session):
+                files.once(notices, f"SEED-IV: session{session}_label in {path.name} differs "
                                      "from the published labels; the file's are used")
             if labels:
                 return labels
-        absent = "has no list of labels" if files else "not found"
-        which = f" for session {session}" if files else ""
-        _files.once(notices, f"SEED-IV: ReadMe.txt {absent}{which}; the published labels "
-                             "are used")
-        return published
+        absent = f"has no list of labels for session {session}" if readmes else "not found"
+        files.once(notices, f"SEED-IV: ReadMe.txt {absent}; the published labels are used")
+        return self.published(session)
 
-    def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes into the recording of a subject and session."""
-        from .shared.simulator import EMOTIONS
-
-        return [
-            PlannedTrial(
-                number=i + 1, order=i, emotion=EMOTIONS[_CLASSES[float(label)]],
-                samples=_samples(session, i, recipe), values={"class": float(label)},
-            )
-            for i, label in enumerate(SEED_IV_LABELS[session - 1])
-        ]
+    def samples(self, session: int, index: int, recipe: Recipe | None) -> int:
+        """Samples of a trial; published for the first session, else from its windows."""
+        rate = seed_files.RATE
+        if session == 1:
+            true_s = (SEED_IV_SAMPLES_1[index] - 1) / rate
+        else:  # W windows of 4 s fit trials of 4 W to 4 W + 3 s: the middle
+            true_s = _WINDOW_S * SEED_IV_WINDOWS[session - 1][index] + 2
+        return seconds(true_s, recipe) * rate + 1
 
     def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write ``SEED_IV`` below ``root``: signals, features, ``ReadMe.txt``, decoys."""
         generator = self.generator(recipe)
         folder = root / "SEED_IV"
-        subjects, sessions = _files.expected_size(recipe, len(SEED_IV_DATES), len(SEED_IV_LABELS))
+        subjects, sessions = files.expected_size(recipe, len(SEED_IV_DATES), len(SEED_IV_LABELS))
         for session in range(1, sessions + 1):
             for name in (_RAW, _OFFICIAL):
                 (folder / name / str(session)).mkdir(parents=True)
             for subject in range(1, subjects + 1):
-                self._write(folder, generator, subject, session)
-        (folder / _RAW / "1" / "._1_20160518.mat").write_bytes(_files.JUNK)
+                file = f"{session}/{subject}_{SEED_IV_DATES[subject][session - 1]}.mat"
+                self.write(
+                    generator, subject, session, raw=folder / _RAW / file,
+                    official={_WINDOW_S: folder / _OFFICIAL / file},
+                )
+        (folder / _RAW / "1" / "._1_20160518.mat").write_bytes(files.JUNK)
         (folder / "Channel Order.xlsx").write_bytes(b"")
         lists = "\n".join(
             f"session{i}_label = [{','.join(map(str, labels))}];"
@@ -192,37 +149,6 @@ class SeedIV(_seed_files.SeedLike):
             f"happy.\n\n{lists}\n"
         )
         write_marker(folder, self.name, recipe)
-
-    def _write(self, folder: Path, generator: Generator, subject: int, session: int) -> None:
-        recipe = generator.recipe
-        rng = np.random.default_rng([recipe.seed, subject])
-        prefix = _seed_files.prefix_of(rng, subject)  # the same in a subject's sessions
-        file = f"{subject}_{SEED_IV_DATES[subject][session - 1]}.mat"
-        raw: dict[str, NDArray[np.float64]] = {}
-        features: dict[str, NDArray[np.float64]] = {}
-        for plan in self.design(recipe, subject, session):
-            signal = generator.signal(
-                subject, session, plan.number, plan.order, plan.emotion, plan.samples
-            )
-            signal = np.round(signal * 64) / 64
-            raw[f"{prefix}_eeg{plan.number}"] = signal
-            for kind, value in _seed_files.owner_features(signal, _WINDOW_S).items():
-                features[f"{kind}{plan.number}"] = value
-        compress = (subject, session) == (1, 1)  # as the owner's; all of them would take a minute
-        target = folder / _RAW / str(session) / file
-        _matlab.write(target, _seed_files.shuffled(rng, raw), compress)
-        target = folder / _OFFICIAL / str(session) / file
-        _matlab.write(target, _seed_files.shuffled(rng, features))
-
-
-def _samples(session: int, index: int, recipe: Recipe | None) -> int:
-    """Samples of a trial, from 0; published for the first session, else from its windows."""
-    rate = _seed_files.RATE
-    if session == 1:
-        true_s = (SEED_IV_SAMPLES_1[index] - 1) / rate
-    else:  # W windows of 4 s fit trials of 4 W to 4 W + 3 s: the middle
-        true_s = _WINDOW_S * SEED_IV_WINDOWS[session - 1][index] + 2
-    return seconds(true_s, recipe) * rate + 1
 
 
 def _parse_labels(path: Path, session: int) -> tuple[int, ...]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch.nn import functional
 
-from bench.data.windows import UnlabelledWindows, Windows
-from bench.method import Context
 from bench.training import Losses
 
 from .shared.losses.transfer import domain_confusion
 from .shared.networks.layers import Mlp, State, names_of, prefixed, scoped
-from .shared.training.deep import Adaptation, Batch, LossOf, Network
-from .source_only import SourceOnly
+from .shared.training.deep import Batch, FromSource, LossOf, Network
 
 FIXED = "fixed."
 
 
-class ADDA(Adaptation):
+class ADDA(FromSource):
     """Train on the source; then let the encoder minimise -log d("source" | h_t), the head at rest.
 
     Steps alternate with those of the domain classifier d, which tells encodings of the source, by
@@ -28,16 +25,6 @@ class ADDA(Adaptation):
     """
 
     name: ClassVar[str] = "adda"
-
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
-        """Source-only training."""
-        return SourceOnly(self.params).pretrain(source, ctx)
-
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
-        """Source-only training for each context, as one stack."""
-        return SourceOnly(self.params).pretrain_many(source, contexts)
 
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)

@@ -73,5 +73,4 @@ class BYOL(SelfSupervised):
 
     name: ClassVar[str] = "byol"
     Params = BYOLParams
-    params: BYOLParams
     task = BYOLTask

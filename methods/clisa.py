@@ -16,41 +16,29 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
-from bench.method import Needs, hyper
+from bench.method import Needs
 from bench.registry import ANY_FEATURES
 
 from .shared.losses.selfsupervised import nt_xent
-from .shared.networks.layers import Projector, State
+from .shared.networks.layers import State
+from .shared.training.finetuning import NetworkParams
 from .shared.training.sampling import SameStimulus
-from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
-class CLISAParams(SelfSupervisedParams):
+class CLISAParams(NetworkParams):
     """Parameters of CLISA."""
 
-    temperature: float = hyper(
-        0.07, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0),
-        scale="log",
-    )
+    temperature: float = temperature(0.07, per_model=None)
 
 
-class CLISATask(Pretext):
+class CLISATask(Projected):
     """Contrast of stimuli between two subjects."""
 
     params: CLISAParams
-
-    @property
-    def projector(self) -> Projector:
-        """Network from encodings to the space that the loss compares."""
-        return Projector(self.encoder.width)
-
-    def init(self, g: torch.Generator) -> State:
-        """Parameters of the projector."""
-        return self.projector.init(g)
 
     def sampler(
         self, source: Windows | UnlabelledWindows, size: int, draw: int
@@ -75,6 +63,5 @@ class CLISA(SelfSupervised):
 
     name: ClassVar[str] = "clisa"
     Params = CLISAParams
-    params: CLISAParams
     needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
     task = CLISATask

@@ -9,7 +9,7 @@ from torch import Tensor
 from .shared.losses.transfer import mmd
 from .shared.networks.layers import State
 from .shared.training.alignment import Alignment
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class DAN(Alignment):
@@ -17,8 +17,6 @@ class DAN(Alignment):
 
     name: ClassVar[str] = "dan"
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Squared MMD."""
-        return mmd(source, target)
+        return mmd(*h)

@@ -9,7 +9,7 @@ from torch import Tensor
 from .shared.losses.transfer import domain_confusion, reverse_gradient
 from .shared.networks.layers import State
 from .shared.training.alignment import Adversarial
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class DANN(Adversarial):
@@ -17,10 +17,8 @@ class DANN(Adversarial):
 
     name: ClassVar[str] = "dann"
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Cross-entropy of the domain classifier, its gradient reversed for the encoder."""
         classify, strength = self.classifier(net), self.strength(batch)
-        logits = [classify(p, reverse_gradient(h, strength)).squeeze(2) for h in (source, target)]
+        logits = [classify(p, reverse_gradient(side, strength)).squeeze(2) for side in h]
         return domain_confusion(logits[0], logits[1])

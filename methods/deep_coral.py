@@ -11,7 +11,7 @@ from bench.method import hyper
 from .shared.losses.transfer import coral
 from .shared.networks.layers import State
 from .shared.training.alignment import Alignment, AlignmentParams
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class DeepCORALParams(AlignmentParams):
@@ -28,10 +28,7 @@ class DeepCORAL(Alignment):
 
     name: ClassVar[str] = "deep-coral"
     Params = DeepCORALParams
-    params: DeepCORALParams
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Distance of the covariances."""
-        return coral(source, target)
+        return coral(*h)

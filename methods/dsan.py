@@ -10,7 +10,7 @@ from torch import Tensor
 from .shared.losses.transfer import local_mmd
 from .shared.networks.layers import State
 from .shared.training.alignment import Alignment
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class DSAN(Alignment):
@@ -18,8 +18,6 @@ class DSAN(Alignment):
 
     name: ClassVar[str] = "dsan"
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Squared local MMD."""
-        return local_mmd(source, target, batch.y, torch.softmax(net.head(p, target), dim=2))
+        return local_mmd(*h, batch.y, torch.softmax(net.head(p, h[1]), dim=2))

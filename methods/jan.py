@@ -10,7 +10,7 @@ from torch import Tensor
 from .shared.losses.transfer import joint_mmd
 from .shared.networks.layers import State
 from .shared.training.alignment import Alignment
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class JAN(Alignment):
@@ -18,9 +18,6 @@ class JAN(Alignment):
 
     name: ClassVar[str] = "jan"
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Squared joint MMD."""
-        classes = [torch.softmax(net.head(p, h), dim=2) for h in (source, target)]
-        return joint_mmd(source, target, classes[0], classes[1])
+        return joint_mmd(*h, *(torch.softmax(net.head(p, side), dim=2) for side in h))

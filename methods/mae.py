@@ -18,10 +18,11 @@ from bench.method import hyper
 from .shared.losses.scmm import window_mask
 from .shared.losses.selfsupervised import masked_error
 from .shared.networks.layers import State, init_linear, linear
-from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.training.finetuning import NetworkParams
+from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
-class MAEParams(SelfSupervisedParams):
+class MAEParams(NetworkParams):
     """Parameters of the masked autoencoder."""
 
     mask_ratio: float = hyper(
@@ -69,5 +70,4 @@ class MAE(SelfSupervised):
 
     name: ClassVar[str] = "mae"
     Params = MAEParams
-    params: MAEParams
     task = MAETask

@@ -26,11 +26,6 @@ class Majority(Method):
         counts = np.bincount(view.calibration.y, minlength=len(view.classes))
         return Constant(counts / counts.sum())
 
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """None: it is one."""
-        return []
-
-
     def restore(self, payload: dict[str, Any]) -> Constant:
         """Predictor from a saved payload."""
         return Constant(np.asarray(payload["shares"]))

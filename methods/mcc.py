@@ -11,7 +11,7 @@ from bench.method import hyper
 from .shared.losses.transfer import class_confusion
 from .shared.networks.layers import State
 from .shared.training.alignment import Alignment, AlignmentParams
-from .shared.training.deep import Batch, Network
+from .shared.training.deep import Batch, Encodings, Network
 
 
 class MCCParams(AlignmentParams):
@@ -30,8 +30,6 @@ class MCC(Alignment):
     Params = MCCParams
     params: MCCParams
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Class confusion of the target; the source is not compared with."""
-        return class_confusion(net.head(p, target), self.params.temperature)
+        return class_confusion(net.head(p, h[1]), self.params.temperature)

@@ -35,10 +35,6 @@ class Random(Method):
         counts = np.bincount(known.y, minlength=len(view.classes))
         return Draw(counts / counts.sum(), ctx.seed("classes"))
 
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """None: it is one."""
-        return []
-
     def restore(self, payload: dict[str, Any]) -> Draw:
         """Predictor from a saved payload."""
         return Draw(np.asarray(payload["shares"]), payload["seed"])

@@ -31,7 +31,8 @@ from .shared.losses.scmm import (
     with_positives,
 )
 from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
-from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.training.finetuning import NetworkParams
+from .shared.training.selfsupervised import Pretext, SelfSupervised, temperature
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
 RELEASED = {
@@ -41,7 +42,7 @@ RELEASED = {
 }
 
 
-class SCMMParams(SelfSupervisedParams):
+class SCMMParams(NetworkParams):
     """Parameters of SCMM; one default set for all pairs."""
 
     mask_ratio: float = hyper(
@@ -63,10 +64,7 @@ class SCMMParams(SelfSupervisedParams):
         0.05, "sharpness of the soft weights (sigma), small is hard", stage="pretrain", gt=0,
         tune=(0.02, 1.0), scale="log", per_model=2,
     )
-    temperature: float = hyper(
-        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
-        per_model=2,
-    )
+    temperature: float = temperature(0.5)
     metric: Literal["cosine", "euclidean", "manhattan"] = hyper(
         "cosine", "distance between inputs for the soft weights", stage="pretrain"
     )

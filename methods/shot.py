@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
-from bench.method import Context, hyper
+from bench.method import hyper
 from bench.training import Losses
 
 from .shared.losses.transfer import cross_entropy, information, nearest_centroids
 from .shared.networks.layers import State
-from .shared.training.deep import Adaptation, Batch, LossOf, Network
+from .shared.training.deep import Batch, FromSource, LossOf, Network
 from .shared.training.finetuning import NetworkParams
-from .source_only import SourceOnly
 
 
 class SHOTParams(NetworkParams):
@@ -28,7 +26,7 @@ class SHOTParams(NetworkParams):
     )
 
 
-class SHOT(Adaptation):
+class SHOT(FromSource):
     """Train on the source, then minimise mean_i H(p_i) - H(mean_i p_i) + beta CE(p_i, y'_i).
 
     On target windows only, the head at rest; y' is the nearest class centroid of encodings.
@@ -40,16 +38,6 @@ class SHOT(Adaptation):
     name: ClassVar[str] = "shot"
     Params = SHOTParams
     params: SHOTParams
-
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
-        """Source-only training."""
-        return SourceOnly(self.params).pretrain(source, ctx)
-
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
-        """Source-only training for each context, as one stack."""
-        return SourceOnly(self.params).pretrain_many(source, contexts)
 
     def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
         """One step, of the encoder alone."""

@@ -10,19 +10,18 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import ConfigDict
 
-from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
 from bench.protocols.base import View
 from bench.registry import load
 
+from .shared.wrapped import Wrapped, WrappedParams
 
-class ShuffledParams(Params):
+
+class ShuffledParams(WrappedParams):
     """Whose labels are shuffled, and that method's own parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     network: str = hyper("scmm", "method whose labels are shuffled", stage="network")
 
@@ -35,55 +34,25 @@ class ShuffledParams(Params):
         }
 
 
-class Shuffled(Method):
+class Shuffled(Wrapped):
     """Run a method on labels that are permuted among the trials of each subject and session."""
 
     name: ClassVar[str] = "shuffled"
-    kind: ClassVar[str] = "control"
     Params = ShuffledParams
-    params: ShuffledParams
 
     def __init__(self, params: Any = None) -> None:
         super().__init__(params)
-        if self.params.network.lower() == self.name:
-            raise SettingError("shuffled cannot shuffle the labels of itself")
-        cls: type[Method] = load("methods", self.params.network)
-        self.inner: Method = cls(cls.parse(self.params.model_extra or {}))
-        # What the class declares is that of the method it stands for.
+        # What the class declares is that of the method it stands in for.
         vars(self).update(
             needs=self.inner.needs, maps_labels=self.inner.maps_labels,
             transductive=self.inner.transductive,
         )
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> ShuffledParams:
-        """Parameters, checked by the method whose labels are shuffled."""
-        network = values.get("network", cls.Params.model_fields["network"].default)
-        if network.lower() == cls.name:
+    def _named(cls, values: Mapping[str, Any]) -> type[Method]:
+        if str(values.get("network", "")).lower() == cls.name:
             raise SettingError("shuffled cannot shuffle the labels of itself")
-        inner: type[Method] = load("methods", network)
-        parsed = inner.parse({k: v for k, v in values.items() if k != "network"})
-        return cls.Params(network=inner.name, **parsed.model_dump())
-
-    def resolved(self, space: Space) -> Shuffled:
-        """With the parameters its method settles on."""
-        own = self.inner.resolved(space).params.model_dump()
-        return type(self)(self.Params(network=self.params.network, **own))
-
-    @classmethod
-    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """As the method it stands for leaves them open."""
-        named = values.get("network", cls.Params.model_fields["network"].default)
-        inner: type[Method] = load("methods", named)
-        return inner.unresolved(values)
-
-    def check_space(self, space: Space) -> None:
-        """Refuse what its method refuses."""
-        self.inner.check_space(space)
-
-    def parts(self) -> list[type]:
-        """The control itself, and the method whose labels are shuffled (imported by name)."""
-        return [type(self), *self.inner.parts()]
+        return super()._named(values)
 
     @property
     def pretrains(self) -> bool:
@@ -120,14 +89,6 @@ class Shuffled(Method):
             view = replace(view, source=sources[key], calibration=calibration)
             changed.append(replace(job, view=view))
         return self.inner.fit_many(changed)
-
-    def restore(self, payload: dict[str, Any]) -> Predictor:
-        """As the method."""
-        return self.inner.restore(payload)
-
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """None: it is one."""
-        return []
 
 
 def _source(source: Any, ctx: Context) -> Any:

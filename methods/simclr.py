@@ -10,21 +10,16 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.method import hyper
-
 from .shared.losses.selfsupervised import nt_xent
 from .shared.networks.layers import State
-from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import AugmentedParams, TwoViews, halves
 
 
 class SimCLRParams(AugmentedParams):
     """Parameters of SimCLR."""
 
-    temperature: float = hyper(
-        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
-        per_model=2,
-    )
+    temperature: float = temperature(0.5)
 
 
 class SimCLRTask(TwoViews):
@@ -43,5 +38,4 @@ class SimCLR(SelfSupervised):
 
     name: ClassVar[str] = "simclr"
     Params = SimCLRParams
-    params: SimCLRParams
     task = SimCLRTask

@@ -20,11 +20,12 @@ from bench.method import hyper
 
 from .shared.losses.scmm import balanced_sum, masked_copies, window_mask
 from .shared.losses.selfsupervised import aggregation
-from .shared.networks.layers import Projector, State, init_linear, linear
-from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.networks.layers import State, init_linear, linear
+from .shared.training.finetuning import NetworkParams
+from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
-class SimMTMParams(SelfSupervisedParams):
+class SimMTMParams(NetworkParams):
     """Parameters of SimMTM."""
 
     mask_ratio: float = hyper(
@@ -32,21 +33,13 @@ class SimMTMParams(SelfSupervisedParams):
         per_model=0,
     )
     masked_copies: int = hyper(3, "masked copies of each window", stage="pretrain", ge=1, le=8)
-    temperature: float = hyper(
-        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
-        per_model=2,
-    )
+    temperature: float = temperature(0.2)
 
 
-class SimMTMTask(Pretext):
+class SimMTMTask(Projected):
     """Aggregation of masked copies by similarity, and reconstruction."""
 
     params: SimMTMParams
-
-    @property
-    def projector(self) -> Projector:
-        """Network from encodings to the space of similarities."""
-        return Projector(self.encoder.width)
 
     def init(self, g: torch.Generator) -> State:
         """Projector, decoder, balance of the two losses."""
@@ -79,5 +72,4 @@ class SimMTM(SelfSupervised):
 
     name: ClassVar[str] = "simmtm"
     Params = SimMTMParams
-    params: SimMTMParams
     task = SimMTMTask

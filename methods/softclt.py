@@ -23,7 +23,7 @@ from .shared.losses.scmm import Metric, soft_weights
 from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
 from .shared.networks.layers import State
 from .shared.training.sampling import Grouped, successive
-from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import AugmentedParams, TwoViews
 
 
@@ -47,9 +47,7 @@ class SoftCLTParams(AugmentedParams):
         0.5, "weight of the contrast of runs, the rest for moments (lambda)", stage="pretrain",
         ge=0, le=1, tune=(0.1, 0.9), per_model=0,
     )
-    temperature: float = hyper(
-        0.5, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log"
-    )
+    temperature: float = temperature(0.5, per_model=None)
     metric: Metric = hyper("cosine", "distance between inputs of runs", stage="pretrain")
 
 
@@ -90,5 +88,4 @@ class SoftCLT(SelfSupervised):
 
     name: ClassVar[str] = "softclt"
     Params = SoftCLTParams
-    params: SoftCLTParams
     task = SoftCLTTask

@@ -27,7 +27,7 @@ from bench.method import hyper
 from .shared.losses.selfsupervised import consistency, nt_xent
 from .shared.networks.layers import State, prefixed, scoped
 from .shared.training.sampling import Grouped, successive
-from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
 FREQUENCY = "frequency."
@@ -40,10 +40,7 @@ class TFCParams(AugmentedParams):
         0.2, "probability that the augmented frequency view hides a band", stage="pretrain", ge=0,
         lt=1, tune=(0.0, 0.5), per_model=0,
     )
-    temperature: float = hyper(
-        0.2, "temperature of similarities", stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log",
-        per_model=2,
-    )
+    temperature: float = temperature(0.2)
     balance: float = hyper(
         0.5, "weight of the contrasts within time and frequency, the rest for consistency",
         stage="pretrain", ge=0, le=1, tune=(0.1, 0.9), per_model=0,
@@ -106,5 +103,4 @@ class TFC(SelfSupervised):
 
     name: ClassVar[str] = "tf-c"
     Params = TFCParams
-    params: TFCParams
     task = TFCTask

@@ -20,11 +20,12 @@ from bench.method import hyper
 
 from .shared.losses.selfsupervised import neighbourhood
 from .shared.networks.layers import State, init_linear, linear
+from .shared.training.finetuning import NetworkParams
 from .shared.training.sampling import Grouped, neighbours
-from .shared.training.selfsupervised import Pretext, SelfSupervised, SelfSupervisedParams
+from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
-class TNCParams(SelfSupervisedParams):
+class TNCParams(NetworkParams):
     """Parameters of temporal neighbourhood coding."""
 
     neighbourhood_s: float = hyper(
@@ -76,5 +77,4 @@ class TNC(SelfSupervised):
 
     name: ClassVar[str] = "tnc"
     Params = TNCParams
-    params: TNCParams
     task = TNCTask

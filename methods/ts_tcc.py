@@ -23,7 +23,7 @@ from bench.method import hyper
 from .shared.losses.selfsupervised import info_nce, nt_xent
 from .shared.networks.layers import Projector, State, init_linear, linear
 from .shared.training.sampling import Grouped, successive
-from .shared.training.selfsupervised import SelfSupervised
+from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
 
@@ -44,10 +44,7 @@ class TSTCCParams(AugmentedParams):
         0.7, "weight of the contrast of contexts (lambda 2)", stage="pretrain", ge=0, le=100,
         tune=(0.1, 2.0), per_model=0,
     )
-    temperature: float = hyper(
-        0.2, "temperature of similarities of contexts", stage="pretrain", gt=0, tune=(0.05, 1.0),
-        scale="log", per_model=2,
-    )
+    temperature: float = temperature(0.2, "temperature of similarities of contexts")
 
 
 class TSTCCTask(TwoViews):
@@ -116,5 +113,4 @@ class TSTCC(SelfSupervised):
 
     name: ClassVar[str] = "ts-tcc"
     Params = TSTCCParams
-    params: TSTCCParams
     task = TSTCCTask

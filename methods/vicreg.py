@@ -54,5 +54,4 @@ class VICReg(SelfSupervised):
 
     name: ClassVar[str] = "vicreg"
     Params = VICRegParams
-    params: VICRegParams
     task = VICRegTask

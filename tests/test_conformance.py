@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+import bench.data.corpus
+import bench.method
+import bench.protocols.base
 from bench.conformance import Check, check_method, failures, methods_of, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
@@ -22,6 +26,11 @@ QUICK = {"rf": {"trees": 5}}
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_methods_conform(name):
     assert failures(name, QUICK.get(name)) == []
+
+
+@pytest.mark.parametrize("module", [bench.method, bench.data.corpus, bench.protocols.base])
+def test_examples_of_the_contracts_run(module):
+    assert doctest.testmod(module).failed == 0
 
 
 class Good(Means):

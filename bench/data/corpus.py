@@ -117,10 +117,46 @@ class OfficialFeatures:
 
 
 class CorpusAdapter(abc.ABC):
-    """Reader (and simulator) of one corpus, in its owner's layout.
+    """Reader (and simulator) of one corpus in its owner's layout, and the contract of one.
 
-    Adapters import no torch, keep no state, and fail with
-    :class:`~bench.errors.DataError` naming file, expected and found.
+    An adapter knows one owner's files and nothing else. It yields trials; features, cache, labels
+    and checks of the signals are the engine's, the same for every corpus. It keeps no state (an
+    object is made whenever one is needed), imports no torch, opens nothing outside of the folder it
+    is given, and fails with a :class:`~bench.errors.DataError` that names the place, what was
+    expected and what was found.
+
+    **What must be there.** ``name``, ``title``, ``access``, ``layout``, ``channels``, ``rate``,
+    ``tasks``, and :meth:`inventory`, :meth:`read`, :meth:`trials` and :meth:`simulate`.
+
+    **What is called, and when.** To read a corpus:
+
+    1. :meth:`inventory` with the folder that the user named: which recordings are there, and what
+       is missing or was passed over.
+    2. :meth:`official`, only with ``--features official``: window length and smoothing.
+    3. For each recording chosen, ordered by subject and session: :meth:`read`, unless the cache has
+       the features of this file (its key holds the file's hash and ``version``), then
+       :meth:`trials`, always.
+    4. ``Task.label`` of the values of each trial: those of :class:`TrialSignal`, overridden by
+       those of :class:`TrialInfo`. A trial that the task drops is left out.
+
+    **Shapes and units.** Raw signals are (channels, samples), rows in the order of ``channels``, at
+    ``rate`` samples per second, in any unit and unsmoothed: differential entropy of two corpora is
+    compared after scaling only. Owner's features are (channels, windows, bands), bands as in
+    ``official_bands``. Numbers of subjects, sessions and trials are the owner's, from 1.
+
+    **Simulation.** :meth:`simulate` writes the same layout from a :class:`Recipe`, so that every
+    path of the reader is tested without data of a person. :meth:`attainable` may say how well its
+    windows can be classified by who knows the truth.
+
+    ``datasets/deap.py`` is the example to read; ``datasets/shared/`` finds folders, reads MATLAB
+    files and pickles, and holds the generator of simulated signals.
+
+    Examples
+    --------
+    What a catalogue file for ``--include`` holds:
+
+    >>> from bench.registry import Entry
+    >>> CATALOGUE = [Entry("MINE", ":Mine", "12 subjects, 20 clips", group="corpora")]
     """
 
     #: Name on the command line, e.g. ``"SEED-IV"``.

@@ -95,7 +95,48 @@ class Folds:
 
 
 class Protocol(BaseModel, abc.ABC):
-    """How a target is cut; its fields are the protocol's options."""
+    """How a target is cut into folds, and the contract of a protocol.
+
+    Its pydantic fields are its options, each with a default and a description: they become
+    ``--set`` of a protocol, part of a record's identity, and text in ``bench list``.
+
+    **What must be there.** ``name``, ``target_access`` (in words, for captions), ``grants`` (which
+    of "source", "calibration", "unlabelled" a view holds) and :meth:`folds`. ``maps_labels = True``
+    brings both sides to the classes they share before the cut.
+
+    **What is called, and when.** :meth:`check_pair` when the pair is read, before anything is run;
+    :meth:`folds` once a cell. The folds are then scaled by what :attr:`scales_by` says, and their
+    views narrowed to what the method needs. :meth:`describe` goes into the record.
+
+    **What a cut must keep.** No trial is on both sides: windows of a trial are alike. A fold is one
+    subject and session of the target. The cut is a function of pair, options and ``seed``, and
+    knows no method, so that all methods are tested on the same windows. Views hold copies
+    (:meth:`~bench.data.windows.Windows.take`), so that none leads to the tested windows. Folds may
+    share one source object; the engine then trains on it once. A subject and session that cannot be
+    cut goes to ``left_out`` with the reason, never silently.
+
+    Examples
+    --------
+    Test every subject on the second half of its trials, the first half unlabelled:
+
+    >>> from bench.protocols.base import Fold, Protocol, View, cut_target
+    >>> class Halves(Protocol):
+    ...     name = "halves"
+    ...     target_access = "unlabelled: the first half of the trials"
+    ...     grants = frozenset({"source", "unlabelled"})
+    ...     maps_labels = True
+    ...     def folds(self, pair, seed):
+    ...         cuts, out = cut_target(pair.target, seed, share=0.5)
+    ...         for cut in cuts:
+    ...             view = View(source=pair.source, calibration=None,
+    ...                         unlabelled=cut.earlier.without_labels(),
+    ...                         classes=pair.target.labels)
+    ...             out.folds.append(Fold(cut.subject, cut.session, view, cut.later))
+    ...         return out
+    >>> from bench.conformance import synthetic_pair
+    >>> len(Halves().folds(synthetic_pair(), 0).folds)
+    3
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.corpus import (
-    CorpusAdapter,
     Features,
     Inventory,
     OfficialFeatures,
     Recording,
+    TrialInfo,
     TrialSignal,
     ordered,
 )
-from bench.data.recipe import read_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError, SettingError, UnknownNameError
 
-from . import matlab as _matlab
-from .facts import SEED_FEATURE_ROWS
-from .files import absent, expected_size
-from .simulated import SimulatedCorpus
+from . import matlab
+from .facts import SEED_CHANNELS, SEED_FEATURE_ROWS
+from .files import absent, expected_size, matching
+from .simulated import PlannedTrial, SimulatedCorpus
+
+if TYPE_CHECKING:
+    from .simulator import Generator
 
 RATE = 200
 CHANNELS = 62
@@ -35,7 +38,7 @@ SESSIONS = 3
 RAW_KEY = r"[A-Za-z]+_eeg(\d+)"
 FILE = r"(\d{1,2})_(\d{8})\.mat"
 FILE_WORDS = "{subject}_{YYYYMMDD}.mat"
-#: Names, as `_files.plain` gives them, that belong beside recordings.
+#: Names, as `files.plain` gives them, that belong beside recordings.
 COMPANIONS = r"label\.mat|readme(\.txt)?|.*\.xlsx?|time\.txt|subject.*\.txt"
 _LONGEST_S = 3600
 #: Lengths may be off by this much before the user hears of it.
@@ -52,30 +55,26 @@ def by_number(
     DataError
         Trials are missing, beyond the last, or there twice.
     """
-    found: dict[int, str] = {}
-    for name in names:
-        match = re.fullmatch(pattern, name)
-        if match is None:
-            continue
-        number = int(match[1])
-        if number in found:
-            raise DataError(path, f"one array for trial {number}", f"{found[number]} and {name}")
-        found[number] = name
+    keys: dict[int, str] = {}
+    for match in filter(None, (re.fullmatch(pattern, name) for name in names)):
+        key = keys.setdefault(int(match[1]), match[0])
+        if key != match[0]:
+            raise DataError(path, f"one array for trial {match[1]}", f"{key} and {match[0]}")
     wanted = range(1, trials + 1)
     expected = f"trials 1 to {trials} as {described}"
-    if not found:
+    if not keys:
         raise DataError(path, expected, f"no such array among {_some(names)}")
-    lost = [n for n in wanted if n not in found]
+    lost = [n for n in wanted if n not in keys]
     if lost:
         raise DataError(
             path, expected,
             f"{trials - len(lost)} of {trials}: {_some(map(str, lost))} missing",
             "The file may be torn: compare its size with the owner's, and fetch it again.",
         )
-    extra = sorted(set(found) - set(wanted))
+    extra = sorted(set(keys) - set(wanted))
     if extra:
         raise DataError(path, expected, f"also trial {_some(map(str, extra))}")
-    return found
+    return keys
 
 
 def _some(names: Iterable[str]) -> str:
@@ -92,17 +91,11 @@ def read_raw(path: Path, trials: int) -> list[TrialSignal]:
     DataError
         Torn, trials missing, wrong number of channels, under a second.
     """
-    listed = _matlab.shapes(path)
-    keys = by_number(path, [n for n, _ in listed], RAW_KEY, trials, "{name}_eegN")
-    shapes = dict(listed)
-    for number, key in keys.items():
-        shape = shapes[key]
-        if len(shape) != 2 or shape[0] != CHANNELS or not RATE <= shape[1] <= _LONGEST_S * RATE:
-            raise DataError(
-                f"{path} trial {number}",
-                f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz", f"{shape}",
-            )
-    return _signals(path, keys)
+    return _read(
+        path, trials, RAW_KEY, named="{name}_eegN", kind="",
+        expected=f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz",
+        fits=lambda s: len(s) == 2 and s[0] == CHANNELS and RATE <= s[1] <= _LONGEST_S * RATE,
+    )
 
 
 def read_features(path: Path, kind: str, trials: int) -> list[TrialSignal]:
@@ -113,21 +106,25 @@ def read_features(path: Path, kind: str, trials: int) -> list[TrialSignal]:
     DataError
         Torn, trials missing, another shape.
     """
-    listed = _matlab.shapes(path)
-    keys = by_number(path, [n for n, _ in listed], f"{kind}(\\d+)", trials, f"{kind}N")
-    shapes = dict(listed)
+    bands = len(FIVE_BANDS)
+    return _read(
+        path, trials, f"{kind}(\\d+)", named=f"{kind}N", kind=f" {kind}",
+        expected=f"shape ({CHANNELS}, windows, {bands})",
+        fits=lambda s: len(s) == 3 and (s[0], s[2]) == (CHANNELS, bands) and s[1] > 0,
+    )
+
+
+def _read(
+    path: Path, trials: int, pattern: str, *, named: str, kind: str, expected: str,
+    fits: Callable[[tuple[int, ...]], bool],
+) -> list[TrialSignal]:
+    """Arrays of all trials, whose shapes are checked before any is read."""
+    shapes = dict(matlab.shapes(path))
+    keys = by_number(path, list(shapes), pattern, trials, named)
     for number, key in keys.items():
-        shape = shapes[key]
-        if len(shape) != 3 or (shape[0], shape[2]) != (CHANNELS, len(FIVE_BANDS)) or not shape[1]:
-            raise DataError(
-                f"{path} trial {number} {kind}",
-                f"shape ({CHANNELS}, windows, {len(FIVE_BANDS)})", f"{shape}",
-            )
-    return _signals(path, keys)
-
-
-def _signals(path: Path, keys: Mapping[int, str]) -> list[TrialSignal]:
-    arrays = _matlab.arrays(path, list(keys.values()))
+        if not fits(shapes[key]):
+            raise DataError(f"{path} trial {number}{kind}", expected, f"{shapes[key]}")
+    arrays = matlab.arrays(path, list(keys.values()))
     return [TrialSignal(number, arrays[keys[number]]) for number in sorted(keys)]
 
 
@@ -139,7 +136,7 @@ def note_lengths(
     if any(n.startswith(start) for n in notices):
         return
     try:
-        shapes = _matlab.shapes(path)
+        shapes = matlab.shapes(path)
     except DataError:
         return  # reading the file tells better
     for name, shape in shapes:
@@ -194,13 +191,6 @@ def finished(
     return Inventory(
         root, ordered(recordings), tuple(skipped), absent(recordings, subjects, sessions)
     )
-
-
-def unknown_subject(owned: CorpusAdapter, subject: int) -> str:
-    """Reason to pass over a file whose subject does not exist; empty if it does."""
-    if 1 <= subject <= SUBJECTS:
-        return ""
-    return f"{owned.name} has subjects 1 to {SUBJECTS}, not {subject}"
 
 
 # Writing.
@@ -271,7 +261,48 @@ def _kalman(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class SeedLike(SimulatedCorpus):
-    """Adapter of a corpus whose files hold trials by number, raw or as the owner's features."""
+    """Adapter of a corpus whose files hold trials by number, raw or as the owner's features.
+
+    A subclass says where its files lie, and gives :meth:`labels` and :meth:`samples`.
+    """
+
+    access: ClassVar[str] = (
+        "apply at https://bcmi.sjtu.edu.cn/home/seed/ (licence agreement, academic research only)"
+    )
+    channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
+    rate: ClassVar[float] = float(RATE)
+    #: Name of each class that a file may hold.
+    codes: ClassVar[Mapping[float, str]]
+    #: Whether each session shows clips of its own.
+    new_clips: ClassVar[bool] = False
+
+    def published(self, session: int) -> tuple[int, ...]:
+        """Class of each trial of a session, as published."""
+        raise NotImplementedError
+
+    def labels(
+        self, inventory: Inventory, recording: Recording, notices: list[str]
+    ) -> tuple[int, ...]:
+        """Class of each trial of a recording: by the files, or else as published."""
+        raise NotImplementedError
+
+    def samples(self, session: int, index: int, recipe: Recipe | None) -> int:
+        """Samples of a trial, counted from 0: the published number, or its simulated share."""
+        raise NotImplementedError
+
+    def dated_files(
+        self, root: Path, folder: Path
+    ) -> tuple[list[tuple[Path, int, str]], list[tuple[Path, str]]]:
+        """Recordings in a folder, each with subject and date, and what was passed over and why."""
+        recordings = []
+        named, skipped = matching(folder, root, FILE, FILE_WORDS, COMPANIONS)
+        for path, match in named:
+            subject = int(match[1])
+            if 1 <= subject <= SUBJECTS:
+                recordings.append((path, subject, match[2]))
+            else:
+                skipped.append((path, f"{self.name} has subjects 1 to {SUBJECTS}, not {subject}"))
+        return recordings, skipped
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
@@ -286,3 +317,61 @@ class SeedLike(SimulatedCorpus):
             return read_raw(recording.path, self.trials_per_session)
         kind = kind_of(self.name, official_kind, self.official_kinds)
         return read_features(recording.path, kind, self.trials_per_session)
+
+    def trials(
+        self, inventory: Inventory, recording: Recording, notices: list[str]
+    ) -> dict[int, TrialInfo]:
+        """Clip and class of each trial, by :meth:`labels`.
+
+        Raises
+        ------
+        DataError
+            The file of labels holds something else.
+        """
+        labels, session = self.labels(inventory, recording, notices), recording.session
+        marker = read_marker(inventory.root)
+        expected = [self.samples(session, i, marker) for i in range(self.trials_per_session)]
+        note_lengths(self.name, recording.path, expected, notices)
+        before = (session - 1) * self.trials_per_session if self.new_clips else 0
+        return {
+            number: TrialInfo(before + number, number - 1, {"class": float(label)})
+            for number, label in enumerate(labels, start=1)
+        }
+
+    def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
+        """What :meth:`simulate` writes into the recording of a subject and session."""
+        from .simulator import EMOTIONS
+
+        return [
+            PlannedTrial(
+                number=i + 1, order=i, emotion=EMOTIONS[self.codes[float(label)]],
+                samples=self.samples(session, i, recipe), values={"class": float(label)},
+            )
+            for i, label in enumerate(self.published(session))
+        ]
+
+    def write(
+        self, generator: Generator, subject: int, session: int, *, raw: Path,
+        official: Mapping[int, Path], extra: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Write a simulated recording: its signals, and features by the length of their windows.
+
+        ``extra`` are further variables of the file of signals.
+        """
+        rng = np.random.default_rng([generator.recipe.seed, subject])
+        prefix = prefix_of(rng, subject)  # the same in a subject's sessions
+        signals: dict[str, NDArray[Any]] = {}
+        features: dict[int, dict[str, NDArray[Any]]] = {window_s: {} for window_s in official}
+        for plan in self.design(generator.recipe, subject, session):
+            signal = generator.signal(
+                subject, session, plan.number, plan.order, plan.emotion, plan.samples
+            )
+            signal = np.round(signal * 64) / 64
+            signals[f"{prefix}_eeg{plan.number}"] = signal
+            for window_s, values in features.items():
+                for kind, value in owner_features(signal, window_s).items():
+                    values[f"{kind}{plan.number}"] = value
+        compress = (subject, session) == (1, 1)  # as the owner's; all of them would take a minute
+        matlab.write(raw, shuffled(rng, {**signals, **(extra or {})}), compress)
+        for window_s, path in official.items():
+            matlab.write(path, shuffled(rng, features[window_s]))

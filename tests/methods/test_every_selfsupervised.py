@@ -13,7 +13,12 @@ from bench.datasets.shared.facts import SEED_CHANNELS
 from bench.errors import IncompatibleError
 from bench.method import Budget, Context, Method, observing
 from bench.methods.byol import TARGET
-from bench.methods.shared.training.sampling import SameStimulus, Shuffled, neighbours, successive
+from bench.methods.shared.training.sampling import (
+    SameStimulus,
+    ShuffledBatches,
+    neighbours,
+    successive,
+)
 from bench.methods.shared.training.views import Augmentation
 from bench.protocols.base import View
 from bench.registry import load
@@ -120,7 +125,7 @@ class TestEveryMethod:
 
 class TestSamplers:
     def test_the_default_is_the_plain_shuffle(self):
-        mine = Shuffled(50, 16, 40).epoch(torch.Generator().manual_seed(3))
+        mine = ShuffledBatches(50, 16, 40).epoch(torch.Generator().manual_seed(3))
         theirs = batches(50, 16, torch.Generator().manual_seed(3), 40)
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 

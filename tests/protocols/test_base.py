@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.cells.cell import Cell
-from bench.cells.contract import check_compatible, handed, restrict_source
+from bench.cells.contract import check_compatible, restrict_source, restrict_views
 from bench.data.pair import Pair, in_shared_classes
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import IncompatibleError
@@ -234,24 +234,24 @@ def test_the_scope_is_named(protocol, scope):
 def test_scaled_folds_go_on_sharing_a_source():
     shared = Scaling().folds(folds_of(ZeroShot(), pair_of()).folds)
     assert len({id(f.view.source) for f in shared}) == 1
-    assert len({id(f.view.source) for f in handed(shared, Needs(source="unlabelled"))}) == 1
+    assert len({id(f.view.source) for f in restrict_views(shared, Needs(source="unlabelled"))}) == 1
     apart = Scaling().folds(Within().folds(pair_of(), 0).folds)
     assert len({id(f.view.source) for f in apart}) == 3
 
 
 def test_a_method_is_handed_no_more_than_it_needs():
     folds = FewShot().folds(pair_of(), 0).folds
-    view = handed(folds, Needs(source="none"))[0].view
+    view = restrict_views(folds, Needs(source="none"))[0].view
     assert view.source is None
     assert view.unlabelled is None
-    view = handed(folds, Needs(source="unlabelled"))[0].view
+    view = restrict_views(folds, Needs(source="unlabelled"))[0].view
     assert type(view.source) is UnlabelledWindows
-    view = handed(folds, Needs(unlabelled=True))[0].view
+    view = restrict_views(folds, Needs(unlabelled=True))[0].view
     assert type(view.unlabelled) is UnlabelledWindows
     assert rows(view.unlabelled) == rows(view.calibration)
     assert restrict_source(None, "labelled") is None
     folds = folds_of(Unsupervised(), pair_of()).folds
-    assert handed(folds, Needs())[0].view.unlabelled is None
+    assert restrict_views(folds, Needs())[0].view.unlabelled is None
 
 
 class Toy(Method):

@@ -12,7 +12,7 @@ from bench.training import Losses
 
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Mlp, State
-from .deep import Adaptation, Batch, Network
+from .deep import Adaptation, Batch, Encodings, Network
 from .finetuning import NetworkParams
 
 
@@ -36,17 +36,15 @@ class Alignment(Adaptation):
     Params = AlignmentParams
     params: AlignmentParams
 
-    def distance(
-        self, net: Network, p: State, batch: Batch, source: Tensor, target: Tensor
-    ) -> Tensor:
-        """Distance (K,) of encodings (K, B, W) and (K, T, W); all that a method gives."""
+    def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
+        """Distance (K,) of the two sides' encodings; all that a method gives."""
         raise NotImplementedError
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Cross-entropy of the source and the distance."""
-        source, target = net.encode(p, batch)
-        risk = cross_entropy(net.head(p, source), batch.y).mean(dim=1)
-        distance = self.distance(net, p, batch, source, target)
+        h = net.encode(p, batch)
+        risk = cross_entropy(net.head(p, h[0]), batch.y).mean(dim=1)
+        distance = self.distance(net, p, batch, h)
         total = risk + self.strength(batch) * distance
         return {"total": total, "risk": risk, "adaptation": distance}
 
@@ -72,7 +70,7 @@ class Adversarial(Alignment):
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Cross-entropy of the source and of the domain classifier."""
-        source, target = net.encode(p, batch)
-        risk = cross_entropy(net.head(p, source), batch.y).mean(dim=1)
-        domain = self.distance(net, p, batch, source, target)
+        h = net.encode(p, batch)
+        risk = cross_entropy(net.head(p, h[0]), batch.y).mean(dim=1)
+        domain = self.distance(net, p, batch, h)
         return {"total": risk + domain, "risk": risk, "domain": domain}

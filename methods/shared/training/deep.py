@@ -38,6 +38,9 @@ from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
 
+#: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
+Encodings = tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True)
 class Network:
@@ -55,8 +58,8 @@ class Network:
         """The part of a state that predicts."""
         return {name: state[name] for part in (self.encoder, self.head) for name in names_of(part)}
 
-    def encode(self, p: State, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Encodings (K, B, W) of the source and (K, T, W) of the target.
+    def encode(self, p: State, batch: Batch) -> Encodings:
+        """Encodings of both sides of a batch.
 
         Both go through batch normalisation together: its running statistics, by which windows
         are later predicted, are then those the network was trained under.
@@ -112,11 +115,6 @@ class SourceTrained(FineTuned):
     Params = NetworkParams
     params: NetworkParams
     scratch: ClassVar[str | None] = "source-only"
-
-    @property
-    def stacks(self) -> bool:
-        """Several seeds are one stack."""
-        return True
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
@@ -354,6 +352,24 @@ class Adaptation(SourceTrained):
     def _training_set(self, job: Job) -> TrainingSet:
         ctx = replace(job.ctx, stage="adapt") if job.view.calibration is not None else job.ctx
         return TrainingSet(labelled_source(job), job.view.unlabelled, job.state, ctx)
+
+
+class _SourceOnly(Supervised):
+    name: ClassVar[str] = "source-only"
+
+
+class FromSource(Adaptation):
+    """Train on the labelled source alone, as source-only does; then adapt that network."""
+
+    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+        """Source-only training."""
+        return _SourceOnly(self.params).pretrain(source, ctx)
+
+    def pretrain_many(
+        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
+    ) -> list[Any]:
+        """Source-only training for each context, as one stack."""
+        return _SourceOnly(self.params).pretrain_many(source, contexts)
 
 
 def labelled_source(job: Job) -> Windows:

@@ -90,6 +90,11 @@ class FineTuned(Method):
     #: Method whose network from scratch is the control; None: this one's.
     scratch: ClassVar[str | None] = None
 
+    @property
+    def stacks(self) -> bool:
+        """Several seeds are one stack."""
+        return True
+
     def encoder(self, space: Space) -> Encoder:
         """Encoder of windows of a space."""
         return encoder_for(self.params.backbone, space)

@@ -13,17 +13,13 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
-from bench.method import Context, Needs
+from bench.method import Context, Needs, hyper
 from bench.registry import ANY_FEATURES
 from bench.training import Optimiser, stack, stacked, train, unstack
 
-from ..networks.layers import Encoder, State
-from .finetuning import FineTuned, NetworkParams
+from ..networks.layers import Encoder, Projector, State
+from .finetuning import FineTuned
 from .sampling import Sampler, ShuffledBatches
-
-
-class SelfSupervisedParams(NetworkParams):
-    """Parameters of every self-supervised method."""
 
 
 class Pretext:
@@ -33,7 +29,7 @@ class Pretext:
     ----------
     encoder : Encoder
         What is pre-trained; its parameters stand in the state under their own names.
-    params : SelfSupervisedParams
+    params : NetworkParams
         The method's.
     """
 
@@ -68,6 +64,28 @@ class Pretext:
         """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
 
 
+class Projected(Pretext):
+    """A task that compares encodings in a space of its own, that of a projector."""
+
+    @property
+    def projector(self) -> Projector:
+        """Network from encodings to the space that the loss compares."""
+        return Projector(self.encoder.width)
+
+    def init(self, g: torch.Generator) -> State:
+        """Parameters of the projector."""
+        return self.projector.init(g)
+
+
+def temperature(
+    default: float, doc: str = "temperature of similarities", per_model: int | None = 2
+) -> Any:
+    """Declare the temperature of a contrast."""
+    return hyper(
+        default, doc, stage="pretrain", gt=0, tune=(0.05, 1.0), scale="log", per_model=per_model
+    )
+
+
 class SelfSupervised(FineTuned):
     """Pre-train an encoder on the unlabelled source; new head and fine-tuning per fold.
 
@@ -75,8 +93,6 @@ class SelfSupervised(FineTuned):
     with the encoder, on the labelled source in the classes both corpora share.
     """
 
-    Params = SelfSupervisedParams
-    params: SelfSupervisedParams
     needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]
@@ -90,11 +106,6 @@ class SelfSupervised(FineTuned):
     def network(self, space: Space) -> Pretext:
         """Pre-training task for windows of a space."""
         return self.task(self.encoder(space), self.params)
-
-    @property
-    def stacks(self) -> bool:
-        """Several seeds are one stack."""
-        return True
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).

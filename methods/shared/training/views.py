@@ -17,11 +17,12 @@ from torch import Tensor
 
 from bench.method import hyper
 
-from ..networks.layers import Projector, State
-from .selfsupervised import Pretext, SelfSupervisedParams
+from ..networks.layers import State
+from .finetuning import NetworkParams
+from .selfsupervised import Projected
 
 
-class AugmentedParams(SelfSupervisedParams):
+class AugmentedParams(NetworkParams):
     """Parameters of methods that augment windows."""
 
     jitter: float = hyper(
@@ -91,25 +92,16 @@ class Augmentation:
         return torch.where(keep > 0, kept + spread * shift, mean)
 
 
-class TwoViews(Pretext):
+class TwoViews(Projected):
     """Encoder and projector applied to two augmented views of the same windows."""
 
     params: AugmentedParams
-
-    @property
-    def projector(self) -> Projector:
-        """Network from encodings to the space that the loss compares."""
-        return Projector(self.encoder.width)
 
     @property
     def augmentation(self) -> Augmentation:
         """What makes a view of a window."""
         q = self.params
         return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw)
-
-    def init(self, g: torch.Generator) -> State:
-        """Parameters of the projector."""
-        return self.projector.init(g)
 
     def noise(self, batch: int, g: torch.Generator) -> Tensor:
         """Augmentations (2, 2B, C, F): of the first view's windows, then of the second's."""

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 
 from bench.cells.cell import Cell
-from bench.cells.contract import handed
+from bench.cells.contract import restrict_views
 from bench.cells.engine import run_cell
 from bench.errors import BenchError, IncompatibleError, SettingError, UnknownNameError
 from bench.method import Context, Job
@@ -39,7 +39,7 @@ def make(name, **params):
 
 def views(method, protocol, pair=None):
     cell = Cell(method, "set", pair or paired(), PROTOCOLS[protocol])
-    folds = handed(cell.scaling.folds(cell.folds().folds),
+    folds = restrict_views(cell.scaling.folds(cell.folds().folds),
                    method.needs_under(cell.protocol.grants))
     return [f.view for f in folds], [f.open_test() for f in folds]
 

@@ -1,0 +1,80 @@
+"""What controls share that stand in for another method: its parameters beside their own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from bench.data.windows import Space
+from bench.method import Method, Params, Predictor, hyper
+from bench.registry import load
+
+
+class WrappedParams(Params):
+    """Which method it is, and that method's own parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    network: str = hyper("scmm", "method that the control stands in for", stage="network")
+
+
+class Wrapped(Method):
+    """A control that runs another method in another way; a subclass gives the fit."""
+
+    kind: ClassVar[str] = "control"
+    Params = WrappedParams
+    params: WrappedParams
+
+    @classmethod
+    def kept(cls, parsed: Any, given: Collection[str] = ()) -> dict[str, Any]:
+        """Which of the method's parameters count; ``given`` are those that were asked for."""
+        return parsed.model_dump()
+
+    @classmethod
+    def _named(cls, values: Mapping[str, Any]) -> type[Method]:
+        named = values.get("network", cls.Params.model_fields["network"].default)
+        method: type[Method] = load("methods", named)
+        return method
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Parameters, checked by the method that it stands in for.
+
+        Raises
+        ------
+        SettingError
+        """
+        inner = cls._named(values)
+        own = {k: v for k, v in values.items() if k != "network"}
+        return cls.Params(network=inner.name, **cls.kept(inner.parse(own), own))
+
+    @functools.cached_property
+    def inner(self) -> Method:
+        """The method that it stands in for."""
+        cls = self._named({"network": self.params.network})
+        return cls(cls.parse(self.params.model_extra or {}))
+
+    def resolved(self, space: Space) -> Method:
+        """With the parameters its method settles on."""
+        own = self.kept(self.inner.resolved(space).params)
+        return type(self)(self.Params(network=self.params.network, **own))
+
+    @classmethod
+    def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As the method it stands in for leaves them open."""
+        return cls._named(values).unresolved(values)
+
+    def check_space(self, space: Space) -> None:
+        """Refuse what its method refuses."""
+        self.inner.check_space(space)
+
+    def parts(self) -> list[type]:
+        """The control itself, and the method it stands in for (imported by name)."""
+        return [type(self), *self.inner.parts()]
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """Predictor from a saved payload: the method knows how."""
+        return self.inner.restore(payload)
