@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from merged import TreeError, commit_of, extract, merged, read_project
 from moved_compare import Cell, compare
 from moved_plan import PLAN, Asked
 from rich.console import Console
 from rich.markup import escape
+
+from merged import TreeError, commit_of, extract, merged, read_project
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Of the output of a side that fails.

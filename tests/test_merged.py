@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from merged import TreeError, commit_of, extract, merged, read_project
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from merged import merged, read_project
 from moved_compare import Cell, compare, labels, read
 from moved_plan import PLAN
+
+from merged import merged, read_project
 
 ROOT = Path(__file__).resolve().parent.parent
 MOVED = Path(__file__).with_name("moved.py")
