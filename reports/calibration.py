@@ -17,7 +17,7 @@ from bench.reporting import ReportOptions
 from bench.scoring.inference import bootstrap_interval
 from bench.store.records import Store
 
-from .shared.cells import Cell, Setting, collect
+from .shared.cells import ScoredCell, TableSetting, collect
 from .shared.style import (
     BLUE,
     GREY,
@@ -73,7 +73,7 @@ class Panels:
 
 def panels(found: Sequence[Table]) -> list[Panels]:
     """Groups of tables that differ in the number of calibration trials only."""
-    groups: dict[Setting, list[Table]] = defaultdict(list)
+    groups: dict[TableSetting, list[Table]] = defaultdict(list)
     for table in found:
         groups[replace(table.setting, protocol_params=_rest(table))].append(table)
     made = [_group(tables_) for tables_ in groups.values() if len(tables_) > 1]
@@ -115,7 +115,7 @@ def _group(found: Sequence[Table]) -> Panels:
     return Panels(largest, {k: v for k, v in pairs.items() if v}, chance)
 
 
-def _trials(cells: Sequence[Cell]) -> float | None:
+def _trials(cells: Sequence[ScoredCell]) -> float | None:
     """Mean number of calibration trials of a subject and session; None if there were none."""
     counts = [_count(fold) for c in cells for fold in c.record.folds]
     known = [n for n in counts if n]

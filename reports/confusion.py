@@ -29,7 +29,7 @@ from .shared.style import (
     stems,
     two_rows,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import clean
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def confusions(table: Table, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS)
     return found
 
 
-def _confusion(row: Row, column: Column, unit: str) -> Confusion | None:
+def _confusion(row: TableRow, column: Column, unit: str) -> Confusion | None:
     import numpy as np
 
     n = len(column.classes)

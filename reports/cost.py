@@ -13,7 +13,7 @@ from bench.reporting import ReportOptions
 from bench.store.records import Store
 
 from .shared.caption import number
-from .shared.cells import Cell, collect
+from .shared.cells import ScoredCell, collect
 from .shared.style import (
     BLUE,
     GREY,
@@ -88,15 +88,15 @@ def points(table: Table) -> list[Point]:
     return found
 
 
-def _info(cell: Cell) -> dict[str, Any]:
+def _info(cell: ScoredCell) -> dict[str, Any]:
     return cell.record.info if isinstance(cell.record.info, dict) else {}
 
 
-def _device(cell: Cell) -> str:
+def _device(cell: ScoredCell) -> str:
     return clean(_info(cell).get("device", "?"), 20)
 
 
-def _mean(cells: Sequence[Cell], name: str) -> float | None:
+def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
     values = [v for c in cells if isinstance(v := _info(c).get(name), (int, float)) and v > 0]
     return sum(values) / len(values) if values else None
 

@@ -28,7 +28,7 @@ from .shared.style import (
     save,
     stems,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import clean
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _curves(table: Table) -> list[Curves]:
     return found
 
 
-def _of(row: Row, column: Column) -> Curves | None:
+def _of(row: TableRow, column: Column) -> Curves | None:
     parts = _Found()
     for cell in row.cells[column]:
         try:

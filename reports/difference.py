@@ -26,7 +26,7 @@ from .shared.style import (
     save,
     stems,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import METRIC_NAMES, clean, natural, signed
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def difference(table: Table, wanted: Sequence[str] = ()) -> Difference | None:
     return Difference(one.label, two.label, sources, targets, tests, adjusted)
 
 
-def _chosen(table: Table, wanted: Sequence[str]) -> tuple[Row, Row] | None:
+def _chosen(table: Table, wanted: Sequence[str]) -> tuple[TableRow, TableRow] | None:
     named = [
         next((r for r in table.methods if r.key.method.lower() == n.lower()), None) for n in wanted
     ]

@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.store.records import Store
 
-from .shared.cells import Cell, Column, collect
+from .shared.cells import Column, ScoredCell, collect
 from .shared.diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
 from .shared.style import (
     BLUE,
@@ -95,7 +95,7 @@ def embeddings(table: Table) -> list[Embedding]:
     return found
 
 
-def _embedding(one: Diagnosed, cell: Cell) -> Embedding | None:
+def _embedding(one: Diagnosed, cell: ScoredCell) -> Embedding | None:
     import numpy as np
 
     stored = arrays(cell, *_NAMES)

@@ -31,7 +31,7 @@ from .shared.style import (
     stems,
     two_rows,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import METRIC_NAMES, clean
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def oracle_gaps(table: Table) -> list[Gap]:
     return [gap for _, gap in sorted(found, key=lambda f: f[0])]
 
 
-def _paired(one: Row, two: Row, column: Column, table: Table) -> Paired | None:
+def _paired(one: TableRow, two: TableRow, column: Column, table: Table) -> Paired | None:
     a, b = (
         {c.seed: c.subject_scores(table.metric, table.unit) for c in r.cells[column]}
         for r in (one, two)

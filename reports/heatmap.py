@@ -26,7 +26,7 @@ from .shared.style import (
     save,
     stems,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import METRIC_NAMES, clean, natural
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def shared_classes(table: Table, name: Callable[[Column], str]) -> dict[str, set
     return found
 
 
-def _square(table: Table, row: Row, pair: tuple[str, str], same: bool) -> Square:
+def _square(table: Table, row: TableRow, pair: tuple[str, str], same: bool) -> Square:
     column = next((c for c in row.values if (c.source, _target(table, c)) == pair), None)
     if column is None:
         return Square(None, None, None, same)

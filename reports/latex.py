@@ -17,7 +17,7 @@ from bench.store.records import Store
 
 from .shared.caption import caption, title
 from .shared.cells import collect
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import percent
 
 _SPECIAL = {
@@ -99,7 +99,7 @@ def lines(table: Table) -> list[str]:
     return [*out, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
 
 
-def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
+def _row(table: Table, row: TableRow, several: bool, ranked: bool) -> list[str]:
     name = latex(row.label) + (" (oracle)" if row.key.kind == "oracle" else "")
     cells = [name]
     for column in table.columns:
@@ -121,7 +121,7 @@ def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
     return cells
 
 
-def _emphasis(table: Table, row: Row, column: object, text: str) -> str:
+def _emphasis(table: Table, row: TableRow, column: object, text: str) -> str:
     if row.key.kind == "method" and row.label in table.best.get(column, ()):  # type: ignore[call-overload]
         return rf"\textbf{{{text}}}"
     if row.key.kind == "method" and row.label in table.second.get(column, ()):  # type: ignore[call-overload]

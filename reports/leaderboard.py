@@ -23,7 +23,7 @@ from bench.store.records import Store
 from .shared.against import Comparison, against_target_only, footnotes, interval
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import csv_text, markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _markdown_table(table: Table) -> str:
 _BLOCK = {"control": "control", "oracle": "oracle, not ranked"}
 
 
-def _markdown_value(table: Table, row: Row, column: Column) -> str:
+def _markdown_value(table: Table, row: TableRow, column: Column) -> str:
     value = row.values.get(column)
     if value is None:
         return "–"
@@ -158,7 +158,7 @@ def _markdown_value(table: Table, row: Row, column: Column) -> str:
     return text if value.sd is None else f"{text} ± {100 * value.sd:.1f}"
 
 
-def _emphasis(table: Table, row: Row, column: Column | None, text: str) -> str:
+def _emphasis(table: Table, row: TableRow, column: Column | None, text: str) -> str:
     if row.key.kind != "method":
         return text
     if row.label in table.best.get(column, ()):
@@ -191,7 +191,7 @@ def _setting(table: Table) -> dict[str, Any]:
     }
 
 
-def _named(row: Row, table: Table, column: Column) -> dict[str, Any]:
+def _named(row: TableRow, table: Table, column: Column) -> dict[str, Any]:
     return {
         "method": row.key.method, "network": row.key.network, "variant": row.key.variant,
         "shortcut": row.key.shortcut,

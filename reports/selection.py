@@ -23,7 +23,7 @@ from bench.store.files import write_text
 from bench.store.records import Store
 
 from .shared.against import interval
-from .shared.cells import Cell, Column, collect
+from .shared.cells import Column, ScoredCell, collect
 from .shared.style import (
     BLUE,
     GREY,
@@ -37,7 +37,7 @@ from .shared.style import (
     save,
     stems,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import (
     METRIC_NAMES,
     clean,
@@ -103,7 +103,7 @@ def choices(table: Table) -> list[Choice]:
     return found
 
 
-def _has_epochs(cells: Iterable[Cell]) -> bool:
+def _has_epochs(cells: Iterable[ScoredCell]) -> bool:
     """Whether some outcome was one of several epochs; a record that does not say counts."""
     folds = [f for c in cells for o in _selections(c).values() for f in o["folds"]]
     return any(not isinstance(f, dict) or f.get("of") != 1 for f in folds)
@@ -118,8 +118,8 @@ def without_epochs(table: Table) -> list[str]:
     ]
 
 
-def _of(row: Row, column: Column, table: Table) -> list[Choice]:
-    by_rule: dict[str, list[tuple[Cell, Mapping[str, Any]]]] = defaultdict(list)
+def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
+    by_rule: dict[str, list[tuple[ScoredCell, Mapping[str, Any]]]] = defaultdict(list)
     for cell in row.cells.get(column, ()):
         for rule, outcome in _selections(cell).items():
             by_rule[rule].append((cell, outcome))
@@ -144,7 +144,7 @@ def _of(row: Row, column: Column, table: Table) -> list[Choice]:
     return found
 
 
-def _selections(cell: Cell) -> dict[str, Mapping[str, Any]]:
+def _selections(cell: ScoredCell) -> dict[str, Mapping[str, Any]]:
     """What the record says of rules; nothing for records of before there were any."""
     stored = getattr(cell.record, "selections", None)
     if not isinstance(stored, dict):
@@ -153,7 +153,7 @@ def _selections(cell: Cell) -> dict[str, Mapping[str, Any]]:
 
 
 def _scores(
-    outcomes: Sequence[tuple[Cell, Mapping[str, Any]]], table: Table
+    outcomes: Sequence[tuple[ScoredCell, Mapping[str, Any]]], table: Table
 ) -> dict[tuple[str, int], float]:
     """(subject, seed) to score, averaged over sessions."""
     sessions: dict[tuple[str, int], list[float]] = defaultdict(list)

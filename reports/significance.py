@@ -32,7 +32,7 @@ from bench.store.records import Store
 from .shared.against import interval
 from .shared.caption import title
 from .shared.cells import Column, collect
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed, spreadsheet
 
 ALPHA = 0.05
@@ -98,7 +98,7 @@ def _family(over: str, scores: Scores, rest: list[str], chance: str = "") -> Fam
     return Family(over, scores, found, friedman_of(scores), rest, chance)
 
 
-def by_subject(table: Table, rows: Sequence[Row]) -> Scores:
+def by_subject(table: Table, rows: Sequence[TableRow]) -> Scores:
     """Scores over target subjects that all rows have, averaged over the sources of a subject.
 
     A subject is one of a target corpus: equal numbers of two corpora are different people.
@@ -125,7 +125,7 @@ def friedman_of(scores: Mapping[str, Mapping[Hashable, float]]) -> Friedman | No
     return friedman([[mine[s] for mine in scores.values()] for s in sorted(shared, key=str)])
 
 
-def _chance(table: Table, column: Column, rows: Sequence[Row]) -> str:
+def _chance(table: Table, column: Column, rows: Sequence[TableRow]) -> str:
     """Range of guessing on the trials of one subject, the widest of all subjects."""
     if table.metric not in ("accuracy", "balanced_accuracy") or not rows:
         return ""

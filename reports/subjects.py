@@ -33,7 +33,7 @@ from .shared.style import (
     save,
     stems,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import METRIC_NAMES, clean, signed
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def panels(table: Table) -> dict[tuple[str, Column], Panel]:
     Methods that have a control are shown alone, if there is any: the figure is about the gain.
     """
     compared = {(c.row.label, c.column): c for c in against_target_only(table)}
-    rows: list[Row] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
+    rows: list[TableRow] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
     found = {}
     for row in rows or table.methods:
         for column, value in row.values.items():

@@ -9,7 +9,7 @@ from bench.scoring.inference import Paired, holm, paired
 
 from .cells import SCRATCH, Column, same_network
 from .rows import RowKey
-from .table import Row, Table
+from .table import Table, TableRow
 from .text import natural, signed
 
 
@@ -93,7 +93,7 @@ def footnotes(found: Sequence[Comparison]) -> list[str]:
     return lines + sorted({f"{c.row.label}: {c.note}" for c in found if c.note})
 
 
-def _control(row: Row, column: Column, controls: Sequence[Row]) -> Row | None:
+def _control(row: TableRow, column: Column, controls: Sequence[TableRow]) -> TableRow | None:
     """The target-only row with this method's network, the nearest in its parameters.
 
     Without one of its own, another's that is the same network under the same fine-tuning.
@@ -109,14 +109,14 @@ def _control(row: Row, column: Column, controls: Sequence[Row]) -> Row | None:
     return min(fits, key=lambda c: (len(_differing(row, c, column)), c.key))
 
 
-def _differing(row: Row, control: Row, column: Column) -> list[str]:
+def _differing(row: TableRow, control: TableRow, column: Column) -> list[str]:
     ours, theirs = row.cells[column][0], control.cells[column][0]
     shared = (set(ours.params) & set(theirs.params)) - {"network"}
     names = [k for k in sorted(shared) if ours.params[k] != theirs.params[k]]
     return names + (["precision"] if ours.precision != theirs.precision else [])
 
 
-def _difference(row: Row, control: Row, column: Column) -> str:
+def _difference(row: TableRow, control: TableRow, column: Column) -> str:
     names = _differing(row, control, column)
     return f"control differs in {', '.join(names)}" if names else ""
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from bench.errors import BenchError
 
-from .cells import Cell, Column
-from .table import Row, Table
+from .cells import Column, ScoredCell
+from .table import Table, TableRow
 
 #: What a user does to get them.
 HINT = "Run with --diagnostics: bench run --method scmm --src SEED --tgt DEAP --diagnostics"
@@ -18,9 +18,9 @@ HINT = "Run with --diagnostics: bench run --method scmm --src SEED --tgt DEAP --
 class Diagnosed:
     """A method on a pair, and the records of it that have diagnostics."""
 
-    row: Row
+    row: TableRow
     column: Column
-    cells: list[Cell]
+    cells: list[ScoredCell]
 
 
 def diagnosed(table: Table) -> list[Diagnosed]:
@@ -35,7 +35,7 @@ def diagnosed(table: Table) -> list[Diagnosed]:
     return sorted(found, key=lambda d: (-count[d.column], table.columns.index(d.column)))
 
 
-def arrays(cell: Cell, *names: str) -> dict[str, Any] | None:
+def arrays(cell: ScoredCell, *names: str) -> dict[str, Any] | None:
     """The named arrays of a record; None where they are missing, damaged or do not fit together."""
     try:
         found = cell.record.read_diagnostics()

@@ -17,7 +17,7 @@ from bench.reporting import ARROW
 from .against import Comparison, footnotes, interval
 from .caption import caption, shortened, title
 from .cells import Column
-from .table import Row, Table
+from .table import Table, TableRow
 from .text import natural, p_value, percent, signed
 
 #: Rules above, under the head and below; a thin line sets blocks apart.
@@ -102,7 +102,7 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
+    table: Table, row: TableRow, columns: Sequence[Column], *, stacked: bool, several: bool,
     covered: bool,
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
@@ -130,7 +130,7 @@ def _cells(
     return out
 
 
-def _style(table: Table, row: Row, column: Column | None) -> str:
+def _style(table: Table, row: TableRow, column: Column | None) -> str:
     if row.key.kind != "method":
         return ""
     if row.label in table.best.get(column, ()):
