@@ -154,7 +154,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
             write_text(out / name, text)
             paths.append(out / name)
     from .shared.audit_plot import draw
-    from .shared.style import house_style, save
+    from .shared.pictures import house_style, save
 
     for audit in audits:
         stem = out / ("audit" if len(audits) == 1 else audit.path.stem)

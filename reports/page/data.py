@@ -21,9 +21,9 @@ from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
 from ..shared.caption import caption, problems, shortened, title
 from ..shared.cells import Collection, Column, ScoredCell
-from ..shared.numbers import short, tenths, thinned
 from ..shared.table import Table, TableRow, tables
 from ..shared.text import METRIC_NAMES, clean, p_value, signed
+from .numbers import short, tenths, thinned
 
 #: Points of a learning curve in the page.
 POINTS = 32
@@ -190,7 +190,7 @@ def _footnotes(compared: Sequence[Comparison]) -> list[str]:
 
 def _scores(table: Table, row: TableRow, first: Table) -> dict[str, Any]:
     return {
-        "mean": tenths(row.mean), "mark": _mark(table, row, None),
+        "mean": tenths(row.mean), "mark": table.mark(row, None),
         "rank": None if row.rank is None else f"{row.rank:.2f}",
         "values": [_value(table, row, c, first.subjects(c)) for c in first.columns],
     }
@@ -202,17 +202,8 @@ def _value(table: Table, row: TableRow, column: Column, subjects: Sequence[str])
     if value is None:
         return None
     scores = [tenths(value.subjects.get(s)) for s in subjects]
-    return [tenths(value.mean), tenths(value.sd), _mark(table, row, column), int(value.partial),
+    return [tenths(value.mean), tenths(value.sd), table.mark(row, column), int(value.partial),
             scores]
-
-
-def _mark(table: Table, row: TableRow, column: Column | None) -> int:
-    """2 for the best method of a column, 1 for the second."""
-    if row.key.kind != "method":
-        return 0
-    if row.label in table.best.get(column, ()):
-        return 2
-    return int(row.label in table.second.get(column, ()))
 
 
 def _comparison(c: Comparison, number: Mapping[Any, int], first: Table) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bench.scoring.inference import mean_ranks
 
 from .cells import Collection, Column, ScoredCell, TableSetting
 from .rows import RowKey, row_keys
-from .text import natural, numbers
+from .text import natural, numbers, percent
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,31 @@ class Table:
     def coverage(self, row: TableRow) -> str:
         """``4/6``: pairs of a row that have a score, of all."""
         return f"{len(row.values)}/{len(self.columns)}"
+
+    @property
+    def summary_heads(self) -> list[str]:
+        """Headings of :meth:`summary`: mean and rank need several pairs, coverage a missing one."""
+        several = len(self.columns) > 1 and any(r.mean is not None for r in self.rows)
+        return (["Mean"] * several + ["Rank"] * (several and self.complete > 1)
+                + ["Pairs"] * self.covered)
+
+    def summary(self, row: TableRow, mean: str) -> list[str]:
+        """Cells after the pairs of a row; ``mean`` as the file marks it."""
+        cells = {"Mean": mean, "Rank": "" if row.rank is None else f"{row.rank:.2f}",
+                 "Pairs": self.coverage(row)}
+        return [cells[name] for name in self.summary_heads]
+
+    def summary_of_chance(self) -> list[str]:
+        """As :meth:`summary`, for the row of chance."""
+        return [percent(self.mean_chance()) * (name == "Mean") for name in self.summary_heads]
+
+    def mark(self, row: TableRow, column: Column | None) -> int:
+        """2 for the best method of a column (None for the mean), 1 for the second, else 0."""
+        if row.key.kind != "method":
+            return 0
+        if row.label in self.best.get(column, ()):
+            return 2
+        return int(row.label in self.second.get(column, ()))
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, worked out the first time only. Do not change it."""

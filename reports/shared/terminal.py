@@ -23,6 +23,8 @@ from .text import natural, p_value, percent, signed
 #: Rules above, under the head and below; a thin line sets blocks apart.
 HOUSE = Box(" ━━ \n    \n ── \n    \n ── \n    \n    \n ━━ \n")
 _INDENT = 1
+#: Of the best and the second of a column.
+_STYLES = {0: "", 1: "underline", 2: "bold"}
 
 
 @dataclass
@@ -109,7 +111,7 @@ def _cells(
     # The line under the name is free where ± stands under the score.
     out = [Text(name.replace(" ", "\n ", 1) if stacked else name)]
     for column in columns:
-        style = _style(table, row, column)
+        style = _STYLES[table.mark(row, column)]
         value = row.values.get(column)
         if value is None:
             out.append(Text("–", "dim"))
@@ -122,20 +124,12 @@ def _cells(
                         "dim not bold not underline")
         out.append(text)
     if several:
-        out.append(Text(percent(row.mean), _style(table, row, None)))
+        out.append(Text(percent(row.mean), _STYLES[table.mark(row, None)]))
         if table.complete > 1:
             out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
     if covered:
         out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
     return out
-
-
-def _style(table: Table, row: TableRow, column: Column | None) -> str:
-    if row.key.kind != "method":
-        return ""
-    if row.label in table.best.get(column, ()):
-        return "bold"
-    return "underline" if row.label in table.second.get(column, ()) else ""
 
 
 def leaderboard(table: Table) -> RenderableType:
