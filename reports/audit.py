@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.auditing.inflation import MEASURES, Audit, Key, Measure, Row, read_audits
+from bench.auditing.inflation import MEASURES, Audit, InflationRow, Key, Measure, read_audits
 from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
@@ -154,7 +154,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
             write_text(out / name, text)
             paths.append(out / name)
     from .shared.audit_plot import draw
-    from .shared.style import house_style, save
+    from .shared.pictures import house_style, save
 
     for audit in audits:
         stem = out / ("audit" if len(audits) == 1 else audit.path.stem)
@@ -182,7 +182,7 @@ def _rows(audits: list[Audit]) -> Iterator[dict[str, Any]]:
             "protocol": identity["protocol"]["name"], "scale": identity["scale"],
             "simulated": audit.simulated, "seeds": numbers(audit.seeds),
         }
-        honest = Row("honest − chance", "the honest run against guessing", "", "", "",
+        honest = InflationRow("honest − chance", "the honest run against guessing", "", "", "",
                      audit.honest)
         for row in (honest, *audit.rows):
             about = {"shortcut": row.name, "does": row.does, "steals": row.steals,
@@ -191,7 +191,7 @@ def _rows(audits: list[Audit]) -> Iterator[dict[str, Any]]:
                 yield fixed | about | {"metric": key[0], "unit": key[1]} | _numbers(row, key)
 
 
-def _numbers(row: Row, key: Key) -> dict[str, Any]:
+def _numbers(row: InflationRow, key: Key) -> dict[str, Any]:
     names = ("before", "after", "inflation", "low", "high", "p", "p_holm", "rank_biserial",
              "subjects", "wins", "losses", "ties")
     if key not in row.measures:

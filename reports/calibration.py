@@ -17,20 +17,9 @@ from bench.reporting import ReportOptions
 from bench.scoring.inference import bootstrap_interval
 from bench.store.records import Store
 
-from .shared.cells import Cell, Setting, collect
-from .shared.style import (
-    BLUE,
-    GREY,
-    LINES,
-    MARKERS,
-    ONE_COLUMN,
-    TWO_COLUMNS,
-    head,
-    house_style,
-    plain_axes,
-    save,
-    stems,
-)
+from .shared.cells import ScoredCell, TableSetting, collect
+from .shared.pictures import Grid, head, legend, legend_height, save_all
+from .shared.style import GREY, LINES, MARKERS, ONE_COLUMN, TWO_COLUMNS, plain_axes
 from .shared.table import Table, tables
 from .shared.text import METRIC_NAMES, clean, settings
 
@@ -73,7 +62,7 @@ class Panels:
 
 def panels(found: Sequence[Table]) -> list[Panels]:
     """Groups of tables that differ in the number of calibration trials only."""
-    groups: dict[Setting, list[Table]] = defaultdict(list)
+    groups: dict[TableSetting, list[Table]] = defaultdict(list)
     for table in found:
         groups[replace(table.setting, protocol_params=_rest(table))].append(table)
     made = [_group(tables_) for tables_ in groups.values() if len(tables_) > 1]
@@ -115,7 +104,7 @@ def _group(found: Sequence[Table]) -> Panels:
     return Panels(largest, {k: v for k, v in pairs.items() if v}, chance)
 
 
-def _trials(cells: Sequence[Cell]) -> float | None:
+def _trials(cells: Sequence[ScoredCell]) -> float | None:
     """Mean number of calibration trials of a subject and session; None if there were none."""
     counts = [_count(fold) for c in cells for fold in c.record.folds]
     known = [n for n in counts if n]
@@ -141,42 +130,34 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
             f"no method in {store.root} was run with different numbers of calibration trials",
             "bench run --calibration-trials 1, then 2, 3, ... makes them.",
         )
-    paths = []
-    for stem, found in zip(stems(out, "calibration", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(found), stem, "Calibration size", options)
-    return paths
+    return save_all([(p.table, p) for p in shown], draw, out / "calibration", "Calibration size",
+                    options)
 
 
-def draw(found: Panels) -> Figure:
+def draw(table: Table, found: Panels) -> Figure:
     """Figure: at most three panels a row."""
-    from matplotlib.figure import Figure
-
     names = list(found.pairs)
     across = min(len(names), 3)
     down = -(-len(names) // across)
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     labels = list(dict.fromkeys(c.label for v in found.pairs.values() for c in v))[:MOST]
-    legend = 0.14 * -(-len(labels) // (2 if width == ONE_COLUMN else 4))
-    left, top, gap, high, bottom = 0.5, 0.92, 0.5, 1.5, 0.46 + legend
-    wide = (width - left - 0.1 - 0.3 * (across - 1)) / across
-    height = top + down * high + (down - 1) * gap + bottom
-    figure = Figure(figsize=(width, height))
+    margins = (0.5, 0.1, 0.92, 0.46 + legend_height(len(labels), width))
+    grid = Grid.make(width, (down, across), margins, (0.3, 0.5), high=1.5)
     for i, name in enumerate(names):
-        x = left + (i % across) * (wide + 0.3)
-        y = height - top - (i // across + 1) * high - (i // across) * gap
-        axes = figure.add_axes((x / width, y / height, wide / width, high / height))
+        axes = grid[divmod(i, across)]
         _panel(axes, [c for c in found.pairs[name] if c.label in labels], labels,
                found.chance[name])
         axes.set_title(clean(name, 34), size=7, weight="normal", loc="left", pad=3)
         if i + across >= len(names):
             axes.set_xlabel("calibration trials of a subject", size=6.5, labelpad=2)
-    _legend(figure, found, labels)
-    metric = f"{METRIC_NAMES[found.table.metric]} per {found.table.unit} in %"
-    head(figure, found.table, "Calibration size",
+    controls = {c.label for v in found.pairs.values() for c in v if c.control}
+    legend(grid.figure, [(clean(n, 28), _look(n, n in controls, labels)) for n in labels],
+           handlelength=2)
+    metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"
+    head(grid.figure, table, "Calibration size",
          f"{metric}; mean and 95 % interval over subjects\n"
          "the trials tested differ along the axis: what calibrates is not tested")
-    return figure
+    return grid.figure
 
 
 def _panel(
@@ -186,36 +167,21 @@ def _panel(
     if chance is not None:
         axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
     for k, curve in enumerate(curves):
-        colour, marker = _look(curve.label, curve.control, labels)
+        look = _look(curve.label, curve.control, labels)
         shift = 0.06 * (k - (len(curves) - 1) / 2)  # intervals beside, not on each other
         x = [s.trials + shift for s in curve.steps]
-        axes.plot(x, [100 * s.mean for s in curve.steps], color=colour, marker=marker,
-                  markersize=3, linewidth=1.0, linestyle="--" if curve.control else "-")
+        axes.plot(x, [100 * s.mean for s in curve.steps], **look)
         for at, step in zip(x, curve.steps, strict=True):
             if step.interval is not None:
-                axes.plot([at, at], [100 * v for v in step.interval], color=colour, linewidth=0.7,
-                          alpha=0.6)
+                axes.plot([at, at], [100 * v for v in step.interval], color=look["color"],
+                          linewidth=0.7, alpha=0.6)
     ticks = sorted({round(s.trials, 1) for c in curves for s in c.steps})
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
 
 
-def _look(label: str, control: bool, labels: Sequence[str]) -> tuple[str, str]:
+def _look(label: str, control: bool, labels: Sequence[str]) -> dict[str, Any]:
     i = list(labels).index(label)
-    colour = GREY if control else LINES[i % len(LINES)] if i else BLUE
-    return colour, MARKERS[i % len(MARKERS)]
-
-
-def _legend(figure: Figure, found: Panels, labels: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    controls = {c.label for v in found.pairs.values() for c in v if c.control}
-    handles = []
-    for label in labels:
-        colour, marker = _look(label, label in controls, labels)
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=3, linewidth=1,
-                              linestyle="--" if label in controls else "-"))
-    wide = figure.get_size_inches()[0] == TWO_COLUMNS
-    figure.legend(handles, [clean(n, 28) for n in labels], loc="lower left",
-                  ncols=4 if wide else 2, frameon=False, fontsize=6.5, handlelength=2,
-                  columnspacing=1.2, labelspacing=0.3, bbox_to_anchor=(0.01, 0.0),
-                  borderaxespad=0.3)
+    return {
+        "color": GREY if control else LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)],
+        "markersize": 3, "linewidth": 1, "linestyle": "--" if control else "-",
+    }

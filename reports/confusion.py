@@ -8,28 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.reporting import ReportOptions
-from bench.store.records import Store
 
-from .shared.cells import Column, collect
-from .shared.style import (
-    GREY,
-    INK,
-    ONE_COLUMN,
-    TWO_COLUMNS,
-    colours,
-    head,
-    house_style,
-    luminance,
-    save,
-    stems,
-    two_rows,
-)
-from .shared.table import Row, Table, tables
+from .shared.cells import Column
+from .shared.pictures import Grid, Picture, head
+from .shared.style import GREY, ONE_COLUMN, TWO_COLUMNS, colours, field_text, square, two_rows
+from .shared.table import Table, TableRow
 from .shared.text import clean
 
 if TYPE_CHECKING:
@@ -66,7 +52,7 @@ def confusions(table: Table, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS)
     return found
 
 
-def _confusion(row: Row, column: Column, unit: str) -> Confusion | None:
+def _confusion(row: TableRow, column: Column, unit: str) -> Confusion | None:
     import numpy as np
 
     n = len(column.classes)
@@ -113,45 +99,17 @@ def _count(
         counts[str(subject)] += one
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``confusion.png``, ``.pdf`` and ``.svg``: a row a method, a column a pair.
-
-    Raises
-    ------
-    BenchError
-        No method has stored predictions.
-    """
-    shown = [
-        (t, c) for t in tables(collect(store, options), options) if (c := confusions(t))
-    ]
-    if not shown:
-        raise BenchError(
-            f"no method in {store.root} has predictions on disk: no confusion matrix can be drawn"
-        )
-    paths = []
-    for stem, (table, found) in zip(stems(out, "confusion", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Confusion matrices", options)
-    return paths
-
-
 def draw(table: Table, found: list[Confusion]) -> Figure:
     """Figure of a table."""
-    from matplotlib.figure import Figure
-
     labels = list(dict.fromkeys(c.label for c in found))
     columns = [c for c in table.columns if any(f.column == c for f in found)]
     width = ONE_COLUMN if len(columns) < 3 else TWO_COLUMNS
-    left, gap, top, bottom, gap_y = 0.62, 0.32, 0.92, 0.22, 0.3
-    side = min((width - left - 0.1 - gap * (len(columns) - 1)) / len(columns), 1.15)
-    height = top + len(labels) * side + (len(labels) - 1) * gap_y + bottom
-    figure = Figure(figsize=(width, height))
+    grid = Grid.make(width, (len(labels), len(columns)), (0.62, 0.1, 0.92, 0.22), (0.32, 0.3),
+                     most=1.15)
     short = table.short_labels()
     for one in found:
-        i, j = labels.index(one.label), columns.index(one.column)
-        box = (left + j * (side + gap), height - top - (i + 1) * side - i * gap_y)
-        axes = figure.add_axes((box[0] / width, box[1] / height, side / width, side / height))
-        _draw(axes, one, side * 72)
+        axes = grid[labels.index(one.label), columns.index(one.column)]
+        _draw(axes, one, grid.wide * 72)
         if one is next(f for f in found if f.column == one.column):
             axes.set_title(_heading(short[one.column]), size=6.5, weight="normal", pad=4)
         if one is next(f for f in found if f.label == one.label):
@@ -161,8 +119,8 @@ def draw(table: Table, found: list[Confusion]) -> Figure:
     more = "".join(f"; {n} {what} left out" for what, n in hidden.items() if n)
     lines = ["rows: true, columns: predicted; % of the true class,",
              f"per {table.unit}, every subject weighs the same; names cut{more}"]
-    head(figure, table, "Confusion", ("\n" if width == ONE_COLUMN else " ").join(lines))
-    return figure
+    head(grid.figure, table, "Confusion", ("\n" if width == ONE_COLUMN else " ").join(lines))
+    return grid.figure
 
 
 def _heading(label: str) -> str:
@@ -171,20 +129,15 @@ def _heading(label: str) -> str:
 
 
 def _draw(axes: Axes, one: Confusion, points: float) -> None:
-    from matplotlib.patches import Rectangle
-
     n = len(one.shares)
     size = min(8.0, max(4.0, points / n / 3.4))
     for i, line in enumerate(one.shares):
         for j, share in enumerate(line):
             if share is None:
-                axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", size=size, color=GREY)
+                field_text(axes, j, i, "–", size=size, color=GREY)
                 continue
-            colour = colours()(share)
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="white",
-                                     linewidth=0.6))
-            axes.text(j + 0.5, i + 0.52, f"{100 * share:.0f}", ha="center", va="center", size=size,
-                      color="white" if luminance(colour) < 0.25 else INK)
+            ink = square(axes, j, i, colours()(share), edgecolor="white", linewidth=0.6)
+            field_text(axes, j, i, f"{100 * share:.0f}", 0.52, size=size, color=ink)
     axes.set(xlim=(0, n), ylim=(n, 0))
     names = [c.split()[0][:4] if c.split() else "?" for c in one.column.classes]
     at = [k + 0.5 for k in range(n)]
@@ -192,3 +145,10 @@ def _draw(axes: Axes, one: Confusion, points: float) -> None:
     axes.set_yticks(at, names)
     axes.tick_params(length=0, pad=1.5, labelsize=5.4)
     axes.spines[:].set_visible(False)
+
+
+#: ``confusion.png``, ``.pdf`` and ``.svg``: a row a method, a column a pair.
+write = Picture(
+    "confusion", confusions, draw, "Confusion matrices",
+    "no method in {root} has predictions on disk: no confusion matrix can be drawn",
+)

@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log10
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
-from bench.reporting import ReportOptions
-from bench.store.records import Store
-
 from .shared.caption import number
-from .shared.cells import Cell, collect
-from .shared.style import (
-    BLUE,
-    GREY,
-    INK,
-    ONE_COLUMN,
-    PALE,
-    TWO_COLUMNS,
-    chance_line,
-    head,
-    house_style,
-    plain_axes,
-    save,
-    stems,
-)
-from .shared.table import Table, tables
+from .shared.cells import ScoredCell
+from .shared.pictures import Grid, Picture, head
+from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, chance_line, plain_axes
+from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean
 
 if TYPE_CHECKING:
@@ -88,59 +71,36 @@ def points(table: Table) -> list[Point]:
     return found
 
 
-def _info(cell: Cell) -> dict[str, Any]:
+def _info(cell: ScoredCell) -> dict[str, Any]:
     return cell.record.info if isinstance(cell.record.info, dict) else {}
 
 
-def _device(cell: Cell) -> str:
+def _device(cell: ScoredCell) -> str:
     return clean(_info(cell).get("device", "?"), 20)
 
 
-def _mean(cells: Sequence[Cell], name: str) -> float | None:
+def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
     values = [v for c in cells if isinstance(v := _info(c).get(name), (int, float)) and v > 0]
     return sum(values) / len(values) if values else None
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``cost.png``, ``.pdf`` and ``.svg``: against time and against parameters.
-
-    Raises
-    ------
-    BenchError
-        No method ran every pair and says what it cost.
-    """
-    every = [(t, points(t)) for t in tables(collect(store, options), options)]
-    shown = [(t, p) for t, p in every if not all(x.control for x in p)]
-    if not shown:
-        raise BenchError(f"no method in {store.root} ran every pair and says what it cost")
-    paths = []
-    for stem, (table, found) in zip(stems(out, "cost", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Score against cost", options)
-    return paths
-
-
 def draw(table: Table, found: Sequence[Point]) -> Figure:
     """Figure of a table: a panel for each cost that is recorded; they share the score."""
-    from matplotlib.figure import Figure
-
     names = [n for n in _LABELS if any(getattr(p, n) for p in found)]
     width = TWO_COLUMNS if len(names) == 2 else ONE_COLUMN
-    height, top, bottom = 2.75, 0.6 if len(names) == 2 else 0.72, 0.42
-    figure = Figure(figsize=(width, height))
-    wide = (width - 0.5 - 0.15 - 0.25 * (len(names) - 1)) / len(names)
+    top, bottom = 0.6 if len(names) == 2 else 0.72, 0.42
+    grid = Grid.make(width, (1, len(names)), (0.5, 0.15, top, bottom), (0.25, 0.0),
+                     high=2.75 - top - bottom)
     for i, name in enumerate(names):
-        axes = figure.add_axes((
-            (0.5 + i * (wide + 0.25)) / width, bottom / height, wide / width,
-            (height - top - bottom) / height,
-        ))
+        axes = grid[0, i]
         _panel(axes, found, name, table.mean_chance())
         axes.set_xlabel(_LABELS[name], size=6.5, labelpad=2)
         if i:
             axes.tick_params(axis="y", labelleft=False)
     lines = [clean(line, 100) for line in _below(table, found)]
-    head(figure, table, "Score against cost", ("; " if len(names) == 2 else "\n").join(lines))
-    return figure
+    between = "; " if len(names) == 2 else "\n"
+    head(grid.figure, table, "Score against cost", between.join(lines))
+    return grid.figure
 
 
 def _below(table: Table, found: Sequence[Point]) -> list[str]:
@@ -209,3 +169,10 @@ def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:
             arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkA": 1,
                         "shrinkB": 2, "relpos": (0, 0.5)},
         )
+
+
+#: ``cost.png``, ``.pdf`` and ``.svg``: against time and against parameters.
+write = Picture(
+    "cost", lambda table: [] if all(p.control for p in points(table)) else points(table), draw,
+    "Score against cost", "no method in {root} ran every pair and says what it cost",
+)

@@ -9,26 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.reporting import ReportOptions
-from bench.store.records import Store
 
-from .shared.cells import Column, collect
-from .shared.style import (
-    LINES,
-    ONE_COLUMN,
-    TWO_COLUMNS,
-    chance_line,
-    head,
-    house_style,
-    plain_axes,
-    save,
-    stems,
-)
-from .shared.table import Row, Table, tables
+from .shared.cells import Column
+from .shared.pictures import Grid, Picture, head, legend, legend_height
+from .shared.style import LINES, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
+from .shared.table import Table, TableRow
 from .shared.text import clean
 
 if TYPE_CHECKING:
@@ -101,7 +89,7 @@ def _curves(table: Table) -> list[Curves]:
     return found
 
 
-def _of(row: Row, column: Column) -> Curves | None:
+def _of(row: TableRow, column: Column) -> Curves | None:
     parts = _Found()
     for cell in row.cells[column]:
         try:
@@ -153,37 +141,8 @@ def _line(lines: Sequence[NDArray[np.float64]]) -> Line | None:
     return Line(mean.tolist(), sd.tolist())
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``curves.png``, ``.pdf`` and ``.svg``: a row of two panels for each method.
-
-    Raises
-    ------
-    BenchError
-        No record has curves.
-    """
-    shown = []
-    for table in tables(collect(store, options), options):
-        methods = {r.label for r in table.methods}
-        some = [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
-        if some:
-            shown.append((table, some))
-    if not shown:
-        raise BenchError(
-            f"no finished record of a method in {store.root} has learning curves",
-            "Methods draw them with ctx.epoch(...); shallow methods have none.",
-        )
-    paths = []
-    for stem, (table, some) in zip(stems(out, "curves", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, some), stem, f"Learning curves, {table.setting.protocol}",
-                          options)
-    return paths
-
-
 def draw(table: Table, found: Sequence[Curves]) -> Figure:
     """Figure of a table: at most :data:`MOST` methods, the best first."""
-    from matplotlib.figure import Figure
-
     by_label: dict[str, list[Curves]] = defaultdict(list)
     for one in found:
         by_label[one.label].append(one)
@@ -195,34 +154,33 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
     stages = sorted((s for s in STAGES if counts[s]), key=lambda s: -counts[s])
     width = TWO_COLUMNS if len(stages) == 2 else ONE_COLUMN
     names = [c for c in table.columns if any(o.column == c for o in found)]
-    legend = 0.14 * -(-len(names) // (4 if width == TWO_COLUMNS else 2))
-    top, bottom, high, gap = 0.62, 0.5 + legend, 1.35, 0.42
-    height = top + len(labels) * high + (len(labels) - 1) * gap + bottom
-    figure = Figure(figsize=(width, height))
+    bottom = 0.5 + legend_height(len(names), width)
+    grid = Grid.make(width, (len(labels), len(stages)), (0.6, 0.1, 0.62, bottom), (0.62, 0.42),
+                     high=1.35)
     colour = {c: LINES[i % len(LINES)] for i, c in enumerate(names)}
     for i, label in enumerate(labels):
         here = [s for s in stages if has[label, s]]
         for stage in here:
-            j = stages.index(stage)
-            wide = (width - 0.6 - 0.1 - 0.62 * (len(stages) - 1)) / len(stages)
-            box = (0.6 + j * (wide + 0.62), height - top - (i + 1) * high - i * gap, wide, high)
-            axes = figure.add_axes((box[0] / width, box[1] / height, wide / width, high / height))
-            _panel(axes, by_label[label], stage, colour, table)
+            axes = grid[i, stages.index(stage)]
+            _panel(axes, by_label[label], stage, colour)
             axes.set_title(clean(label, 36) if stage == here[0] else "", loc="left", pad=3,
                            size=7.5)
             if not any(has[below, stage] for below in labels[i + 1:]):
                 axes.set_xlabel("epoch", size=6.5, labelpad=2)
-    _legend(figure, table, colour, bottom)
+    short = table.short_labels()
+    legend(grid.figure, [(clean(short[c], 30), {"color": its, "linewidth": 1.4})
+                         for c, its in colour.items()], handlelength=1.4)
     hidden = len(by_label) - len(labels)
     what = "mean over seeds and subjects, band: SD over them; the test score chose nothing"
     if width == ONE_COLUMN:
         what = "mean over seeds and subjects, band: SD"
-    head(figure, table, "Learning curves", what + (f"; {hidden} methods left out" * bool(hidden)))
-    return figure
+    what += f"; {hidden} methods left out" * bool(hidden)
+    head(grid.figure, table, "Learning curves", what)
+    return grid.figure
 
 
 def _panel(
-    axes: Axes, found: Iterable[Curves], stage: str, colour: Mapping[Column, str], table: Table
+    axes: Axes, found: Iterable[Curves], stage: str, colour: Mapping[Column, str]
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -247,15 +205,15 @@ def _panel(
         axes.set_ylim(bottom=min([axes.get_ylim()[0], *(100 * share - 2 for share in shares)]))
 
 
-def _legend(
-    figure: Figure, table: Table, colour: Mapping[Column, str], bottom: float
-) -> None:
-    from matplotlib.lines import Line2D
+def _drawable(table: Table) -> list[Curves]:
+    """Curves of methods that have a stage to draw."""
+    methods = {r.label for r in table.methods}
+    return [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
 
-    labels = table.short_labels()
-    handles = [Line2D([], [], color=c, linewidth=1.4) for c in colour.values()]
-    names = [clean(labels[c], 30) for c in colour]
-    wide = figure.get_size_inches()[0] == TWO_COLUMNS
-    figure.legend(handles, names, loc="lower left", ncols=4 if wide else 2, frameon=False,
-                  fontsize=6.5, handlelength=1.4, columnspacing=1.2, labelspacing=0.3,
-                  bbox_to_anchor=(0.01, 0.0), borderaxespad=0.3)
+
+#: ``curves.png``, ``.pdf`` and ``.svg``: a row of two panels for each method.
+write = Picture(
+    "curves", _drawable, draw, lambda table, _: f"Learning curves, {table.setting.protocol}",
+    "no finished record of a method in {root} has learning curves",
+    "Methods draw them with ctx.epoch(...); shallow methods have none.",
+)

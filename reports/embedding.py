@@ -13,26 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.store.records import Store
 
-from .shared.cells import Cell, Column, collect
-from .shared.diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
-from .shared.style import (
-    BLUE,
-    GREY,
-    INK,
-    LINES,
-    ORANGE,
-    TWO_COLUMNS,
-    head,
-    house_style,
-    save,
-    stems,
-    two_rows,
-)
-from .shared.table import Table, tables
+from .shared.cells import Column, ScoredCell
+from .shared.diagnosed import Diagnosed, arrays, diagnosed, drawable_diagnostics, more_left_out
+from .shared.pictures import Grid, head, save_all, text_at
+from .shared.style import BLUE, GREY, INK, LINES, MUTED, ORANGE, PALE, TWO_COLUMNS, two_rows
+from .shared.table import Table
 from .shared.text import clean
 
 if TYPE_CHECKING:
@@ -95,7 +83,7 @@ def embeddings(table: Table) -> list[Embedding]:
     return found
 
 
-def _embedding(one: Diagnosed, cell: Cell) -> Embedding | None:
+def _embedding(one: Diagnosed, cell: ScoredCell) -> Embedding | None:
     import numpy as np
 
     stored = arrays(cell, *_NAMES)
@@ -202,51 +190,30 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     BenchError
         No record has an embedding.
     """
-    every = tables(collect(store, options), options)
-    shown = [(t, e) for t in every if (e := embeddings(t))]
-    if not shown:
-        why = missing([d for t in every for d in diagnosed(t)], "embedding_missing")
-        raise BenchError(
-            f"no record in {store.root} has an embedding" + (f": {clean(why)}" if why else ""), HINT
-        )
-    paths = []
-    for stem, (table, found) in zip(stems(out, "embedding", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Embedding of windows", options)
-    return paths
+    shown = drawable_diagnostics(store, options, embeddings, "embedding", "an embedding")
+    return save_all(shown, draw, out / "embedding", "Embedding of windows", options)
 
 
 def draw(table: Table, found: Sequence[Embedding]) -> Figure:
     """Figure of a table."""
-    from matplotlib.figure import Figure
-
-    left, right, gap, top, below = 0.78, 0.1, 0.16, 0.78, 0.62
-    side = (TWO_COLUMNS - left - right - 2 * gap) / 3
-    height = top + len(found) * (side + below)
-    figure = Figure(figsize=(TWO_COLUMNS, height))
+    below = 0.62
+    grid = Grid.make(TWO_COLUMNS, (len(found), 3), (0.78, 0.1, 0.78, below), (0.16, below))
     labels = table.short_labels()
     for i, one in enumerate(found):
-        y = height - top - i * (side + below) - side
         for j, name in enumerate(("corpus", "subject", "emotion")):
-            axes = figure.add_axes((
-                (left + j * (side + gap)) / TWO_COLUMNS, y / height, side / TWO_COLUMNS,
-                side / height,
-            ))
-            _draw(axes, one, name)
-        where = labels[one.column].replace("→", "\n→ ")
-        figure.text(0.08 / TWO_COLUMNS, (y + side - 0.1) / height, two_rows(one.label),
-                    weight="bold", size=7, va="top")
-        figure.text(0.08 / TWO_COLUMNS, (y + side - 0.34) / height, where, size=6, va="top",
-                    color="#57606a")
-    total = len(diagnosed(table))
-    more = f"; {total - len(found)} more left out" if total > len(found) else ""
+            _draw(grid[i, j], one, name)
+        top = grid.corner(i, 0)[1] + grid.high
+        text_at(grid.figure, top - 0.1, two_rows(one.label), weight="bold", size=7, va="top")
+        text_at(grid.figure, top - 0.34, labels[one.column].replace("→", "\n→ "), size=6,
+                va="top", color=MUTED)
     folds = sorted({e.fold for e in found if e.fold})
     whose = f", encoder calibrated for target {folds[0]}" if len(folds) == 1 else ""
-    head(figure, table, "What the encoder keeps",
-         f"{method()} of source windows (dots) and target test windows (triangles){whose}; "
-         f"seed {found[0].seed}{more}\nover each panel: share of the {NEIGHBOURS} nearest "
-         "neighbours (in the embedding, other trials) that are alike, and what chance gives")
-    return figure
+    head(grid.figure, table, "What the encoder keeps",
+         f"{method()} of source windows (dots) and target test windows (triangles){whose}; seed "
+         f"{found[0].seed}{more_left_out(table, found)}\nover each panel: share of the "
+         f"{NEIGHBOURS} nearest neighbours (in the embedding, other trials) that are alike, and "
+         "what chance gives")
+    return grid.figure
 
 
 def _draw(axes: Axes, one: Embedding, name: str) -> None:
@@ -263,11 +230,11 @@ def _draw(axes: Axes, one: Embedding, name: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
-    axes.spines[:].set_color("#d9dde2")
+    axes.spines[:].set_color(PALE)
     share = one.alike.get(name)
     number = "" if share is None else f"{100 * share[0]:.0f} % alike (chance {100 * share[1]:.0f})"
     axes.set_title(name, loc="left", size=7.5, pad=3)
-    axes.set_title(number, loc="right", size=6.2, weight="normal", color="#57606a", pad=3)
+    axes.set_title(number, loc="right", size=6.2, weight="normal", color=MUTED, pad=3)
     _legend(axes, one, name, colours)
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
-from bench.reporting import ARROW, ReportOptions
-from bench.store.records import Store
+from bench.reporting import ARROW
 
 from .shared.caption import number, title
-from .shared.cells import Column, collect
+from .shared.cells import Column
+from .shared.pictures import Grid, Picture, headline, note, place
 from .shared.style import (
     GREY,
-    INK,
+    MUTED,
     ONE_COLUMN,
     PALE,
     TWO_COLUMNS,
+    colour_bar,
     colours,
-    headline,
-    house_style,
-    luminance,
-    save,
-    stems,
+    field_text,
+    square,
 )
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, natural
 
 if TYPE_CHECKING:
@@ -113,7 +109,7 @@ def shared_classes(table: Table, name: Callable[[Column], str]) -> dict[str, set
     return found
 
 
-def _square(table: Table, row: Row, pair: tuple[str, str], same: bool) -> Square:
+def _square(table: Table, row: TableRow, pair: tuple[str, str], same: bool) -> Square:
     column = next((c for c in row.values if (c.source, _target(table, c)) == pair), None)
     if column is None:
         return Square(None, None, None, same)
@@ -139,35 +135,10 @@ def floor_of(table: Table, column: Column) -> float:
     return level if level is not None else 1 / max(2, len(column.classes))
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``heatmap.png``, ``.pdf`` and ``.svg``: a small matrix for each method.
-
-    With one method (``--methods scmm``) the figure is one column of a paper wide, with several
-    it is two. Settings that must not be mixed get figures of their own, ``heatmap-1``, ...
-
-    Raises
-    ------
-    BenchError
-        No method has a score.
-    """
-    shown = [t for t in tables(collect(store, options), options) if matrices(t)]
-    if not shown:
-        raise BenchError(
-            f"no finished record of a method in {store.root}: a heat map has nothing to show",
-            "bench report prints which records failed, and why.",
-        )
-    paths = []
-    for stem, table in zip(stems(out, "heatmap", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table), stem, f"Source by target, {title(table)}", options)
-    return paths
-
-
-def draw(table: Table) -> Figure:
-    """Figure of a table."""
+def draw(table: Table, every: list[Matrix]) -> Figure:
+    """Figure of a table: one column of a paper wide with one method, else two."""
     from matplotlib.figure import Figure
 
-    every = matrices(table)
     found, hidden = every[:MOST], len(every) - MOST
     across = min(len(found), 3) if len(found) != 4 else 2
     down = -(-len(found) // across)
@@ -180,25 +151,19 @@ def draw(table: Table) -> Figure:
     width = max(ONE_COLUMN, left + across * cell * n_columns + (across - 1) * gap_x + right)
     high = n_rows * min(0.86 * cell, 0.72)
     height = top + down * high + (down - 1) * gap_y + bottom
-    figure = Figure(figsize=(width, height))
+    grid = Grid(Figure(figsize=(width, height)), left, top, cell * n_columns, high, gap_x, gap_y)
     for i, matrix in enumerate(found):
-        x = left + (i % across) * (cell * n_columns + gap_x)
-        y = height - top - (i // across + 1) * high - (i // across) * gap_y
-        axes = figure.add_axes((x / width, y / height, cell * n_columns / width, high / height))
         lowest = i + across >= len(found)
-        _draw_matrix(axes, matrix, cell * 72, (lowest, i % across == 0), len(found) > 1)
+        _draw_matrix(grid[divmod(i, across)], matrix, cell * 72, (lowest, i % across == 0),
+                     len(found) > 1)
     x = left + across * cell * n_columns + (across - 1) * gap_x + 0.16
     bar = min(down * high, 1.9)
-    _draw_bar(
-        figure.add_axes((x / width, (height - top - bar) / height, 0.1 / width, bar / height)),
-        table,
-    )
-    _head(figure, table, found, hidden)
-    return figure
+    _draw_bar(place(grid.figure, x, height - top - bar, 0.1, bar), table)
+    _head(grid.figure, table, found, hidden)
+    return grid.figure
 
 
 def _head(figure: Figure, table: Table, found: list[Matrix], hidden: int) -> None:
-    width, height = figure.get_size_inches()
     name = found[0].label if len(found) == 1 else "Source → target"
     # Cut short one by one, so that a long name cannot push "simulated" off the picture.
     headline(figure, table, clean(name, 24), 16)
@@ -206,65 +171,56 @@ def _head(figure: Figure, table: Table, found: list[Matrix], hidden: int) -> Non
     what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
     what += "mean ± SD over subjects" if spread else "one subject"
     what += f"; {number(hidden, 'more method')} left out" if hidden > 0 else ""
-    figure.text(0.08 / width, 1 - 0.27 / height, what, size=6.5, color="#57606a", va="top")
+    note(figure, what)
 
 
 def _draw_matrix(
     axes: Axes, matrix: Matrix, points: float, names: tuple[bool, bool], heading: bool
 ) -> None:
     """Fields, values and names; ``points`` is the width of a field."""
-    from matplotlib.patches import Rectangle
-
     size = min(9.0, max(4.5, points / 4.4))
     for i, line in enumerate(matrix.squares):
-        for j, square in enumerate(line):
-            if square.mean is None or square.height is None:
-                axes.add_patch(Rectangle(
-                    (j, i), 1, 1, facecolor="white", edgecolor=PALE, linewidth=0,
-                    hatch="/////" if square.same_corpus else None,
-                ))
-                if not square.same_corpus:
-                    axes.text(j + 0.5, i + 0.5, "not run", ha="center", va="center",
-                              size=size * 0.6, color=GREY)
+        for j, one in enumerate(line):
+            if one.mean is None or one.height is None:
+                square(axes, j, i, "white", edgecolor=PALE, linewidth=0,
+                       hatch="/////" if one.same_corpus else None)
+                if not one.same_corpus:
+                    field_text(axes, j, i, "not run", size=size * 0.6, color=GREY)
                 continue
-            colour = colours()(min(max(square.height, 0.0), 1.0))
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=colour, edgecolor="none"))
-            ink = "white" if luminance(colour) < 0.25 else INK
-            low = square.sd is not None
+            ink = square(axes, j, i, colours()(min(max(one.height, 0.0), 1.0)), edgecolor="none")
             if len(matrix.target_classes.get(matrix.targets[j], ())) > 1:
-                axes.text(j + 0.5, i + 0.14, f"{square.classes} classes", size=size * 0.62,
-                          ha="center", va="center", color=ink)
-            axes.text(j + 0.5, i + (0.42 if low else 0.5), f"{100 * square.mean:.1f}", size=size,
-                      ha="center", va="center", color=ink)
-            if square.sd is not None:
-                axes.text(j + 0.5, i + 0.72, f"±{100 * square.sd:.1f}", size=size * 0.68,
-                          ha="center", va="center", color=ink)
-    _frame(axes, matrix, names)
+                field_text(axes, j, i, f"{one.classes} classes", 0.14, size=size * 0.62, color=ink)
+            field_text(axes, j, i, f"{100 * one.mean:.1f}", 0.5 if one.sd is None else 0.42,
+                       size=size, color=ink)
+            if one.sd is not None:
+                field_text(axes, j, i, f"±{100 * one.sd:.1f}", 0.72, size=size * 0.68, color=ink)
+    x, y = ([two_lines(n, classes.get(n)) for n in side] for side, classes in (
+        (matrix.targets, matrix.target_classes), (matrix.sources, matrix.source_classes)))
+    frame(axes, x, y, names)
+    # White lines between fields.
+    for i in range(1, len(y)):
+        axes.axhline(i, color="white", linewidth=1.2)
+    for j in range(1, len(x)):
+        axes.axvline(j, color="white", linewidth=1.2)
     if heading:
         letters = int(points * len(matrix.targets) / 5)
         axes.set_title(clean(matrix.label, max(8, letters)), loc="left", pad=3, size=7.5)
 
 
-def _frame(axes: Axes, matrix: Matrix, names: tuple[bool, bool]) -> None:
-    """White lines between fields, names at the outer edges of the figure only."""
-    n_rows, n_columns = len(matrix.sources), len(matrix.targets)
-    axes.set(xlim=(0, n_columns), ylim=(n_rows, 0))
-    for i in range(1, n_rows):
-        axes.axhline(i, color="white", linewidth=1.2)
-    for j in range(1, n_columns):
-        axes.axvline(j, color="white", linewidth=1.2)
-    axes.set_xticks([j + 0.5 for j in range(n_columns)])
-    axes.set_yticks([i + 0.5 for i in range(n_rows)])
-    x, y = ([two_lines(n, classes.get(n)) for n in side] for side, classes in (
-        (matrix.targets, matrix.target_classes), (matrix.sources, matrix.source_classes)))
-    axes.set_xticklabels(x if names[0] else [])
-    axes.set_yticklabels(y if names[1] else [])
+def frame(
+    axes: Axes, targets: Sequence[str], sources: Sequence[str],
+    names: tuple[bool, bool] = (True, True),
+) -> None:
+    """Names of targets below and of sources at the left of a matrix, where they are wanted."""
+    axes.set(xlim=(0, len(targets)), ylim=(len(sources), 0))
+    axes.set_xticks([j + 0.5 for j in range(len(targets))], targets if names[0] else [])
+    axes.set_yticks([i + 0.5 for i in range(len(sources))], sources if names[1] else [])
     axes.tick_params(length=0, pad=3)
     axes.spines[:].set_visible(False)
     if names[0]:
-        axes.set_xlabel("tested on", labelpad=2, color="#57606a", size=6.5)
+        axes.set_xlabel("tested on", labelpad=2, color=MUTED, size=6.5)
     if names[1]:
-        axes.set_ylabel("trained on", labelpad=3, color="#57606a", size=6.5)
+        axes.set_ylabel("trained on", labelpad=3, color=MUTED, size=6.5)
 
 
 def two_lines(name: str, classes: Collection[int] | None = None) -> str:
@@ -285,10 +241,7 @@ def two_lines(name: str, classes: Collection[int] | None = None) -> str:
 
 
 def _draw_bar(axes: Axes, table: Table) -> None:
-    from matplotlib.colorbar import ColorbarBase
-    from matplotlib.colors import Normalize
-
-    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, 1))
+    bar = colour_bar(axes, 1)
     floors = {round(floor_of(table, c), 6) for c in table.columns if c.source}
     if len(floors) == 1:
         floor = floors.pop()
@@ -299,5 +252,11 @@ def _draw_bar(axes: Axes, table: Table) -> None:
         # Targets differ in their number of classes: colour runs from each one's own chance.
         ticks, names = [0.0, 0.5, 1.0], ["chance", "half-\nway", "100"]
     bar.set_ticks(ticks, labels=names)
-    bar.outline.set_visible(False)
-    axes.tick_params(length=0, pad=3, labelsize=6.5)
+
+
+#: ``heatmap.png``, ``.pdf`` and ``.svg``: a small matrix for each method.
+write = Picture(
+    "heatmap", matrices, draw, lambda table, _: f"Source by target, {title(table)}",
+    "no finished record of a method in {root}: a heat map has nothing to show",
+    "bench report prints which records failed, and why.",
+)

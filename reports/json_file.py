@@ -13,7 +13,7 @@ from bench.version import __version__
 
 from .shared.caption import caption, problems, title
 from .shared.cells import collect
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 
 #: Changes when a key changes its meaning.
 SCHEMA = 1
@@ -50,7 +50,7 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _row(table: Table, row: Row) -> dict[str, Any]:
+def _row(table: Table, row: TableRow) -> dict[str, Any]:
     """A row; ``scores`` by pair, one that was not run is absent."""
     return {
         "label": row.label, "method": row.key.method, "network": row.key.network,

@@ -17,7 +17,7 @@ from bench.store.records import Store
 
 from .shared.caption import caption, title
 from .shared.cells import collect
-from .shared.table import Row, Table, tables
+from .shared.table import Table, TableRow, tables
 from .shared.text import percent
 
 _SPECIAL = {
@@ -80,26 +80,28 @@ def caption_of(table: Table) -> str:
 
 def lines(table: Table) -> list[str]:
     """The whole table environment."""
-    several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
-    ranked = several and table.complete > 1
     labels = table.short_labels()
-    head = ["Method", *(heading(labels[c]) for c in table.columns)]
-    head += ["Mean"] * several + ["Rank"] * ranked + ["Pairs"] * table.covered
-    chance = ["chance", *(latex(percent(table.chance(c))) for c in table.columns)]
-    chance += [latex(percent(table.mean_chance()))] * several + [""] * (ranked + table.covered)
-    body = [_row(table, row, several, ranked) for row in table.methods]
-    below = [chance, *(_row(table, row, several, ranked) for row in table.controls)]
+    head = ["Method", *(heading(labels[c]) for c in table.columns), *table.summary_heads]
+    chance = ["chance", *(latex(percent(table.chance(c))) for c in table.columns),
+              *map(latex, table.summary_of_chance())]
+    body, controls, oracles = (
+        [_row(table, row) for row in rows]
+        for rows in (table.methods, table.controls, table.oracles)
+    )
     out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
            r"\midrule", *map(_line, body)]
-    out += [r"\midrule"] * bool(body) + [_line(cells) for cells in below]
-    if table.oracles:
-        grey = [_row(table, row, several, ranked) for row in table.oracles]
-        out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in grey)]
+    out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
+    if oracles:
+        out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in oracles)]
     return [*out, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
 
 
-def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
+#: Of the best and the second of a column.
+_MARKS = {0: "%s", 1: r"\underline{%s}", 2: r"\textbf{%s}"}
+
+
+def _row(table: Table, row: TableRow) -> list[str]:
     name = latex(row.label) + (" (oracle)" if row.key.kind == "oracle" else "")
     cells = [name]
     for column in table.columns:
@@ -107,26 +109,12 @@ def _row(table: Table, row: Row, several: bool, ranked: bool) -> list[str]:
         if value is None:
             cells.append("--")
             continue
-        text = _emphasis(table, row, column, percent(value.mean))
+        text = _MARKS[table.mark(row, column)] % percent(value.mean)
         text += r"\dag{}" if value.partial else ""
         if value.sd is not None:
             text += rf" {{\scriptsize$\pm${100 * value.sd:.1f}}}"
         cells.append(text)
-    if several:
-        cells.append(_emphasis(table, row, None, latex(percent(row.mean))))
-    if ranked:
-        cells.append("" if row.rank is None else f"{row.rank:.2f}")
-    if table.covered:
-        cells.append(table.coverage(row))
-    return cells
-
-
-def _emphasis(table: Table, row: Row, column: object, text: str) -> str:
-    if row.key.kind == "method" and row.label in table.best.get(column, ()):  # type: ignore[call-overload]
-        return rf"\textbf{{{text}}}"
-    if row.key.kind == "method" and row.label in table.second.get(column, ()):  # type: ignore[call-overload]
-        return rf"\underline{{{text}}}"
-    return text
+    return cells + table.summary(row, _MARKS[table.mark(row, None)] % latex(percent(row.mean)))
 
 
 def _grey(text: str) -> str:

@@ -10,21 +10,37 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.reporting import ReportOptions
 from bench.scoring.inference import standard_error
 from bench.scoring.metrics import METRICS, UNITS
-from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.against import Comparison, against_target_only, footnotes, interval
+from .shared.against import (
+    Comparison,
+    against_target_only,
+    difference_columns,
+    footnotes,
+    interval,
+    outcome_columns,
+)
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
-from .shared.table import Row, Table, tables
-from .shared.text import csv_text, markdown, p_value, percent, signed, spreadsheet
+from .shared.table import Table, TableRow, tables
+from .shared.text import (
+    bullets,
+    csv_text,
+    markdown,
+    markdown_table,
+    p_value,
+    percent,
+    signed,
+    spreadsheet,
+    write_files,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,18 +93,12 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     found = collect(store, options)
     shown = tables(found, options)
     compared = [(table, against_target_only(table)) for table in shown]
-    files: dict[str, Callable[[], str]] = {
+    return write_files(out, options, {
         "leaderboard.md": lambda: _markdown(found, compared),
         "leaderboard.csv": lambda: csv_text(_summary_rows(found, options)),
         "scores.csv": lambda: _scores(found),
         "against_target_only.csv": lambda: csv_text(_comparison_rows(compared)),
-    }
-    paths = []
-    for name, text in files.items():
-        if options.wants_format(name.rpartition(".")[2]) and (made := text()):
-            write_text(out / name, made)
-            paths.append(out / name)
-    return paths
+    })
 
 
 def frame(store: Store, options: ReportOptions) -> pd.DataFrame:
@@ -109,76 +119,62 @@ def _markdown(found: Collection, compared: Sequence[tuple[Table, list[Comparison
     parts = [f"# Leaderboard{' (simulated)' if simulated else ''}"]
     for table, comparisons in compared:
         parts += [f"## {markdown(title(table))}", _markdown_table(table)]
-        parts.append("\n".join(f"- {markdown(line)}" for line in caption(table)))
+        parts.append(bullets(caption(table)))
         if table.notes:
-            parts.append("\n".join(f"- ⚠ {markdown(line)}" for line in shortened(table.notes)))
+            parts.append(bullets(shortened(table.notes), "⚠ "))
         if comparisons:
             parts += ["### Against target-only", _markdown_comparisons(table, comparisons)]
-            parts.append("\n".join(f"- {markdown(line)}" for line in footnotes(comparisons)))
+            parts.append(bullets(footnotes(comparisons)))
     listed = problems(found)
     if listed:
-        parts += ["## Without scores", "\n".join(f"- {markdown(line)}" for line in listed)]
+        parts += ["## Without scores", bullets(listed)]
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(table: Table) -> str:
-    several = len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
-    ranked = several and table.complete > 1
-    head = ["method", *(markdown(table.labels[c]) for c in table.columns)]
-    head += ["mean"] * several + ["rank"] * ranked + ["pairs"] * table.covered
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    for row in table.methods:
-        cells = [_markdown_value(table, row, c) for c in table.columns]
-        cells += [_emphasis(table, row, None, percent(row.mean))] * several
-        cells += ["" if row.rank is None else f"{row.rank:.2f}"] * ranked
-        cells += [table.coverage(row)] * table.covered
-        lines.append([markdown(row.label), *cells])
-    chance = [percent(table.chance(c)) for c in table.columns]
-    lines.append(["chance (control)", *chance, *[percent(table.mean_chance())] * several,
-                  *[""] * (ranked + table.covered)])
+    heads = ["method", *(markdown(table.labels[c]) for c in table.columns)]
+    levels = [percent(table.chance(c)) for c in table.columns]
+    chance = ["chance (control)", *levels, *table.summary_of_chance()]
+    methods = [[markdown(row.label), *_values(table, row)] for row in table.methods]
+    rest = []
     for row in [*table.controls, *table.oracles]:
-        cells = [_markdown_value(table, row, c) for c in table.columns]
-        cells += [percent(row.mean)] * several + [""] * ranked
-        cells += [table.coverage(row)] * table.covered
+        cells = _values(table, row)
         if row.key.kind == "oracle":
             cells = [f"*{c}*" if c else c for c in cells]
-        lines.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        rest.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
+    names = [name.lower() for name in table.summary_heads]
+    return markdown_table([*heads, *names], [*methods, chance, *rest])
 
 
 _BLOCK = {"control": "control", "oracle": "oracle, not ranked"}
 
 
-def _markdown_value(table: Table, row: Row, column: Column) -> str:
-    value = row.values.get(column)
-    if value is None:
-        return "–"
-    text = _emphasis(table, row, column, percent(value.mean))
-    text += "†" if value.partial else ""
-    return text if value.sd is None else f"{text} ± {100 * value.sd:.1f}"
+#: Of the best and the second of a column; GitHub keeps <ins> and drops <u>.
+_MARKS = {0: "{}", 1: "<ins>{}</ins>", 2: "**{}**"}
 
 
-def _emphasis(table: Table, row: Row, column: Column | None, text: str) -> str:
-    if row.key.kind != "method":
-        return text
-    if row.label in table.best.get(column, ()):
-        return f"**{text}**"
-    # GitHub keeps <ins> and drops <u>.
-    return f"<ins>{text}</ins>" if row.label in table.second.get(column, ()) else text
+def _values(table: Table, row: TableRow) -> list[str]:
+    """Scores of a row, then what sums it up."""
+    cells = []
+    for column in table.columns:
+        value = row.values.get(column)
+        if value is None:
+            cells.append("–")
+            continue
+        text = _MARKS[table.mark(row, column)].format(percent(value.mean))
+        text += "†" if value.partial else ""
+        cells.append(text if value.sd is None else f"{text} ± {100 * value.sd:.1f}")
+    return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 
 def _markdown_comparisons(table: Table, found: Sequence[Comparison]) -> str:
-    lines = ["| method | pair | n | difference | 95 % interval | p | p (Holm) | wins |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
-    for c in found:
-        t = c.test
-        cells = [
-            markdown(c.row.label), markdown(table.labels[c.column]), str(t.n), signed(t.mean),
-            interval(t), p_value(t.p).replace("<", "&lt;"),
-            p_value(c.holm).replace("<", "&lt;"), f"{t.wins}/{t.n}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    heads = ("method", "pair", "n", "difference", "95 % interval", "p", "p (Holm)", "wins")
+    return markdown_table(heads, [
+        [markdown(c.row.label), markdown(table.labels[c.column]), str(c.test.n),
+         signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p)),
+         markdown(p_value(c.holm)), f"{c.test.wins}/{c.test.n}"]
+        for c in found
+    ], texts=2)
 
 
 def _setting(table: Table) -> dict[str, Any]:
@@ -191,7 +187,7 @@ def _setting(table: Table) -> dict[str, Any]:
     }
 
 
-def _named(row: Row, table: Table, column: Column) -> dict[str, Any]:
+def _named(row: TableRow, table: Table, column: Column) -> dict[str, Any]:
     return {
         "method": row.key.method, "network": row.key.network, "variant": row.key.variant,
         "shortcut": row.key.shortcut,
@@ -256,14 +252,11 @@ def _comparison_rows(
 ) -> Iterable[dict[str, Any]]:
     for number, (table, found) in enumerate(compared, 1):
         for c in found:
-            t = c.test
-            low, high = t.interval or (None, None)
             yield {
                 "table": number, "method": c.row.method, "variant": c.row.variant,
                 "pair": table.labels[c.column], "source": c.column.source,
                 "target": c.column.target, "metric": table.metric, "unit": table.unit,
-                "n_subjects": t.n, "seeds": " ".join(map(str, c.seeds)), "difference": t.mean,
-                "low": low, "high": high, "p": t.p, "p_holm": c.holm,
-                "rank_biserial": t.rank_biserial, "wins": t.wins, "losses": t.losses,
-                "ties": t.ties, "note": c.note, **_setting(table),
+                "n_subjects": c.test.n, "seeds": " ".join(map(str, c.seeds)),
+                **difference_columns(c.test), "p_holm": c.holm, **outcome_columns(c.test),
+                "note": c.note, **_setting(table),
             }

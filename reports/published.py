@@ -21,7 +21,7 @@ from bench.scoring.metrics import METRICS
 from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.cells import Collection, Column, Setting, collect
+from .shared.cells import Collection, Column, TableSetting, collect
 from .shared.table import Table, tables
 from .shared.text import clean, markdown, percent, spreadsheet
 
@@ -65,7 +65,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Beside:
+class ComparedFigure:
     """A figure with what was measured in the same setting, or why there is nothing."""
 
     figure: Figure
@@ -212,7 +212,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def access_of(setting: Setting) -> str:
+def access_of(setting: TableSetting) -> str:
     """What the target access of records is called here."""
     text = f"{setting.target_access} {setting.protocol}".lower()
     if text.startswith("none"):
@@ -224,17 +224,17 @@ def access_of(setting: Setting) -> str:
     return "labelled trials" if "target-supervised" in text else clean(setting.target_access)
 
 
-def compare(found: Collection, options: ReportOptions) -> list[Beside]:
+def compare(found: Collection, options: ReportOptions) -> list[ComparedFigure]:
     """Every figure with what may stand beside it."""
     shown = tables(found, options, "accuracy")
     return [_compare(figure, shown) for figure in figures(options)]
 
 
-def _compare(figure: Figure, shown: Sequence[Table]) -> Beside:
+def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
     if figure.design != CROSS_CORPUS:
-        return Beside(figure, [], f"{figure.design}, not cross-corpus")
+        return ComparedFigure(figure, [], f"{figure.design}, not cross-corpus")
     if figure.metric != "accuracy":
-        return Beside(figure, [], f"the metric is {figure.metric}, not accuracy")
+        return ComparedFigure(figure, [], f"the metric is {figure.metric}, not accuracy")
     reasons: list[str] = []
     measured = []
     for table in shown:
@@ -250,8 +250,8 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> Beside:
                 for row in table.methods if column in row.values
             ]
     if measured:
-        return Beside(figure, measured, "")
-    return Beside(figure, [], "; ".join(dict.fromkeys(reasons)) or "this pair was not run")
+        return ComparedFigure(figure, measured, "")
+    return ComparedFigure(figure, [], "; ".join(dict.fromkeys(reasons)) or "this pair was not run")
 
 
 def _why_not(figure: Figure, table: Table, column: Column) -> str:
@@ -276,7 +276,7 @@ NOTE = (
 )
 
 
-def beside(found: Collection, options: ReportOptions) -> dict[str, Any]:
+def figure_rows(found: Collection, options: ReportOptions) -> dict[str, Any]:
     """For the page: figures that may stand beside measured ones first."""
     rows = [
         {
@@ -305,7 +305,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     SettingError
         A file of ``--published`` is not as described.
     """
-    rows = beside(collect(store, options), options)["rows"]
+    rows = figure_rows(collect(store, options), options)["rows"]
     paths = []
     for name, text in (("published.md", _markdown(rows)), ("published.csv", _csv(rows))):
         if options.wants_format(name.rpartition(".")[2]):

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
-from bench.reporting import ReportOptions
 from bench.scoring.inference import Friedman, compare_all
-from bench.store.records import Store
 
-from .shared.cells import collect
-from .shared.style import GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, head, house_style, save, stems
-from .shared.table import Table, tables
+from .shared.pictures import Grid, Picture, head
+from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS
+from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean, p_value
 from .significance import ALPHA, by_subject, friedman_of
 
@@ -90,40 +86,14 @@ def cliques(n: int, apart: set[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``ranks.png``, ``.pdf`` and ``.svg``.
-
-    Raises
-    ------
-    BenchError
-        Fewer than two methods ran every pair of a table.
-    """
-    shown = [(t, r) for t in tables(collect(store, options), options) if (r := ranks(t))]
-    if not shown:
-        raise BenchError(
-            f"fewer than two methods in {store.root} ran every pair: there are no ranks",
-            "Ask for the pairs that they share, with --pairs.",
-        )
-    paths = []
-    for stem, (table, found) in zip(stems(out, "ranks", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Mean ranks", options)
-    return paths
-
-
 def draw(table: Table, found: Ranks) -> Figure:
     """Figure of a table: one line a method, best on top, bars for cliques."""
-    from matplotlib.figure import Figure
-
     n = min(len(found.labels), MOST)
     bars = [(a, min(b, n - 1)) for a, b in found.cliques if a < n]
     width = ONE_COLUMN if n <= 12 else TWO_COLUMNS
-    top, bottom, line, left = 0.86, 0.34, 0.17, 1.5
-    height = top + line * n + bottom
-    figure = Figure(figsize=(width, height))
     right = 0.16 + 0.09 * min(len(bars), 12)
-    axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width,
-                            line * n / height))
+    grid = Grid.make(width, (1, 1), (1.5, right, 0.86, 0.34), high=0.17 * n)
+    axes = grid[0, 0]
     _draw_ranks(axes, found, n)
     _draw_bars(axes, bars)
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit}; 1 is best; "
@@ -135,15 +105,15 @@ def draw(table: Table, found: Ranks) -> Figure:
         lines[-1] += "; tests are of means over pairs"
     if len(found.labels) > n:
         lines[-1] += f"; first {n} of {len(found.labels)}"
-    head(figure, table, "Mean ranks", "\n".join(lines))
-    return figure
+    head(grid.figure, table, "Mean ranks", "\n".join(lines))
+    return grid.figure
 
 
 def _draw_ranks(axes: Axes, found: Ranks, n: int) -> None:
     worst = max(found.ranks[:n])
     for i in range(n):
         axes.plot([1, found.ranks[i]], [i, i], color=PALE, linewidth=0.8, zorder=1)
-        axes.scatter([found.ranks[i]], [i], s=16, color="#0072b2", linewidths=0, zorder=3)
+        axes.scatter([found.ranks[i]], [i], s=16, color=BLUE, linewidths=0, zorder=3)
         axes.annotate(f"{found.ranks[i]:.2f}", (found.ranks[i], i), (4, 0), size=6.2,
                       textcoords="offset points", va="center", color=INK)
     axes.set(ylim=(n - 0.5, -0.5), xlim=(1, worst + 0.16 * max(1.0, worst - 1)))
@@ -161,3 +131,11 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[int, int]]) -> None:
         x = 1 + (0.08 + 0.09 * k) / inches
         axes.plot([x, x], [first - 0.28, last + 0.28], color=GREY, linewidth=2.2,
                   transform=transform, clip_on=False, solid_capstyle="round")
+
+
+#: ``ranks.png``, ``.pdf`` and ``.svg``.
+write = Picture(
+    "ranks", ranks, draw, "Mean ranks",
+    "fewer than two methods in {root} ran every pair: there are no ranks",
+    "Ask for the pairs that they share, with --pairs.",
+)

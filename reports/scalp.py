@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.data.channels import positions
 from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.store.records import Store
 
-from .shared.cells import Column, collect
-from .shared.diagnosed import HINT, Diagnosed, arrays, diagnosed, missing
-from .shared.style import ONE_COLUMN, TWO_COLUMNS, colours, head, house_style, save, stems, two_rows
-from .shared.table import Table, tables
-from .shared.text import clean
+from .shared.cells import Column
+from .shared.diagnosed import Diagnosed, arrays, diagnosed, drawable_diagnostics, more_left_out
+from .shared.pictures import Grid, head, place, save_all, text_at
+from .shared.style import MUTED, ONE_COLUMN, TWO_COLUMNS, colour_bar, colours, two_rows
+from .shared.table import Table
+from .shared.text import span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,65 +115,41 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     BenchError
         No record has the importance of bands.
     """
-    every = tables(collect(store, options), options)
-    shown = [(t, s) for t in every if (s := scalps(t))]
-    if not shown:
-        why = missing([d for t in every for d in diagnosed(t)], "importance_missing")
-        raise BenchError(
-            f"no record in {store.root} has the importance of bands"
-            + (f": {clean(why)}" if why else ""), HINT,
-        )
-    paths = []
-    for stem, (table, found) in zip(stems(out, "scalp", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Importance of bands on the scalp", options)
-    return paths
+    shown = drawable_diagnostics(store, options, scalps, "importance", "the importance of bands")
+    return save_all(shown, draw, out / "scalp", "Importance of bands on the scalp", options)
 
 
 def draw(table: Table, found: Sequence[Scalp]) -> Figure:
     """Figure of a table: one scale of colour for all maps."""
-    from matplotlib.figure import Figure
-
     across = max(len(s.bands) for s in found)
-    left, right, top, gap, bottom = 0.82, 0.62, 0.88, 0.14, 0.1
+    left, right, top, gap = 0.82, 0.62, 0.88, 0.14
     side = min((TWO_COLUMNS - left - right) / across, 1.25)
-    width = max(ONE_COLUMN, left + across * side + right)
-    height = top + len(found) * (side + gap) + bottom
-    figure = Figure(figsize=(width, height))
+    grid = Grid.make(max(ONE_COLUMN, left + across * side + right), (len(found), across),
+                     (left, right, top, 0.1 + gap), (0.0, gap), most=side)
     most = max(1e-3, *(float(s.importance.max()) for s in found))
     labels = table.short_labels()
     for i, one in enumerate(found):
-        y = height - top - (i + 1) * side - i * gap
         for j, name in enumerate(one.bands):
-            axes = figure.add_axes((
-                (left + j * side) / width, y / height, side / width * 0.96, side / height,
-            ))
+            x, y = grid.corner(i, j)
+            axes = place(grid.figure, x, y, side * 0.96, side)
             _draw(axes, one, j, most)
             if i == 0:
                 axes.set_title(name, size=7, weight="normal", pad=2)
-        where = labels[one.column].replace("→", "\n→ ")
-        figure.text(0.08 / width, (y + side / 2) / height, two_rows(one.label), weight="bold",
-                    size=7, va="bottom")
-        figure.text(0.08 / width, (y + side / 2 - 0.04) / height, where, size=6, va="top",
-                    color="#57606a")
+        middle = grid.corner(i, 0)[1] + side / 2
+        text_at(grid.figure, middle, two_rows(one.label), weight="bold", size=7, va="bottom")
+        text_at(grid.figure, middle - 0.04, labels[one.column].replace("→", "\n→ "), size=6,
+                va="top", color=MUTED)
     bar = min(len(found) * side, 1.6)
-    _bar(figure.add_axes((
-        (left + across * side + 0.12) / width, (height - top - bar) / height, 0.1 / width,
-        bar / height,
-    )), most)
-    total = len(diagnosed(table))
-    more = f"; {total - len(found)} more left out" if total > len(found) else ""
-    head(figure, table, "Which bands where",
+    at = left + across * side + 0.12, grid.figure.get_size_inches()[1] - top - bar
+    axes = place(grid.figure, *at, 0.1, bar)
+    colour_bar(axes, 100 * most)
+    axes.set_title("points", size=6.5, weight="normal", loc="left", pad=4)
+    head(grid.figure, table, "Which bands where",
          "points of balanced accuracy per window lost when one channel's band is permuted among a "
-         f"subject's test windows;\nmean over {_range([s.subjects for s in found])} subjects and "
-         f"{_range([s.seeds for s in found])} seed(s){more}. "
+         f"subject's test windows;\nmean over {span([s.subjects for s in found])} subjects and "
+         f"{span([s.seeds for s in found])} seed(s){more_left_out(table, found)}. "
          "Neighbours stand in for each other, so single losses are small")
-    return figure
-
-
-def _range(numbers: list[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return str(low) if low == high else f"{low}–{high}"
+    return grid.figure
 
 
 def _draw(axes: Axes, one: Scalp, band_number: int, most: float) -> None:
@@ -203,14 +180,3 @@ def _flat(channels: Sequence[str]) -> NDArray[np.float64]:
     angle = np.arccos(np.clip(xyz[:, 2], -1, 1)) / (np.pi / 2)
     across = np.hypot(xyz[:, 0], xyz[:, 1])
     return xyz[:, :2] / np.maximum(across, 1e-9)[:, None] * angle[:, None]
-
-
-def _bar(axes: Axes, most: float) -> None:
-    from matplotlib.colorbar import ColorbarBase
-    from matplotlib.colors import Normalize
-
-    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, 100 * most))
-    outline: Any = bar.outline
-    outline.set_visible(False)
-    axes.tick_params(length=0, pad=3, labelsize=6.5)
-    axes.set_title("points", size=6.5, weight="normal", loc="left", pad=4)

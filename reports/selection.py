@@ -7,46 +7,33 @@ chose on the test set: it stands apart, and is what no rule can be expected to b
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.scoring.inference import Paired, paired
-from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.against import interval
-from .shared.cells import Cell, Column, collect
-from .shared.style import (
-    BLUE,
-    GREY,
-    INK,
-    ONE_COLUMN,
-    PALE,
-    TWO_COLUMNS,
-    head,
-    house_style,
-    plain_axes,
-    save,
-    stems,
-)
-from .shared.table import Row, Table, tables
+from .shared.against import difference_columns, interval
+from .shared.cells import Column, ScoredCell
+from .shared.pictures import Grid, drawable, head, save_all
+from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, plain_axes
+from .shared.table import Table, TableRow
 from .shared.text import (
     METRIC_NAMES,
     clean,
+    csv_text,
     markdown,
+    markdown_table,
     natural,
     p_value,
     percent,
     signed,
-    spreadsheet,
+    write_files,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +42,8 @@ if TYPE_CHECKING:
 
 #: The rule that others are compared with, and the one that is never ranked.
 LAST, ORACLE = "last", "oracle"
+_HEAD = ("method", "pair", "rule", "chooses by", "score", "less last", "95 % interval", "p",
+         "stops at", "n")
 #: Methods in one figure.
 MOST = 9
 
@@ -103,7 +92,7 @@ def choices(table: Table) -> list[Choice]:
     return found
 
 
-def _has_epochs(cells: Iterable[Cell]) -> bool:
+def _has_epochs(cells: Iterable[ScoredCell]) -> bool:
     """Whether some outcome was one of several epochs; a record that does not say counts."""
     folds = [f for c in cells for o in _selections(c).values() for f in o["folds"]]
     return any(not isinstance(f, dict) or f.get("of") != 1 for f in folds)
@@ -118,8 +107,8 @@ def without_epochs(table: Table) -> list[str]:
     ]
 
 
-def _of(row: Row, column: Column, table: Table) -> list[Choice]:
-    by_rule: dict[str, list[tuple[Cell, Mapping[str, Any]]]] = defaultdict(list)
+def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
+    by_rule: dict[str, list[tuple[ScoredCell, Mapping[str, Any]]]] = defaultdict(list)
     for cell in row.cells.get(column, ()):
         for rule, outcome in _selections(cell).items():
             by_rule[rule].append((cell, outcome))
@@ -144,7 +133,7 @@ def _of(row: Row, column: Column, table: Table) -> list[Choice]:
     return found
 
 
-def _selections(cell: Cell) -> dict[str, Mapping[str, Any]]:
+def _selections(cell: ScoredCell) -> dict[str, Mapping[str, Any]]:
     """What the record says of rules; nothing for records of before there were any."""
     stored = getattr(cell.record, "selections", None)
     if not isinstance(stored, dict):
@@ -153,7 +142,7 @@ def _selections(cell: Cell) -> dict[str, Mapping[str, Any]]:
 
 
 def _scores(
-    outcomes: Sequence[tuple[Cell, Mapping[str, Any]]], table: Table
+    outcomes: Sequence[tuple[ScoredCell, Mapping[str, Any]]], table: Table
 ) -> dict[tuple[str, int], float]:
     """(subject, seed) to score, averaged over sessions."""
     sessions: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -186,23 +175,21 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     BenchError
         No record says what another rule would have given.
     """
-    every = [(t, choices(t)) for t in tables(collect(store, options), options)]
-    shown = [(t, c) for t, c in every if any(one.rule != LAST for one in c)]
-    if not shown:
-        raise BenchError(
-            f"no record in {store.root} has epochs scored by more than one selection rule",
-            "Rules are evaluated while a method trains that calls ctx.epoch(...); a method "
-            "without epochs, such as lr, has nothing to choose.",
-        )
-    paths = []
-    for kind, text in (("md", _markdown), ("csv", _csv)):
-        if options.wants_format(kind):
-            write_text(out / f"selection.{kind}", text(shown))
-            paths.append(out / f"selection.{kind}")
-    for stem, (table, found) in zip(stems(out, "selection", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, "Selection rules", options)
-    return paths
+    shown = drawable(
+        store, options, _compared,
+        "no record in {root} has epochs scored by more than one selection rule",
+        "Rules are evaluated while a method trains that calls ctx.epoch(...); a method "
+        "without epochs, such as lr, has nothing to choose.",
+    )
+    texts = {"selection.md": lambda: _markdown(shown),
+             "selection.csv": lambda: csv_text(_rows(shown))}
+    return write_files(out, options, texts) + save_all(
+        shown, draw, out / "selection", "Selection rules", options)
+
+
+def _compared(table: Table) -> list[Choice]:
+    made = choices(table)
+    return made if any(one.rule != LAST for one in made) else []
 
 
 Shown = Sequence[tuple[Table, Sequence[Choice]]]
@@ -215,22 +202,17 @@ def _markdown(shown: Shown) -> str:
         parts.append(f"## {markdown(table.setting.protocol)}{shared}: "
                      f"{METRIC_NAMES[table.metric]} per {table.unit}, chosen by "
                      f"{markdown(table.setting.selection)}")
-        lines = ["| method | pair | rule | chooses by | score | less last | 95 % interval | p | "
-                 "stops at | n |", "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | "
-                 "---: |"]
+        rows = []
         for c in found:
             name = f"**{markdown(c.rule)}**" if c.chosen else markdown(c.rule)
             name = f"*{name}, not ranked*" if c.rule == ORACLE else name
-            own = c.rule == LAST
-            cells = [
+            gain = [signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p))]
+            rows.append([
                 markdown(c.label), markdown(table.labels[c.column]), name, markdown(c.uses),
-                percent(c.mean), "–" if own else signed(c.test.mean),
-                "–" if own else interval(c.test),
-                "–" if own else p_value(c.test.p).replace("<", "&lt;"),
+                percent(c.mean), *(["–"] * 3 if c.rule == LAST else gain),
                 "–" if c.epoch is None else f"{100 * c.epoch:.0f} %", str(c.test.n),
-            ]
-            lines.append("| " + " | ".join(cells) + " |")
-        parts.append("\n".join(lines))
+            ])
+        parts.append(markdown_table(_HEAD, rows, texts=4))
         parts.append(
             "In % and percentage points, over n target subjects; seeds averaged first; p by "
             "Wilcoxon's signed-rank test, not adjusted. The rule in bold is the one whose scores "
@@ -242,29 +224,22 @@ def _markdown(shown: Shown) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _csv(shown: Shown) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["table", "simulated", "protocol", "selection", "method", "pair", "rule",
-                     "uses", "ranked", "metric", "unit", "mean", "difference_to_last", "low",
-                     "high", "p", "epoch_share", "n_subjects"])
+def _rows(shown: Shown) -> Iterator[dict[str, Any]]:
     for number, (table, found) in enumerate(shown, 1):
         for c in found:
-            low, high = c.test.interval or (None, None)
-            values = [
-                number, "simulated" if table.simulated else "no", table.setting.protocol,
-                table.setting.selection, c.label, table.labels[c.column], c.rule, c.uses,
-                "chosen" if c.chosen else "no", table.metric, table.unit, c.mean, c.test.mean,
-                low, high, c.test.p, c.epoch, c.test.n,
-            ]
-            writer.writerow([spreadsheet(v) for v in values])
-    return buffer.getvalue()
+            yield {
+                "table": number, "simulated": "simulated" if table.simulated else "no",
+                "protocol": table.setting.protocol, "selection": table.setting.selection,
+                "method": c.label, "pair": table.labels[c.column], "rule": c.rule,
+                "uses": c.uses, "ranked": "chosen" if c.chosen else "no",
+                "metric": table.metric, "unit": table.unit, "mean": c.mean,
+                **difference_columns(c.test, "difference_to_last"), "epoch_share": c.epoch,
+                "n_subjects": c.test.n,
+            }
 
 
 def draw(table: Table, found: Sequence[Choice]) -> Figure:
     """Figure of a table: a panel a method, a line a rule, a dot a pair."""
-    from matplotlib.figure import Figure
-
     labels = list(dict.fromkeys(c.label for c in found))
     hidden, labels = len(labels) - MOST, labels[:MOST]
     rules = list(dict.fromkeys(
@@ -273,34 +248,29 @@ def draw(table: Table, found: Sequence[Choice]) -> Figure:
     ))
     across = min(3, len(labels))
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
-    left, right, gap, top, bottom, title = 1.05, 0.12, 0.16, 0.72, 0.4, 0.26
-    wide = (width - left - right - gap * (across - 1)) / across
-    high = 0.19 * len(rules) + 0.1
     down = -(-len(labels) // across)
-    height = top + down * (high + title) + bottom
-    figure = Figure(figsize=(width, height))
+    title = 0.26  # room for it over a panel
+    grid = Grid.make(width, (down, across), (1.05, 0.12, 0.72, 0.4 + title), (0.16, title),
+                     high=0.19 * len(rules) + 0.1)
     gains = [100 * c.test.mean for c in found]
     low, high_edge = min(-2.0, *gains) * 1.15, max(2.0, *gains) * 1.15
     limits = (low, high_edge + 0.24 * (high_edge - low))  # room for the numbers
     for i, label in enumerate(labels):
-        row, place = divmod(i, across)
-        y = height - top - row * (high + title) - high
-        axes = figure.add_axes(((left + place * (wide + gap)) / width, y / height, wide / width,
-                                high / height))
+        axes = grid[divmod(i, across)]
         _panel(axes, [c for c in found if c.label == label], rules, limits)
         axes.set_title(clean(label, 30), loc="left", size=7.5, pad=3)
-        if place:
+        if i % across:
             axes.set_yticklabels([])
         if i + across >= len(labels):
             axes.set_xlabel("points gained over the last epoch", size=6.5, labelpad=2)
         else:
             axes.set_xticklabels([])
     more = f"; {hidden} more methods left out" if hidden > 0 else ""
-    head(figure, table, "How the epoch is chosen",
+    head(grid.figure, table, "How the epoch is chosen",
          f"{METRIC_NAMES[table.metric]} per {table.unit}; dot: a pair, diamond: mean over the "
          f"pairs{' ' if width > ONE_COLUMN else chr(10)}of that rule (its number at the right)"
          f"{more}\nthe oracle chose by the labels of the test windows and is never ranked")
-    return figure
+    return grid.figure
 
 
 def _panel(

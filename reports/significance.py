@@ -6,8 +6,6 @@ the sources that a subject was tested from: none of them makes a subject more.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +24,25 @@ from bench.scoring.inference import (
     friedman,
     subjects_needed,
 )
-from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.against import interval
+from .shared.against import difference_columns, interval, outcome_columns
 from .shared.caption import title
-from .shared.cells import Column, collect
-from .shared.table import Row, Table, tables
-from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed, spreadsheet
+from .shared.cells import Column
+from .shared.pictures import drawable
+from .shared.table import Table, TableRow
+from .shared.text import (
+    METRIC_NAMES,
+    bullets,
+    csv_text,
+    markdown,
+    markdown_table,
+    natural,
+    p_value,
+    percent,
+    signed,
+    write_files,
+)
 
 ALPHA = 0.05
 #: Pairs of methods that a table of the Markdown lists; the CSV has all.
@@ -98,7 +107,7 @@ def _family(over: str, scores: Scores, rest: list[str], chance: str = "") -> Fam
     return Family(over, scores, found, friedman_of(scores), rest, chance)
 
 
-def by_subject(table: Table, rows: Sequence[Row]) -> Scores:
+def by_subject(table: Table, rows: Sequence[TableRow]) -> Scores:
     """Scores over target subjects that all rows have, averaged over the sources of a subject.
 
     A subject is one of a target corpus: equal numbers of two corpora are different people.
@@ -125,7 +134,7 @@ def friedman_of(scores: Mapping[str, Mapping[Hashable, float]]) -> Friedman | No
     return friedman([[mine[s] for mine in scores.values()] for s in sorted(shared, key=str)])
 
 
-def _chance(table: Table, column: Column, rows: Sequence[Row]) -> str:
+def _chance(table: Table, column: Column, rows: Sequence[TableRow]) -> str:
     """Range of guessing on the trials of one subject, the widest of all subjects."""
     if table.metric not in ("accuracy", "balanced_accuracy") or not rows:
         return ""
@@ -190,17 +199,12 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     BenchError
         No two methods were run on the same subjects.
     """
-    made = [
-        (t, f) for t in tables(collect(store, options), options) if (f := families(t))
-    ]
-    if not made:
-        raise BenchError(f"no two methods in {store.root} were tested on the same subjects")
-    paths = []
-    for name, text in (("significance.md", _markdown(made)), ("significance.csv", _csv(made))):
-        if options.wants_format(name.rpartition(".")[2]):
-            write_text(out / name, text)
-            paths.append(out / name)
-    return paths
+    made = drawable(store, options, families,
+                    "no two methods in {root} were tested on the same subjects")
+    return write_files(out, options, {
+        "significance.md": lambda: _markdown(made),
+        "significance.csv": lambda: csv_text(_rows(made)),
+    })
 
 
 Made = Sequence[tuple[Table, Sequence[Family]]]
@@ -217,27 +221,25 @@ def _markdown(made: Made) -> str:
         parts.append(f"## {markdown(title(table))}")
         for family in found:
             parts += [f"### {markdown(family.over)}", _table(family)]
-            parts.append("\n".join(f"- {markdown(line)}" for line in caption(table, family)))
+            parts.append(bullets(caption(table, family)))
         if table.simulated:
             parts.append("Scores are from simulated corpora; they say nothing of EEG.")
     return "\n\n".join(parts) + "\n"
 
 
 def _table(family: Family) -> str:
-    lines = ["| first | second | n | difference | 95 % interval | p | p (Holm) | effect |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    rows = []
     for c in family.found[:LISTED]:
         t, strong = c.test, "**" * (c.holm <= ALPHA)
-        cells = [
+        rows.append([
             markdown(c.one), markdown(c.two), str(t.n), f"{strong}{signed(t.mean)}{strong}",
-            interval(t), p_value(t.p).replace("<", "&lt;"),
-            p_value(c.holm).replace("<", "&lt;"), _effect(t.rank_biserial),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+            interval(t), markdown(p_value(t.p)), markdown(p_value(c.holm)),
+            _effect(t.rank_biserial),
+        ])
+    text = markdown_table(("first", "second", "n", "difference", "95 % interval", "p", "p (Holm)",
+                           "effect"), rows, texts=2)
     more = len(family.found) - LISTED
-    if more > 0:
-        lines.append(f"\n… and {more} more pairs of methods, in the CSV.")
-    return "\n".join(lines)
+    return text + (f"\n\n… and {more} more pairs of methods, in the CSV." if more > 0 else "")
 
 
 def _f(value: float) -> str:
@@ -249,28 +251,16 @@ def _effect(value: float) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
-def _csv(made: Made) -> str:
-    buffer = io.StringIO()
-    rows = list(_rows(made))
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
-    return buffer.getvalue()
-
-
 def _rows(made: Made) -> Iterator[dict[str, Any]]:
     for number, (table, found) in enumerate(made, 1):
         for family in found:
             for c in family.found:
-                t = c.test
-                low, high = t.interval or (None, None)
                 yield {
                     "table": number, "title": title(table), "over": family.over,
                     "metric": table.metric, "unit": table.unit, "first": c.one, "second": c.two,
-                    "n_subjects": t.n, "difference": t.mean, "low": low, "high": high, "p": t.p,
+                    "n_subjects": c.test.n, **difference_columns(c.test),
                     "p_holm": c.holm, "comparisons": len(family.found),
                     "subjects_needed": subjects_needed(len(family.scores), ALPHA),
-                    "rank_biserial": t.rank_biserial, "wins": t.wins, "losses": t.losses,
-                    "ties": t.ties,
+                    **outcome_columns(c.test),
                     "simulated": "simulated" if table.simulated else "no",
                 }

@@ -7,33 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
-from bench.reporting import ReportOptions
 from bench.scoring.inference import bootstrap_interval
-from bench.store.records import Store
 
 from .heatmap import is_mapped
 from .shared.against import Comparison, against_target_only
 from .shared.caption import number, title
-from .shared.cells import Column, collect
-from .shared.style import (
-    BLUE,
-    GREY,
-    INK,
-    ONE_COLUMN,
-    ORANGE,
-    PALE,
-    TWO_COLUMNS,
-    chance_line,
-    headline,
-    house_style,
-    save,
-    stems,
-)
-from .shared.table import Row, Table, tables
+from .shared.cells import Column
+from .shared.pictures import Grid, Picture, headline, note, text_at
+from .shared.style import BLUE, GREY, INK, MUTED, ONE_COLUMN, ORANGE, PALE, TWO_COLUMNS, chance_line
+from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, signed
 
 if TYPE_CHECKING:
@@ -72,7 +56,7 @@ def panels(table: Table) -> dict[tuple[str, Column], Panel]:
     Methods that have a control are shown alone, if there is any: the figure is about the gain.
     """
     compared = {(c.row.label, c.column): c for c in against_target_only(table)}
-    rows: list[Row] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
+    rows: list[TableRow] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
     found = {}
     for row in rows or table.methods:
         for column, value in row.values.items():
@@ -82,49 +66,20 @@ def panels(table: Table) -> dict[tuple[str, Column], Panel]:
     return found
 
 
-def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``subjects.png``, ``.pdf`` and ``.svg``; a row of panels a method, a column a pair.
-
-    Raises
-    ------
-    BenchError
-        No method has a score.
-    """
-    shown = [(t, p) for t in tables(collect(store, options), options) if (p := panels(t))]
-    if not shown:
-        raise BenchError(
-            f"no finished record of a method in {store.root}: there are no subjects to show",
-            "bench report prints which records failed, and why.",
-        )
-    paths = []
-    for stem, (table, found) in zip(stems(out, "subjects", len(shown)), shown, strict=True):
-        with house_style():
-            paths += save(draw(table, found), stem, f"Target subjects, {title(table)}", options)
-    return paths
-
-
 def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
     """Figure of a table: scores share one axis, so that panels can be compared."""
-    from matplotlib.figure import Figure
-
     every = list(dict.fromkeys(label for label, _ in found))
     rows, hidden = every[:MOST], len(every) - MOST
     columns = [c for c in table.columns if any(k[1] == c for k in found)]
-    n_rows, n_columns = len(rows), len(columns)
-    width = ONE_COLUMN if n_columns < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n_columns)
-    left, right, gap_x, gap_y, high = 0.55, 0.1, 0.1, 0.5, 1.55
+    n = len(columns)
+    width = ONE_COLUMN if n < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n)
     top, bottom = (0.96, 0.58) if width == ONE_COLUMN else (0.84, 0.46)
     top += 0.1 if any(is_mapped(table, c) for c in columns) else 0.0
-    wide = (width - left - right - gap_x * (n_columns - 1)) / n_columns
-    height = top + n_rows * high + (n_rows - 1) * gap_y + bottom
-    figure = Figure(figsize=(width, height))
+    grid = Grid.make(width, (len(rows), n), (0.55, 0.1, top, bottom), (0.1, 0.5), high=1.55)
     low, top_value = _limits(table, found)
     for i, label in enumerate(rows):
         for j, column in enumerate(columns):
-            y = height - top - (i + 1) * high - i * gap_y
-            axes = figure.add_axes((
-                (left + j * (wide + gap_x)) / width, y / height, wide / width, high / height
-            ))
+            axes = grid[i, j]
             axes.set(xlim=(-0.5, 1.5), ylim=(low, top_value))
             _draw_panel(axes, found.get((label, column)), table.chance(column), label)
             _trim(axes, first=j == 0)
@@ -132,8 +87,8 @@ def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
                 axes.set_title(_heading(table, column), size=6.5, pad=14, weight="normal")
             if j == 0:
                 axes.set_ylabel(clean(label, 24), weight="bold", size=7.5, labelpad=4)
-    _head(figure, table, list(found.values()), hidden)
-    return figure
+    _head(grid.figure, table, list(found.values()), hidden)
+    return grid.figure
 
 
 def _limits(table: Table, found: dict[tuple[str, Column], Panel]) -> tuple[float, float]:
@@ -215,8 +170,7 @@ def _heading(table: Table, column: Column) -> str:
 
 def _head(figure: Figure, table: Table, found: Sequence[Panel], hidden: int) -> None:
     """Title, what the numbers are, and the signs; one line more where the figure is narrow."""
-    width, height = figure.get_size_inches()
-    wide = width > ONE_COLUMN
+    wide = figure.get_size_inches()[0] > ONE_COLUMN
     compared = [p.comparison for p in found if p.comparison]
     several = any(len(p.method) > 1 for p in found)
     name = "Each target subject" if several else "Target subject"
@@ -233,7 +187,14 @@ def _head(figure: Figure, table: Table, found: Sequence[Panel], hidden: int) -> 
                      "over each panel: difference")
         ties = any(c.control[s] == v for c in compared for s, v in c.method.items())
         signs.append("solid: better than target-only, broken: worse" + ", dotted: equal" * ties)
-    below = ("; " if wide else "\n").join(lines)
-    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
+    note(figure, ("; " if wide else "\n").join(lines))
     legend = ("    " if wide else "\n").join(signs)
-    figure.text(0.08 / width, 0.06 / height, legend, size=6, color="#57606a", va="bottom")
+    text_at(figure, 0.06, legend, size=6, color=MUTED, va="bottom")
+
+
+#: ``subjects.png``, ``.pdf`` and ``.svg``: a row of panels a method, a column a pair.
+write = Picture(
+    "subjects", panels, draw, lambda table, _: f"Target subjects, {title(table)}",
+    "no finished record of a method in {root}: there are no subjects to show",
+    "bench report prints which records failed, and why.",
+)

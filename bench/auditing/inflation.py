@@ -43,7 +43,7 @@ class Measure:
 
 
 @dataclass
-class Row:
+class InflationRow:
     """One shortcut: the honest run before it, and its twin after."""
 
     name: str
@@ -68,7 +68,7 @@ class Audit:
     subjects : int
     honest : dict
         The honest run itself, before: chance, after: its score; balanced accuracy only.
-    rows : list of Row
+    rows : list of InflationRow
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Audit:
     seeds: list[int]
     subjects: int
     honest: dict[Key, Measure]
-    rows: list[Row]
+    rows: list[InflationRow]
 
     @property
     def simulated(self) -> bool:
@@ -143,11 +143,11 @@ def _record(store: Store, record_id: str) -> Record:
     return record
 
 
-def _row(store: Store, entry: Mapping[str, Any]) -> Row:
+def _row(store: Store, entry: Mapping[str, Any]) -> InflationRow:
     name, does, steals, note, reason = (
         str(entry[k]) for k in ("name", "does", "steals", "note", "reason")
     )
-    row = Row(name, does, steals, note, reason)
+    row = InflationRow(name, does, steals, note, reason)
     if row.reason:
         return row
     honest = [_record(store, i) for i in entry["honest"]]

@@ -17,13 +17,13 @@ from bench.version import __version__
 from ..curves import Line, curves
 from ..heatmap import floor_of, is_mapped, matrices
 from ..latex import caption_of, heading, latex
-from ..published import beside
+from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
 from ..shared.caption import caption, problems, shortened, title
-from ..shared.cells import Cell, Collection, Column
-from ..shared.numbers import short, tenths, thinned
-from ..shared.table import Row, Table, tables
+from ..shared.cells import Collection, Column, ScoredCell
+from ..shared.table import Table, TableRow, tables
 from ..shared.text import METRIC_NAMES, clean, p_value, signed
+from .numbers import short, tenths, thinned
 
 #: Points of a learning curve in the page.
 POINTS = 32
@@ -72,7 +72,7 @@ def page(found: Collection, options: ReportOptions) -> dict[str, Any]:
         "tables": [_table(t, views, place, options) for t in first],
         "records": [_record(c, pool) for c in records],
         "problems": problems(found),
-        "published": beside(found, options),
+        "published": figure_rows(found, options),
         "texts": pool.texts,
     }
 
@@ -140,7 +140,7 @@ def against_pairs(table: Table) -> list[tuple[str, Column]]:
     return [(r.label, c) for r in table.methods if r.key.method in networks for c in r.values]
 
 
-def _places(row: Row, column: Column, place: Mapping[str, int]) -> list[int]:
+def _places(row: TableRow, column: Column, place: Mapping[str, int]) -> list[int]:
     cells = sorted(row.cells.get(column, ()), key=lambda c: c.seed)
     return [place[c.id] for c in cells]
 
@@ -188,31 +188,22 @@ def _footnotes(compared: Sequence[Comparison]) -> list[str]:
     return [line.replace("over this table", whole) for line in lines]
 
 
-def _scores(table: Table, row: Row, first: Table) -> dict[str, Any]:
+def _scores(table: Table, row: TableRow, first: Table) -> dict[str, Any]:
     return {
-        "mean": tenths(row.mean), "mark": _mark(table, row, None),
+        "mean": tenths(row.mean), "mark": table.mark(row, None),
         "rank": None if row.rank is None else f"{row.rank:.2f}",
         "values": [_value(table, row, c, first.subjects(c)) for c in first.columns],
     }
 
 
-def _value(table: Table, row: Row, column: Column, subjects: Sequence[str]) -> Any:
+def _value(table: Table, row: TableRow, column: Column, subjects: Sequence[str]) -> Any:
     """``[mean, sd, mark, partial, scores of the subjects]``, or None for what was not run."""
     value = row.values.get(column)
     if value is None:
         return None
     scores = [tenths(value.subjects.get(s)) for s in subjects]
-    return [tenths(value.mean), tenths(value.sd), _mark(table, row, column), int(value.partial),
+    return [tenths(value.mean), tenths(value.sd), table.mark(row, column), int(value.partial),
             scores]
-
-
-def _mark(table: Table, row: Row, column: Column | None) -> int:
-    """2 for the best method of a column, 1 for the second."""
-    if row.key.kind != "method":
-        return 0
-    if row.label in table.best.get(column, ()):
-        return 2
-    return int(row.label in table.second.get(column, ()))
 
 
 def _comparison(c: Comparison, number: Mapping[Any, int], first: Table) -> dict[str, Any]:
@@ -235,7 +226,7 @@ def _line(line: Line | None, percent: bool) -> Any:
     return [len(line.mean), [i + 1 for i in shown], values]
 
 
-def _record(cell: Cell, pool: Pool) -> list[Any]:
+def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
     """``[id, identity, outcome]``; both ``[name, value, ...]``, numbers of texts."""
     record = cell.record
     outcome: dict[str, Any] = {

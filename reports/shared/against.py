@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.scoring.inference import Paired, holm, paired
 
 from .cells import SCRATCH, Column, same_network
 from .rows import RowKey
-from .table import Row, Table
+from .table import Table, TableRow
 from .text import natural, signed
 
 
@@ -54,23 +55,36 @@ def _compared(table: Table) -> list[Comparison]:
             control = _control(row, column, table.controls)
             if control is None:
                 continue
-            a, b = (
-                {c.seed: c.subject_scores(table.metric, table.unit) for c in r.cells[column]}
-                for r in (row, control)
-            )
-            seeds = sorted(set(a) & set(b))
-            subjects = [s for s in _subjects(a, seeds) if s in set(_subjects(b, seeds))]
-            if not seeds or not subjects:
-                continue
-            one, two = (
-                {s: sum(x[seed][s] for seed in seeds) / len(seeds) for s in subjects}
-                for x in (a, b)
-            )
-            note = _difference(row, control, column)
-            test = paired(list(one.values()), list(two.values()))
-            found.append((row.key, column, one, two, tuple(seeds), test, note))
+            sides = in_common(row, control, column, table)
+            if sides is not None:
+                one, two, _ = sides
+                names = _differing(row, control, column)
+                note = f"control differs in {', '.join(names)}" if names else ""
+                test = paired(list(one.values()), list(two.values()))
+                found.append((row.key, column, *sides, test, note))
     adjusted = holm([f[5].p for f in found])
     return [Comparison(*f[:6], p, f[6]) for f, p in zip(found, adjusted, strict=True)]
+
+
+def in_common(
+    one: TableRow, two: TableRow, column: Column, table: Table
+) -> tuple[dict[str, float], dict[str, float], tuple[int, ...]] | None:
+    """Subject to score on either side, and the seeds, of what both have; None if that is nothing.
+
+    Score of a subject: mean over sessions, then over the seeds that both sides ran.
+    """
+    a, b = (
+        {c.seed: c.subject_scores(table.metric, table.unit) for c in row.cells[column]}
+        for row in (one, two)
+    )
+    seeds = sorted(set(a) & set(b))
+    if not seeds:
+        return None
+    subjects = sorted(set.intersection(*(set(x[s]) for x in (a, b) for s in seeds)), key=natural)
+    first, second = (
+        {who: sum(x[s][who] for s in seeds) / len(seeds) for who in subjects} for x in (a, b)
+    )
+    return (first, second, tuple(seeds)) if subjects else None
 
 
 def interval(test: Paired) -> str:
@@ -78,6 +92,18 @@ def interval(test: Paired) -> str:
     if test.interval is None:
         return "–"
     return f"{signed(test.interval[0])} to {signed(test.interval[1])}"
+
+
+def difference_columns(test: Paired, name: str = "difference") -> dict[str, Any]:
+    """Columns of a CSV: the mean difference, its interval and its p."""
+    low, high = test.interval or (None, None)
+    return {name: test.mean, "low": low, "high": high, "p": test.p}
+
+
+def outcome_columns(test: Paired) -> dict[str, Any]:
+    """Columns of a CSV: the size of the effect, and for how many subjects it holds."""
+    return {"rank_biserial": test.rank_biserial, "wins": test.wins, "losses": test.losses,
+            "ties": test.ties}
 
 
 def footnotes(found: Sequence[Comparison]) -> list[str]:
@@ -93,7 +119,7 @@ def footnotes(found: Sequence[Comparison]) -> list[str]:
     return lines + sorted({f"{c.row.label}: {c.note}" for c in found if c.note})
 
 
-def _control(row: Row, column: Column, controls: Sequence[Row]) -> Row | None:
+def _control(row: TableRow, column: Column, controls: Sequence[TableRow]) -> TableRow | None:
     """The target-only row with this method's network, the nearest in its parameters.
 
     Without one of its own, another's that is the same network under the same fine-tuning.
@@ -109,21 +135,10 @@ def _control(row: Row, column: Column, controls: Sequence[Row]) -> Row | None:
     return min(fits, key=lambda c: (len(_differing(row, c, column)), c.key))
 
 
-def _differing(row: Row, control: Row, column: Column) -> list[str]:
+def _differing(row: TableRow, control: TableRow, column: Column) -> list[str]:
     ours, theirs = row.cells[column][0], control.cells[column][0]
     shared = (set(ours.params) & set(theirs.params)) - {"network"}
     names = [k for k in sorted(shared) if ours.params[k] != theirs.params[k]]
     return names + (["precision"] if ours.precision != theirs.precision else [])
 
 
-def _difference(row: Row, control: Row, column: Column) -> str:
-    names = _differing(row, control, column)
-    return f"control differs in {', '.join(names)}" if names else ""
-
-
-def _subjects(scores: dict[int, dict[str, float]], seeds: Sequence[int]) -> list[str]:
-    """Subjects that every seed has."""
-    if not seeds:
-        return []
-    common = set.intersection(*(set(scores[s]) for s in seeds))
-    return sorted(common, key=natural)

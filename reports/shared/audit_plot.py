@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from bench.auditing.inflation import MEASURES, Audit, Measure
 
-from .style import BLUE, GREY, INK, ORANGE, TWO_COLUMNS, plain_axes
+from .pictures import Grid, note, text_at
+from .style import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    TWO_COLUMNS,
+    difference_mark,
+    plain_axes,
+)
 from .text import clean, numbers, p_value, signed
 
 if TYPE_CHECKING:
@@ -14,18 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _UNITS = ((MEASURES[0], "per window", BLUE, "o"), (MEASURES[1], "per trial", ORANGE, "s"))
-_BAND, _TOP, _BOTTOM, _LEFT, _RIGHT = 0.36, 0.62, 0.5, 2.65, 1.75
+#: Height of a shortcut; left, right, top and bottom of the plot.
+_BAND, _MARGINS = 0.36, (2.65, 1.75, 0.62, 0.5)
 
 
 def draw(audit: Audit) -> Figure:
     """Figure of an audit: honest run against chance first, then every shortcut."""
-    from matplotlib.figure import Figure
-
-    height = _TOP + _BAND * (len(audit.rows) + 1) + _BOTTOM
-    figure = Figure(figsize=(TWO_COLUMNS, height))
-    inner = (TWO_COLUMNS - _LEFT - _RIGHT, _BAND * (len(audit.rows) + 1))
-    axes = figure.add_axes((_LEFT / TWO_COLUMNS, _BOTTOM / height, inner[0] / TWO_COLUMNS,
-                            inner[1] / height))
+    grid = Grid.make(TWO_COLUMNS, (1, 1), _MARGINS, high=_BAND * (len(audit.rows) + 1))
+    axes = grid[0, 0]
     plain_axes(axes, "x")
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     axes.set(ylim=(len(audit.rows) + 1, 0))
@@ -35,7 +42,7 @@ def draw(audit: Audit) -> Figure:
     axes.axhline(1, color=GREY, linewidth=0.6, zorder=1)
     for i, row in enumerate(audit.rows, 1):
         if i > 1:
-            axes.axhline(i, color="#eceff2", linewidth=0.6, zorder=0)
+            axes.axhline(i, color=FAINT, linewidth=0.6, zorder=0)
         if row.measures:
             found = [row.measures[k] for k, *_ in _UNITS]
             _band(axes, i, row.name, row.does, [(m, m.holm) for m in found])
@@ -46,8 +53,8 @@ def draw(audit: Audit) -> Figure:
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -2.0), max(high, 2.0))
     axes.set_xlabel("percentage points of balanced accuracy", size=6.5, labelpad=2)
-    _texts(figure, audit)
-    return figure
+    _texts(grid.figure, audit)
+    return grid.figure
 
 
 def _band(
@@ -56,11 +63,7 @@ def _band(
     _names(axes, at, name, does, INK)
     for j, ((m, holm), (_, _, colour, marker)) in enumerate(zip(found, _UNITS, strict=True)):
         y = at + 0.32 + 0.36 * j
-        if m.test.interval is not None:
-            axes.plot([100 * v for v in m.test.interval], [y, y], color=colour, linewidth=1.1,
-                      solid_capstyle="butt", zorder=2)
-        axes.scatter([100 * m.test.mean], [y], s=13, color=colour, marker=marker, linewidths=0,
-                     zorder=3)
+        difference_mark(axes, m.test, y, colour, marker, size=13, linewidth=1.1)
         text = signed(m.test.mean)
         if m.test.interval is not None:
             text += f"  [{signed(m.test.interval[0])}, {signed(m.test.interval[1])}]"
@@ -73,7 +76,7 @@ def _band(
 def _names(axes: Axes, at: int, name: str, does: str, colour: str) -> None:
     where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "ha": "right"}
     axes.text(-0.02, at + 0.34, clean(name, 34), size=7, color=colour, **where)
-    axes.text(-0.02, at + 0.69, clean(does, 62), size=5.2, color="#57606a", **where)
+    axes.text(-0.02, at + 0.69, clean(does, 62), size=5.2, color=MUTED, **where)
 
 
 def _texts(figure: Figure, audit: Audit) -> None:
@@ -90,12 +93,11 @@ def _texts(figure: Figure, audit: Audit) -> None:
         f"{audit.subjects} target subjects,\n{seeds}; p: two-sided Wilcoxon, Holm over "
         f"{audit.compared} shortcut{'s' * (audit.compared != 1)}"
     )
-    figure.text(0.08 / width, 1 - 0.1 / height, title, weight="bold", size=8.5, va="top")
-    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top",
-                linespacing=1.3)
+    text_at(figure, height - 0.1, title, weight="bold", size=8.5, va="top")
+    note(figure, below, linespacing=1.3)
     handles = [Line2D([], [], color=c, marker=m, markersize=3, linewidth=1) for *_, c, m in _UNITS]
     figure.legend(handles, [name for _, name, *_ in _UNITS], loc="lower left", ncols=2,
                   frameon=False, fontsize=6.5, bbox_to_anchor=(0.01, 0.0), borderaxespad=0.3)
     if audit.simulated:
-        figure.text(_LEFT / width, 0.5, "SIMULATED", size=38, weight="bold", color="#57606a",
+        figure.text(_MARGINS[0] / width, 0.5, "SIMULATED", size=38, weight="bold", color=MUTED,
                     alpha=0.09, rotation=18, ha="left", va="center", zorder=0)

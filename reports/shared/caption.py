@@ -109,13 +109,13 @@ def _ranks(table: Table) -> str:
 
 
 def problems(found: Collection) -> list[str]:
-    """Records without scores, folds left out and torn folders, one line each."""
+    """Records without scores, folds left out and corrupt folders, one line each."""
     lines = []
     grouped = Counter((p.status, p.method, p.pair, p.reason) for p in found.problems)
     for (status, method, pair, reason), count in sorted(grouped.items()):
         times = f" ({count} records)" if count > 1 else ""
         lines.append(f"{status}: {method} on {pair}{times}: {reason}")
-    lines += [f"torn: {where}: {what}" for where, what in found.corrupt]
+    lines += [f"corrupt: {where}: {what}" for where, what in found.corrupt]
     return shortened(lines)
 
 

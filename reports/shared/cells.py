@@ -29,7 +29,7 @@ _OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
+class TableSetting:
     """What two scores must share to stand in one table.
 
     Attributes
@@ -75,7 +75,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Fold:
+class FoldScores:
     """Scores of one target subject and session: unit to metric to value."""
 
     subject: str
@@ -84,7 +84,7 @@ class Fold:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class ScoredCell:
     """One finished record.
 
     Attributes
@@ -95,7 +95,7 @@ class Cell:
         All parameters; ``origin`` says where they came from.
     code, precision, label_map, rest : str
         What else may tell two records of the same method apart.
-    folds : list of Fold
+    folds : list of FoldScores
         Scores of each target subject and session.
     shortcut : str
         Of the twin of an audit: what it takes. Such a cell is an oracle.
@@ -107,7 +107,7 @@ class Cell:
     id: str
     method: str
     kind: str
-    setting: Setting
+    setting: TableSetting
     column: Column
     seed: int
     params: dict[str, Any]
@@ -116,7 +116,7 @@ class Cell:
     precision: str
     label_map: str
     rest: str
-    folds: list[Fold]
+    folds: list[FoldScores]
     record: Record = field(repr=False)
     shortcut: str = ""
 
@@ -146,7 +146,7 @@ class Collection:
     """What was found in a run folder."""
 
     root: Path
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[ScoredCell] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     corrupt: list[tuple[str, str]] = field(default_factory=list)
     #: What was worked out from it, by name: several reports need the same tables.
@@ -214,15 +214,15 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
     return found
 
 
-def same_network(control: Cell, method: Cell) -> bool:
+def same_network(control: ScoredCell, method: ScoredCell) -> bool:
     """Whether a target-only control trains the very network that a method fine-tunes."""
     own = {k: v for k, v in control.params.items() if k != "network"}
     return bool(own) and all(method.params.get(k) == v for k, v in own.items())
 
 
-def _without_strangers(cells: list[Cell]) -> list[Cell]:
+def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
     """Cells less the target-only controls of methods that were filtered out."""
-    scratch: dict[str, list[Cell]] = defaultdict(list)
+    scratch: dict[str, list[ScoredCell]] = defaultdict(list)
     for cell in cells:
         if cell.method == SCRATCH:
             scratch[clean(cell.params.get("network", ""))].append(cell)
@@ -236,7 +236,7 @@ def _without_strangers(cells: list[Cell]) -> list[Cell]:
             or clean(c.params.get("network", "")) in wanted]
 
 
-def _sort(record: Record, cell: Cell, found: Collection) -> None:
+def _sort(record: Record, cell: ScoredCell, found: Collection) -> None:
     name, pair, seed = cell.method, cell.column.pair, str(cell.seed)
     if record.status == "done" and cell.folds:
         found.cells.append(cell)
@@ -249,7 +249,7 @@ def _sort(record: Record, cell: Cell, found: Collection) -> None:
         found.problems.append(Problem("left out", name, pair, seed, reason))
 
 
-def _wanted(cell: Cell, options: ReportOptions) -> bool:
+def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
     network = clean(cell.params.get("network", ""))
     if cell.kind == "control":
         method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
@@ -280,22 +280,22 @@ def _nothing(found: Collection, seen: Mapping[str, set[str]]) -> BenchError:
             f"It holds the pairs {', '.join(sorted(seen['pair']))}; "
             f"methods {', '.join(sorted(seen['method']))}.",
         )
-    torn = f" ({len(found.corrupt)} torn ones were passed over)" if found.corrupt else ""
+    corrupt = f" ({len(found.corrupt)} corrupt ones were passed over)" if found.corrupt else ""
     return BenchError(
-        f"there are no records in {found.root}{torn}",
+        f"there are no records in {found.root}{corrupt}",
         "Give the folder that a run wrote to, or make records first: "
         "bench run --method scmm --src SEED --tgt DEAP --simulated",
     )
 
 
-def _cell(record: Record) -> Cell:
+def _cell(record: Record) -> ScoredCell:
     identity = record.identity
     params = identity.get("params") or {}
     if not isinstance(params, dict):
         raise TypeError("parameters are no mapping")
     setting, column = _setting(record), _column(record)
     oracle = record.kind == "oracle" or setting.selection == "oracle"
-    return Cell(
+    return ScoredCell(
         id=record.id, method=clean(identity["method"], 60),
         kind="oracle" if oracle else record.kind if record.kind == "control" else "method",
         setting=setting, column=column, seed=int(identity["seed"]), params=params,
@@ -307,7 +307,7 @@ def _cell(record: Record) -> Cell:
     )
 
 
-def _oracle(record: Record, cell: Cell) -> list[Cell]:
+def _oracle(record: Record, cell: ScoredCell) -> list[ScoredCell]:
     """The same run at the epoch that test labels would choose, if the record has it."""
     folds = (record.oracle or {}).get("folds") if cell.kind == "method" else None
     if not folds:
@@ -316,13 +316,13 @@ def _oracle(record: Record, cell: Cell) -> list[Cell]:
     return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored)]
 
 
-def _setting(record: Record) -> Setting:
+def _setting(record: Record) -> TableSetting:
     identity = record.identity
     protocol = identity["protocol"]
     features = identity.get("features")
     if isinstance(features, dict):
         features = {k: v for k, v in features.items() if k not in _OF_THE_PAIR}
-    return Setting(
+    return TableSetting(
         protocol=clean(protocol["name"], 60), protocol_params=_text(protocol.get("params") or {}),
         target_access=_text(protocol.get("target_access")), selection=_text(identity["selection"]),
         scaling=_text(identity.get("scaling")), scale=_text(identity.get("scale")),
@@ -352,12 +352,12 @@ def _column(record: Record) -> Column:
     )
 
 
-def _fold(fold: Mapping[str, Any]) -> Fold:
+def _fold(fold: Mapping[str, Any]) -> FoldScores:
     scores = {
         unit: {m: _number(fold["scores"][unit].get(m)) for m in METRICS}
         for unit in UNITS if unit in fold["scores"]
     }
-    return Fold(clean(fold["subject"]), clean(fold.get("session", "")), scores)
+    return FoldScores(clean(fold["subject"]), clean(fold.get("session", "")), scores)
 
 
 def _number(value: Any) -> float | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.reporting import ReportOptions
+from bench.store.records import Store
 
-from .cells import Cell, Column
-from .table import Row, Table
+from .cells import Column, ScoredCell, collect
+from .pictures import T, drawable
+from .table import Table, TableRow, tables
+from .text import clean
 
 #: What a user does to get them.
 HINT = "Run with --diagnostics: bench run --method scmm --src SEED --tgt DEAP --diagnostics"
@@ -18,9 +23,9 @@ HINT = "Run with --diagnostics: bench run --method scmm --src SEED --tgt DEAP --
 class Diagnosed:
     """A method on a pair, and the records of it that have diagnostics."""
 
-    row: Row
+    row: TableRow
     column: Column
-    cells: list[Cell]
+    cells: list[ScoredCell]
 
 
 def diagnosed(table: Table) -> list[Diagnosed]:
@@ -35,7 +40,7 @@ def diagnosed(table: Table) -> list[Diagnosed]:
     return sorted(found, key=lambda d: (-count[d.column], table.columns.index(d.column)))
 
 
-def arrays(cell: Cell, *names: str) -> dict[str, Any] | None:
+def arrays(cell: ScoredCell, *names: str) -> dict[str, Any] | None:
     """The named arrays of a record; None where they are missing, damaged or do not fit together."""
     try:
         found = cell.record.read_diagnostics()
@@ -44,10 +49,25 @@ def arrays(cell: Cell, *names: str) -> dict[str, Any] | None:
     return {n: found[n] for n in names} if all(n in found for n in names) else None
 
 
-def missing(found: list[Diagnosed], name: str) -> str:
-    """Why records with diagnostics lack a part of them, as the engine says."""
-    for one in found:
-        stored = arrays(one.cells[0], name)
-        if stored is not None:
-            return str(stored[name])
-    return ""
+def drawable_diagnostics(
+    store: Store, options: ReportOptions, find: Callable[[Table], list[T]], part: str, what: str
+) -> list[tuple[Table, list[T]]]:
+    """As :func:`~.pictures.drawable`; the error gives the engine's reason why records lack a part.
+
+    Parameters
+    ----------
+    part, what : str
+        Name of the arrays, for the reason; and in words, for the message.
+    """
+    every = tables(collect(store, options), options)
+    name = f"{part}_missing"
+    stored = (arrays(d.cells[0], name) for t in every for d in diagnosed(t))
+    reason = next((clean(s[name]) for s in stored if s is not None), "")
+    why = f": {reason}" if reason else ""
+    return drawable(store, options, find, f"no record in {{root}} has {what}{why}", HINT)
+
+
+def more_left_out(table: Table, found: Sequence[Any]) -> str:
+    """``; 3 more left out``, or nothing."""
+    more = len(diagnosed(table)) - len(found)
+    return f"; {more} more left out" if more > 0 else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .cells import Cell
+from .cells import ScoredCell
 from .text import clean
 
 #: Parameters named in a label; more are in the CSV.
@@ -52,23 +52,25 @@ class RowKey:
         return name + (f" [{self.variant}]" if self.variant else "")
 
 
-def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, RowKey]:
+def row_keys(
+    cells: Sequence[ScoredCell], everything: Iterable[ScoredCell]
+) -> dict[ScoredCell, RowKey]:
     """Row of each cell of a table.
 
     Parameters
     ----------
-    cells : sequence of Cell
+    cells : sequence of ScoredCell
         Cells of one table.
-    everything : iterable of Cell
+    everything : iterable of ScoredCell
         All cells of the run folder: a default may only have been run under another protocol.
     """
-    elsewhere: dict[RowKey, list[Cell]] = defaultdict(list)
+    elsewhere: dict[RowKey, list[ScoredCell]] = defaultdict(list)
     for cell in everything:
         elsewhere[_family(cell)].append(cell)
-    families: dict[RowKey, list[Cell]] = defaultdict(list)
+    families: dict[RowKey, list[ScoredCell]] = defaultdict(list)
     for cell in cells:
         families[_family(cell)].append(cell)
-    keys: dict[Cell, RowKey] = {}
+    keys: dict[ScoredCell, RowKey] = {}
     for family, members in families.items():
         default = _default_params(members) or _default_params(elsewhere[family])
         names = _params_names(members, default)
@@ -81,18 +83,20 @@ def row_keys(cells: Sequence[Cell], everything: Iterable[Cell]) -> dict[Cell, Ro
     return keys
 
 
-def _family(cell: Cell) -> RowKey:
+def _family(cell: ScoredCell) -> RowKey:
     network = clean(cell.params.get("network", ""), 60) if cell.method == "target-only" else ""
     return RowKey(cell.kind, cell.method, network, shortcut=cell.shortcut)
 
 
-def _default_params(cells: Iterable[Cell]) -> dict[str, Any] | None:
+def _default_params(cells: Iterable[ScoredCell]) -> dict[str, Any] | None:
     """The parameters that most default records have."""
     texts = Counter(_json(c.params) for c in cells if c.origin == "default")
     return json.loads(texts.most_common(1)[0][0]) if texts else None
 
 
-def _params_names(cells: Sequence[Cell], default: dict[str, Any] | None) -> dict[Cell, str]:
+def _params_names(
+    cells: Sequence[ScoredCell], default: dict[str, Any] | None
+) -> dict[ScoredCell, str]:
     """How the parameters of each cell differ from the default; empty for the default."""
     names = {cell: _params_name(cell, default) for cell in cells}
     behind: dict[str, set[str]] = defaultdict(set)
@@ -105,7 +109,7 @@ def _params_names(cells: Sequence[Cell], default: dict[str, Any] | None) -> dict
     return names
 
 
-def _params_name(cell: Cell, default: dict[str, Any] | None) -> str:
+def _params_name(cell: ScoredCell, default: dict[str, Any] | None) -> str:
     if cell.origin == "default" or cell.shortcut:
         return ""
     if cell.origin != "set" or default is None:
@@ -117,7 +121,7 @@ def _params_name(cell: Cell, default: dict[str, Any] | None) -> str:
     return ", ".join(shown) or "set"
 
 
-def _versions(cell: Cell, family: Sequence[Cell]) -> list[str]:
+def _versions(cell: ScoredCell, family: Sequence[ScoredCell]) -> list[str]:
     """Code and precision, where the table holds several of this method."""
     parts = []
     if len({c.code for c in family}) > 1:
@@ -127,18 +131,18 @@ def _versions(cell: Cell, family: Sequence[Cell]) -> list[str]:
     return parts
 
 
-def _choices(cell: Cell) -> str:
+def _choices(cell: ScoredCell) -> str:
     return _json([cell.params, cell.label_map])
 
 
-def _setting(cell: Cell) -> str:
+def _setting(cell: ScoredCell) -> str:
     """Differs within a table only between oracle rows, which take liberties of several kinds."""
     return _json(vars(cell.setting))
 
 
-def _split_clashes(keys: dict[Cell, RowKey], apart: Callable[[Cell], str]) -> None:
+def _split_clashes(keys: dict[ScoredCell, RowKey], apart: Callable[[ScoredCell], str]) -> None:
     """Split rows that hold two records of one pair and seed, by what ``apart`` says of them."""
-    rows: dict[RowKey, list[Cell]] = defaultdict(list)
+    rows: dict[RowKey, list[ScoredCell]] = defaultdict(list)
     for cell, key in keys.items():
         rows[key].append(cell)
     for key, members in rows.items():

@@ -6,37 +6,30 @@ between calls and the same records give the same bytes.
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.reporting import ReportOptions
-from bench.store.files import write_bytes
+from bench.scoring.inference import Paired
 
 from .text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
-
-    from .table import Table
 
 #: Width of one and of two columns of a paper, inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
-INK, GREY, PALE = "#1f2328", "#7a828c", "#d9dde2"
+INK, MUTED, GREY, PALE = "#1f2328", "#57606a", "#7a828c", "#d9dde2"
+#: Lines between bands, paler than the grid.
+FAINT = "#eceff2"
 #: Blue and vermilion of Okabe and Ito: told apart in every form of colour blindness, and in grey.
 BLUE, ORANGE = "#0072b2", "#d55e00"
 #: Okabe and Ito's other colours, for lines that must be told apart; more lines start again.
 LINES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#8c564b")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-FORMATS = ("png", "pdf", "svg")
 
-_SETTINGS: Any = {
+#: Settings of matplotlib within :func:`~.pictures.house_style`.
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -63,79 +56,6 @@ _SETTINGS: Any = {
 }
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Draw and save within this."""
-    import matplotlib
-
-    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
-        # A name in a script that the font lacks shows as boxes; that is no reason to complain.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def save(
-    figure: Figure, stem: Path, title: str, options: ReportOptions | None = None
-) -> list[Path]:
-    """Write a figure as PNG (300 dpi), PDF and SVG, or those of them that the options name.
-
-    Parameters
-    ----------
-    figure : Figure
-    stem : Path
-        Path without an ending.
-    title : str
-        Title in the files' metadata.
-    options : ReportOptions, optional
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    paths = []
-    for kind in FORMATS:
-        if options is not None and not options.wants_format(kind):
-            continue
-        buffer = io.BytesIO()
-        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}[kind]
-        figure.savefig(buffer, format=kind, dpi=300, metadata={"Title": title, **dates})
-        path = stem.with_name(f"{stem.name}.{kind}")
-        write_bytes(path, buffer.getvalue())
-        paths.append(path)
-    return paths
-
-
-def stems(out: Path, name: str, count: int) -> list[Path]:
-    """``heatmap`` for one table, else ``heatmap-1``, ``heatmap-2``, ..."""
-    return [out / (name if count == 1 else f"{name}-{i}") for i in range(1, count + 1)]
-
-
-def head(figure: Figure, table: Table, name: str, below: str) -> None:
-    """Title and the line under it; names are cut so that "simulated" stays on the picture."""
-    width, height = figure.get_size_inches()
-    wide = width > ONE_COLUMN
-    headline(figure, table, clean(name, 60 if wide else 26), 40 if wide else 14)
-    figure.text(0.08 / width, 1 - 0.27 / height, below, size=6.5, color="#57606a", va="top")
-
-
-def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
-    """Bold line: name, protocol, "shared classes", "simulated"; smaller where it would not fit."""
-    width, height = figure.get_size_inches()
-    protocol = clean(table.setting.protocol, longest)
-    protocol += ", shared classes" if table.setting.classes else ""
-    text = f"{name} · {protocol}" + (" · simulated" if table.simulated else "")
-    size = _fitting(text, 8.5, 72 * (width - 0.16))
-    figure.text(0.08 / width, 1 - 0.1 / height, text, weight="bold", size=size, va="top")
-
-
-def _fitting(text: str, size: float, points: float) -> float:
-    """Size at which a bold line is no wider than this, at most ``size``."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight="bold"))
-    return min(size, size * points / max(1.0, float(path.get_extents().width)))
-
-
 def chance_line(axes: Axes, level: float) -> None:
     """Broken dark line at a share of 1, over the grid and under the data."""
     axes.axhline(100 * level, color=INK, linewidth=0.75, linestyle=(0, (4, 2.5)), zorder=1)
@@ -153,6 +73,43 @@ def two_rows(label: str) -> str:
     """Method over its variant, for narrow margins."""
     name, _, variant = label.partition(" [")
     return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
+
+
+def square(axes: Axes, column: int, row: int, face: Any, **look: Any) -> str:
+    """Fill a field of a matrix; returns the colour of a text that can be read on it."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, **look))
+    return "white" if isinstance(face, tuple) and luminance(face) < 0.25 else INK
+
+
+def field_text(
+    axes: Axes, column: int, row: int, text: str, down: float = 0.5, **look: Any
+) -> None:
+    """Text in the middle of a field of a matrix, ``down`` of its height from the top."""
+    axes.text(column + 0.5, row + down, text, ha="center", va="center", **look)
+
+
+def colour_bar(axes: Axes, highest: float) -> Any:
+    """Scale of :func:`colours` from 0 to ``highest``."""
+    from matplotlib.colorbar import ColorbarBase
+    from matplotlib.colors import Normalize
+
+    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, highest))
+    bar.outline.set_visible(False)
+    axes.tick_params(length=0, pad=3, labelsize=6.5)
+    return bar
+
+
+def difference_mark(
+    axes: Axes, test: Paired, y: float, colour: str, marker: str, *, size: float, linewidth: float
+) -> None:
+    """Mean difference in points with its interval, on a line of its own."""
+    if test.interval is not None:
+        axes.plot([100 * v for v in test.interval], [y, y], color=colour, linewidth=linewidth,
+                  solid_capstyle="butt", zorder=2)
+    axes.scatter([100 * test.mean], [y], s=size, color=colour, marker=marker, linewidths=0,
+                 zorder=3)
 
 
 def luminance(rgb: tuple[float, ...]) -> float:

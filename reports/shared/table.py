@@ -16,9 +16,9 @@ import numpy as np
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
 
-from .cells import Cell, Collection, Column, Setting
+from .cells import Collection, Column, ScoredCell, TableSetting
 from .rows import RowKey, row_keys
-from .text import natural, numbers
+from .text import natural, numbers, percent
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Value:
 
 
 @dataclass
-class Row:
+class TableRow:
     """One method, or one variant of it.
 
     Attributes
@@ -62,7 +62,7 @@ class Row:
 
     key: RowKey
     values: dict[Column, Value] = field(default_factory=dict)
-    cells: dict[Column, list[Cell]] = field(default_factory=dict)
+    cells: dict[Column, list[ScoredCell]] = field(default_factory=dict)
     mean: float | None = None
     rank: float | None = None
 
@@ -81,7 +81,7 @@ class Table:
     columns : list of Column
     labels : dict
         Column to its heading.
-    methods, controls, oracles : list of Row
+    methods, controls, oracles : list of TableRow
         The blocks; only ``methods`` are ranked.
     best, second : dict
         Column (None for the mean) to the rows whose score is highest and second.
@@ -91,14 +91,14 @@ class Table:
         Where scores of a column do not rest on the same subjects or seeds, and what is missing.
     """
 
-    setting: Setting
+    setting: TableSetting
     metric: str
     unit: str
     columns: list[Column]
     labels: dict[Column, str]
-    methods: list[Row]
-    controls: list[Row]
-    oracles: list[Row]
+    methods: list[TableRow]
+    controls: list[TableRow]
+    oracles: list[TableRow]
     best: dict[Column | None, set[str]] = field(default_factory=dict)
     second: dict[Column | None, set[str]] = field(default_factory=dict)
     complete: int = 0
@@ -107,7 +107,7 @@ class Table:
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TableRow]:
         """All rows, blocks one after another."""
         return [*self.methods, *self.controls, *self.oracles]
 
@@ -116,9 +116,34 @@ class Table:
         """Whether some method lacks a pair: then every row says how many it ran."""
         return any(len(r.values) < len(self.columns) for r in self.methods)
 
-    def coverage(self, row: Row) -> str:
+    def coverage(self, row: TableRow) -> str:
         """``4/6``: pairs of a row that have a score, of all."""
         return f"{len(row.values)}/{len(self.columns)}"
+
+    @property
+    def summary_heads(self) -> list[str]:
+        """Headings of :meth:`summary`: mean and rank need several pairs, coverage a missing one."""
+        several = len(self.columns) > 1 and any(r.mean is not None for r in self.rows)
+        return (["Mean"] * several + ["Rank"] * (several and self.complete > 1)
+                + ["Pairs"] * self.covered)
+
+    def summary(self, row: TableRow, mean: str) -> list[str]:
+        """Cells after the pairs of a row; ``mean`` as the file marks it."""
+        cells = {"Mean": mean, "Rank": "" if row.rank is None else f"{row.rank:.2f}",
+                 "Pairs": self.coverage(row)}
+        return [cells[name] for name in self.summary_heads]
+
+    def summary_of_chance(self) -> list[str]:
+        """As :meth:`summary`, for the row of chance."""
+        return [percent(self.mean_chance()) * (name == "Mean") for name in self.summary_heads]
+
+    def mark(self, row: TableRow, column: Column | None) -> int:
+        """2 for the best method of a column (None for the mean), 1 for the second, else 0."""
+        if row.key.kind != "method":
+            return 0
+        if row.label in self.best.get(column, ()):
+            return 2
+        return int(row.label in self.second.get(column, ()))
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, worked out the first time only. Do not change it."""
@@ -193,13 +218,13 @@ def tables(
     return list(found.once(("tables", metric, unit), make))
 
 
-def _by_setting(cells: Iterable[Cell]) -> list[tuple[Setting, list[Cell]]]:
+def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
     """Group cells; oracle and leaky ones join the honest table they are nearest to.
 
     They differ from it in what they take too much of (selection, scaling, access), never in
     protocol, scale, classes and data; what differs is said under the table.
     """
-    groups: dict[Setting, list[Cell]] = defaultdict(list)
+    groups: dict[TableSetting, list[ScoredCell]] = defaultdict(list)
     late = []
     for cell in cells:
         if cell.kind == "oracle":
@@ -213,24 +238,24 @@ def _by_setting(cells: Iterable[Cell]) -> list[tuple[Setting, list[Cell]]]:
     return sorted(groups.items())
 
 
-def _ground(setting: Setting) -> tuple[str, ...]:
+def _ground(setting: TableSetting) -> tuple[str, ...]:
     """What an oracle shares with the honest runs beside it."""
     return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
             setting.classes)
 
 
-def _apart(one: Setting, other: Setting) -> list[str]:
+def _apart(one: TableSetting, other: TableSetting) -> list[str]:
     """Names of what two settings differ in."""
     return [k for k, v in vars(one).items() if v != getattr(other, k)]
 
 
 def _table(
-    setting: Setting, cells: list[Cell], metric: str, unit: str, found: Collection
+    setting: TableSetting, cells: list[ScoredCell], metric: str, unit: str, found: Collection
 ) -> Table:
     keys = found.once(("rows", setting), lambda: row_keys(cells, found.cells))
-    rows: dict[RowKey, Row] = {}
+    rows: dict[RowKey, TableRow] = {}
     for cell in cells:
-        row = rows.setdefault(keys[cell], Row(keys[cell]))
+        row = rows.setdefault(keys[cell], TableRow(keys[cell]))
         row.cells.setdefault(cell.column, []).append(cell)
     for row in rows.values():
         for column, behind in row.cells.items():
@@ -257,7 +282,7 @@ def _table(
 _CONTROLS = {"majority": 0, "attainable": 2}
 
 
-def _value(cells: Sequence[Cell], metric: str, unit: str) -> Value | None:
+def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:
     """Sessions are averaged within subject and seed, then seeds within subject."""
     by_subject: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
@@ -324,7 +349,7 @@ def _rank(table: Table) -> None:
     table.best[None], table.second[None] = _best(means)
 
 
-def _subject_ranks(rows: Sequence[Row], column: Column) -> np.ndarray:
+def _subject_ranks(rows: Sequence[TableRow], column: Column) -> np.ndarray:
     subjects = sorted({s for row in rows for s in row.values[column].subjects})
     matrix = [[row.values[column].subjects.get(s, np.nan) for row in rows] for s in subjects]
     return mean_ranks(matrix)

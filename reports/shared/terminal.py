@@ -17,12 +17,14 @@ from bench.reporting import ARROW
 from .against import Comparison, footnotes, interval
 from .caption import caption, shortened, title
 from .cells import Column
-from .table import Row, Table
+from .table import Table, TableRow
 from .text import natural, p_value, percent, signed
 
 #: Rules above, under the head and below; a thin line sets blocks apart.
 HOUSE = Box(" ━━ \n    \n ── \n    \n ── \n    \n    \n ━━ \n")
 _INDENT = 1
+#: Of the best and the second of a column.
+_STYLES = {0: "", 1: "underline", 2: "bold"}
 
 
 @dataclass
@@ -102,14 +104,14 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: Row, columns: Sequence[Column], *, stacked: bool, several: bool,
+    table: Table, row: TableRow, columns: Sequence[Column], *, stacked: bool, several: bool,
     covered: bool,
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
     out = [Text(name.replace(" ", "\n ", 1) if stacked else name)]
     for column in columns:
-        style = _style(table, row, column)
+        style = _STYLES[table.mark(row, column)]
         value = row.values.get(column)
         if value is None:
             out.append(Text("–", "dim"))
@@ -122,20 +124,12 @@ def _cells(
                         "dim not bold not underline")
         out.append(text)
     if several:
-        out.append(Text(percent(row.mean), _style(table, row, None)))
+        out.append(Text(percent(row.mean), _STYLES[table.mark(row, None)]))
         if table.complete > 1:
             out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
     if covered:
         out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
     return out
-
-
-def _style(table: Table, row: Row, column: Column | None) -> str:
-    if row.key.kind != "method":
-        return ""
-    if row.label in table.best.get(column, ()):
-        return "bold"
-    return "underline" if row.label in table.second.get(column, ()) else ""
 
 
 def leaderboard(table: Table) -> RenderableType:

@@ -12,8 +12,12 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from bench.reporting import ReportOptions
+from bench.store.files import write_text
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -50,6 +54,31 @@ def spreadsheet(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
+
+
+def bullets(lines: Iterable[str], mark: str = "") -> str:
+    """List in Markdown of lines that show as themselves."""
+    return "\n".join(f"- {mark}{markdown(line)}" for line in lines)
+
+
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1
+) -> str:
+    """Table in Markdown of cells that are Markdown; ``texts`` columns first, the rest numbers."""
+    rule = ["---"] * texts + ["---:"] * (len(heads) - texts)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
+
+
+def write_files(
+    out: Path, options: ReportOptions, texts: Mapping[str, Callable[[], str]]
+) -> list[Path]:
+    """Write text files by name: those of a kind that is asked for and that have any text."""
+    paths = []
+    for name, text in texts.items():
+        if options.wants_format(name.rpartition(".")[2]) and (made := text()):
+            write_text(out / name, made)
+            paths.append(out / name)
+    return paths
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -91,6 +120,12 @@ def numbers(values: Iterable[int]) -> str:
     return ", ".join(
         str(a) if a == b else f"{a}, {b}" if b == a + 1 else f"{a}–{b}" for a, b in runs
     )
+
+
+def span(values: Iterable[int]) -> str:
+    """``6``, or ``6–9`` where they are not all the same."""
+    low, *_, high = [*sorted(values)] * 2
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def settings(values: dict[str, Any]) -> str:

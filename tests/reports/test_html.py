@@ -14,8 +14,8 @@ from bench.reporting import ReportOptions
 from bench.reports import html, latex
 from bench.reports.html import embedded
 from bench.reports.page.data import page
+from bench.reports.page.numbers import short, tenths, thinned
 from bench.reports.shared.cells import collect
-from bench.reports.shared.numbers import short, tenths, thinned
 from bench.reports.shared.table import tables
 from bench.reports.shared.text import percent
 from bench.store.records import Store

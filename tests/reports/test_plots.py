@@ -226,7 +226,7 @@ class TestSharedClasses:
 
     def drawn(self, table):
         return {
-            "heatmap": heatmap.draw(table),
+            "heatmap": heatmap.draw(table, heatmap.matrices(table)),
             "subjects": subjects.draw(table, subjects.panels(table)),
             "difference": difference.draw(table, difference.difference(table)),
             "ranks": rank_diagram.draw(table, rank_diagram.ranks(table)),
@@ -249,7 +249,7 @@ class TestSharedClasses:
 
     def test_are_not_said_of_methods_that_keep_the_target_s(self, store):
         put(store, "scmm", [0.7, 0.6], target="SEED-IV:4", source="DEAP:valence")
-        text = written(heatmap.draw(only(store)))
+        text = written(heatmap.draw(t := only(store), heatmap.matrices(t)))
         assert "SEED-IV\n4 classes" in text
         assert "shared" not in text
 
@@ -259,10 +259,11 @@ class TestOneSubject:
         put(store, "scmm", [0.7])
         put(store, "target-only", [0.6], kind="control", params={"network": "scmm"})
         table = only(store)
-        for figure in (heatmap.draw(table), subjects.draw(table, subjects.panels(table))):
+        for figure in (heatmap.draw(table, heatmap.matrices(table)),
+                       subjects.draw(table, subjects.panels(table))):
             assert "SD" not in written(figure)
             assert "interval" not in written(figure)
-        assert "one subject" in written(heatmap.draw(table))
+        assert "one subject" in written(heatmap.draw(table, heatmap.matrices(table)))
 
     def test_captions_are_in_the_singular(self, store):
         put(store, "scmm", [0.7])

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "runs")
 
 
-def compared(store: Store, **options) -> dict[tuple[str, str], published.Beside]:
+def compared(store: Store, **options) -> dict[tuple[str, str], published.ComparedFigure]:
     options = ReportOptions(**options)
     found = published.compare(collect(store, options), options)
     return {(b.figure.method, b.figure.pair): b for b in found}

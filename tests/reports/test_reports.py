@@ -496,11 +496,11 @@ class TestIncomplete:
             with pytest.raises(BenchError, match="no finished record of a method"):
                 registry.load("reports", report)(store, tmp_path, ReportOptions())
 
-    def test_torn_folders_are_reported(self, store):
+    def test_corrupt_folders_are_reported(self, store):
         put(store, "scmm", [0.7, 0.7])
-        torn = store.cells / ("0" * 20)
-        torn.mkdir()
-        (torn / "record.json").write_text('{"schema": 1, "id"')
+        broken = store.cells / ("0" * 20)
+        broken.mkdir()
+        (broken / "record.json").write_text('{"schema": 1, "id"')
         odd = put(store, "dann", [0.5, 0.5])
         body = json.loads((odd.path / "record.json").read_text())
         body["folds"] = [{"subject": 1, "scores": {"window": {"accuracy": "high"}}}]
@@ -508,7 +508,7 @@ class TestIncomplete:
         found = collect(store, ReportOptions())
         assert [c.method for c in found.cells] == ["scmm"]
         assert {where for where, _ in found.corrupt} == {"0" * 20, odd.path.name}
-        assert "torn: 00000000000000000000" in shown(store)
+        assert "corrupt: 00000000000000000000" in shown(store)
 
     def test_without_control_the_subjects_are_shown_alone(self, store, tmp_path):
         put(store, "dann", [0.5, 0.7, 0.6])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def tenths(value: float | None) -> int | None:
-    """Tenths of a percent, rounded as :func:`~.text.percent` rounds: 712 for 71.2."""
+    """Tenths of a percent, rounded as ``percent`` of reports.shared.text rounds: 712 for 71.2."""
     return None if value is None else int(f"{100 * value:.1f}".replace(".", ""))
 
 
