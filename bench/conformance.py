@@ -103,10 +103,10 @@ def methods_of(what: str) -> list[str]:
             raise
     else:
         return [what if ":" in what else entry("methods", what).name]
-    found = [e.name for e in include(what) if e.group == "methods"]
-    if not found:
+    names = [e.name for e in include(what) if e.group == "methods"]
+    if not names:
         raise BenchError(f"the CATALOGUE of {what} names no method")
-    return found
+    return names
 
 
 def table(name: str, checks: Sequence[Check]) -> Table:
@@ -138,8 +138,8 @@ def _run(name: str, check: Callable[[], str | None]) -> Check:
         return Check(name, True, check() or "")
     except _SkippedError as reason:
         return Check(name, None, str(reason))
-    except _FailedError as found:
-        return Check(name, False, str(found))
+    except _FailedError as failure:
+        return Check(name, False, str(failure))
     except BenchError as error:
         return Check(name, False, error.message)
     except Exception as error:  # whatever a third party's method raises
@@ -209,10 +209,10 @@ class _Case:
         context = self.cell.context("fit", target="B:own", subject=fold.subject,
                                     session=fold.session)
         job = Job(fold.view, state, dataclasses.replace(context, budget=self.budget))
-        found = method.fit_many([job])
-        if len(found) != 1:
-            raise _FailedError(f"fit_many returned {len(found)} predictors for one job")
-        return found[0]
+        predictors = method.fit_many([job])
+        if len(predictors) != 1:
+            raise _FailedError(f"fit_many returned {len(predictors)} predictors for one job")
+        return predictors[0]
 
     def predict(self, predictor: Predictor, windows: Windows | None = None) -> np.ndarray:
         """Probabilities of the fold's test windows; refused if they are none."""
@@ -289,10 +289,10 @@ class _Suite:
 
     def case(self, pair: Pair, budget: Budget = _FEW) -> _Case:
         """Case under the first protocol that suits."""
-        found = [p for p in self.suited(pair).values() if isinstance(p, Protocol)]
-        if not found:
+        suitable = [p for p in self.suited(pair).values() if isinstance(p, Protocol)]
+        if not suitable:
             raise _FailedError("no protocol suits its needs")
-        return _Case.of(self.method(), found[0], pair, budget)
+        return _Case.of(self.method(), suitable[0], pair, budget)
 
     def declaration(self) -> str:
         """Name, parameters that survive a record, a place in reports."""
@@ -403,10 +403,10 @@ def _spoilt(fold: Fold) -> Fold:
     return Fold(fold.subject, fold.session, fold.view, wrong)
 
 
-def _same(expected: np.ndarray, found: np.ndarray, what: str, within: float = 0.0) -> None:
+def _same(expected: np.ndarray, proba: np.ndarray, what: str, within: float = 0.0) -> None:
     """Refuse predictions that differ."""
-    if expected.shape != found.shape:
-        raise _FailedError(f"{what} predicts {found.shape} instead of {expected.shape}")
-    worst = float(np.abs(expected - found).max())
+    if expected.shape != proba.shape:
+        raise _FailedError(f"{what} predicts {proba.shape} instead of {expected.shape}")
+    worst = float(np.abs(expected - proba).max())
     if not worst <= within:
         raise _FailedError(f"{what} changes predictions by {worst:.2g}")

@@ -156,9 +156,9 @@ def entry(group: str, name: str) -> Entry:
         Suggests the nearest names.
     """
     table = _table(group).entries
-    for known, found in table.items():
+    for known, item in table.items():
         if known.lower() == name.lower():
-            return found
+            return item
     raise UnknownNameError(
         {"corpora": "corpus"}.get(group, group.removesuffix("s")), name, table
     )
@@ -181,13 +181,13 @@ def load(group: str, name: str) -> Any:
         named = getattr(load(group, family), "named", None)
         if named is not None:
             return named(member)
-    found = entry(group, name)
-    module, _, attribute = found.target.partition(":")
+    item = entry(group, name)
+    module, _, attribute = item.target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise BenchError(
-            f"{found.name} ({found.origin or found.target}) cannot be loaded: "
+            f"{item.name} ({item.origin or item.target}) cannot be loaded: "
             f"{type(error).__name__}: {error}",
             "Mend or uninstall the plugin; everything else goes on working.",
         ) from error
@@ -249,8 +249,8 @@ def _table(group: str) -> _Table:
             origin = point.dist.name if point.dist else point.value
             try:
                 catalogue = point.load()
-                found = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
-                for item in found:
+                listed = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
+                for item in listed:
                     _add(table, _located(item, point.value.partition(":")[0]), origin)
             except Exception as error:
                 table.broken[f"{point.name} ({origin})"] = f"{type(error).__name__}: {error}"

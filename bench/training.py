@@ -298,10 +298,10 @@ def _note_lost(
 
 def groups_of_equal(items: Sequence[T], key: Callable[[T], object]) -> Iterator[list[int]]:
     """Indices of items with equal keys, group by group, in order of first appearance."""
-    found: dict[object, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for i, item in enumerate(items):
-        found.setdefault(key(item), []).append(i)
-    yield from found.values()
+        groups.setdefault(key(item), []).append(i)
+    yield from groups.values()
 
 
 M = TypeVar("M", bound=Method)
@@ -330,8 +330,6 @@ def stacked(method: M, contexts: Sequence[Context]) -> M:
     every = [method.params if c.params is None else c.params for c in contexts]
     if all(params == method.params for params in every):
         return method
-    import torch
-
     axes, update = method.per_model(), {}
     for name in type(method.params).model_fields:
         values = [getattr(params, name) for params in every]

@@ -114,7 +114,7 @@ class Seed(seed_files.SeedLike):
         if suffix:
             return seed_files.described(kind, float(suffix[1]))
         windows = seed_files.read_features(path, kind, _TRIALS)[0].data.shape[1]
-        trial_s = seconds(_true_s(0), read_marker(inventory.root))
+        trial_s = self.samples(1, 0, read_marker(inventory.root)) // seed_files.RATE
         for window_s in (1, 4):
             if abs(windows - trial_s // window_s) <= max(1, 0.1 * trial_s / window_s):
                 return seed_files.described(kind, float(window_s))
@@ -149,7 +149,8 @@ class Seed(seed_files.SeedLike):
 
     def samples(self, session: int, index: int, recipe: Recipe | None) -> int:
         """Samples of a trial, the same in each session."""
-        return seconds(_true_s(index), recipe) * seed_files.RATE + 1
+        true_s = (SEED_SAMPLES[index] - 1) / seed_files.RATE
+        return seconds(true_s, recipe) * seed_files.RATE + 1
 
     def simulate(self, root: Path, recipe: Recipe) -> None:
         """Write ``SEED_EEG`` below ``root``: signals, two folders of features, labels, decoys."""
@@ -172,10 +173,6 @@ class Seed(seed_files.SeedLike):
                     extra=labels if subject % 2 == 0 else None,  # some copies have them
                 )
         write_marker(folder, self.name, recipe)
-
-
-def _true_s(index: int) -> float:
-    return (SEED_SAMPLES[index] - 1) / seed_files.RATE
 
 
 def _read_labels(path: Path) -> tuple[int, ...]:

@@ -91,10 +91,10 @@ class AnySklearn(Shallow):
     def estimator(self, seed: int) -> Any:
         """Unfitted classifier; its randomness is ours unless it is set."""
         own = dict(self.params.model_extra or {})
-        found = made(self.params.estimator, own)
-        if "random_state" in found.get_params(deep=False) and "random_state" not in own:
-            found.set_params(random_state=seed)
-        return found
+        unfitted = made(self.params.estimator, own)
+        if "random_state" in unfitted.get_params(deep=False) and "random_state" not in own:
+            unfitted.set_params(random_state=seed)
+        return unfitted
 
 
 @functools.cache  # one class a name, so that parameters of equal methods are equal
@@ -127,17 +127,17 @@ def classifier(path: str) -> type:
 
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        named = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingError(
             f"{path!r} cannot be imported: {error}", "For example sklearn:sklearn.svm.SVC"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, ClassifierMixin)):
+    if not (isinstance(named, type) and issubclass(named, ClassifierMixin)):
         raise SettingError(
             f"{path} is not a scikit-learn classifier",
             "It must be a class derived from sklearn.base.ClassifierMixin, e.g. sklearn.svm.SVC.",
         )
-    return found
+    return named
 
 
 def made(path: str, values: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ written into each record.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -127,9 +127,7 @@ MAPS: tuple[LabelMap, ...] = (
 )
 
 
-def shared_classes(
-    *spaces: tuple[str, ...]
-) -> tuple[LabelMap, tuple[str, ...]]:
+def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]:
     """Map that keeps most classes of all label spaces, and the classes it leads to.
 
     Raises
@@ -139,22 +137,19 @@ def shared_classes(
     """
     if len(set(spaces)) == 1:
         return LabelMap("identity", 1, {c: c for c in spaces[0]}), spaces[0]
-    best: tuple[LabelMap, tuple[str, ...]] | None = None
+    candidates = []
     for label_map in MAPS[1:]:
         reached = [{label_map.to[c] for c in space if c in label_map.to} for space in spaces]
-        shared = reached[0]
-        if any(r != shared for r in reached) or len(shared) < 2:
-            continue
-        if best is None or len(shared) > len(best[1]):
+        if all(r == reached[0] for r in reached) and len(reached[0]) > 1:
             order = dict.fromkeys(label_map.to.values())
-            best = (label_map, tuple(c for c in order if c in shared))
-    if best is None:
+            candidates.append((label_map, tuple(c for c in order if c in reached[0])))
+    if not candidates:
         raise IncompatibleError(
             f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",
             "Choose tasks that have the same classes, or a protocol that gives the target its "
             "own (few-shot).",
         )
-    return best
+    return max(candidates, key=lambda known: len(known[1]))
 
 
 def apply_map(windows: Windows, label_map: LabelMap, classes: tuple[str, ...]) -> Windows:
@@ -164,8 +159,4 @@ def apply_map(windows: Windows, label_map: LabelMap, classes: tuple[str, ...]) -
         for c in windows.labels
     ])
     y = lookup[windows.y]
-    kept = windows.take(y >= 0)
-    return Windows(**{
-        **{f: getattr(kept, f) for f in kept.__dataclass_fields__},
-        "y": y[y >= 0], "labels": classes,
-    })
+    return replace(windows.take(y >= 0), y=y[y >= 0], labels=classes)

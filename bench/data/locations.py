@@ -26,8 +26,8 @@ def corpus_folders() -> dict[str, Path]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text())
-        return {str(k): Path(v) for k, v in found.items()}
+        stored = json.loads(path.read_text())
+        return {str(k): Path(v) for k, v in stored.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise DataError(path, "a JSON object of corpus names and folders", str(error)) from error
 

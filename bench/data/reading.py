@@ -216,10 +216,10 @@ def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -
                 channels=channels, kind="raw", bands=(), rate=RAW_RATE, window_s=options.window_s
             )
         return Space(channels=channels, window_s=options.window_s)
-    found = adapter.official(inventory, options.official_kind)
+    official = adapter.official(inventory, options.official_kind)
     return Space(
-        channels=channels, bands=adapter.official_bands, window_s=found.window_s,
-        smoothing=found.smoothing, source=f"owner:{found.name}",
+        channels=channels, bands=adapter.official_bands, window_s=official.window_s,
+        smoothing=official.smoothing, source=f"owner:{official.name}",
     )
 
 

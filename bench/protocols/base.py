@@ -119,7 +119,7 @@ class Protocol(BaseModel, abc.ABC):
     --------
     Test every subject on the second half of its trials, the first half unlabelled:
 
-    >>> from bench.protocols.base import Fold, Protocol, View, cut_target
+    >>> from bench.protocols.base import Protocol, cut_target
     >>> class Halves(Protocol):
     ...     name = "halves"
     ...     target_access = "unlabelled: the first half of the trials"
@@ -128,10 +128,8 @@ class Protocol(BaseModel, abc.ABC):
     ...     def folds(self, pair, seed):
     ...         cuts, out = cut_target(pair.target, seed, share=0.5)
     ...         for cut in cuts:
-    ...             view = View(source=pair.source, calibration=None,
-    ...                         unlabelled=cut.earlier.without_labels(),
-    ...                         classes=pair.target.labels)
-    ...             out.folds.append(Fold(cut.subject, cut.session, view, cut.later))
+    ...             seen = cut.earlier.without_labels()
+    ...             out.folds.append(cut.fold(pair, unlabelled=seen))
     ...         return out
     >>> from bench.conformance import synthetic_pair
     >>> len(Halves().folds(synthetic_pair(), 0).folds)
@@ -238,6 +236,14 @@ class Cut:
     session: int
     earlier: Windows
     later: Windows
+
+    def fold(
+        self, pair: Pair, calibration: Windows | None = None,
+        unlabelled: UnlabelledWindows | None = None,
+    ) -> Fold:
+        """The fold that is tested on the later part, with the pair's source and what is granted."""
+        view = View(pair.source, calibration, unlabelled, pair.target.labels)
+        return Fold(self.subject, self.session, view, self.later)
 
 
 def cut_target(

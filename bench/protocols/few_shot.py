@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ..data.pair import Pair
-from .base import Draw, Fold, Folds, Protocol, View, cut_target
+from .base import Draw, Folds, Protocol, cut_target
 
 
 class FewShot(Protocol):
@@ -45,10 +45,5 @@ class FewShot(Protocol):
         cuts, out = cut_target(
             pair.target, seed, share=self.share, count=self.calibration_trials, draw=self.draw
         )
-        for cut in cuts:
-            view = View(
-                source=pair.source, calibration=cut.earlier, unlabelled=None,
-                classes=pair.target.labels,
-            )
-            out.folds.append(Fold(cut.subject, cut.session, view, cut.later))
+        out.folds.extend(cut.fold(pair, calibration=cut.earlier) for cut in cuts)
         return out

@@ -22,7 +22,7 @@ from .base import Fold, Protocol, View
 Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "none"]
 Scope = Literal["corpus", "subject", "source", "tested", "subject-tested"]
 W = TypeVar("W", Windows, UnlabelledWindows)
-KINDS: tuple[str, ...] = ("auto", "min-max", "z-score", "robust", "euclidean", "none")
+KINDS: tuple[str, ...] = get_args(Kind)
 #: What "auto" stands for on each kind of windows.
 DEFAULT = {"de": "min-max", "raw": "z-score"}
 #: What the source and the tested subject are scaled by; see docs/protocols.md.

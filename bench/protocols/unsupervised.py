@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ..data.pair import Pair
-from .base import Fold, Folds, Protocol, View, cut_target
+from .base import Folds, Protocol, cut_target
 
 
 class Unsupervised(Protocol):
@@ -48,9 +48,5 @@ class Unsupervised(Protocol):
         cuts, out = cut_target(pair.target, seed, share=self.share)
         for cut in cuts:
             seen = cut.later if self.transductive else cut.earlier
-            view = View(
-                source=pair.source, calibration=None, unlabelled=seen.without_labels(),
-                classes=pair.target.labels,
-            )
-            out.folds.append(Fold(cut.subject, cut.session, view, cut.later))
+            out.folds.append(cut.fold(pair, unlabelled=seen.without_labels()))
         return out

@@ -51,8 +51,8 @@ class Within(Protocol):
         ------
         IncompatibleError
         """
-        found = subject_sessions(pair.target)
-        if self.leave == "session" and len(found) == len({subject for subject, _ in found}):
+        sessions = subject_sessions(pair.target)
+        if self.leave == "session" and len(sessions) == len({subject for subject, _ in sessions}):
             raise IncompatibleError(
                 f"within leave=session needs two sessions of a subject, and {pair.target_name} "
                 "was read with one of each",
@@ -63,32 +63,26 @@ class Within(Protocol):
         """One fold for each target subject and session; nothing is drawn."""
         self.check_pair(pair)
         out, target = Folds(), pair.target
-        others = {s: target.take(target.subject != s) for s in set(target.subject.tolist())} \
-            if self.leave == "subject" else {}
+        others: dict[int, Windows] = {}
         repeated = False
         for subject, session in subject_sessions(target):
             mine = target.subject == subject
-            rest = others[subject] if self.leave == "subject" else target.take(
-                mine & (target.session != session)
-            )
+            if self.leave == "session":
+                rest = target.take(mine & (target.session != session))
+            elif (known := others.get(subject)) is not None:
+                rest = known  # one object for all sessions: the engine trains on it once
+            else:
+                rest = others[subject] = target.take(~mine)
             if not len(rest):
-                out.left_out.append(LeftOut(subject, session, _lacking(self.leave)))
+                out.left_out.append(LeftOut(subject, session, f"no other {self.leave} to train on"))
                 continue
             test = target.take(mine & (target.session == session))
             view = View(source=rest, calibration=None, unlabelled=None, classes=target.labels)
             out.folds.append(Fold(subject, session, view, test))
-            repeated = repeated or _same_stimuli(rest, test)
+            repeated = repeated or bool(np.intersect1d(rest.stimulus, test.stimulus).size)
         if self.leave == "session" and repeated:
             out.notices.append(
                 f"{pair.target_name}: tested stimuli were also shown in the sessions trained on, "
                 "so that a method may know a film instead of an emotion"
             )
         return out
-
-
-def _lacking(leave: str) -> str:
-    return f"no other {leave} to train on"
-
-
-def _same_stimuli(one: Windows, other: Windows) -> bool:
-    return bool(np.intersect1d(one.stimulus, other.stimulus).size)

@@ -20,10 +20,10 @@ def code_hash(*classes: type) -> str:
     as a sibling imports them directly. A changed comment is a changed hash: better to run again
     once too often than to mix two codes.
     """
-    found = [_hash(cls.__module__) for cls in classes]
-    if len(found) == 1:
-        return found[0]
-    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16]
+    hashes = [_hash(cls.__module__) for cls in classes]
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -39,16 +39,16 @@ def _hash(module: str) -> str:
 def _reach(module: str) -> set[str]:
     """The module, its siblings as far as they lead, and the engine modules these name."""
     package = module.rpartition(".")[0]
-    found: set[str] = set()
+    reached: set[str] = set()
     todo = [module]
     while todo:
         name = todo.pop()
-        if name in found:
+        if name in reached:
             continue
-        found.add(name)
+        reached.add(name)
         if name == module or (package and name.startswith(package + ".")):
             todo += _imports(name)
-    return found
+    return reached
 
 
 def _imports(module: str) -> list[str]:

@@ -135,10 +135,10 @@ class RunLock:
 def holder(path: Path) -> dict[str, Any] | None:
     """Who a lock file names; None if nobody."""
     try:
-        found = json.loads(path.read_text())
+        who = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "pid" in found else None
+    return who if isinstance(who, dict) and "pid" in who else None
 
 
 def held(runs: Path) -> dict[str, Any] | None:

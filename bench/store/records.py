@@ -117,10 +117,10 @@ class Record:
         if self.curves or self.path is None:
             return self.curves
         try:
-            found: dict[str, Any] = json.loads((self.path / "curves.json").read_text())
+            curves: dict[str, Any] = json.loads((self.path / "curves.json").read_text())
         except (OSError, ValueError) as error:
             raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
-        return found
+        return curves
 
     @property
     def has_diagnostics(self) -> bool:
@@ -142,8 +142,8 @@ class Record:
         if self.diagnostics or self.path is None or not self.has_diagnostics:
             return self.diagnostics
         try:
-            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as found:
-                return {name: found[name] for name in found.files}
+            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise BenchError(f"record {self.id} has damaged diagnostics: {error}") from error
 
@@ -187,13 +187,7 @@ class Store:
     def get(self, cell: str) -> Record | None:
         """Record of a cell, or None if there is none (or only a torn one)."""
         folder = self.cells / cell
-        if not (folder / "record.json").is_file():
-            return None
-        try:
-            return self._read(folder)
-        except BenchError as error:
-            self.corrupt.append((folder, error.message))
-            return None
+        return self._whole(folder) if (folder / "record.json").is_file() else None
 
     def put(
         self,
@@ -259,16 +253,16 @@ class Store:
 
     def state(self) -> list[tuple[str, int, int]]:
         """Changes whenever a record is written, replaced or edited; reads none of them."""
-        found = []
+        stamps = []
         root = str(self.cells)  # asked for by every report: no paths are built
         for name in os.listdir(root) if self.cells.is_dir() else ():
             try:
                 stat = os.stat(f"{root}{os.sep}{name}{os.sep}record.json")
             except OSError:
-                found.append((name, 0, 0))
+                stamps.append((name, 0, 0))
             else:
-                found.append((name, stat.st_mtime_ns, stat.st_size))
-        return sorted(found)
+                stamps.append((name, stat.st_mtime_ns, stat.st_size))
+        return sorted(stamps)
 
     def records(self) -> Iterator[Record]:
         """All whole records, by id; the others are listed in :attr:`corrupt`."""
@@ -278,10 +272,17 @@ class Store:
         for folder in sorted(self.cells.iterdir()):
             if folder.name.startswith(".") or not folder.is_dir():
                 continue
-            try:
-                yield self._read(folder)
-            except BenchError as error:
-                self.corrupt.append((folder, error.message))
+            record = self._whole(folder)
+            if record is not None:
+                yield record
+
+    def _whole(self, folder: Path) -> Record | None:
+        """Record of a folder; noted as corrupt if it cannot be read."""
+        try:
+            return self._read(folder)
+        except BenchError as error:
+            self.corrupt.append((folder, error.message))
+            return None
 
     def _read(self, folder: Path) -> Record:
         path = folder / "record.json"

@@ -11,45 +11,22 @@ the same trial together with their label.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .brain import BANDS, Array, Emotion, stream
+from .brain import BANDS, Array, Emotion, PlannedTrial, stream
 
 if TYPE_CHECKING:
     from .simulator import Generator
-
-
-class PlannedLike(Protocol):
-    """What is needed of a planned trial (see ``datasets/shared/simulated.py``)."""
-
-    @property
-    def number(self) -> int:
-        """The owner's trial number."""
-
-    @property
-    def emotion(self) -> Emotion:
-        """What the trial is labelled with."""
-
-    @property
-    def samples(self) -> int:
-        """Length at the generator's rate."""
-
-
-class Feature(NamedTuple):
-    """(source, band) pairs in which emotion acts, as two index arrays."""
-
-    source: NDArray[np.int64]
-    band: NDArray[np.int64]
 
 
 def attainable(  # noqa: PLR0917
     generator: Generator,
     subject: int,
     session: int,
-    trials: Sequence[PlannedLike],
+    trials: Sequence[PlannedTrial],
     y: Sequence[int],
     n_classes: int,
     seed: int = 0,
@@ -61,7 +38,7 @@ def attainable(  # noqa: PLR0917
     ----------
     generator : Generator
     subject, session : int
-    trials : sequence of PlannedLike
+    trials : sequence of PlannedTrial
         Trials to be classified.
     y : sequence of int
         Class of each trial; trials with -1 are left out.
@@ -110,7 +87,7 @@ class _Observer:
     ----------
     generator : Generator
     subject : int
-    trials : list of (PlannedLike, int)
+    trials : list of (PlannedTrial, int)
         Trials and their classes; a class's candidates are the emotions of its trials, weighted
         by their number of windows.
     n_classes : int
@@ -120,7 +97,7 @@ class _Observer:
         self,
         generator: Generator,
         subject: int,
-        trials: Sequence[tuple[PlannedLike, int]],
+        trials: Sequence[tuple[PlannedTrial, int]],
         n_classes: int,
     ) -> None:
         self._generator = generator
@@ -129,37 +106,37 @@ class _Observer:
         self._emotions = list(weights)
         self._weights = np.stack([weights[e] for e in self._emotions])
         shifts = np.stack([generator.shift(subject, e) for e in self._emotions])
-        source, band = np.nonzero((shifts != 0).any(0))
-        self._feature = Feature(source, band)
-        self._shifts = shifts[:, source, band]
+        # (source, band) pairs in which emotion acts, as two index arrays.
+        self._source, self._band = np.nonzero((shifts != 0).any(0))
+        self._shifts = shifts[:, self._source, self._band]
         # A band of width W observed for a second has 2 W degrees of freedom at most.
         self._half_dof = np.array([high - low for low, high in BANDS], float)
         self._tables = [LevelDensity(k, generator.trial_sd) for k in self._half_dof]
 
-    def windows(self, planned: PlannedLike) -> int:
+    def windows(self, planned: PlannedTrial) -> int:
         """Whole seconds of a trial."""
         return int(planned.samples // self._generator.rate)
 
-    def draw(self, rng: np.random.Generator, planned: PlannedLike) -> Array:
+    def draw(self, rng: np.random.Generator, planned: PlannedTrial) -> Array:
         """(windows, features) log power of a fresh draw, relative to level without emotion."""
-        generator, band = self._generator, self._feature.band
+        generator, band = self._generator, self._band
         felt = planned.emotion
         if rng.random() < generator.recipe.label_noise:
             others = generator.confusions(felt)
             felt = others[rng.integers(len(others))]
-        shift = generator.shift(self._subject, felt)[self._feature.source, band]
+        shift = generator.shift(self._subject, felt)[self._source, band]
         level = generator.trial_sd * rng.standard_normal(len(band))
         half = np.broadcast_to(self._half_dof[band], (self.windows(planned), len(band)))
         return level + self._grown(planned)[:, None] * shift + np.log(rng.gamma(half) / half)
 
-    def posterior(self, powers: Array, planned: PlannedLike) -> Array:
+    def posterior(self, powers: Array, planned: PlannedTrial) -> Array:
         """(n, classes) probabilities of windows (n, features), whole trials one after another."""
         grown = np.tile(self._grown(planned), len(powers) // self.windows(planned))
         score = np.empty((len(powers), len(self._emotions)))
         for e, shift in enumerate(self._shifts):
             residual = powers - grown[:, None] * shift
             score[:, e] = sum(
-                table.log_density(residual[:, self._feature.band == b]).sum(1)
+                table.log_density(residual[:, self._band == b]).sum(1)
                 for b, table in enumerate(self._tables)
             )
         likelihood = np.exp(score - score.max(1, keepdims=True))
@@ -167,14 +144,14 @@ class _Observer:
         proba: Array = joint / joint.sum(1, keepdims=True)
         return proba
 
-    def _grown(self, planned: PlannedLike) -> Array:
+    def _grown(self, planned: PlannedTrial) -> Array:
         """(windows,) share of the emotion that is there in the middle of each window."""
         rate = self._generator.rate
         times = np.arange(self.windows(planned)) + 0.5
         return self._generator.buildup(times, planned.samples / rate)
 
     def _candidates(
-        self, trials: Sequence[tuple[PlannedLike, int]], n_classes: int
+        self, trials: Sequence[tuple[PlannedTrial, int]], n_classes: int
     ) -> dict[Emotion, Array]:
         """Joint weight of each emotion that may be felt with each class, (classes,)."""
         weights: dict[Emotion, Array] = {}

@@ -6,8 +6,8 @@ Nothing here depends on a recipe: a recipe scales these constants (see :mod:`.si
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,31 @@ class Emotion:
 
     valence: float
     arousal: float
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of a simulated recording.
+
+    Attributes
+    ----------
+    number : int
+        The owner's trial number, from 1.
+    order : int
+        Rank of presentation in the session, from 0.
+    emotion : Emotion
+        What the signal expresses.
+    samples : int
+        Length at the corpus's rate, without DEAP's baseline.
+    values : mapping of str to float
+        Stimulus class or ratings, as the reader will give them.
+    """
+
+    number: int
+    order: int
+    emotion: Emotion
+    samples: int
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 #: What the clips of each stimulus class make one feel. The classes that the label maps join

@@ -103,7 +103,7 @@ def locate(owned: CorpusAdapter, root: Path, wanted: Sequence[str]) -> tuple[Pat
     Returns
     -------
     folder : Path
-    found : list of Path
+    places : list of Path
         In the order of ``wanted``.
 
     Raises
@@ -122,15 +122,15 @@ def locate(owned: CorpusAdapter, root: Path, wanted: Sequence[str]) -> tuple[Pat
             f"nor up to {DEPTH} levels below", _outside(top),
         )
     if len(candidates) > 1:
-        places = ", ".join(str(c) for c in candidates)
-        raise DataError(top, f"one copy of {owned.name}", f"{len(candidates)}: {places}",
+        copies = ", ".join(map(str, candidates))
+        raise DataError(top, f"one copy of {owned.name}", f"{len(candidates)}: {copies}",
                         "Point at one of them.")
-    folder, found = next(iter(candidates.items()))
-    twins = [p for p in found if [plain(f.name) for f in found].count(plain(p.name)) > 1]
+    folder, places = next(iter(candidates.items()))
+    twins = [p for p in places if [plain(f.name) for f in places].count(plain(p.name)) > 1]
     if twins:
         raise DataError(folder, f"one folder {wanted[0]}",
                         f"{len(twins)}: {', '.join(p.name for p in twins)}", "Remove one of them.")
-    return folder, found
+    return folder, places
 
 
 def _candidates(top: Path, names: list[str]) -> dict[Path, list[Path]]:
@@ -139,9 +139,9 @@ def _candidates(top: Path, names: list[str]) -> dict[Path, list[Path]]:
     for folder in walk(top):
         if any(parent in candidates for parent in folder.parents):
             continue  # a copy inside a copy is the owner's business
-        found = [p for p in subfolders(folder, top) if plain(p.name) in names]
-        if found:
-            candidates[folder] = sorted(found, key=lambda p: names.index(plain(p.name)))
+        places = [p for p in subfolders(folder, top) if plain(p.name) in names]
+        if places:
+            candidates[folder] = sorted(places, key=lambda p: names.index(plain(p.name)))
     if not candidates and plain(top.name) in names:
         candidates[top.parent] = [top]
     return candidates
@@ -179,7 +179,7 @@ def matching(
     companions : str
         Regular expression of :func:`plain` names that belong there and need no mention.
     """
-    found: list[tuple[Path, re.Match[str]]] = []
+    matches: list[tuple[Path, re.Match[str]]] = []
     skipped: list[tuple[Path, str]] = []
     for path in entries(folder):
         match = re.fullmatch(pattern, path.name)
@@ -190,10 +190,10 @@ def matching(
         elif not path.is_file():
             skipped.append((path, f"not a file; expected {described}"))
         elif match:
-            found.append((path, match))
+            matches.append((path, match))
         elif not re.fullmatch(companions, plain(path.name)):
             skipped.append((path, f"its name is not {described}"))
-    return found, skipped
+    return matches, skipped
 
 
 def unique(

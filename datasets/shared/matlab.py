@@ -42,14 +42,14 @@ def arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     DataError
         Not a MATLAB file, torn, or a variable that is not a numeric array.
     """
-    found = _guarded(
+    stored = _guarded(
         path, lambda p: _arrays_hdf5(p, names), lambda p: _arrays_v5(p, names)
     )
-    for name, value in found.items():
+    for name, value in stored.items():
         if not isinstance(value, np.ndarray) or value.dtype.kind not in _NUMERIC:
             kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
             raise DataError(f"{path} variable {name}", "a numeric array", f"{kind}")
-    return found
+    return stored
 
 
 def _guarded(path: Path, hdf5: Any, v5: Any) -> Any:
@@ -78,19 +78,19 @@ def _guarded(path: Path, hdf5: Any, v5: Any) -> Any:
 def _shapes_v5(path: Path) -> list[tuple[str, tuple[int, ...]]]:
     from scipy.io import whosmat
 
-    found = whosmat(str(path), appendmat=False, verify_compressed_data_integrity=False)
-    return [(name, tuple(shape)) for name, shape, _ in found]
+    listed = whosmat(str(path), appendmat=False, verify_compressed_data_integrity=False)
+    return [(name, tuple(shape)) for name, shape, _ in listed]
 
 
 def _arrays_v5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     from scipy.io import loadmat
 
     # Some copies of SEED fail zlib's checksum although every sample is there.
-    found = loadmat(
+    stored = loadmat(
         str(path), variable_names=list(names), appendmat=False,
         verify_compressed_data_integrity=False,
     )
-    return {name: found[name] for name in names if name in found}
+    return {name: stored[name] for name in names if name in stored}
 
 
 def _shapes_hdf5(path: Path) -> list[tuple[str, tuple[int, ...]]]:
@@ -107,11 +107,11 @@ def _arrays_hdf5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        found = {name: _own(file, name) for name in names if name in file}
+        items = {name: _own(file, name) for name in names if name in file}
         # HDF5 stores rows first, MATLAB columns first.
         return {
             name: item[()].T if item.dtype.kind in _NUMERIC else np.empty(0, item.dtype)
-            for name, item in found.items() if isinstance(item, h5py.Dataset)
+            for name, item in items.items() if isinstance(item, h5py.Dataset)
         }
 
 

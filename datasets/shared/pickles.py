@@ -300,10 +300,10 @@ def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     """
     try:
         with path.open("rb") as file:
-            found = _interpret(file, path.stat().st_size)
-            if not isinstance(found, dict):
-                raise RefusedError(f"a {type(found).__name__.strip('_').lower()}")
-            items = {_text(key): value for key, value in found.items()}
+            content = _interpret(file, path.stat().st_size)
+            if not isinstance(content, dict):
+                raise RefusedError(f"a {type(content).__name__.strip('_').lower()}")
+            items = {_text(key): value for key, value in content.items()}
             wrong = [k for k in names if k in items and not isinstance(items[k], _Array)]
             if wrong:
                 raise RefusedError(f"{type(items[wrong[0]]).__name__} as {wrong[0]!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from bench.data.corpus import CorpusAdapter
 from bench.data.recipe import Recipe
 
-from .brain import Emotion
+from .brain import PlannedTrial
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -54,31 +53,6 @@ class SimulatedCorpus(CorpusAdapter):
 
 #: A simulated trial is never shorter than this, however small ``recipe.length`` is.
 SHORTEST_S = 6
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One trial of a simulated recording.
-
-    Attributes
-    ----------
-    number : int
-        The owner's trial number, from 1.
-    order : int
-        Rank of presentation in the session, from 0.
-    emotion : Emotion
-        What the signal expresses.
-    samples : int
-        Length at the corpus's rate, without DEAP's baseline.
-    values : mapping of str to float
-        Stimulus class or ratings, as the reader will give them.
-    """
-
-    number: int
-    order: int
-    emotion: Emotion
-    samples: int
-    values: Mapping[str, float] = field(default_factory=dict)
 
 
 def seconds(true_s: float, recipe: Recipe | None) -> int:

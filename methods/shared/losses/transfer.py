@@ -192,16 +192,16 @@ def mean_discrepancy(kernel: Tensor, weights: Tensor) -> Tensor:
     return ((kernel @ w.unsqueeze(2)).squeeze(2) * w).sum(dim=1)
 
 
-def sides(source: int, target: int, like: Tensor) -> Tensor:
+def sides(source: Tensor, target: Tensor) -> Tensor:
     """Weights of :func:`mean_discrepancy`: 1/B for each source row, -1/T for each target row."""
-    return torch.cat([like.new_full((source,), 1 / source), like.new_full((target,), -1 / target)])
+    rows = ((source.shape[1], 1), (target.shape[1], -1))
+    return torch.cat([source.new_full((count,), sign / count) for count, sign in rows])
 
 
 def mmd(source: Tensor, target: Tensor, kernels: int = 5) -> Tensor:
     """Multi-kernel squared MMD of DAN; (K, B, W), (K, T, W)."""
-    z = torch.cat([source, target], dim=1)
-    weights = sides(source.shape[1], target.shape[1], z)
-    return mean_discrepancy(gaussian_kernels(z, kernels), weights)
+    kernel = gaussian_kernels(torch.cat([source, target], dim=1), kernels)
+    return mean_discrepancy(kernel, sides(source, target))
 
 
 def joint_mmd(
@@ -217,10 +217,9 @@ def joint_mmd(
     width : float
         Fixed squared bandwidth of the probabilities' kernel.
     """
-    z = torch.cat([source, target], dim=1)
+    kernel = gaussian_kernels(torch.cat([source, target], dim=1), kernels)
     beside = torch.exp(-squared_distances(torch.cat([source_p, target_p], dim=1)) / width)
-    weights = sides(source.shape[1], target.shape[1], z)
-    return mean_discrepancy(gaussian_kernels(z, kernels) * beside, weights)
+    return mean_discrepancy(kernel * beside, sides(source, target))
 
 
 def local_mmd(

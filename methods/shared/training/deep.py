@@ -187,6 +187,15 @@ class SourceTrained(FineTuned):
             )
         return own | self.beside(net, own, ctx.generator("init extra"))
 
+    def _predictors(self, jobs: Sequence[Job], ready: Sequence[bool]) -> list[Predictor]:
+        """Predictors with the head of the source where a job is ready, else with a new head."""
+        tuned = iter(self.finetune([job for job, is_ready in zip(jobs, ready, strict=True)
+                                    if not is_ready]))
+        return [
+            self._with_source_head(labelled_source(job), job.state) if is_ready else next(tuned)
+            for job, is_ready in zip(jobs, ready, strict=True)
+        ]
+
     def _with_source_head(self, source: Windows, state: Any) -> Predictor:
         if isinstance(state, BenchError):
             return LostPredictor(state)
@@ -245,11 +254,11 @@ class _Feed:
         if self.targets:
             picked = [r.take(self.size).to(self.device) for r in self.rounds]
             target = torch.stack([t[i] for t, i in zip(self.targets, picked, strict=True)])
-            found = [
+            guessed = [
                 labels[i] for labels, i in zip(self._pseudo, picked, strict=True)
                 if labels is not None
             ]
-            pseudo = torch.stack(found) if found else None
+            pseudo = torch.stack(guessed) if guessed else None
         drawn = torch.stack([
             m.draw(self.net, size, g) for m, g in zip(self.methods, self.draws, strict=True)
         ])
@@ -311,13 +320,7 @@ class Supervised(SourceTrained):
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head where calibration is granted, else the head of the source."""
-        ready = {i: j for i, j in enumerate(jobs) if j.view.calibration is None and j.state}
-        rest = [i for i in range(len(jobs)) if i not in ready]
-        out: dict[int, Predictor] = {
-            i: self._with_source_head(labelled_source(j), j.state) for i, j in ready.items()
-        }
-        out |= dict(zip(rest, self.finetune([jobs[i] for i in rest]), strict=True))
-        return [out[i] for i in range(len(jobs))]
+        return self._predictors(jobs, [j.view.calibration is None and bool(j.state) for j in jobs])
 
 
 class Adaptation(SourceTrained):
@@ -340,14 +343,8 @@ class Adaptation(SourceTrained):
             sets = [self._training_set(jobs[i]) for i in group]
             watched = jobs[group[0]].view.calibration is None
             states |= dict(zip(group, self.train_stack(sets, watched), strict=True))
-        tuned = [i for i, job in enumerate(jobs) if job.view.calibration is not None]
-        out: dict[int, Predictor] = dict(zip(
-            tuned, self.finetune([replace(jobs[i], state=states[i]) for i in tuned]), strict=True
-        ))
-        for i, job in enumerate(jobs):
-            if i not in out:
-                out[i] = self._with_source_head(labelled_source(job), states[i])
-        return [out[i] for i in range(len(jobs))]
+        adapted = [replace(job, state=states[i]) for i, job in enumerate(jobs)]
+        return self._predictors(adapted, [job.view.calibration is None for job in jobs])
 
     def _training_set(self, job: Job) -> TrainingSet:
         ctx = replace(job.ctx, stage="adapt") if job.view.calibration is not None else job.ctx

@@ -236,10 +236,10 @@ class FineTuned(Method):
 
 def labelled(view: View) -> Windows:
     """Windows whose labels a head is trained on: calibration, or the source where there is none."""
-    found = view.source if view.calibration is None else view.calibration
-    if not isinstance(found, Windows) or found.labels != view.classes:
+    windows = view.source if view.calibration is None else view.calibration
+    if not isinstance(windows, Windows) or windows.labels != view.classes:
         raise ValueError("the engine handed no labelled windows in the classes to predict")
-    return found
+    return windows
 
 
 def _decides(job: Job) -> object:
@@ -269,21 +269,21 @@ class NetworkPredictor:
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) of windows (n, channels, features)."""
+        p, h = self._encoded(x)
         with torch.no_grad():
-            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
-            logits = self.head(p, self._encoded(p, x))[0]
-            return torch.softmax(logits.double(), dim=1).cpu().numpy()
+            return torch.softmax(self.head(p, h)[0].double(), dim=1).cpu().numpy()
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Output of the encoder (n, width) for windows (n, channels, features)."""
-        with torch.no_grad():
-            p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
-            return self._encoded(p, x)[0].double().cpu().numpy()
+        return self._encoded(x)[1][0].double().cpu().numpy()
 
-    def _encoded(self, p: State, x: NDArray[np.float32]) -> Tensor:
+    @torch.no_grad()
+    def _encoded(self, x: NDArray[np.float32]) -> tuple[State, Tensor]:
+        """State as a stack of one, and encodings (1, n, width) under its running statistics."""
+        p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
         some = next(iter(p.values()))
         data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
-        return self.encoder(p, data.unsqueeze(0), training=False)
+        return p, self.encoder(p, data.unsqueeze(0), training=False)
 
     def payload(self) -> dict[str, Any]:
         """Shapes and weights, for saving."""
