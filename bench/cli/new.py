@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from importlib import resources
 from pathlib import Path
 from string import Template
 
@@ -11,118 +12,6 @@ from ..errors import BenchError, SettingError
 from ..registry import entries
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-
-_MODULE = Template('''\
-"""$name: say here what the method does, and whose it is."""
-
-from __future__ import annotations
-
-from typing import Any, ClassVar
-
-import numpy as np
-from bench.method import Context, Method, Needs, Params, hyper
-from bench.protocols.base import View
-from bench.registry import Entry
-
-CATALOGUE = [Entry("$name", ":$cls", "nearest class mean of the calibration windows")]
-
-
-class ${cls}Params(Params):
-    """Parameters of $name."""
-
-    sharpness: float = hyper(1.0, "factor on squared distances", stage="fit", gt=0,
-                             tune=(0.1, 10.0), scale="log")
-
-
-class $cls(Method):
-    """Replace this: the nearest class mean of the calibration windows."""
-
-    name: ClassVar[str] = "$name"
-    Params = ${cls}Params
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True)
-
-    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
-        """Learn from what the view holds; take randomness from ``ctx.rng("purpose")``."""
-        known = view.calibration
-        assert known is not None  # the protocol grants it, since ``needs`` asks for it
-        means = [known.x[known.y == k].mean(axis=0) for k in range(len(view.classes))]
-        return Predictor(np.stack(means), self.params.sharpness)
-
-    def restore(self, payload: dict[str, Any]) -> Predictor:
-        """The other way round than ``payload()``; leave both out if models need no saving."""
-        return Predictor(np.array(payload["means"]), payload["sharpness"])
-
-
-class Predictor:
-    """What a fold's training yields."""
-
-    def __init__(self, means: np.ndarray, sharpness: float) -> None:
-        self.means, self.sharpness = means, sharpness
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Probabilities (n, classes) of windows (n, channels, features), each on its own."""
-        far = self.sharpness * ((x[:, None] - self.means) ** 2).mean(axis=(2, 3))
-        p = np.exp(far.min(axis=1, keepdims=True) - far).astype(float)
-        return p / p.sum(axis=1, keepdims=True)
-
-    def payload(self) -> dict[str, Any]:
-        """Plain numbers and tensors, for ``--save-models``."""
-        return {"means": self.means.tolist(), "sharpness": self.sharpness}
-''')
-
-_PROJECT = Template('''\
-[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "bench-$name"
-version = "0.1.0"
-description = "$name: a method for eeg-cross-corpus-bench"
-readme = "README.md"
-requires-python = ">=3.11"
-dependencies = ["eeg-cross-corpus-bench"]
-
-[project.optional-dependencies]
-test = ["pytest>=8"]
-
-[project.entry-points."bench.methods"]
-$name = "$module:CATALOGUE"
-
-[tool.setuptools]
-py-modules = ["$module"]
-
-[tool.pytest.ini_options]
-pythonpath = ["."]
-''')
-
-_TEST = Template('''\
-"""$cls keeps the contract of a method."""
-
-from bench.conformance import failures
-from $module import $cls
-
-
-def test_conforms():
-    assert failures($cls) == []
-''')
-
-_README = Template('''\
-# $name
-
-A method for `bench`, the benchmark of cross-corpus EEG emotion recognition. The method is
-`$module.py`.
-
-```bash
-bench check $module.py                                   # does it keep the contract?
-bench run --method $name --include $module.py --src SEED --tgt DEAP --simulated
-
-pip install .                                            # then --include is not needed
-bench list methods
-bench run --method $name --src SEED --tgt DEAP --simulated
-python -m pytest
-```
-''')
 
 
 def new_method(name: str, folder: Path | None = None) -> list[Path]:
@@ -158,13 +47,16 @@ def new_method(name: str, folder: Path | None = None) -> list[Path]:
         "cls": "".join(part.capitalize() for part in name.split("-")),
     }
     files = {
-        f"{module}.py": _MODULE, "pyproject.toml": _PROJECT, f"tests/test_{module}.py": _TEST,
-        "README.md": _README,
+        f"{module}.py": "method.py", "pyproject.toml": "pyproject.toml",
+        f"tests/test_{module}.py": "test_method.py", "README.md": "README.md",
     }
     written = []
-    for path, template in files.items():
+    for path, source in files.items():
+        # No Python files: what lints and tests the package need not pass over them.
+        template = resources.files(__package__).joinpath("template", f"{source}.txt")
+        text = Template(template.read_text(encoding="utf-8")).substitute(words)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(template.substitute(words), encoding="utf-8")
+        (folder / path).write_text(text, encoding="utf-8")
         written.append(folder / path)
     return written
 
