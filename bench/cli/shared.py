@@ -122,7 +122,7 @@ def parsed(model: type[CellOptions], values: Mapping[str, Any]) -> dict[str, Any
         A value cannot be read; names its flag.
     """
     said = about(model)
-    given = {name: value for name, value in values.items() if value is not None and value != []}
+    given = {name: values[name] for name in said if values.get(name) not in (None, [])}
     return {
         name: said[name].parse(flag_of(name, said[name]), value)  # type: ignore[misc]
         if said[name].parse is not None else value for name, value in given.items()
