@@ -9,22 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.auditing.inflation import MEASURES, Audit, InflationRow, Key, Measure, read_audits
 from bench.reporting import ReportOptions
-from bench.store.files import write_text
 from bench.store.records import Store
 from bench.version import __version__
 
+from .audit_plot import draw
 from .shared.against import interval
-from .shared.text import (
-    METRIC_NAMES,
-    clean,
-    csv_text,
-    markdown,
-    numbers,
-    p_value,
-    percent,
-    settings,
-    signed,
-)
+from .shared.files import bullets, csv_text, markdown_table, write_files
+from .shared.pictures import house_style, save
+from .shared.text import METRIC_NAMES, clean, markdown, numbers, p_value, percent, settings, signed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,8 +31,9 @@ WINDOW, TRIAL, ACCURACY = MEASURES[0], MEASURES[1], MEASURES[2]
 
 def show(audit: Audit, console: Console) -> None:
     """Print an audit: the honest score, what each shortcut adds to it, and over what."""
-    from rich.padding import Padding
     from rich.text import Text
+
+    from .shared.terminal import indented
 
     title = Text(f"Audit of {heading(audit)}", "bold")
     if audit.simulated:
@@ -49,11 +42,11 @@ def show(audit: Audit, console: Console) -> None:
     console.print(title)
     console.print(_table(audit, console.width))
     for line in caption(audit):
-        console.print(Padding(Text(line, "dim"), (0, 0, 0, 1)))
+        console.print(indented(Text(line, "dim")))
     for row in audit.rows:
         if row.reason:
-            text = Text(f"{row.name} does not apply: {clean(row.reason)}", "yellow")
-            console.print(Padding(text, (0, 0, 0, 1)))
+            line = f"{row.name} does not apply: {clean(row.reason)}"
+            console.print(indented(Text(line, "yellow")))
 
 
 def heading(audit: Audit) -> str:
@@ -92,14 +85,13 @@ def caption(audit: Audit) -> list[str]:
 
 
 def _table(audit: Audit, width: int) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    from .shared.terminal import HOUSE
+    from .shared.terminal import house_table
 
     stacked, accuracy = width < _WIDE, width >= _ROOMY
     gap = int(accuracy)  # besides the divider of the box
-    table = Table(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    table = house_table(gap)
     table.add_column("shortcut", no_wrap=True)
     heads = ["honest\n→ with it", "adds\nper window", "p\nHolm", "adds\nper trial", "p\nHolm"]
     for name in [*heads, *["adds to\naccuracy"] * accuracy]:
@@ -144,18 +136,10 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     audits = [a for a in read_audits(store) if _wanted(a, options)]
     if not audits:
         return []
-    files = {
-        "audit.csv": csv_text(_rows(audits)), "audit.md": _markdown(audits),
-        "audit.json": json.dumps(_json(audits), indent=1, ensure_ascii=False) + "\n",
-    }
-    paths = []
-    for name, text in files.items():
-        if options.wants_format(name.rpartition(".")[2]):
-            write_text(out / name, text)
-            paths.append(out / name)
-    from .shared.audit_plot import draw
-    from .shared.pictures import house_style, save
-
+    paths = write_files(out, options, {
+        "audit.csv": lambda: csv_text(_rows(audits)), "audit.md": lambda: _markdown(audits),
+        "audit.json": lambda: json.dumps(_json(audits), indent=1, ensure_ascii=False) + "\n",
+    })
     for audit in audits:
         stem = out / ("audit" if len(audits) == 1 else audit.path.stem)
         with house_style():
@@ -224,28 +208,25 @@ def _markdown(audits: list[Audit]) -> str:
         parts += [f"# Audit of {markdown(heading(audit))}{mark}", _markdown_table(audit)]
         lines = [*caption(audit), *(f"{r.name} does not apply: {clean(r.reason)}"
                                     for r in audit.rows if r.reason)]
-        parts.append("\n".join(f"- {markdown(line)}" for line in lines))
+        parts.append(bullets(lines))
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(audit: Audit) -> str:
-    head = ["shortcut", "what is done", "honest", "with it"]
-    for key in MEASURES[:3]:
-        head += [f"adds: {METRIC_NAMES[key[0]]} per {key[1]} [95 %]", "p (Holm)"]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
-    for row in audit.rows:
-        if not row.measures:
-            lines.append([row.name, markdown(row.does), *["–"] * (len(head) - 2)])
-            continue
-        cells = [row.name, markdown(row.does), percent(row.measures[WINDOW].before),
-                 percent(row.measures[WINDOW].after)]
-        for key in MEASURES[:3]:
-            m = row.measures[key]
-            cells += [f"{signed(m.test.mean)} [{interval(m.test)}]", p_value(m.holm)]
-        lines.append(cells)
+    heads = ["shortcut", "what is done", "honest", "with it"]
+    for metric, unit in MEASURES[:3]:
+        heads += [f"adds: {METRIC_NAMES[metric]} per {unit} [95 %]", "p (Holm)"]
     own = [audit.honest[k] for k in (WINDOW, TRIAL)]
-    cells = ["honest − chance", "", percent(own[0].after), ""]
+    first = ["honest − chance", "", percent(own[0].after), ""]
     for m in own:
-        cells += [f"{signed(m.test.mean)} [{interval(m.test)}]", f"{p_value(m.test.p)} (raw)"]
-    lines.insert(2, [*cells, "", ""])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        first += [f"{signed(m.test.mean)} [{interval(m.test)}]", f"{p_value(m.test.p)} (raw)"]
+    lines = [[*first, "", ""]]
+    for row in audit.rows:
+        cells = ["–"] * (len(heads) - 2)
+        if row.measures:
+            window = row.measures[WINDOW]
+            cells = [percent(window.before), percent(window.after)]
+            for m in (row.measures[key] for key in MEASURES[:3]):
+                cells += [f"{signed(m.test.mean)} [{interval(m.test)}]", p_value(m.holm)]
+        lines.append([row.name, markdown(row.does), *cells])
+    return markdown_table(heads, lines, "ll" + "r" * (len(heads) - 2))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 
 from .shared.cells import Column
-from .shared.pictures import Grid, Picture, head
-from .shared.style import GREY, ONE_COLUMN, TWO_COLUMNS, colours, field_text, square, two_rows
+from .shared.pictures import Grid, Picture, field_text, head, square
+from .shared.style import GREY, ONE_COLUMN, TWO_COLUMNS, colours, two_rows
 from .shared.table import Table, TableRow
 from .shared.text import clean
 

@@ -13,8 +13,8 @@ from bench.store.records import Store
 
 from .heatmap import frame, shared_classes, two_lines
 from .shared.cells import Column
-from .shared.pictures import Grid, Picture, head
-from .shared.style import GREY, ONE_COLUMN, PALE, diverging, field_text, square
+from .shared.pictures import Grid, Picture, field_text, head, square
+from .shared.style import GREY, ONE_COLUMN, PALE, diverging
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, natural, signed
 

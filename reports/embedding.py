@@ -16,8 +16,14 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import ReportOptions
 from bench.store.records import Store
 
-from .shared.cells import Column, ScoredCell
-from .shared.diagnosed import Diagnosed, arrays, diagnosed, drawable_diagnostics, more_left_out
+from .shared.cells import Column
+from .shared.diagnosed import (
+    Diagnosed,
+    arrays,
+    drawable_diagnostics,
+    first_made,
+    more_left_out,
+)
 from .shared.pictures import Grid, head, save_all, text_at
 from .shared.style import BLUE, GREY, INK, LINES, MUTED, ORANGE, PALE, TWO_COLUMNS, two_rows
 from .shared.table import Table
@@ -70,22 +76,13 @@ class Embedding:
 
 def embeddings(table: Table) -> list[Embedding]:
     """Maps of the first methods and pairs that have an embedding."""
-    found: list[Embedding] = []
-    for one in diagnosed(table):
-        if len(found) == MOST:
-            break
-        try:
-            made = _embedding(one, one.cells[0])
-        except (TypeError, ValueError, IndexError):  # arrays of another layout
-            continue
-        if made is not None:
-            found.append(made)
-    return found
+    return first_made(table, _embedding, MOST)
 
 
-def _embedding(one: Diagnosed, cell: ScoredCell) -> Embedding | None:
+def _embedding(one: Diagnosed) -> Embedding | None:
     import numpy as np
 
+    cell = one.cells[0]
     stored = arrays(cell, *_NAMES)
     if stored is None:
         return None

@@ -15,17 +15,8 @@ from bench.scoring.inference import Paired, paired
 
 from .shared.against import against_target_only, in_common
 from .shared.cells import Column
-from .shared.pictures import Grid, Picture, head, legend, legend_height
-from .shared.style import (
-    FAINT,
-    GREY,
-    LINES,
-    MARKERS,
-    ONE_COLUMN,
-    difference_mark,
-    plain_axes,
-    two_rows,
-)
+from .shared.pictures import Grid, Picture, difference_mark, head, legend, legend_height
+from .shared.style import FAINT, GREY, LINES, MARKERS, ONE_COLUMN, plain_axes, two_rows
 from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean
 

@@ -10,18 +10,8 @@ from bench.reporting import ARROW
 
 from .shared.caption import number, title
 from .shared.cells import Column
-from .shared.pictures import Grid, Picture, headline, note, place
-from .shared.style import (
-    GREY,
-    MUTED,
-    ONE_COLUMN,
-    PALE,
-    TWO_COLUMNS,
-    colour_bar,
-    colours,
-    field_text,
-    square,
-)
+from .shared.pictures import Grid, Picture, colour_bar, field_text, headline, note, place, square
+from .shared.style import GREY, MUTED, ONE_COLUMN, PALE, TWO_COLUMNS, colours
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, natural
 

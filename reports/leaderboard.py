@@ -19,28 +19,12 @@ from bench.scoring.inference import standard_error
 from bench.scoring.metrics import METRICS, UNITS
 from bench.store.records import Store
 
-from .shared.against import (
-    Comparison,
-    against_target_only,
-    difference_columns,
-    footnotes,
-    interval,
-    outcome_columns,
-)
+from .shared.against import Comparison, against_target_only, footnotes, interval
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
+from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.table import Table, TableRow, tables
-from .shared.text import (
-    bullets,
-    csv_text,
-    markdown,
-    markdown_table,
-    p_value,
-    percent,
-    signed,
-    spreadsheet,
-    write_files,
-)
+from .shared.text import markdown, p_value, percent, signed, spreadsheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,8 +126,8 @@ def _markdown_table(table: Table) -> str:
         if row.key.kind == "oracle":
             cells = [f"*{c}*" if c else c for c in cells]
         rest.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
-    names = [name.lower() for name in table.summary_heads]
-    return markdown_table([*heads, *names], [*methods, chance, *rest])
+    heads += [name.lower() for name in table.summary_heads]
+    return markdown_table(heads, [*methods, chance, *rest], "l" + "r" * (len(heads) - 1))
 
 
 _BLOCK = {"control": "control", "oracle": "oracle, not ranked"}
@@ -174,7 +158,7 @@ def _markdown_comparisons(table: Table, found: Sequence[Comparison]) -> str:
          signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p)),
          markdown(p_value(c.holm)), f"{c.test.wins}/{c.test.n}"]
         for c in found
-    ], texts=2)
+    ], "llrrrrrr")
 
 
 def _setting(table: Table) -> dict[str, Any]:
@@ -257,6 +241,6 @@ def _comparison_rows(
                 "pair": table.labels[c.column], "source": c.column.source,
                 "target": c.column.target, "metric": table.metric, "unit": table.unit,
                 "n_subjects": c.test.n, "seeds": " ".join(map(str, c.seeds)),
-                **difference_columns(c.test), "p_holm": c.holm, **outcome_columns(c.test),
+                **mean_columns(c.test), "p_holm": c.holm, **sign_columns(c.test),
                 "note": c.note, **_setting(table),
             }

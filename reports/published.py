@@ -18,12 +18,12 @@ from typing import Any
 from bench.errors import SettingError
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.metrics import METRICS
-from bench.store.files import write_text
 from bench.store.records import Store
 
 from .shared.cells import Collection, Column, TableSetting, collect
+from .shared.files import csv_text, markdown_table, write_files
 from .shared.table import Table, tables
-from .shared.text import clean, markdown, percent, spreadsheet
+from .shared.text import clean, markdown, percent
 
 COLUMNS = ("method", "paper", "source", "target", "classes", "metric", "value", "sd", "design",
            "access", "setting", "seen_in", "note")
@@ -177,11 +177,9 @@ def _design(value: str, where: str) -> None:
 
 
 def _classes(text: str, where: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or int(text) < 2:
+    if text and not (text.isdecimal() and int(text) >= 2):
         raise SettingError(f"{where}: {text!r} is no number of classes", _CLASSES)
-    return int(text)
+    return int(text) if text else None
 
 
 def _percentage(text: str, where: str) -> float:
@@ -197,10 +195,8 @@ def _percentage(text: str, where: str) -> float:
 
 
 def _spread(text: str, where: str) -> float | None:
-    if not text:
-        return None
     value = _number(text)
-    if value is None or not 0 <= value <= 100:
+    if text and (value is None or not 0 <= value <= 100):
         raise SettingError(f"{where}: {text!r} is not a standard deviation", _SPREAD)
     return value
 
@@ -306,34 +302,22 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
         A file of ``--published`` is not as described.
     """
     rows = figure_rows(collect(store, options), options)["rows"]
-    paths = []
-    for name, text in (("published.md", _markdown(rows)), ("published.csv", _csv(rows))):
-        if options.wants_format(name.rpartition(".")[2]):
-            write_text(out / name, text)
-            paths.append(out / name)
-    return paths
+    return write_files(out, options, {
+        "published.md": lambda: _markdown(rows),
+        "published.csv": lambda: csv_text(
+            {k: v for k, v in row.items() if k != "reason"}
+            | {"measured": "; ".join(row["measured"]), "reason": row["reason"]} for row in rows
+        ),
+    })
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["# Reported and measured", "", NOTE, "",
-             "| method | pair | reported | access | measured here, or why not | seen in |",
-             "| --- | --- | ---: | --- | --- | --- |"]
-    for row in rows:
-        value = row["value"] + (f" ± {row['sd']}" if row["sd"] else "")
-        cells = [row["method"], row["pair"], value, row["access"],
-                 "; ".join(row["measured"]) or f"– ({row['reason']})",
-                 row["seen"] + (f" ({row['note']})" if row["note"] else "")]
-        lines.append("| " + " | ".join(markdown(c) for c in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    names = ["method", "paper", "pair", "value", "sd", "setting", "access", "seen", "note",
-             "measured", "reason"]
-    writer = csv.DictWriter(buffer, fieldnames=names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        flat = {**row, "measured": "; ".join(row["measured"])}
-        writer.writerow({k: spreadsheet(flat[k]) for k in names})
-    return buffer.getvalue()
+    cells = [
+        [row["method"], row["pair"], row["value"] + (f" ± {row['sd']}" if row["sd"] else ""),
+         row["access"], "; ".join(row["measured"]) or f"– ({row['reason']})",
+         row["seen"] + (f" ({row['note']})" if row["note"] else "")]
+        for row in rows
+    ]
+    heads = ("method", "pair", "reported", "access", "measured here, or why not", "seen in")
+    table = markdown_table(heads, [[*map(markdown, line)] for line in cells], "llrlll")
+    return f"# Reported and measured\n\n{NOTE}\n\n{table}\n"

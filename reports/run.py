@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +16,8 @@ from bench.store.records import Record
 
 from .shared.against import interval
 from .shared.caption import number
-from .shared.terminal import HOUSE
-from .shared.text import METRIC_NAMES, clean, p_value, percent, signed
+from .shared.terminal import house_table, indented
+from .shared.text import METRIC_NAMES, clean, p_value, percent, signed, span
 
 #: Rules that every record holds; a table of these alone would say nothing new.
 _ALWAYS = ("last", "oracle")
@@ -46,7 +45,7 @@ def show(record: Record, console: Console) -> None:
     console.print(title)
     console.print(_table(record))
     for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record)]:
-        console.print(Padding(line, (0, 0, 0, 1)), highlight=False)
+        console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))
     if record.path is not None:
@@ -55,7 +54,7 @@ def show(record: Record, console: Console) -> None:
             "Record ", (clean(record.path), "dim"), "\nLeaderboard and plots: ",
             (f"bench report {clean(where)}", "cyan"),
         )
-        console.print(Padding(text, (0, 0, 0, 1)), soft_wrap=True)
+        console.print(indented(text), soft_wrap=True)
 
 
 def _peeks(record: Record) -> bool:
@@ -65,8 +64,7 @@ def _peeks(record: Record) -> bool:
 
 def _selections(record: Record) -> Table:
     """What each rule that was evaluated would have given; the chosen one first, oracle apart."""
-    table = Table(
-        box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold",
+    table = house_table(
         title=Text("Balanced accuracy at the epoch that each rule would choose", style="bold"),
         title_justify="left",
     )
@@ -87,14 +85,14 @@ def _selections(record: Record) -> Table:
             f"{'▸' if name == chosen else ' '} {clean(name)}",
             _mean_sd(column["folds"], "window", "balanced_accuracy"),
             _mean_sd(column["folds"], "trial", "balanced_accuracy"),
-            f"{_range(epochs)} of {of}", "–" if score is None else f"{score:.3f}",
+            f"{span(epochs)} of {of}", "–" if score is None else f"{score:.3f}",
             clean(column["uses"]),
         )))
     return table
 
 
 def _table(record: Record) -> Table:
-    table = Table(box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = house_table()
     table.add_column("", no_wrap=True)
     for metric in METRICS:
         name = METRIC_NAMES[metric].replace("balanced accuracy", "balanced acc.")
@@ -115,10 +113,9 @@ def _table(record: Record) -> Table:
 
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
-    names = {"attainable": "best attainable"}
     for control in record.controls:
         name = clean(control.identity["method"])
-        rows.append((names.get(name, name), control.folds, ""))
+        rows.append(("best attainable" if name == "attainable" else name, control.folds, ""))
     if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
@@ -140,8 +137,7 @@ def _mean_sd(folds: Folds, unit: str, metric: str) -> str:
     mean = sum(means) / len(means)
     if len(means) == 1:
         return percent(mean)
-    sd = (sum((m - mean) ** 2 for m in means) / (len(means) - 1)) ** 0.5
-    return f"{percent(mean)} ± {percent(sd)}"
+    return f"{percent(mean)} ± {percent(stdev(means))}"
 
 
 def _meaning(record: Record) -> list[Text]:
@@ -159,7 +155,7 @@ def _meaning(record: Record) -> list[Text]:
 
 def _trials(counts: set[int]) -> str:
     """``1 trial``, ``6–9 trials``."""
-    return f"{_range(counts)} trial" + "s" * (counts != {1})
+    return f"{span(counts)} trial" + "s" * (counts != {1})
 
 
 def _tuned(record: Record) -> list[Text]:
@@ -195,11 +191,6 @@ def _epoch(record: Record) -> str:
     if not record.oracle:
         return chosen
     return f"{chosen}. The oracle chose its epoch on the test set and is never ranked"
-
-
-def _range(numbers: set[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return str(low) if low == high else f"{low}–{high}"
 
 
 def _comparisons(record: Record) -> list[Text]:

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.channels import positions
-from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.store.records import Store
 
 from .shared.cells import Column
-from .shared.diagnosed import Diagnosed, arrays, diagnosed, drawable_diagnostics, more_left_out
-from .shared.pictures import Grid, head, place, save_all, text_at
-from .shared.style import MUTED, ONE_COLUMN, TWO_COLUMNS, colour_bar, colours, two_rows
+from .shared.diagnosed import (
+    Diagnosed,
+    arrays,
+    drawable_diagnostics,
+    first_made,
+    more_left_out,
+)
+from .shared.pictures import Grid, colour_bar, head, place, save_all, text_at
+from .shared.style import MUTED, ONE_COLUMN, TWO_COLUMNS, colours, two_rows
 from .shared.table import Table
 from .shared.text import span
 
@@ -64,17 +69,7 @@ class Scalp:
 
 def scalps(table: Table) -> list[Scalp]:
     """Maps of the first methods and pairs that have them."""
-    found: list[Scalp] = []
-    for one in diagnosed(table):
-        if len(found) == MOST:
-            break
-        try:
-            made = _scalp(one)
-        except (BenchError, TypeError, ValueError):  # an unknown channel, another layout
-            continue
-        if made is not None:
-            found.append(made)
-    return found
+    return first_made(table, _scalp, MOST)
 
 
 def _scalp(one: Diagnosed) -> Scalp | None:

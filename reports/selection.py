@@ -18,23 +18,13 @@ from bench.reporting import ReportOptions
 from bench.scoring.inference import Paired, paired
 from bench.store.records import Store
 
-from .shared.against import difference_columns, interval
+from .shared.against import interval
 from .shared.cells import Column, ScoredCell
+from .shared.files import csv_text, markdown_table, mean_columns, write_files
 from .shared.pictures import Grid, drawable, head, save_all
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, plain_axes
 from .shared.table import Table, TableRow
-from .shared.text import (
-    METRIC_NAMES,
-    clean,
-    csv_text,
-    markdown,
-    markdown_table,
-    natural,
-    p_value,
-    percent,
-    signed,
-    write_files,
-)
+from .shared.text import METRIC_NAMES, clean, markdown, natural, p_value, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -212,7 +202,7 @@ def _markdown(shown: Shown) -> str:
                 percent(c.mean), *(["–"] * 3 if c.rule == LAST else gain),
                 "–" if c.epoch is None else f"{100 * c.epoch:.0f} %", str(c.test.n),
             ])
-        parts.append(markdown_table(_HEAD, rows, texts=4))
+        parts.append(markdown_table(_HEAD, rows, "llllrrrrrr"))
         parts.append(
             "In % and percentage points, over n target subjects; seeds averaged first; p by "
             "Wilcoxon's signed-rank test, not adjusted. The rule in bold is the one whose scores "
@@ -233,7 +223,7 @@ def _rows(shown: Shown) -> Iterator[dict[str, Any]]:
                 "method": c.label, "pair": table.labels[c.column], "rule": c.rule,
                 "uses": c.uses, "ranked": "chosen" if c.chosen else "no",
                 "metric": table.metric, "unit": table.unit, "mean": c.mean,
-                **difference_columns(c.test, "difference_to_last"), "epoch_share": c.epoch,
+                **mean_columns(c.test, "difference_to_last"), "epoch_share": c.epoch,
                 "n_subjects": c.test.n,
             }
 

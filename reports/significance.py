@@ -26,23 +26,13 @@ from bench.scoring.inference import (
 )
 from bench.store.records import Store
 
-from .shared.against import difference_columns, interval, outcome_columns
+from .shared.against import interval
 from .shared.caption import title
 from .shared.cells import Column
+from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import drawable
 from .shared.table import Table, TableRow
-from .shared.text import (
-    METRIC_NAMES,
-    bullets,
-    csv_text,
-    markdown,
-    markdown_table,
-    natural,
-    p_value,
-    percent,
-    signed,
-    write_files,
-)
+from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed
 
 ALPHA = 0.05
 #: Pairs of methods that a table of the Markdown lists; the CSV has all.
@@ -237,7 +227,7 @@ def _table(family: Family) -> str:
             _effect(t.rank_biserial),
         ])
     text = markdown_table(("first", "second", "n", "difference", "95 % interval", "p", "p (Holm)",
-                           "effect"), rows, texts=2)
+                           "effect"), rows, "llrrrrrr")
     more = len(family.found) - LISTED
     return text + (f"\n\n… and {more} more pairs of methods, in the CSV." if more > 0 else "")
 
@@ -258,9 +248,9 @@ def _rows(made: Made) -> Iterator[dict[str, Any]]:
                 yield {
                     "table": number, "title": title(table), "over": family.over,
                     "metric": table.metric, "unit": table.unit, "first": c.one, "second": c.two,
-                    "n_subjects": c.test.n, **difference_columns(c.test),
+                    "n_subjects": c.test.n, **mean_columns(c.test),
                     "p_holm": c.holm, "comparisons": len(family.found),
                     "subjects_needed": subjects_needed(len(family.scores), ALPHA),
-                    **outcome_columns(c.test),
+                    **sign_columns(c.test),
                     "simulated": "simulated" if table.simulated else "no",
                 }

@@ -191,19 +191,17 @@ class _Audit:
                 f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
                 "part of mixed subjects has none of its own"
             )
-        twin = replace(self.cell, shortcut=shortcut.name)
-        entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
+        entry.leaky = self._twins(replace(self.cell, shortcut=shortcut.name))
 
     def _switch(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         _, _, name, values = next(
             s for s in self.cell.method.shortcuts() if s[0] == shortcut.name
         )
         other: type[Method] = load("methods", name)
-        twin = replace(
+        entry.leaky = self._twins(replace(
             self.cell, method=other(other.parse(values)), params_origin="set",
             shortcut=shortcut.name,
-        )
-        entry.leaky = [self._run(replace(twin, seed=s)).id for s in self.what.seeds]
+        ))
 
     def _seeds(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         if len(self.honest) < 2:
@@ -243,8 +241,10 @@ class _Audit:
             return tried[0], "the honest run's own"
         return tried[-max(scored)[1]], f"the best by {name}"
 
-    def _run(self, cell: Cell) -> Record:
-        return run_cell(cell, self.store, self.on_event)
+    def _twins(self, twin: Cell) -> list[str]:
+        """Run a twin with every seed; the ids of its records."""
+        return [run_cell(replace(twin, seed=s), self.store, self.on_event).id
+                for s in self.what.seeds]
 
     def _compose(self, best: Record, name: str, among: Sequence[Record]) -> Record:
         """The record that would be reported: the best by test score, of several."""

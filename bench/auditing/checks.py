@@ -21,6 +21,8 @@ from .findings import Finding, Report, Severity
 if TYPE_CHECKING:
     import pandas as pd
 
+#: How bad each thing is, and what it is.
+Said = Iterator[tuple[Severity, str]]
 #: Scores in a record may differ this much from those of its predictions: they are stored shorter.
 TOLERANCE = 0.005
 #: Words in a target access, scope of a scaler or rule of selection that mean tested windows.
@@ -90,7 +92,7 @@ def check_record(record: Record) -> list[Finding]:
     return [Finding(severity, what, where) for severity, what in found]
 
 
-def _declared(record: Record) -> Iterator[tuple[Severity, str]]:
+def _declared(record: Record) -> Said:
     shortcut = record.identity.get("shortcut")
     if shortcut and record.kind == "oracle":
         yield "declared", f"takes a shortcut: {shortcut}"
@@ -100,7 +102,7 @@ def _declared(record: Record) -> Iterator[tuple[Severity, str]]:
         yield "declared", "an oracle"
 
 
-def _access(record: Record) -> Iterator[tuple[Severity, str]]:
+def _access(record: Record) -> Said:
     protocol = record.identity["protocol"]
     access = str(protocol.get("target_access") or "")
     if not access:
@@ -113,7 +115,7 @@ def _access(record: Record) -> Iterator[tuple[Severity, str]]:
         yield "note", f"target access: {access}"
 
 
-def _scaling(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
+def _scaling(record: Record, leak: Severity) -> Said:
     scaling = record.identity.get("scaling")
     if not isinstance(scaling, Mapping):
         yield "warning", "scope of the scaler is not stated"
@@ -129,7 +131,7 @@ def _scaling(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
                 yield leak, f"scaler fitted on tested windows ({part}: {scope})"
 
 
-def _selection(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
+def _selection(record: Record, leak: Severity) -> Said:
     rule = str(record.identity.get("selection") or "")
     if not rule or "unknown" in rule:
         yield "warning", "selection rule is not stated"
@@ -137,7 +139,7 @@ def _selection(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]
         yield leak, f"epoch chosen on the test set (selection {rule})"
 
 
-def _parameters(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
+def _parameters(record: Record, leak: Severity) -> Said:
     origin = str(record.identity.get("params_origin") or "")
     tuning = record.identity.get("tuning")
     said = json.dumps(tuning, sort_keys=True).lower() if tuning else ""
@@ -155,7 +157,7 @@ def _parameters(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]
         yield "note", "parameters set by hand: say how they were chosen"
 
 
-def _sides(record: Record, leak: Severity) -> Iterator[tuple[Severity, str]]:
+def _sides(record: Record, leak: Severity) -> Said:
     source, target = record.identity.get("source") or {}, record.identity["target"]
     if target["corpus"] not in _corpora(source) or not source.get("subjects"):
         return
@@ -176,9 +178,7 @@ def _predictions(record: Record) -> pd.DataFrame | None:
         return None
 
 
-def _trials(
-    record: Record, table: pd.DataFrame | None, leak: Severity
-) -> Iterator[tuple[Severity, str]]:
+def _trials(record: Record, table: pd.DataFrame | None, leak: Severity) -> Said:
     for fold in record.folds:
         tested = {int(t) for t in fold.get("test_trials") or ()}
         if table is not None:
@@ -190,7 +190,7 @@ def _trials(
             return
 
 
-def _scores(record: Record, table: pd.DataFrame | None) -> Iterator[tuple[Severity, str]]:
+def _scores(record: Record, table: pd.DataFrame | None) -> Said:
     """Whether the stored scores are those of the stored predictions."""
     if table is None:
         return
@@ -210,7 +210,7 @@ def _scores(record: Record, table: pd.DataFrame | None) -> Iterator[tuple[Severi
                     return
 
 
-def _stimuli(record: Record, table: pd.DataFrame | None) -> Iterator[tuple[Severity, str]]:
+def _stimuli(record: Record, table: pd.DataFrame | None) -> Said:
     """Films that were seen on both sides, by other subjects or in other sessions."""
     if table is None:
         return

@@ -156,9 +156,7 @@ def _row(store: Store, entry: Mapping[str, Any]) -> InflationRow:
         one, two = _mean(leaky, key, oracle=bool(entry["oracle"])), _mean(honest, key)
         both = [s for s in two if s in one]
         if both:
-            row.measures[key] = _measure(
-                {s: one[s] for s in both}, {s: two[s] for s in both}
-            )
+            row.measures[key] = _measure({s: one[s] for s in both}, {s: two[s] for s in both})
     return row
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.scoring.inference import Paired, holm, paired
 
@@ -92,18 +91,6 @@ def interval(test: Paired) -> str:
     if test.interval is None:
         return "–"
     return f"{signed(test.interval[0])} to {signed(test.interval[1])}"
-
-
-def difference_columns(test: Paired, name: str = "difference") -> dict[str, Any]:
-    """Columns of a CSV: the mean difference, its interval and its p."""
-    low, high = test.interval or (None, None)
-    return {name: test.mean, "low": low, "high": high, "p": test.p}
-
-
-def outcome_columns(test: Paired) -> dict[str, Any]:
-    """Columns of a CSV: the size of the effect, and for how many subjects it holds."""
-    return {"rank_biserial": test.rank_biserial, "wins": test.wins, "losses": test.losses,
-            "ties": test.ties}
 
 
 def footnotes(found: Sequence[Comparison]) -> list[str]:

@@ -142,21 +142,26 @@ class Problem:
 
 
 @dataclass
-class Collection:
-    """What was found in a run folder."""
+class Kept:
+    """Remembers what was worked out from it, by name: several reports need the same."""
 
-    root: Path
-    cells: list[ScoredCell] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    corrupt: list[tuple[str, str]] = field(default_factory=list)
-    #: What was worked out from it, by name: several reports need the same tables.
-    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, kw_only=True)
 
     def once(self, name: Any, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, worked out the first time only. Do not change it."""
         if name not in self.kept:
             self.kept[name] = make()
         return self.kept[name]
+
+
+@dataclass
+class Collection(Kept):
+    """Cells of a run folder, and what has no scores and why."""
+
+    root: Path
+    cells: list[ScoredCell] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    corrupt: list[tuple[str, str]] = field(default_factory=list)
 
 
 def collect(store: Store, options: ReportOptions) -> Collection:

@@ -49,6 +49,19 @@ def arrays(cell: ScoredCell, *names: str) -> dict[str, Any] | None:
     return {n: found[n] for n in names} if all(n in found for n in names) else None
 
 
+def first_made(table: Table, make: Callable[[Diagnosed], T | None], most: int) -> list[T]:
+    """What ``make`` gives of the first methods and pairs with diagnostics, at most so many."""
+    made: list[T] = []
+    for one in diagnosed(table):
+        if len(made) == most:
+            break
+        try:
+            made += [item for item in [make(one)] if item is not None]
+        except (BenchError, TypeError, ValueError, IndexError):
+            continue  # an unknown channel, or arrays of another layout
+    return made
+
+
 def drawable_diagnostics(
     store: Store, options: ReportOptions, find: Callable[[Table], list[T]], part: str, what: str
 ) -> list[tuple[Table, list[T]]]:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.errors import BenchError
 from bench.reporting import ReportOptions
+from bench.scoring.inference import Paired
 from bench.store.files import write_bytes
 from bench.store.records import Store
 
 from .cells import collect
-from .style import MUTED, ONE_COLUMN, SETTINGS
+from .style import INK, MUTED, ONE_COLUMN, SETTINGS, colours, luminance
 from .table import Table, tables
 from .text import clean
 
@@ -250,3 +251,40 @@ def legend_height(count: int, width: float) -> float:
 
 def _across(width: float) -> int:
     return 2 if width == ONE_COLUMN else 4
+
+
+def square(axes: Axes, column: int, row: int, face: Any, **look: Any) -> str:
+    """Fill a field of a matrix; returns the colour of a text that can be read on it."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, **look))
+    return "white" if isinstance(face, tuple) and luminance(face) < 0.25 else INK
+
+
+def field_text(
+    axes: Axes, column: int, row: int, text: str, down: float = 0.5, **look: Any
+) -> None:
+    """Text in the middle of a field of a matrix, ``down`` of its height from the top."""
+    axes.text(column + 0.5, row + down, text, ha="center", va="center", **look)
+
+
+def colour_bar(axes: Axes, highest: float) -> Any:
+    """Scale of :func:`colours` from 0 to ``highest``."""
+    from matplotlib.colorbar import ColorbarBase
+    from matplotlib.colors import Normalize
+
+    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, highest))
+    bar.outline.set_visible(False)
+    axes.tick_params(length=0, pad=3, labelsize=6.5)
+    return bar
+
+
+def difference_mark(
+    axes: Axes, test: Paired, y: float, colour: str, marker: str, *, size: float, linewidth: float
+) -> None:
+    """Mean difference in points with its interval, on a line of its own."""
+    if test.interval is not None:
+        axes.plot([100 * v for v in test.interval], [y, y], color=colour, linewidth=linewidth,
+                  solid_capstyle="butt", zorder=2)
+    axes.scatter([100 * test.mean], [y], s=size, color=colour, marker=marker, linewidths=0,
+                 zorder=3)

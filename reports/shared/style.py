@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.scoring.inference import Paired
-
 from .text import clean
 
 if TYPE_CHECKING:
@@ -73,43 +71,6 @@ def two_rows(label: str) -> str:
     """Method over its variant, for narrow margins."""
     name, _, variant = label.partition(" [")
     return clean(name, 18) + (f"\n{clean(variant.rstrip(']'), 20)}" if variant else "")
-
-
-def square(axes: Axes, column: int, row: int, face: Any, **look: Any) -> str:
-    """Fill a field of a matrix; returns the colour of a text that can be read on it."""
-    from matplotlib.patches import Rectangle
-
-    axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, **look))
-    return "white" if isinstance(face, tuple) and luminance(face) < 0.25 else INK
-
-
-def field_text(
-    axes: Axes, column: int, row: int, text: str, down: float = 0.5, **look: Any
-) -> None:
-    """Text in the middle of a field of a matrix, ``down`` of its height from the top."""
-    axes.text(column + 0.5, row + down, text, ha="center", va="center", **look)
-
-
-def colour_bar(axes: Axes, highest: float) -> Any:
-    """Scale of :func:`colours` from 0 to ``highest``."""
-    from matplotlib.colorbar import ColorbarBase
-    from matplotlib.colors import Normalize
-
-    bar = ColorbarBase(axes, cmap=colours(), norm=Normalize(0, highest))
-    bar.outline.set_visible(False)
-    axes.tick_params(length=0, pad=3, labelsize=6.5)
-    return bar
-
-
-def difference_mark(
-    axes: Axes, test: Paired, y: float, colour: str, marker: str, *, size: float, linewidth: float
-) -> None:
-    """Mean difference in points with its interval, on a line of its own."""
-    if test.interval is not None:
-        axes.plot([100 * v for v in test.interval], [y, y], color=colour, linewidth=linewidth,
-                  solid_capstyle="butt", zorder=2)
-    axes.scatter([100 * test.mean], [y], s=size, color=colour, marker=marker, linewidths=0,
-                 zorder=3)
 
 
 def luminance(rgb: tuple[float, ...]) -> float:

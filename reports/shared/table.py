@@ -7,16 +7,15 @@ agree; each such group is a table of its own. Nothing here draws.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
 
-from .cells import Collection, Column, ScoredCell, TableSetting
+from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, row_keys
 from .text import natural, numbers, percent
 
@@ -73,7 +72,7 @@ class TableRow:
 
 
 @dataclass
-class Table:
+class Table(Kept):
     """Scores that may be compared.
 
     Attributes
@@ -103,8 +102,6 @@ class Table:
     second: dict[Column | None, set[str]] = field(default_factory=dict)
     complete: int = 0
     notes: list[str] = field(default_factory=list)
-    #: What reports worked out from it, by name.
-    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> list[TableRow]:
@@ -144,12 +141,6 @@ class Table:
         if row.label in self.best.get(column, ()):
             return 2
         return int(row.label in self.second.get(column, ()))
-
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, worked out the first time only. Do not change it."""
-        if name not in self.kept:
-            self.kept[name] = make()
-        return self.kept[name]
 
     @property
     def simulated(self) -> bool:

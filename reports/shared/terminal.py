@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.box import Box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -25,6 +26,17 @@ HOUSE = Box(" ━━ \n    \n ── \n    \n ── \n    \n    \n ━━ \n")
 _INDENT = 1
 #: Of the best and the second of a column.
 _STYLES = {0: "", 1: "underline", 2: "bold"}
+
+
+def house_table(gap: int = 1, **options: Any) -> RichTable:
+    """Table with the rules of the house; ``gap`` is besides the divider of the box."""
+    return RichTable(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold",
+                     **options)
+
+
+def indented(line: RenderableType) -> Padding:
+    """A line under a table."""
+    return Padding(line, (0, 0, 0, _INDENT))
 
 
 @dataclass
@@ -66,34 +78,24 @@ def _grid(
     table: Table, columns: Sequence[Column], stacked: bool, summary: bool
 ) -> RichTable:
     """Rows and blocks; ``summary`` adds mean and rank where there is more than one pair."""
-    gap = 0 if stacked else 1  # besides the divider of the box
-    grid = RichTable(box=HOUSE, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    grid = house_table(0 if stacked else 1)
     grid.add_column("method", no_wrap=True, vertical="top")
     labels = table.short_labels()
     for column in columns:
         grid.add_column(_heading(labels[column]), justify="right", no_wrap=True)
-    several = summary and len(table.columns) > 1 and any(r.mean is not None for r in table.rows)
-    if several:
-        grid.add_column(Text("mean"), justify="right", no_wrap=True)
-        if table.complete > 1:
-            grid.add_column(Text("rank"), justify="right", no_wrap=True)
-    covered = summary and table.covered
-    if covered:
-        grid.add_column(Text("pairs"), justify="right", no_wrap=True)
-    shown = {"stacked": stacked, "several": several, "covered": covered}
+    for name in table.summary_heads if summary else ():
+        grid.add_column(Text(name.lower()), justify="right", no_wrap=True)
     for row in table.methods:
-        grid.add_row(*_cells(table, row, columns, **shown))
+        grid.add_row(*_cells(table, row, columns, stacked, summary))
     grid.add_section()
-    chance = [Text(percent(table.chance(c)), "dim") for c in columns]
-    if several:
-        chance.append(Text(percent(table.mean_chance()), "dim"))
-    grid.add_row(Text("chance", "dim"), *chance)
+    levels = ["chance", *(percent(table.chance(c)) for c in columns),
+              *(table.summary_of_chance() if summary else ())]
+    grid.add_row(*(Text(level, "dim") if level else "" for level in levels))
     for row in table.controls:
-        grid.add_row(*_cells(table, row, columns, **shown))
+        grid.add_row(*_cells(table, row, columns, stacked, summary))
     grid.add_section()
     for row in table.oracles:
-        cells = _cells(table, row, columns, **shown)
-        grid.add_row(*cells, style="bright_black")
+        grid.add_row(*_cells(table, row, columns, stacked, summary), style="bright_black")
     return grid
 
 
@@ -104,8 +106,7 @@ def _heading(label: str) -> Text:
 
 
 def _cells(
-    table: Table, row: TableRow, columns: Sequence[Column], *, stacked: bool, several: bool,
-    covered: bool,
+    table: Table, row: TableRow, columns: Sequence[Column], stacked: bool, summary: bool
 ) -> list[Text]:
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
@@ -123,13 +124,10 @@ def _cells(
             text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
                         "dim not bold not underline")
         out.append(text)
-    if several:
-        out.append(Text(percent(row.mean), _STYLES[table.mark(row, None)]))
-        if table.complete > 1:
-            out.append(Text("" if row.rank is None else f"{row.rank:.2f}"))
-    if covered:
-        out.append(Text(table.coverage(row), "" if row.mean is not None else "yellow"))
-    return out
+    styles = {"Mean": _STYLES[table.mark(row, None)],
+              "Pairs": "" if row.mean is not None else "yellow"}
+    named = zip(table.summary_heads, table.summary(row, percent(row.mean)), strict=True)
+    return out + [Text(text, styles.get(name, "")) for name, text in named if summary]
 
 
 def leaderboard(table: Table) -> RenderableType:
@@ -140,12 +138,12 @@ def leaderboard(table: Table) -> RenderableType:
         tasks = {c.source for c in table.columns if c.source} | {c.target for c in table.columns}
         lines.append(Text(f"Tasks: {', '.join(sorted(tasks, key=natural))}.", "dim"))
     lines += [Text(f"! {note}", "yellow") for note in shortened(table.notes)]
-    return Group(head, Leaderboard(table), *(Padding(line, (0, 0, 0, _INDENT)) for line in lines))
+    return Group(head, Leaderboard(table), *map(indented, lines))
 
 
 def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
     """Small table of methods against their target-only control."""
-    grid = RichTable(box=HOUSE, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    grid = house_table()
     grid.add_column("method", overflow="fold")
     grid.add_column("pair", overflow="fold")
     labels = table.short_labels()
@@ -162,5 +160,5 @@ def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
     lines = [Text(line, "dim") for line in footnotes(found)]
     return Group(
         Text("Against target-only: what pre-training on the source adds", "bold"), grid,
-        *(Padding(line, (0, 0, 0, _INDENT)) for line in lines),
+        *map(indented, lines),
     )

@@ -7,17 +7,11 @@ escapes what is special to it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
-
-from bench.reporting import ReportOptions
-from bench.store.files import write_text
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -54,43 +48,6 @@ def spreadsheet(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return value
-
-
-def bullets(lines: Iterable[str], mark: str = "") -> str:
-    """List in Markdown of lines that show as themselves."""
-    return "\n".join(f"- {mark}{markdown(line)}" for line in lines)
-
-
-def markdown_table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1
-) -> str:
-    """Table in Markdown of cells that are Markdown; ``texts`` columns first, the rest numbers."""
-    rule = ["---"] * texts + ["---:"] * (len(heads) - texts)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows))
-
-
-def write_files(
-    out: Path, options: ReportOptions, texts: Mapping[str, Callable[[], str]]
-) -> list[Path]:
-    """Write text files by name: those of a kind that is asked for and that have any text."""
-    paths = []
-    for name, text in texts.items():
-        if options.wants_format(name.rpartition(".")[2]) and (made := text()):
-            write_text(out / name, made)
-            paths.append(out / name)
-    return paths
-
-
-def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Text of a CSV file; empty when there are no rows."""
-    rows = list(rows)
-    if not rows:
-        return ""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: spreadsheet(v) for k, v in row.items()} for row in rows)
-    return buffer.getvalue()
 
 
 def percent(value: float | None, digits: int = 1) -> str:

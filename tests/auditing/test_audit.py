@@ -266,7 +266,7 @@ def test_report_files(tmp_path):
 
 def test_simulated_stands_across_the_plot(tmp_path):
     found = audited(tmp_path, "memory", corpus("B", own_trials), "split-windows")
-    from bench.reports.shared.audit_plot import draw
+    from bench.reports.audit_plot import draw
 
     plain = [t.get_text() for t in draw(found).texts]
     assert "SIMULATED" not in plain

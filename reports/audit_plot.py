@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.auditing.inflation import MEASURES, Audit, Measure
 
-from .pictures import Grid, note, text_at
-from .style import (
-    BLUE,
-    FAINT,
-    GREY,
-    INK,
-    MUTED,
-    ORANGE,
-    TWO_COLUMNS,
-    difference_mark,
-    plain_axes,
-)
-from .text import clean, numbers, p_value, signed
+from .shared.pictures import Grid, difference_mark, note, text_at
+from .shared.style import BLUE, FAINT, GREY, INK, MUTED, ORANGE, TWO_COLUMNS, plain_axes
+from .shared.text import clean, numbers, p_value, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
