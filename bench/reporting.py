@@ -44,7 +44,7 @@ FORMATS = ("html", "csv", "md", "latex", "json", "png", "pdf", "svg")
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What of a run folder a report shows. Empty filters keep everything.
+    """Parts of a run folder that a report shows. Empty filters keep everything.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ def _names(wanted: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class ReportOutcome:
-    """What became of a report.
+    """Outcome of a report: its files, or why there are none.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ def write_reports(
 
 @dataclass(frozen=True)
 class _Task:
-    """What all reports of one command are made from."""
+    """Store, folder and options that all reports of one command are made from."""
 
     store: Store
     out: Path
@@ -281,15 +281,15 @@ def _drawing(
 
 @dataclass
 class _Memory:
-    """What lies in the folder and where it came from."""
+    """Memory of what lies in the folder and where it came from."""
 
     out: Path
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         try:
-            found = json.loads((self.out / MEMORY).read_text())
-            self.known = {k: v for k, v in found.items() if self._intact(v["files"])}
+            stored = json.loads((self.out / MEMORY).read_text())
+            self.known = {k: v for k, v in stored.items() if self._intact(v["files"])}
         except (OSError, ValueError, AttributeError, TypeError, KeyError):
             self.known = {}  # nothing is remembered: everything is drawn
 
@@ -297,11 +297,11 @@ class _Memory:
         return all(_state(self.out / name) == state for name, state in files.items())
 
     def recall(self, name: str, key: str) -> ReportOutcome | None:
-        """What the report wrote before from the same things, if it all still lies there."""
-        found = self.known.get(key)
-        if found is None or not self._intact(found["files"]):
+        """Files that the report wrote before from the same things, if it all still lies there."""
+        entry = self.known.get(key)
+        if entry is None or not self._intact(entry["files"]):
             return None
-        return ReportOutcome(name, [self.out / n for n in found["files"]], False, found["refusal"])
+        return ReportOutcome(name, [self.out / n for n in entry["files"]], False, entry["refusal"])
 
     def keep(self, key: str, outcome: ReportOutcome, options: ReportOptions) -> None:
         """Remember; remove what the same report drew before and would not draw now."""

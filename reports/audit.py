@@ -1,4 +1,4 @@
-"""What each shortcut adds to an honest score: on the screen, as Markdown, CSV, JSON and a plot."""
+"""Gain of each shortcut over an honest score: on the screen, as Markdown, CSV, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def heading(audit: Audit) -> str:
 
 
 def caption(audit: Audit) -> list[str]:
-    """What the numbers are, over what, and what each note says."""
+    """Lines that say what the numbers are and run over, and each shortcut's note."""
     identity = audit.first.identity
     scaling = identity["scaling"]
     lines = [

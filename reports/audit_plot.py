@@ -34,8 +34,8 @@ def draw(audit: Audit) -> Figure:
         if i > 1:
             axes.axhline(i, color=FAINT, linewidth=0.6, zorder=0)
         if row.measures:
-            found = [row.measures[k] for k, *_ in _UNITS]
-            _band(axes, i, row.name, row.does, [(m, m.holm) for m in found])
+            measures = [row.measures[k] for k, *_ in _UNITS]
+            _band(axes, i, row.name, row.does, [(m, m.holm) for m in measures])
         else:
             _names(axes, i, row.name, row.does, GREY)
             axes.text(1.02, i + 0.5, "–", transform=axes.get_yaxis_transform(), va="center",
@@ -48,10 +48,10 @@ def draw(audit: Audit) -> Figure:
 
 
 def _band(
-    axes: Axes, at: int, name: str, does: str, found: list[tuple[Measure, float | None]]
+    axes: Axes, at: int, name: str, does: str, marks: list[tuple[Measure, float | None]]
 ) -> None:
     _names(axes, at, name, does, INK)
-    for j, ((m, holm), (_, _, colour, marker)) in enumerate(zip(found, _UNITS, strict=True)):
+    for j, ((m, holm), (_, _, colour, marker)) in enumerate(zip(marks, _UNITS, strict=True)):
         y = at + 0.32 + 0.36 * j
         difference_mark(axes, m.test, y, colour, marker, size=13, linewidth=1.1)
         text = signed(m.test.mean)

@@ -60,10 +60,10 @@ class Panels:
     chance: dict[str, float | None]
 
 
-def panels(found: Sequence[Table]) -> list[Panels]:
+def panels(every: Sequence[Table]) -> list[Panels]:
     """Groups of tables that differ in the number of calibration trials only."""
     groups: dict[TableSetting, list[Table]] = defaultdict(list)
-    for table in found:
+    for table in every:
         groups[replace(table.setting, protocol_params=_rest(table))].append(table)
     made = [_group(tables_) for tables_ in groups.values() if len(tables_) > 1]
     return [p for p in made if p.pairs]
@@ -76,11 +76,11 @@ def _rest(table: Table) -> str:
     return settings({str(k): v for k, v in params.items() if k not in _PARAMETERS})
 
 
-def _group(found: Sequence[Table]) -> Panels:
+def _group(members: Sequence[Table]) -> Panels:
     curves: dict[str, dict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
     chance: dict[str, float | None] = {}
     controls = set()
-    for table in found:
+    for table in members:
         for row in [*table.methods, *table.controls]:
             for column, value in row.values.items():
                 trials = _trials(row.cells[column])
@@ -100,7 +100,7 @@ def _group(found: Sequence[Table]) -> Panels:
         ]
         for name, by_row in curves.items()
     }
-    largest = max(found, key=lambda t: sum(len(r.values) for r in t.rows))
+    largest = max(members, key=lambda t: sum(len(r.values) for r in t.rows))
     return Panels(largest, {k: v for k, v in pairs.items() if v}, chance)
 
 
@@ -134,23 +134,23 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
                     options)
 
 
-def draw(table: Table, found: Panels) -> Figure:
+def draw(table: Table, group: Panels) -> Figure:
     """Figure: at most three panels a row."""
-    names = list(found.pairs)
+    names = list(group.pairs)
     across = min(len(names), 3)
     down = -(-len(names) // across)
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
-    labels = list(dict.fromkeys(c.label for v in found.pairs.values() for c in v))[:MOST]
+    labels = list(dict.fromkeys(c.label for v in group.pairs.values() for c in v))[:MOST]
     margins = (0.5, 0.1, 0.92, 0.46 + legend_height(len(labels), width))
     grid = Grid.make(width, (down, across), margins, (0.3, 0.5), high=1.5)
     for i, name in enumerate(names):
         axes = grid[divmod(i, across)]
-        _panel(axes, [c for c in found.pairs[name] if c.label in labels], labels,
-               found.chance[name])
+        _panel(axes, [c for c in group.pairs[name] if c.label in labels], labels,
+               group.chance[name])
         axes.set_title(clean(name, 34), size=7, weight="normal", loc="left", pad=3)
         if i + across >= len(names):
             axes.set_xlabel("calibration trials of a subject", size=6.5, labelpad=2)
-    controls = {c.label for v in found.pairs.values() for c in v if c.control}
+    controls = {c.label for v in group.pairs.values() for c in v if c.control}
     legend(grid.figure, [(clean(n, 28), _look(n, n in controls, labels)) for n in labels],
            handlelength=2)
     metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"

@@ -42,14 +42,14 @@ class Confusion:
 
 def confusions(table: Table, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS) -> list[Confusion]:
     """Of the first methods and pairs of a table: predictions are read, which takes time."""
-    found = []
+    made = []
     for row in table.methods[:rows]:
         for column in table.columns[:columns]:
             if column in row.values:
                 one = _confusion(row, column, table.unit)
                 if one is not None:
-                    found.append(one)
-    return found
+                    made.append(one)
+    return made
 
 
 def _confusion(row: TableRow, column: Column, unit: str) -> Confusion | None:
@@ -99,20 +99,20 @@ def _count(
         counts[str(subject)] += one
 
 
-def draw(table: Table, found: list[Confusion]) -> Figure:
+def draw(table: Table, matrices: list[Confusion]) -> Figure:
     """Figure of a table."""
-    labels = list(dict.fromkeys(c.label for c in found))
-    columns = [c for c in table.columns if any(f.column == c for f in found)]
+    labels = list(dict.fromkeys(c.label for c in matrices))
+    columns = [c for c in table.columns if any(f.column == c for f in matrices)]
     width = ONE_COLUMN if len(columns) < 3 else TWO_COLUMNS
     grid = Grid.make(width, (len(labels), len(columns)), (0.62, 0.1, 0.92, 0.22), (0.32, 0.3),
                      most=1.15)
     short = table.short_labels()
-    for one in found:
+    for one in matrices:
         axes = grid[labels.index(one.label), columns.index(one.column)]
         _draw(axes, one, grid.wide * 72)
-        if one is next(f for f in found if f.column == one.column):
+        if one is next(f for f in matrices if f.column == one.column):
             axes.set_title(_heading(short[one.column]), size=6.5, weight="normal", pad=4)
-        if one is next(f for f in found if f.label == one.label):
+        if one is next(f for f in matrices if f.label == one.label):
             axes.set_ylabel(two_rows(one.label), size=6.2, weight="bold", labelpad=3)
     hidden = {"methods": len(table.methods) - len(labels),
               "pairs": len(table.columns) - len(columns)}

@@ -56,7 +56,7 @@ class Point:
 
 def points(table: Table) -> list[Point]:
     """Methods and controls that ran every pair and say what they cost."""
-    found = []
+    made = []
     for row in [*table.methods, *table.controls]:
         if row.mean is None or row.key.method in _FREE:
             continue
@@ -67,8 +67,8 @@ def points(table: Table) -> list[Point]:
             row.key.kind == "control", frozenset(_device(c) for c in cells),
         )
         if point.seconds or point.parameters:
-            found.append(point)
-    return found
+            made.append(point)
+    return made
 
 
 def _info(cell: ScoredCell) -> dict[str, Any]:
@@ -84,43 +84,43 @@ def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def draw(table: Table, found: Sequence[Point]) -> Figure:
+def draw(table: Table, dots: Sequence[Point]) -> Figure:
     """Figure of a table: a panel for each cost that is recorded; they share the score."""
-    names = [n for n in _LABELS if any(getattr(p, n) for p in found)]
+    names = [n for n in _LABELS if any(getattr(p, n) for p in dots)]
     width = TWO_COLUMNS if len(names) == 2 else ONE_COLUMN
     top, bottom = 0.6 if len(names) == 2 else 0.72, 0.42
     grid = Grid.make(width, (1, len(names)), (0.5, 0.15, top, bottom), (0.25, 0.0),
                      high=2.75 - top - bottom)
     for i, name in enumerate(names):
         axes = grid[0, i]
-        _panel(axes, found, name, table.mean_chance())
+        _panel(axes, dots, name, table.mean_chance())
         axes.set_xlabel(_LABELS[name], size=6.5, labelpad=2)
         if i:
             axes.tick_params(axis="y", labelleft=False)
-    lines = [clean(line, 100) for line in _below(table, found)]
+    lines = [clean(line, 100) for line in _below(table, dots)]
     between = "; " if len(names) == 2 else "\n"
     head(grid.figure, table, "Score against cost", between.join(lines))
     return grid.figure
 
 
-def _below(table: Table, found: Sequence[Point]) -> list[str]:
-    """What the numbers are, and what is drawn of what was run."""
+def _below(table: Table, dots: Sequence[Point]) -> list[str]:
+    """Lines that say what the numbers are, and what is drawn of what was run."""
     pairs = number(len(table.columns), "pair")
     over = f"mean over {pairs}" if len(table.columns) > 1 else pairs
     missing = sum(r.mean is None for r in table.methods)
     parts = [
-        "grey: controls" if any(p.control for p in found) else "",
-        f"on {', '.join(sorted(set().union(*(p.devices for p in found))))}",
+        "grey: controls" if any(p.control for p in dots) else "",
+        f"on {', '.join(sorted(set().union(*(p.devices for p in dots))))}",
         f"{number(missing, 'incomplete method')} left out" if missing else "",
     ]
     return [f"{METRIC_NAMES[table.metric]} per {table.unit} in %, {over}",
             "; ".join(p for p in parts if p)]
 
 
-def _panel(axes: Axes, found: Sequence[Point], name: str, chance: float | None) -> None:
-    shown = [(p, getattr(p, name)) for p in found if getattr(p, name)]
+def _panel(axes: Axes, dots: Sequence[Point], name: str, chance: float | None) -> None:
+    shown = [(p, getattr(p, name)) for p in dots if getattr(p, name)]
     plain_axes(axes, "both")
-    scores = [100 * p.mean for p in found] + ([] if chance is None else [100 * chance])
+    scores = [100 * p.mean for p in dots] + ([] if chance is None else [100 * chance])
     room = max(2.0, 0.08 * (max(scores) - min(scores)))
     axes.set(xscale="log", ylim=(min(scores) - room, max(scores) + room))
     if chance is not None:

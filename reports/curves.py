@@ -79,14 +79,14 @@ def drawn(one: Curves, stage: str) -> Line | None:
 
 
 def _curves(table: Table) -> list[Curves]:
-    found = []
+    made = []
     for row in [*table.methods, *table.controls]:
         for column in table.columns:
             if column in row.cells:
                 one = _of(row, column)
                 if one is not None:
-                    found.append(one)
-    return found
+                    made.append(one)
+    return made
 
 
 def _of(row: TableRow, column: Column) -> Curves | None:
@@ -141,10 +141,10 @@ def _line(lines: Sequence[NDArray[np.float64]]) -> Line | None:
     return Line(mean.tolist(), sd.tolist())
 
 
-def draw(table: Table, found: Sequence[Curves]) -> Figure:
+def draw(table: Table, shown: Sequence[Curves]) -> Figure:
     """Figure of a table: at most :data:`MOST` methods, the best first."""
     by_label: dict[str, list[Curves]] = defaultdict(list)
-    for one in found:
+    for one in shown:
         by_label[one.label].append(one)
     labels = list(by_label)[:MOST]
     has = {(label, s): any(drawn(c, s) for c in by_label[label]) for label in labels
@@ -153,7 +153,7 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
     # What every method has stands at the left, so that what some lack leaves the right empty.
     stages = sorted((s for s in STAGES if counts[s]), key=lambda s: -counts[s])
     width = TWO_COLUMNS if len(stages) == 2 else ONE_COLUMN
-    names = [c for c in table.columns if any(o.column == c for o in found)]
+    names = [c for c in table.columns if any(o.column == c for o in shown)]
     bottom = 0.5 + legend_height(len(names), width)
     grid = Grid.make(width, (len(labels), len(stages)), (0.6, 0.1, 0.62, bottom), (0.62, 0.42),
                      high=1.35)
@@ -180,12 +180,12 @@ def draw(table: Table, found: Sequence[Curves]) -> Figure:
 
 
 def _panel(
-    axes: Axes, found: Iterable[Curves], stage: str, colour: Mapping[Column, str]
+    axes: Axes, shown: Iterable[Curves], stage: str, colour: Mapping[Column, str]
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
     scale = 100 if stage == "test" else 1
-    for one in found:
+    for one in shown:
         line = drawn(one, stage)
         if line is None:
             continue

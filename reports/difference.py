@@ -73,31 +73,31 @@ def _chosen(table: Table, wanted: Sequence[str]) -> tuple[TableRow, TableRow] | 
     return (rows[0], rows[1]) if len(rows) > 1 else None
 
 
-def draw(table: Table, found: Difference) -> Figure:
+def draw(table: Table, diff: Difference) -> Figure:
     """Figure of a table."""
-    cell = min((ONE_COLUMN - 0.82 - 0.12) / len(found.targets), 1.0)
-    grid = Grid.make(ONE_COLUMN, (1, 1), (0.82, 0.12, 0.98, 0.52), most=cell * len(found.targets),
-                     high=min(0.86 * cell, 0.72) * len(found.sources))
+    cell = min((ONE_COLUMN - 0.82 - 0.12) / len(diff.targets), 1.0)
+    grid = Grid.make(ONE_COLUMN, (1, 1), (0.82, 0.12, 0.98, 0.52), most=cell * len(diff.targets),
+                     high=min(0.86 * cell, 0.72) * len(diff.sources))
     axes = grid[0, 0]
     targets = shared_classes(table, lambda c: c.target)
     sources = shared_classes(table, lambda c: c.source)
-    frame(axes, [two_lines(n, targets.get(n)) for n in found.targets],
-          [two_lines(n, sources.get(n)) for n in found.sources])
+    frame(axes, [two_lines(n, targets.get(n)) for n in diff.targets],
+          [two_lines(n, sources.get(n)) for n in diff.sources])
     # Full colour at five points at least: a small difference is not to look large.
-    most = max(0.05, *(abs(t.mean) for t in found.tests.values()))
-    by_name = {(c.source, c.target): c for c in found.tests}
-    for i, source in enumerate(found.sources):
-        for j, target in enumerate(found.targets):
+    most = max(0.05, *(abs(t.mean) for t in diff.tests.values()))
+    by_name = {(c.source, c.target): c for c in diff.tests}
+    for i, source in enumerate(diff.sources):
+        for j, target in enumerate(diff.targets):
             column = by_name.get((source, target))
             if column is None:
                 square(axes, j, i, "white", edgecolor=PALE, linewidth=1.0)
                 field_text(axes, j, i, "–", color=GREY)
             else:
-                test, star = found.tests[column], "*" * (found.holm[column] < 0.05)
+                test, star = diff.tests[column], "*" * (diff.holm[column] < 0.05)
                 _field(axes, (j, i), test, star, diverging()(0.5 + 0.5 * test.mean / most))
     head(
         grid.figure, table, "Difference",
-        f"{clean(found.one, 30)} − {clean(found.two, 30)}\n"
+        f"{clean(diff.one, 30)} − {clean(diff.two, 30)}\n"
         f"{METRIC_NAMES[table.metric]} per {table.unit}, difference in points, [95 % interval]\n"
         "over target subjects; blue: the first is better, orange: the second\n"
         "* Wilcoxon p < 0.05 after Holm over the pairs shown",
@@ -125,5 +125,5 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     """
     return Picture(
         "difference", lambda table: difference(table, options.methods), draw,
-        lambda _, found: f"{found.one} less {found.two}", "no two methods in {root} share a pair",
+        lambda _, diff: f"{diff.one} less {diff.two}", "no two methods in {root} share a pair",
     )(store, out, options)

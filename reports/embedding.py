@@ -171,12 +171,12 @@ def alike(
         return {}
     distance = np.where(other, cdist(x, x), np.inf)[usable]
     nearest = np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-    found = {}
+    shares = {}
     for name, group in groups.items():
         same = group[nearest] == group[usable][:, None]
         crowd = ((group[None, :] == group[:, None]) & other).sum(axis=1) / other.sum(axis=1)
-        found[name] = (float(same.mean()), float(crowd[usable].mean()))
-    return found
+        shares[name] = (float(same.mean()), float(crowd[usable].mean()))
+    return shares
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
@@ -191,23 +191,23 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     return save_all(shown, draw, out / "embedding", "Embedding of windows", options)
 
 
-def draw(table: Table, found: Sequence[Embedding]) -> Figure:
+def draw(table: Table, maps: Sequence[Embedding]) -> Figure:
     """Figure of a table."""
     below = 0.62
-    grid = Grid.make(TWO_COLUMNS, (len(found), 3), (0.78, 0.1, 0.78, below), (0.16, below))
+    grid = Grid.make(TWO_COLUMNS, (len(maps), 3), (0.78, 0.1, 0.78, below), (0.16, below))
     labels = table.short_labels()
-    for i, one in enumerate(found):
+    for i, one in enumerate(maps):
         for j, name in enumerate(("corpus", "subject", "emotion")):
             _draw(grid[i, j], one, name)
         top = grid.corner(i, 0)[1] + grid.high
         text_at(grid.figure, top - 0.1, two_rows(one.label), weight="bold", size=7, va="top")
         text_at(grid.figure, top - 0.34, labels[one.column].replace("→", "\n→ "), size=6,
                 va="top", color=MUTED)
-    folds = sorted({e.fold for e in found if e.fold})
+    folds = sorted({e.fold for e in maps if e.fold})
     whose = f", encoder calibrated for target {folds[0]}" if len(folds) == 1 else ""
     head(grid.figure, table, "What the encoder keeps",
          f"{method()} of source windows (dots) and target test windows (triangles){whose}; seed "
-         f"{found[0].seed}{more_left_out(table, found)}\nover each panel: share of the "
+         f"{maps[0].seed}{more_left_out(table, maps)}\nover each panel: share of the "
          f"{NEIGHBOURS} nearest neighbours (in the embedding, other trials) that are alike, and "
          "what chance gives")
     return grid.figure
@@ -251,8 +251,8 @@ def _colours(one: Embedding, name: str) -> dict[str, Any]:
     sources = [n for n in names if n not in own]
     ramp = colormaps["viridis"](np.linspace(0.05, 0.95, max(1, len(sources))))
     ends = colormaps["autumn"](np.linspace(0.0, 0.7, max(1, len(own))))
-    found = {n: tuple(c) for n, c in zip(sources, ramp, strict=False)}
-    return found | {n: tuple(c) for n, c in zip(sorted(own), ends, strict=False)}
+    by_group = {n: tuple(c) for n, c in zip(sources, ramp, strict=False)}
+    return by_group | {n: tuple(c) for n, c in zip(sorted(own), ends, strict=False)}
 
 
 def _legend(axes: Axes, one: Embedding, name: str, colours: dict[str, Any]) -> None:

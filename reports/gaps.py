@@ -44,7 +44,7 @@ def source_gains(table: Table) -> list[Gap]:
 def oracle_gaps(table: Table) -> list[Gap]:
     """Oracle less honest, on the subjects and seeds that both have."""
     honest = {(r.key.method, r.key.variant): r for r in table.methods}
-    found = []
+    placed = []
     for oracle in table.oracles:
         if oracle.key.shortcut:  # the twin of an audit, which has a report of its own
             continue
@@ -57,21 +57,21 @@ def oracle_gaps(table: Table) -> list[Gap]:
                 one, two, _ = sides
                 # In this order of subjects the bootstrap has always drawn them.
                 test = paired([one[s] for s in sorted(one)], [two[s] for s in sorted(one)])
-                found.append((table.methods.index(row), Gap(row.label, column, test)))
-    return [gap for _, gap in sorted(found, key=lambda f: f[0])]
+                placed.append((table.methods.index(row), Gap(row.label, column, test)))
+    return [gap for _, gap in sorted(placed, key=lambda f: f[0])]
 
 
-def draw(table: Table, found: Sequence[Gap], name: str, what: str) -> Figure:
+def draw(table: Table, gaps: Sequence[Gap], name: str, what: str) -> Figure:
     """Figure of a table: a band for each method, a mark with its interval for each pair."""
-    labels = list(dict.fromkeys(g.label for g in found))
+    labels = list(dict.fromkeys(g.label for g in gaps))
     hidden, labels = len(labels) - MOST, labels[:MOST]
-    columns = [c for c in table.columns if any(g.column == c for g in found)]
+    columns = [c for c in table.columns if any(g.column == c for g in gaps)]
     step = 0.085
     band = step * max(2.2, len(columns) + 1)
     bottom = 0.46 + legend_height(len(columns), ONE_COLUMN)
     grid = Grid.make(ONE_COLUMN, (1, 1), (1.15, 0.12, 0.78, bottom), high=band * len(labels))
     axes = grid[0, 0]
-    for gap in found:
+    for gap in gaps:
         if gap.label in labels:
             j = columns.index(gap.column)
             y = labels.index(gap.label) * band + band / 2 + (j - (len(columns) - 1) / 2) * step
@@ -104,7 +104,7 @@ def _picture(
     name: str, gaps: Callable[[Table], list[Gap]], title: str, what: str
 ) -> Picture[list[Gap]]:
     return Picture(
-        name, gaps, lambda table, found: draw(table, found, title, what), title,
+        name, gaps, lambda table, its_gaps: draw(table, its_gaps, title, what), title,
         f"no finished record of a method in {{root}} has both sides: {what}",
         "Run with controls; oracle scores need a method that calls ctx.epoch(...).",
     )

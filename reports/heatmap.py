@@ -77,7 +77,7 @@ def matrices(table: Table) -> list[Matrix]:
     targets = sorted({_target(table, c) for c in columns}, key=natural)
     corpus = {c.source: c.source_corpus for c in columns}
     corpus |= {_target(table, c): c.target_corpus for c in columns}
-    found = []
+    made = []
     shared = shared_classes(table, lambda c: c.source), shared_classes(
         table, lambda c: _target(table, c))
     for row in table.methods:
@@ -86,17 +86,17 @@ def matrices(table: Table) -> list[Matrix]:
             for s in sources
         ]
         if any(q.mean is not None for line in squares for q in line):
-            found.append(Matrix(row.label, sources, targets, squares, *shared))
-    return found
+            made.append(Matrix(row.label, sources, targets, squares, *shared))
+    return made
 
 
 def shared_classes(table: Table, name: Callable[[Column], str]) -> dict[str, set[int]]:
     """Name of a column to how many classes were scored, where labels were mapped to shared ones."""
-    found: dict[str, set[int]] = {}
+    counts: dict[str, set[int]] = {}
     for column in table.columns:
         if is_mapped(table, column):
-            found.setdefault(name(column), set()).add(len(column.classes))
-    return found
+            counts.setdefault(name(column), set()).add(len(column.classes))
+    return counts
 
 
 def _square(table: Table, row: TableRow, pair: tuple[str, str], same: bool) -> Square:
@@ -129,12 +129,12 @@ def draw(table: Table, every: list[Matrix]) -> Figure:
     """Figure of a table: one column of a paper wide with one method, else two."""
     from matplotlib.figure import Figure
 
-    found, hidden = every[:MOST], len(every) - MOST
-    across = min(len(found), 3) if len(found) != 4 else 2
-    down = -(-len(found) // across)
-    n_rows, n_columns = len(found[0].sources), len(found[0].targets)
+    shown, hidden = every[:MOST], len(every) - MOST
+    across = min(len(shown), 3) if len(shown) != 4 else 2
+    down = -(-len(shown) // across)
+    n_rows, n_columns = len(shown[0].sources), len(shown[0].targets)
     left, right, gap_x, gap_y, bottom = 0.82, 0.72, 0.22, 0.36, 0.52
-    top = 0.66 if len(found) > 1 else 0.52
+    top = 0.66 if len(shown) > 1 else 0.52
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     cell = (width - left - right - gap_x * (across - 1)) / across / n_columns
     cell = min(cell, 1.0)
@@ -142,22 +142,22 @@ def draw(table: Table, every: list[Matrix]) -> Figure:
     high = n_rows * min(0.86 * cell, 0.72)
     height = top + down * high + (down - 1) * gap_y + bottom
     grid = Grid(Figure(figsize=(width, height)), left, top, cell * n_columns, high, gap_x, gap_y)
-    for i, matrix in enumerate(found):
-        lowest = i + across >= len(found)
+    for i, matrix in enumerate(shown):
+        lowest = i + across >= len(shown)
         _draw_matrix(grid[divmod(i, across)], matrix, cell * 72, (lowest, i % across == 0),
-                     len(found) > 1)
+                     len(shown) > 1)
     x = left + across * cell * n_columns + (across - 1) * gap_x + 0.16
     bar = min(down * high, 1.9)
     _draw_bar(place(grid.figure, x, height - top - bar, 0.1, bar), table)
-    _head(grid.figure, table, found, hidden)
+    _head(grid.figure, table, shown, hidden)
     return grid.figure
 
 
-def _head(figure: Figure, table: Table, found: list[Matrix], hidden: int) -> None:
-    name = found[0].label if len(found) == 1 else "Source → target"
+def _head(figure: Figure, table: Table, shown: list[Matrix], hidden: int) -> None:
+    name = shown[0].label if len(shown) == 1 else "Source → target"
     # Cut short one by one, so that a long name cannot push "simulated" off the picture.
     headline(figure, table, clean(name, 24), 16)
-    spread = any(q.sd is not None for m in found for line in m.squares for q in line)
+    spread = any(q.sd is not None for m in shown for line in m.squares for q in line)
     what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
     what += "mean ± SD over subjects" if spread else "one subject"
     what += f"; {number(hidden, 'more method')} left out" if hidden > 0 else ""

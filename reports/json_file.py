@@ -27,10 +27,11 @@ def leaderboard(store: Store, options: ReportOptions) -> dict[str, Any]:
     BenchError
         No record, or none that passes the filters.
     """
-    found = collect(store, options)
+    collection = collect(store, options)
     return {
         "schema": SCHEMA, "bench": __version__, "metric": options.metric, "unit": options.unit,
-        "tables": [_table(t) for t in tables(found, options)], "problems": problems(found),
+        "tables": [_table(t) for t in tables(collection, options)],
+        "problems": problems(collection),
     }
 
 

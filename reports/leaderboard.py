@@ -44,14 +44,14 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
 
     from .shared import terminal
 
-    found = collect(store, options)
+    collection = collect(store, options)
     parts: list[RenderableType] = []
-    for table in tables(found, options):
+    for table in tables(collection, options):
         parts += [terminal.leaderboard(table), Text("")]
         compared = against_target_only(table)
         if compared:
             parts += [terminal.comparisons(table, compared), Text("")]
-    listed = problems(found)
+    listed = problems(collection)
     if listed:
         parts.append(Text("Without scores", "bold"))
         parts += [Text(f" {line}", "yellow") for line in listed]
@@ -74,13 +74,13 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     list of Path
         Files written.
     """
-    found = collect(store, options)
-    shown = tables(found, options)
+    collection = collect(store, options)
+    shown = tables(collection, options)
     compared = [(table, against_target_only(table)) for table in shown]
     return write_files(out, options, {
-        "leaderboard.md": lambda: _markdown(found, compared),
-        "leaderboard.csv": lambda: csv_text(_summary_rows(found, options)),
-        "scores.csv": lambda: _scores(found),
+        "leaderboard.md": lambda: _markdown(collection, compared),
+        "leaderboard.csv": lambda: csv_text(_summary_rows(collection, options)),
+        "scores.csv": lambda: _scores(collection),
         "against_target_only.csv": lambda: csv_text(_comparison_rows(compared)),
     })
 
@@ -98,7 +98,7 @@ def frame(store: Store, options: ReportOptions) -> pd.DataFrame:
     return pd.DataFrame(list(_summary_rows(collect(store, options), options)))
 
 
-def _markdown(found: Collection, compared: Sequence[tuple[Table, list[Comparison]]]) -> str:
+def _markdown(collection: Collection, compared: Sequence[tuple[Table, list[Comparison]]]) -> str:
     simulated = any(t.simulated for t, _ in compared)
     parts = [f"# Leaderboard{' (simulated)' if simulated else ''}"]
     for table, comparisons in compared:
@@ -109,7 +109,7 @@ def _markdown(found: Collection, compared: Sequence[tuple[Table, list[Comparison
         if comparisons:
             parts += ["### Against target-only", _markdown_comparisons(table, comparisons)]
             parts.append(bullets(footnotes(comparisons)))
-    listed = problems(found)
+    listed = problems(collection)
     if listed:
         parts += ["## Without scores", bullets(listed)]
     return "\n\n".join(parts) + "\n"
@@ -151,13 +151,13 @@ def _values(table: Table, row: TableRow) -> list[str]:
     return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 
-def _markdown_comparisons(table: Table, found: Sequence[Comparison]) -> str:
+def _markdown_comparisons(table: Table, compared: Sequence[Comparison]) -> str:
     heads = ("method", "pair", "n", "difference", "95 % interval", "p", "p (Holm)", "wins")
     return markdown_table(heads, [
         [markdown(c.row.label), markdown(table.labels[c.column]), str(c.test.n),
          signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p)),
          markdown(p_value(c.holm)), f"{c.test.wins}/{c.test.n}"]
-        for c in found
+        for c in compared
     ], "llrrrrrr")
 
 
@@ -180,11 +180,11 @@ def _named(row: TableRow, table: Table, column: Column) -> dict[str, Any]:
     }
 
 
-def _summary_rows(found: Collection, options: ReportOptions) -> Iterable[dict[str, Any]]:
+def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[dict[str, Any]]:
     """One row for each method, pair, metric and unit."""
     for unit in UNITS:
         for metric in METRICS:
-            for number, table in enumerate(tables(found, options, metric, unit), 1):
+            for number, table in enumerate(tables(collection, options, metric, unit), 1):
                 for row in table.rows:
                     for column, value in row.values.items():
                         scores = list(value.subjects.values())
@@ -208,12 +208,12 @@ def _params(cells: Sequence[Any]) -> str:
     return texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
 
 
-def _scores(found: Collection) -> str:
+def _scores(collection: Collection) -> str:
     """One line for each record, subject, session and unit: the longest file, so written plainly."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     first = True
-    for number, table in enumerate(tables(found, ReportOptions()), 1):
+    for number, table in enumerate(tables(collection, ReportOptions()), 1):
         for row in table.rows:
             for column, cells in row.cells.items():
                 head = {"table": number, **_named(row, table, column), **_setting(table)}
@@ -234,8 +234,8 @@ def _scores(found: Collection) -> str:
 def _comparison_rows(
     compared: Sequence[tuple[Table, list[Comparison]]]
 ) -> Iterable[dict[str, Any]]:
-    for number, (table, found) in enumerate(compared, 1):
-        for c in found:
+    for number, (table, comparisons) in enumerate(compared, 1):
+        for c in comparisons:
             yield {
                 "table": number, "method": c.row.method, "variant": c.row.variant,
                 "pair": table.labels[c.column], "source": c.column.source,

@@ -82,10 +82,10 @@ def figures(options: ReportOptions) -> list[Figure]:
         A file is not as described in docs/reports.md; names the line and the column.
     """
     ours = resources.files(__package__).joinpath("published.csv")
-    found = _parse(ours.read_text(encoding="utf-8"), "published.csv")
+    every = _parse(ours.read_text(encoding="utf-8"), "published.csv")
     for path in options.published:
-        found += _parse(_content(Path(path)), str(path))
-    return found
+        every += _parse(_content(Path(path)), str(path))
+    return every
 
 
 def _content(path: Path) -> str:
@@ -209,7 +209,7 @@ def _number(text: str) -> float | None:
 
 
 def access_of(setting: TableSetting) -> str:
-    """What the target access of records is called here."""
+    """Name used here for the target access of records."""
     text = f"{setting.target_access} {setting.protocol}".lower()
     if text.startswith("none"):
         return "none"
@@ -220,9 +220,9 @@ def access_of(setting: TableSetting) -> str:
     return "labelled trials" if "target-supervised" in text else clean(setting.target_access)
 
 
-def compare(found: Collection, options: ReportOptions) -> list[ComparedFigure]:
+def compare(collection: Collection, options: ReportOptions) -> list[ComparedFigure]:
     """Every figure with what may stand beside it."""
-    shown = tables(found, options, "accuracy")
+    shown = tables(collection, options, "accuracy")
     return [_compare(figure, shown) for figure in figures(options)]
 
 
@@ -272,7 +272,7 @@ NOTE = (
 )
 
 
-def figure_rows(found: Collection, options: ReportOptions) -> dict[str, Any]:
+def figure_rows(collection: Collection, options: ReportOptions) -> dict[str, Any]:
     """For the page: figures that may stand beside measured ones first."""
     rows = [
         {
@@ -286,7 +286,7 @@ def figure_rows(found: Collection, options: ReportOptions) -> dict[str, Any]:
                 for label, mean, sd in b.measured
             ],
         }
-        for b in sorted(compare(found, options), key=lambda b: bool(b.reason))
+        for b in sorted(compare(collection, options), key=lambda b: bool(b.reason))
     ]
     return {"note": NOTE, "rows": rows}
 

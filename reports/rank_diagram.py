@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Methods in one diagram; more cannot be read.
+#: Methods in one result; more cannot be read.
 MOST = 24
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """A rank diagram, as data.
+    """A rank result, as data.
 
     Attributes
     ----------
@@ -76,48 +76,48 @@ def cliques(n: int, apart: set[tuple[int, int]]) -> list[tuple[int, int]]:
     >>> cliques(4, {(0, 3), (0, 2)})
     [(0, 1), (1, 3)]
     """
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for first in range(n):
         last = first
         while last + 1 < n and not any((i, last + 1) in apart for i in range(first, last + 1)):
             last += 1
-        if last > first and not any(a <= first and last <= b for a, b in found):
-            found.append((first, last))
-    return found
+        if last > first and not any(a <= first and last <= b for a, b in runs):
+            runs.append((first, last))
+    return runs
 
 
-def draw(table: Table, found: Ranks) -> Figure:
+def draw(table: Table, result: Ranks) -> Figure:
     """Figure of a table: one line a method, best on top, bars for cliques."""
-    n = min(len(found.labels), MOST)
-    bars = [(a, min(b, n - 1)) for a, b in found.cliques if a < n]
+    n = min(len(result.labels), MOST)
+    bars = [(a, min(b, n - 1)) for a, b in result.cliques if a < n]
     width = ONE_COLUMN if n <= 12 else TWO_COLUMNS
     right = 0.16 + 0.09 * min(len(bars), 12)
     grid = Grid.make(width, (1, 1), (1.5, right, 0.86, 0.34), high=0.17 * n)
     axes = grid[0, 0]
-    _draw_ranks(axes, found, n)
+    _draw_ranks(axes, result, n)
     _draw_bars(axes, bars)
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit}; 1 is best; "
-             f"{found.blocks} target subjects, {len(table.columns)} pairs"]
-    if found.test is not None:
-        lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(found.test.p)}")
+             f"{result.blocks} target subjects, {len(table.columns)} pairs"]
+    if result.test is not None:
+        lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(result.test.p)}")
     lines.append("a bar joins methods not told apart (Wilcoxon, Holm, 0.05)")
     if len(table.columns) > 1:
         lines[-1] += "; tests are of means over pairs"
-    if len(found.labels) > n:
-        lines[-1] += f"; first {n} of {len(found.labels)}"
+    if len(result.labels) > n:
+        lines[-1] += f"; first {n} of {len(result.labels)}"
     head(grid.figure, table, "Mean ranks", "\n".join(lines))
     return grid.figure
 
 
-def _draw_ranks(axes: Axes, found: Ranks, n: int) -> None:
-    worst = max(found.ranks[:n])
+def _draw_ranks(axes: Axes, result: Ranks, n: int) -> None:
+    worst = max(result.ranks[:n])
     for i in range(n):
-        axes.plot([1, found.ranks[i]], [i, i], color=PALE, linewidth=0.8, zorder=1)
-        axes.scatter([found.ranks[i]], [i], s=16, color=BLUE, linewidths=0, zorder=3)
-        axes.annotate(f"{found.ranks[i]:.2f}", (found.ranks[i], i), (4, 0), size=6.2,
+        axes.plot([1, result.ranks[i]], [i, i], color=PALE, linewidth=0.8, zorder=1)
+        axes.scatter([result.ranks[i]], [i], s=16, color=BLUE, linewidths=0, zorder=3)
+        axes.annotate(f"{result.ranks[i]:.2f}", (result.ranks[i], i), (4, 0), size=6.2,
                       textcoords="offset points", va="center", color=INK)
     axes.set(ylim=(n - 0.5, -0.5), xlim=(1, worst + 0.16 * max(1.0, worst - 1)))
-    axes.set_yticks(range(n), [clean(name, 27) for name in found.labels[:n]])
+    axes.set_yticks(range(n), [clean(name, 27) for name in result.labels[:n]])
     axes.spines[:].set_visible(False)
     axes.tick_params(axis="both", length=0, pad=3, labelsize=6.5)
     axes.set_xlabel("mean rank", size=6.5, labelpad=1)

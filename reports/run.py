@@ -1,4 +1,4 @@
-"""What ``bench run`` prints: one method and its controls on one pair, per window and per trial."""
+"""Output of ``bench run``: one method and its controls on one pair, per window and per trial."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _peeks(record: Record) -> bool:
 
 
 def _selections(record: Record) -> Table:
-    """What each rule that was evaluated would have given; the chosen one first, oracle apart."""
+    """Scores that each evaluated rule would have given; the chosen one first, oracle apart."""
     table = house_table(
         title=Text("Balanced accuracy at the epoch that each rule would choose", style="bold"),
         title_justify="left",
@@ -123,8 +123,8 @@ def _rows(record: Record) -> list[tuple[str, Folds, str]]:
 
 def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float]:
     """Score of each fold, where it is defined."""
-    found = {(f["subject"], f["session"]): f["scores"][unit][metric] for f in folds}
-    return {k: v for k, v in found.items() if v is not None}
+    scores = {(f["subject"], f["session"]): f["scores"][unit][metric] for f in folds}
+    return {k: v for k, v in scores.items() if v is not None}
 
 
 def _mean_sd(folds: Folds, unit: str, metric: str) -> str:
@@ -194,7 +194,7 @@ def _epoch(record: Record) -> str:
 
 
 def _comparisons(record: Record) -> list[Text]:
-    """What the source was worth, and what the oracle would have gained."""
+    """Lines on what the source was worth, and what the oracle would have gained."""
     ours = _values(record.folds, "window", "balanced_accuracy")
     lines = [_above_chance(record, ours)]
     if _peeks(record):

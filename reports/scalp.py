@@ -114,16 +114,16 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     return save_all(shown, draw, out / "scalp", "Importance of bands on the scalp", options)
 
 
-def draw(table: Table, found: Sequence[Scalp]) -> Figure:
+def draw(table: Table, maps: Sequence[Scalp]) -> Figure:
     """Figure of a table: one scale of colour for all maps."""
-    across = max(len(s.bands) for s in found)
+    across = max(len(s.bands) for s in maps)
     left, right, top, gap = 0.82, 0.62, 0.88, 0.14
     side = min((TWO_COLUMNS - left - right) / across, 1.25)
-    grid = Grid.make(max(ONE_COLUMN, left + across * side + right), (len(found), across),
+    grid = Grid.make(max(ONE_COLUMN, left + across * side + right), (len(maps), across),
                      (left, right, top, 0.1 + gap), (0.0, gap), most=side)
-    most = max(1e-3, *(float(s.importance.max()) for s in found))
+    most = max(1e-3, *(float(s.importance.max()) for s in maps))
     labels = table.short_labels()
-    for i, one in enumerate(found):
+    for i, one in enumerate(maps):
         for j, name in enumerate(one.bands):
             x, y = grid.corner(i, j)
             axes = place(grid.figure, x, y, side * 0.96, side)
@@ -134,15 +134,15 @@ def draw(table: Table, found: Sequence[Scalp]) -> Figure:
         text_at(grid.figure, middle, two_rows(one.label), weight="bold", size=7, va="bottom")
         text_at(grid.figure, middle - 0.04, labels[one.column].replace("→", "\n→ "), size=6,
                 va="top", color=MUTED)
-    bar = min(len(found) * side, 1.6)
+    bar = min(len(maps) * side, 1.6)
     at = left + across * side + 0.12, grid.figure.get_size_inches()[1] - top - bar
     axes = place(grid.figure, *at, 0.1, bar)
     colour_bar(axes, 100 * most)
     axes.set_title("points", size=6.5, weight="normal", loc="left", pad=4)
     head(grid.figure, table, "Which bands where",
          "points of balanced accuracy per window lost when one channel's band is permuted among a "
-         f"subject's test windows;\nmean over {span([s.subjects for s in found])} subjects and "
-         f"{span([s.seeds for s in found])} seed(s){more_left_out(table, found)}. "
+         f"subject's test windows;\nmean over {span([s.subjects for s in maps])} subjects and "
+         f"{span([s.seeds for s in maps])} seed(s){more_left_out(table, maps)}. "
          "Neighbours stand in for each other, so single losses are small")
     return grid.figure
 

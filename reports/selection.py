@@ -1,4 +1,4 @@
-"""What each rule of choosing an epoch would have given, beside the last epoch.
+"""Scores that each rule of choosing an epoch would have given, beside the last epoch.
 
 A record keeps the scores of every rule that was evaluated while it was trained. Only the chosen
 rule is ranked; the others are shown here, paired with ``last`` over target subjects. The oracle
@@ -74,12 +74,12 @@ def choices(table: Table) -> list[Choice]:
 
     A method without epochs, such as ``lr``, has nothing to choose and is left out.
     """
-    found = []
+    made = []
     for row in table.methods:
         for column in table.columns:
             if _has_epochs(row.cells.get(column, ())):
-                found += _of(row, column, table)
-    return found
+                made += _of(row, column, table)
+    return made
 
 
 def _has_epochs(cells: Iterable[ScoredCell]) -> bool:
@@ -105,7 +105,7 @@ def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
     last = _scores(by_rule.pop(LAST, []), table)
     if not last:
         return []
-    found = []
+    made = []
     for rule in [LAST, *sorted(by_rule, key=lambda r: (r == ORACLE, natural(r)))]:
         here = by_rule.get(rule, [])
         scores = last if rule == LAST else _scores(here, table)
@@ -118,13 +118,13 @@ def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
         uses = "nothing: the last epoch" if rule == LAST else clean(here[0][1].get("uses", ""))
         epoch = 1.0 if rule == LAST else _epoch(o for _, o in here)
         chosen = table.setting.selection == rule
-        found.append(Choice(row.label, column, clean(rule, 40), uses, fmean(a), paired(a, b),
+        made.append(Choice(row.label, column, clean(rule, 40), uses, fmean(a), paired(a, b),
                             epoch, chosen))
-    return found
+    return made
 
 
 def _selections(cell: ScoredCell) -> dict[str, Mapping[str, Any]]:
-    """What the record says of rules; nothing for records of before there were any."""
+    """Outcome of each rule in a record; nothing for records of before there were any."""
     stored = getattr(cell.record, "selections", None)
     if not isinstance(stored, dict):
         return {}
@@ -187,13 +187,13 @@ Shown = Sequence[tuple[Table, Sequence[Choice]]]
 
 def _markdown(shown: Shown) -> str:
     parts = ["# Selection rules" + (" (simulated)" if any(t.simulated for t, _ in shown) else "")]
-    for table, found in shown:
+    for table, its_choices in shown:
         shared = ", shared classes" if table.setting.classes else ""
         parts.append(f"## {markdown(table.setting.protocol)}{shared}: "
                      f"{METRIC_NAMES[table.metric]} per {table.unit}, chosen by "
                      f"{markdown(table.setting.selection)}")
         rows = []
-        for c in found:
+        for c in its_choices:
             name = f"**{markdown(c.rule)}**" if c.chosen else markdown(c.rule)
             name = f"*{name}, not ranked*" if c.rule == ORACLE else name
             gain = [signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p))]
@@ -215,8 +215,8 @@ def _markdown(shown: Shown) -> str:
 
 
 def _rows(shown: Shown) -> Iterator[dict[str, Any]]:
-    for number, (table, found) in enumerate(shown, 1):
-        for c in found:
+    for number, (table, its_choices) in enumerate(shown, 1):
+        for c in its_choices:
             yield {
                 "table": number, "simulated": "simulated" if table.simulated else "no",
                 "protocol": table.setting.protocol, "selection": table.setting.selection,
@@ -228,12 +228,12 @@ def _rows(shown: Shown) -> Iterator[dict[str, Any]]:
             }
 
 
-def draw(table: Table, found: Sequence[Choice]) -> Figure:
+def draw(table: Table, shown: Sequence[Choice]) -> Figure:
     """Figure of a table: a panel a method, a line a rule, a dot a pair."""
-    labels = list(dict.fromkeys(c.label for c in found))
+    labels = list(dict.fromkeys(c.label for c in shown))
     hidden, labels = len(labels) - MOST, labels[:MOST]
     rules = list(dict.fromkeys(
-        c.rule for c in sorted(found, key=lambda c: (c.rule == ORACLE, natural(c.rule)))
+        c.rule for c in sorted(shown, key=lambda c: (c.rule == ORACLE, natural(c.rule)))
         if c.rule != LAST
     ))
     across = min(3, len(labels))
@@ -242,12 +242,12 @@ def draw(table: Table, found: Sequence[Choice]) -> Figure:
     title = 0.26  # room for it over a panel
     grid = Grid.make(width, (down, across), (1.05, 0.12, 0.72, 0.4 + title), (0.16, title),
                      high=0.19 * len(rules) + 0.1)
-    gains = [100 * c.test.mean for c in found]
+    gains = [100 * c.test.mean for c in shown]
     low, high_edge = min(-2.0, *gains) * 1.15, max(2.0, *gains) * 1.15
     limits = (low, high_edge + 0.24 * (high_edge - low))  # room for the numbers
     for i, label in enumerate(labels):
         axes = grid[divmod(i, across)]
-        _panel(axes, [c for c in found if c.label == label], rules, limits)
+        _panel(axes, [c for c in shown if c.label == label], rules, limits)
         axes.set_title(clean(label, 30), loc="left", size=7.5, pad=3)
         if i % across:
             axes.set_yticklabels([])
@@ -264,10 +264,10 @@ def draw(table: Table, found: Sequence[Choice]) -> Figure:
 
 
 def _panel(
-    axes: Axes, found: Sequence[Choice], rules: Sequence[str], limits: tuple[float, float]
+    axes: Axes, shown: Sequence[Choice], rules: Sequence[str], limits: tuple[float, float]
 ) -> None:
     for y, rule in enumerate(rules):
-        values = [100 * c.test.mean for c in found if c.rule == rule]
+        values = [100 * c.test.mean for c in shown if c.rule == rule]
         if not values:
             axes.text(0.0, y, "not evaluated", size=5.5, color=GREY, ha="center", va="center")
             continue

@@ -52,7 +52,7 @@ class Family:
         :data:`POOLED`, or one pair of corpora.
     scores : dict
         Method to subject to score.
-    found : list of Compared
+    differences : list of Compared
         Most certain first.
     test : Friedman or None
         Over the subjects that all methods share; None for fewer than two.
@@ -64,7 +64,7 @@ class Family:
 
     over: str
     scores: Scores
-    found: list[Compared]
+    differences: list[Compared]
     test: Friedman | None
     left_out: list[str]
     chance: str = ""
@@ -89,12 +89,12 @@ def families(table: Table) -> list[Family]:
         for row in rows:
             scores[row.label] = dict(row.values[column].subjects.items())
         out.append(_family(table.labels[column], scores, rest, _chance(table, column, rows)))
-    return [f for f in out if f.found]
+    return [f for f in out if f.differences]
 
 
 def _family(over: str, scores: Scores, rest: list[str], chance: str = "") -> Family:
-    found = sorted(compare_all(scores), key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
-    return Family(over, scores, found, friedman_of(scores), rest, chance)
+    compared = sorted(compare_all(scores), key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
+    return Family(over, scores, compared, friedman_of(scores), rest, chance)
 
 
 def by_subject(table: Table, rows: Sequence[TableRow]) -> Scores:
@@ -149,8 +149,8 @@ def _chance(table: Table, column: Column, rows: Sequence[TableRow]) -> str:
 
 
 def caption(table: Table, family: Family) -> list[str]:
-    """What the numbers of a family mean, and what could have been found at all."""
-    m, pairs = len(family.scores), len(family.found)
+    """Lines that say what the numbers of a family mean, and what could be shown at all."""
+    m, pairs = len(family.scores), len(family.differences)
     pooled = family.over == POOLED
     needed = subjects_needed(m, ALPHA)
     lines = [
@@ -207,9 +207,9 @@ def _markdown(made: Made) -> str:
         "Each table is a family of its own: Holm's correction runs over its pairs of methods, and "
         "not across tables. Controls and oracles are not compared here.",
     ]
-    for table, found in made:
+    for table, its_families in made:
         parts.append(f"## {markdown(title(table))}")
-        for family in found:
+        for family in its_families:
             parts += [f"### {markdown(family.over)}", _table(family)]
             parts.append(bullets(caption(table, family)))
         if table.simulated:
@@ -219,7 +219,7 @@ def _markdown(made: Made) -> str:
 
 def _table(family: Family) -> str:
     rows = []
-    for c in family.found[:LISTED]:
+    for c in family.differences[:LISTED]:
         t, strong = c.test, "**" * (c.holm <= ALPHA)
         rows.append([
             markdown(c.one), markdown(c.two), str(t.n), f"{strong}{signed(t.mean)}{strong}",
@@ -228,7 +228,7 @@ def _table(family: Family) -> str:
         ])
     text = markdown_table(("first", "second", "n", "difference", "95 % interval", "p", "p (Holm)",
                            "effect"), rows, "llrrrrrr")
-    more = len(family.found) - LISTED
+    more = len(family.differences) - LISTED
     return text + (f"\n\n… and {more} more pairs of methods, in the CSV." if more > 0 else "")
 
 
@@ -242,14 +242,14 @@ def _effect(value: float) -> str:
 
 
 def _rows(made: Made) -> Iterator[dict[str, Any]]:
-    for number, (table, found) in enumerate(made, 1):
-        for family in found:
-            for c in family.found:
+    for number, (table, its_families) in enumerate(made, 1):
+        for family in its_families:
+            for c in family.differences:
                 yield {
                     "table": number, "title": title(table), "over": family.over,
                     "metric": table.metric, "unit": table.unit, "first": c.one, "second": c.two,
                     "n_subjects": c.test.n, **mean_columns(c.test),
-                    "p_holm": c.holm, "comparisons": len(family.found),
+                    "p_holm": c.holm, "comparisons": len(family.differences),
                     "subjects_needed": subjects_needed(len(family.scores), ALPHA),
                     **sign_columns(c.test),
                     "simulated": "simulated" if table.simulated else "no",

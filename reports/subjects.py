@@ -51,51 +51,51 @@ class Panel:
 
 
 def panels(table: Table) -> dict[tuple[str, Column], Panel]:
-    """What the figure shows, by method and pair.
+    """Panels of the figure, by method and pair.
 
     Methods that have a control are shown alone, if there is any: the figure is about the gain.
     """
     compared = {(c.row.label, c.column): c for c in against_target_only(table)}
     rows: list[TableRow] = [r for r in table.methods if any(k[0] == r.label for k in compared)]
-    found = {}
+    made = {}
     for row in rows or table.methods:
         for column, value in row.values.items():
             c = compared.get((row.label, column))
             scores = c.method if c else value.subjects
-            found[row.label, column] = Panel(row.label, column, scores, c)
-    return found
+            made[row.label, column] = Panel(row.label, column, scores, c)
+    return made
 
 
-def draw(table: Table, found: dict[tuple[str, Column], Panel]) -> Figure:
+def draw(table: Table, shown: dict[tuple[str, Column], Panel]) -> Figure:
     """Figure of a table: scores share one axis, so that panels can be compared."""
-    every = list(dict.fromkeys(label for label, _ in found))
+    every = list(dict.fromkeys(label for label, _ in shown))
     rows, hidden = every[:MOST], len(every) - MOST
-    columns = [c for c in table.columns if any(k[1] == c for k in found)]
+    columns = [c for c in table.columns if any(k[1] == c for k in shown)]
     n = len(columns)
     width = ONE_COLUMN if n < 3 else max(TWO_COLUMNS, 0.55 + 1.05 * n)
     top, bottom = (0.96, 0.58) if width == ONE_COLUMN else (0.84, 0.46)
     top += 0.1 if any(is_mapped(table, c) for c in columns) else 0.0
     grid = Grid.make(width, (len(rows), n), (0.55, 0.1, top, bottom), (0.1, 0.5), high=1.55)
-    low, top_value = _limits(table, found)
+    low, top_value = _limits(table, shown)
     for i, label in enumerate(rows):
         for j, column in enumerate(columns):
             axes = grid[i, j]
             axes.set(xlim=(-0.5, 1.5), ylim=(low, top_value))
-            _draw_panel(axes, found.get((label, column)), table.chance(column), label)
+            _draw_panel(axes, shown.get((label, column)), table.chance(column), label)
             _trim(axes, first=j == 0)
             if i == 0:
                 axes.set_title(_heading(table, column), size=6.5, pad=14, weight="normal")
             if j == 0:
                 axes.set_ylabel(clean(label, 24), weight="bold", size=7.5, labelpad=4)
-    _head(grid.figure, table, list(found.values()), hidden)
+    _head(grid.figure, table, list(shown.values()), hidden)
     return grid.figure
 
 
-def _limits(table: Table, found: dict[tuple[str, Column], Panel]) -> tuple[float, float]:
+def _limits(table: Table, shown: dict[tuple[str, Column], Panel]) -> tuple[float, float]:
     """Percent, from a little under the lowest point, or chance, to a little over the highest."""
-    values = [v for p in found.values() for v in p.method.values()]
-    values += [v for p in found.values() if p.comparison for v in p.comparison.control.values()]
-    values += [c for _, col in found if (c := table.chance(col)) is not None]
+    values = [v for p in shown.values() for v in p.method.values()]
+    values += [v for p in shown.values() if p.comparison for v in p.comparison.control.values()]
+    values += [c for _, col in shown if (c := table.chance(col)) is not None]
     return 100 * min(values) - 4, min(102.0, 100 * max(values) + 4)
 
 
@@ -168,11 +168,11 @@ def _heading(table: Table, column: Column) -> str:
     return text + (f"\n{len(column.classes)} classes" if is_mapped(table, column) else "")
 
 
-def _head(figure: Figure, table: Table, found: Sequence[Panel], hidden: int) -> None:
+def _head(figure: Figure, table: Table, shown: Sequence[Panel], hidden: int) -> None:
     """Title, what the numbers are, and the signs; one line more where the figure is narrow."""
     wide = figure.get_size_inches()[0] > ONE_COLUMN
-    compared = [p.comparison for p in found if p.comparison]
-    several = any(len(p.method) > 1 for p in found)
+    compared = [p.comparison for p in shown if p.comparison]
+    several = any(len(p.method) > 1 for p in shown)
     name = "Each target subject" if several else "Target subject"
     name += ": pre-trained or from scratch" if compared and wide else ""
     headline(figure, table, name, 40 if wide else 14)
@@ -180,7 +180,7 @@ def _head(figure: Figure, table: Table, found: Sequence[Panel], hidden: int) -> 
     if hidden > 0:
         lines.append(f"{number(hidden, 'more method')} left out")
     marks = ["◆ mean and 95 % interval"] if several else ["● the one subject"]
-    marks += ["– – chance"] if any(table.chance(p.column) is not None for p in found) else []
+    marks += ["– – chance"] if any(table.chance(p.column) is not None for p in shown) else []
     signs = ["    ".join(marks)]
     if compared:
         lines.append("over each panel: mean difference [95 % interval]" if several else

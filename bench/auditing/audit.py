@@ -28,7 +28,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What of an audit is run.
+    """Parts of an audit that are run.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class AuditEntry:
     oracle : bool
         Whether the leaky side is the records' ``oracle``.
     note : str
-        What a reader must know to scorer the number.
+        What a reader must know to judge the number.
     reason : str
         Why it does not apply; else empty.
     """
@@ -231,7 +231,7 @@ class _Audit:
                       f"against {how}; seed {seed}")
 
     def _chosen_honestly(self, tried: Sequence[Record]) -> tuple[Record, str]:
-        """What would be reported without test labels: by validation score where there is one."""
+        """The record to report without test labels: by validation score where there is one."""
         name = self.cell.selection
         scored = [
             (float(score), -i) for i, r in enumerate(tried)
@@ -261,8 +261,8 @@ class _Audit:
 
 def test_score(record: Record) -> float:
     """Mean accuracy per window over folds: what the field chooses by."""
-    found = [float(f["scores"]["window"]["accuracy"]) for f in record.folds]
-    return sum(found) / len(found)
+    scores = [float(f["scores"]["window"]["accuracy"]) for f in record.folds]
+    return sum(scores) / len(scores)
 
 
 def _write(

@@ -61,7 +61,7 @@ def check_records(runs: Path) -> Report:
         raise BenchError(f"there are no records in {runs}", "Give a run folder: ./runs")
     report.findings += [
         Finding("warning", "one seed: the spread between seeds is unknown", names[k])
-        for k, found in seeds.items() if len(found) == 1
+        for k, its_seeds in seeds.items() if len(its_seeds) == 1
     ]
     report.checked = f"{count} record{'s' * (count != 1)}"
     return report
@@ -74,22 +74,22 @@ def check_record(record: Record) -> list[Finding]:
     where = f"{record.identity['method']} {record.id[:8]}"
     # What an oracle uses of the test set is what it is for.
     leak: Severity = "declared" if record.kind == "oracle" else "leak"
-    found: list[tuple[Severity, str]] = [
+    said: list[tuple[Severity, str]] = [
         *_declared(record), *_access(record), *_scaling(record, leak),
         *_selection(record, leak), *_parameters(record, leak), *_sides(record, leak),
     ]
     table = _predictions(record)
     if table is None and record.identity["method"] != "attainable":
-        found.append(("warning", "no predictions stored: scores and tested trials cannot be "
+        said.append(("warning", "no predictions stored: scores and tested trials cannot be "
                       "checked"))
-    found += [*_trials(record, table, leak), *_scores(record, table), *_stimuli(record, table)]
+    said += [*_trials(record, table, leak), *_scores(record, table), *_stimuli(record, table)]
     if record.simulated is not None:
-        found.append(("note", "simulated corpora: the scores say nothing of EEG"))
+        said.append(("note", "simulated corpora: the scores say nothing of EEG"))
     if len({f["subject"] for f in record.folds}) == 1:
-        found.append(("warning", "one target subject: no spread, no test"))
+        said.append(("warning", "one target subject: no spread, no test"))
     if record.left_out:
-        found.append(("note", "target subjects were left out"))
-    return [Finding(severity, what, where) for severity, what in found]
+        said.append(("note", "target subjects were left out"))
+    return [Finding(severity, what, where) for severity, what in said]
 
 
 def _declared(record: Record) -> Said:

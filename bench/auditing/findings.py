@@ -1,4 +1,4 @@
-"""What a check finds, how bad it is, and how it is shown."""
+"""Findings of a check: how bad each is, and how it is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Severity = Literal["leak", "warning", "declared", "note"]
 #: Worst first, with its colour and what it means.
 SEVERITIES: dict[str, tuple[str, str]] = {
     "leak": ("bold red", "test data was used where nobody would expect it"),
-    "warning": ("yellow", "a reader must know it to scorer the numbers"),
+    "warning": ("yellow", "a reader must know it to judge the numbers"),
     "declared": ("blue", "test data was used, and the record says so: never ranked"),
     "note": ("dim", "worth knowing"),
 }
@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What was checked and what was found.
+    """Result of a check: how much was checked, and the findings.
 
     Attributes
     ----------

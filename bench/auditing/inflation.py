@@ -1,4 +1,4 @@
-"""What each shortcut of an audit is worth, from the stored records alone."""
+"""Worth of each shortcut of an audit, from the stored records alone."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ class Audit:
 
 def read_audits(store: Store) -> list[Audit]:
     """All audits of a run folder whose records are there, the largest first."""
-    found = []
+    audits = []
     for path in sorted(store.root.glob("audit-*.json")):
         try:
-            found.append(read_audit(path))
+            audits.append(read_audit(path))
         except BenchError:
             continue
-    return sorted(found, key=lambda a: (-a.compared, str(a.path)))
+    return sorted(audits, key=lambda a: (-a.compared, str(a.path)))
 
 
 def read_audit(path: Path) -> Audit:

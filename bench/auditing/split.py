@@ -96,7 +96,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _between(part: pd.DataFrame, side: str, fold: str) -> list[Finding]:
-    """What stands on one side and in the test."""
+    """Findings on what stands on one side and in the test."""
     checks: list[tuple[str, tuple[str, ...], Severity, str]] = [
         ("trial", _TRIAL, "leak", f"trials stand on both sides, {side} and test"),
         ("subject", _TRIAL[:2], "warning",
@@ -111,7 +111,7 @@ def _between(part: pd.DataFrame, side: str, fold: str) -> list[Finding]:
         checks.append(("stimulus", ("corpus", "stimulus"), "warning",
                        f"stimuli stand on both sides, {side} and test: a stimulus may be "
                        "recognised instead of an emotion"))
-    found = []
+    findings = []
     for what, columns, severity, text in checks:
         keys = part[list(columns)].dropna().agg("/".join, axis=1)
         sides = part.loc[keys.index, "side"]
@@ -119,5 +119,5 @@ def _between(part: pd.DataFrame, side: str, fold: str) -> list[Finding]:
         if shared:
             some = ", ".join(shared[:2]) + (f" and {len(shared) - 2} more" if len(shared) > 2
                                             else "")
-            found.append(Finding(severity, text, f"{fold + ': ' if fold else ''}{what} {some}"))
-    return found
+            findings.append(Finding(severity, text, f"{fold + ': ' if fold else ''}{what} {some}"))
+    return findings

@@ -1,4 +1,4 @@
-"""What the HTML page shows, as plain data: the same tables, matrices and curves as the files.
+"""Data of the HTML page, plain: the same tables, matrices and curves as the files.
 
 Scores travel as whole tenths of a percent, so that the page shows the digits the tables show, and
 strings that repeat (parameters, versions, settings) are stored once and named by number.
@@ -49,30 +49,30 @@ class Pool:
         return self._place[text]
 
 
-def page(found: Collection, options: ReportOptions) -> dict[str, Any]:
+def page(collection: Collection, options: ReportOptions) -> dict[str, Any]:
     """Everything the page needs, ready for JSON."""
     pool = Pool()
-    records = sorted({c.id: c for c in found.cells if c.kind != "oracle"}.values(),
+    records = sorted({c.id: c for c in collection.cells if c.kind != "oracle"}.values(),
                      key=lambda c: c.id)
     place = {c.id: i for i, c in enumerate(records)}
     # A record selected by oracle has no honest twin; it is listed too.
-    for cell in found.cells:
+    for cell in collection.cells:
         if cell.id not in place:
             place[cell.id] = len(records)
             records.append(cell)
     views = {
-        f"{m}/{u}": tables(found, options, m, u) for m in METRICS for u in UNITS
+        f"{m}/{u}": tables(collection, options, m, u) for m in METRICS for u in UNITS
     }
     first = views[f"{options.metric}/{options.unit}"]
     return {
-        "folder": clean(found.root.resolve().name), "version": __version__,
+        "folder": clean(collection.root.resolve().name), "version": __version__,
         "metric": options.metric, "unit": options.unit,
         "metrics": [[m, METRIC_NAMES[m]] for m in METRICS], "units": list(UNITS),
         "filters": _filters(options), "palette": _palette(),
         "tables": [_table(t, views, place, options) for t in first],
         "records": [_record(c, pool) for c in records],
-        "problems": problems(found),
-        "published": figure_rows(found, options),
+        "problems": problems(collection),
+        "published": figure_rows(collection, options),
         "texts": pool.texts,
     }
 
@@ -102,7 +102,7 @@ def _table(
     number = {row.key: i for i, row in enumerate(rows)}
     short_labels = table.short_labels()
     same = {
-        name: next(t for t in found if t.setting == setting) for name, found in views.items()
+        name: next(t for t in its if t.setting == setting) for name, its in views.items()
     }
     everywhere = len(against_pairs(table)) <= COMPARED
     here = f"{options.metric}/{options.unit}"
@@ -147,10 +147,10 @@ def _places(row: TableRow, column: Column, place: Mapping[str, int]) -> list[int
 
 def _matrix(table: Table) -> dict[str, Any]:
     """Source by target: number of the column, -1 where no method ran it, -2 within a corpus."""
-    found = matrices(table)
-    if not found:
+    made = matrices(table)
+    if not made:
         return {"sources": [], "targets": [], "cells": []}
-    one = found[0]
+    one = made[0]
     at = {(c.source, table.labels[c][len(c.source) + 1:]): i
           for i, c in enumerate(table.columns) if c.source}
     cells = [

@@ -1,1 +1,1 @@
-"""What reports share: records as tables, words, style."""
+"""Shared by reports: records as tables, words, style."""

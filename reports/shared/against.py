@@ -48,7 +48,7 @@ def against_target_only(table: Table) -> list[Comparison]:
 
 
 def _compared(table: Table) -> list[Comparison]:
-    found = []
+    compared = []
     for row in table.methods:
         for column in table.columns:
             control = _control(row, column, table.controls)
@@ -60,9 +60,9 @@ def _compared(table: Table) -> list[Comparison]:
                 names = _differing(row, control, column)
                 note = f"control differs in {', '.join(names)}" if names else ""
                 test = paired(list(one.values()), list(two.values()))
-                found.append((row.key, column, *sides, test, note))
-    adjusted = holm([f[5].p for f in found])
-    return [Comparison(*f[:6], p, f[6]) for f, p in zip(found, adjusted, strict=True)]
+                compared.append((row.key, column, *sides, test, note))
+    adjusted = holm([f[5].p for f in compared])
+    return [Comparison(*f[:6], p, f[6]) for f, p in zip(compared, adjusted, strict=True)]
 
 
 def in_common(
@@ -93,17 +93,17 @@ def interval(test: Paired) -> str:
     return f"{signed(test.interval[0])} to {signed(test.interval[1])}"
 
 
-def footnotes(found: Sequence[Comparison]) -> list[str]:
-    """What the comparisons mean."""
+def footnotes(comparisons: Sequence[Comparison]) -> list[str]:
+    """Lines that say what the comparisons mean."""
     lines = [
         "Method less the same network trained from scratch on the same calibration trials, in "
         "percentage points, paired over target subjects, on the seeds that both ran; bootstrap "
         "interval of the mean over subjects; two-sided Wilcoxon signed-rank p"
-        + ("; p (Holm) is adjusted over this table." if len(found) > 1 else ".")
+        + ("; p (Holm) is adjusted over this table." if len(comparisons) > 1 else ".")
     ]
-    if any(c.test.n < 6 for c in found):
+    if any(c.test.n < 6 for c in comparisons):
         lines.append("With fewer than 6 subjects that p cannot fall below 0.05.")
-    return lines + sorted({f"{c.row.label}: {c.note}" for c in found if c.note})
+    return lines + sorted({f"{c.row.label}: {c.note}" for c in comparisons if c.note})
 
 
 def _control(row: TableRow, column: Column, controls: Sequence[TableRow]) -> TableRow | None:

@@ -1,4 +1,4 @@
-"""What a table's numbers mean, in the few lines under it."""
+"""Captions: the few lines under a table that say what its numbers mean."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _BANDS = r"bands=\[\[.*?\]\](, )?"
 def title(table: Table) -> str:
     """``few-shot: balanced accuracy per window (simulated)``."""
     shared = ", shared classes" if table.setting.classes else ""
-    found = re.search(r"calibration_trials=(\d+)", table.setting.protocol_params)
-    if found:  # else the protocol's own share, which the caption gives
-        shared += f", {found[1]} trial{'s' * (found[1] != '1')} a class"
+    match = re.search(r"calibration_trials=(\d+)", table.setting.protocol_params)
+    if match:  # else the protocol's own share, which the caption gives
+        shared += f", {match[1]} trial{'s' * (match[1] != '1')} a class"
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
     return text + (" (simulated)" if table.simulated else "")
 
@@ -56,7 +56,7 @@ def caption(table: Table) -> list[str]:
 
 
 def _spread(table: Table) -> str:
-    """What a score is the mean of, and ± the deviation over."""
+    """Says what a score is the mean of, and ± the deviation over."""
     if any(v.sd is not None for row in table.rows for v in row.values.values()):
         return ("Mean ± standard deviation over target subjects (n − 1); seeds are averaged within "
                 "a subject first.")
@@ -108,14 +108,14 @@ def _ranks(table: Table) -> str:
     return text + "."
 
 
-def problems(found: Collection) -> list[str]:
+def problems(collection: Collection) -> list[str]:
     """Records without scores, folds left out and corrupt folders, one line each."""
     lines = []
-    grouped = Counter((p.status, p.method, p.pair, p.reason) for p in found.problems)
+    grouped = Counter((p.status, p.method, p.pair, p.reason) for p in collection.problems)
     for (status, method, pair, reason), count in sorted(grouped.items()):
         times = f" ({count} records)" if count > 1 else ""
         lines.append(f"{status}: {method} on {pair}{times}: {reason}")
-    lines += [f"corrupt: {where}: {what}" for where, what in found.corrupt]
+    lines += [f"corrupt: {where}: {what}" for where, what in collection.corrupt]
     return shortened(lines)
 
 

@@ -30,7 +30,7 @@ _OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
 
 @dataclass(frozen=True, order=True)
 class TableSetting:
-    """What two scores must share to stand in one table.
+    """Setting that two scores must share to stand in one table.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Kept:
     kept: dict[Any, Any] = field(default_factory=dict, repr=False, kw_only=True)
 
     def once(self, name: Any, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives, worked out the first time only. Do not change it."""
+        """Result of ``make``, worked out the first time only. Do not change it."""
         if name not in self.kept:
             self.kept[name] = make()
         return self.kept[name]
@@ -192,7 +192,7 @@ _READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDict
 
 
 def _collect(store: Store, options: ReportOptions) -> Collection:
-    found = Collection(store.root)
+    collection = Collection(store.root)
     seen: dict[str, set[str]] = {"method": set(), "protocol": set(), "pair": set()}
     kept = 0
     for record in store.records():
@@ -201,22 +201,22 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             oracle = _oracle(record, cell)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = record.path.name if record.path else record.id
-            found.corrupt.append((where, f"not laid out as a record: {clean(repr(error))}"))
+            collection.corrupt.append((where, f"not laid out as a record: {clean(repr(error))}"))
             continue
         seen["method"].add(cell.method)
         seen["protocol"].add(cell.setting.protocol)
         seen["pair"].add(cell.column.pair)
         if _wanted(cell, options):
             kept += 1
-            _sort(record, cell, found)
-            found.cells += oracle if record.status == "done" else []
-    found.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
+            _sort(record, cell, collection)
+            collection.cells += oracle if record.status == "done" else []
+    collection.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
     _refuse_unknown(seen, options)
     if not kept:
-        raise _nothing(found, seen)
+        raise _nothing(collection, seen)
     if options.methods and not options.wants_method(SCRATCH):
-        found.cells = _without_strangers(found.cells)
-    return found
+        collection.cells = _without_strangers(collection.cells)
+    return collection
 
 
 def same_network(control: ScoredCell, method: ScoredCell) -> bool:
@@ -241,17 +241,17 @@ def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
             or clean(c.params.get("network", "")) in wanted]
 
 
-def _sort(record: Record, cell: ScoredCell, found: Collection) -> None:
+def _sort(record: Record, cell: ScoredCell, collection: Collection) -> None:
     name, pair, seed = cell.method, cell.column.pair, str(cell.seed)
     if record.status == "done" and cell.folds:
-        found.cells.append(cell)
+        collection.cells.append(cell)
     else:
         reason = clean(record.reason) or "no reason given"
-        found.problems.append(Problem(clean(record.status), name, pair, seed, reason))
+        collection.problems.append(Problem(clean(record.status), name, pair, seed, reason))
     for fold in record.left_out:
         who = f"subject {clean(fold.get('subject'))}, session {clean(fold.get('session'))}"
         reason = f"{who}: {clean(fold.get('reason'))}"
-        found.problems.append(Problem("left out", name, pair, seed, reason))
+        collection.problems.append(Problem("left out", name, pair, seed, reason))
 
 
 def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
@@ -278,16 +278,17 @@ def _refuse_unknown(seen: Mapping[str, set[str]], options: ReportOptions) -> Non
                 raise UnknownNameError(f"{what} in these records", name, seen[what])
 
 
-def _nothing(found: Collection, seen: Mapping[str, set[str]]) -> BenchError:
+def _nothing(collection: Collection, seen: Mapping[str, set[str]]) -> BenchError:
     if seen["pair"]:
         return BenchError(
-            f"no record in {found.root} passes the filters",
+            f"no record in {collection.root} passes the filters",
             f"It holds the pairs {', '.join(sorted(seen['pair']))}; "
             f"methods {', '.join(sorted(seen['method']))}.",
         )
-    corrupt = f" ({len(found.corrupt)} corrupt ones were passed over)" if found.corrupt else ""
+    count = len(collection.corrupt)
+    corrupt = f" ({count} corrupt ones were passed over)" if count else ""
     return BenchError(
-        f"there are no records in {found.root}{corrupt}",
+        f"there are no records in {collection.root}{corrupt}",
         "Give the folder that a run wrote to, or make records first: "
         "bench run --method scmm --src SEED --tgt DEAP --simulated",
     )

@@ -30,27 +30,27 @@ class Diagnosed:
 
 def diagnosed(table: Table) -> list[Diagnosed]:
     """Methods on the pair that most of them have diagnostics of, then on the next pair."""
-    found = [
+    made = [
         Diagnosed(row, column, cells)
         for row in table.methods for column in table.columns
         if (cells := [c for c in sorted(row.cells.get(column, ()), key=lambda c: c.seed)
                       if c.record.has_diagnostics])
     ]
-    count = {c: sum(d.column == c for d in found) for c in table.columns}
-    return sorted(found, key=lambda d: (-count[d.column], table.columns.index(d.column)))
+    count = {c: sum(d.column == c for d in made) for c in table.columns}
+    return sorted(made, key=lambda d: (-count[d.column], table.columns.index(d.column)))
 
 
 def arrays(cell: ScoredCell, *names: str) -> dict[str, Any] | None:
     """The named arrays of a record; None where they are missing, damaged or do not fit together."""
     try:
-        found = cell.record.read_diagnostics()
+        stored = cell.record.read_diagnostics()
     except BenchError:
         return None
-    return {n: found[n] for n in names} if all(n in found for n in names) else None
+    return {n: stored[n] for n in names} if all(n in stored for n in names) else None
 
 
 def first_made(table: Table, make: Callable[[Diagnosed], T | None], most: int) -> list[T]:
-    """What ``make`` gives of the first methods and pairs with diagnostics, at most so many."""
+    """Results of ``make`` for the first methods and pairs with diagnostics, at most so many."""
     made: list[T] = []
     for one in diagnosed(table):
         if len(made) == most:
@@ -80,7 +80,7 @@ def drawable_diagnostics(
     return drawable(store, options, find, f"no record in {{root}} has {what}{why}", HINT)
 
 
-def more_left_out(table: Table, found: Sequence[Any]) -> str:
+def more_left_out(table: Table, shown: Sequence[Any]) -> str:
     """``; 3 more left out``, or nothing."""
-    more = len(diagnosed(table)) - len(found)
+    more = len(diagnosed(table)) - len(shown)
     return f"; {more} more left out" if more > 0 else ""

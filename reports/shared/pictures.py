@@ -89,11 +89,11 @@ def save_all(
 ) -> list[Path]:
     """Draw and write a figure for each table: ``heatmap``, or ``heatmap-1``, ``heatmap-2``, ..."""
     paths = []
-    for number, (table, found) in enumerate(shown, 1):
+    for number, (table, made) in enumerate(shown, 1):
         path = stem if len(shown) == 1 else stem.with_name(f"{stem.name}-{number}")
-        told = title if isinstance(title, str) else title(table, found)
+        told = title if isinstance(title, str) else title(table, made)
         with house_style():
-            paths += save(draw(table, found), path, told, options)
+            paths += save(draw(table, made), path, told, options)
     return paths
 
 

@@ -23,7 +23,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, order=True)
 class RowKey:
-    """What the records of a row share.
+    """Key of a row: equal for the records that stand in it.
 
     Attributes
     ----------

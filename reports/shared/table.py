@@ -169,11 +169,11 @@ class Table(Kept):
 
     def subjects(self, column: Column) -> list[str]:
         """Target subjects of a column, over all its rows."""
-        found: set[str] = set()
+        names: set[str] = set()
         for row in self.rows:
             if column in row.values:
-                found |= set(row.values[column].subjects)
-        return sorted(found, key=natural)
+                names |= set(row.values[column].subjects)
+        return sorted(names, key=natural)
 
     def seeds(self) -> list[int]:
         """Seeds of all rows."""
@@ -191,22 +191,24 @@ def chance_level(metric: str, n_classes: int) -> float | None:
 
 
 def tables(
-    found: Collection, options: ReportOptions, metric: str | None = None, unit: str | None = None
+    collection: Collection, options: ReportOptions, metric: str | None = None,
+    unit: str | None = None,
 ) -> list[Table]:
     """One table for each setting, the largest first.
 
     Parameters
     ----------
-    found : Collection
+    collection : Collection
     options : ReportOptions
         Its metric and unit hold unless ``metric`` or ``unit`` is given.
     """
     metric, unit = metric or options.metric, unit or options.unit
     def make() -> list[Table]:
-        made = [_table(s, cells, metric, unit, found) for s, cells in _by_setting(found.cells)]
+        groups = _by_setting(collection.cells)
+        made = [_table(s, cells, metric, unit, collection) for s, cells in groups]
         return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
 
-    return list(found.once(("tables", metric, unit), make))
+    return list(collection.once(("tables", metric, unit), make))
 
 
 def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
@@ -230,7 +232,7 @@ def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[Sc
 
 
 def _ground(setting: TableSetting) -> tuple[str, ...]:
-    """What an oracle shares with the honest runs beside it."""
+    """Parts of a setting that an oracle shares with the honest runs beside it."""
     return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
             setting.classes)
 
@@ -241,9 +243,9 @@ def _apart(one: TableSetting, other: TableSetting) -> list[str]:
 
 
 def _table(
-    setting: TableSetting, cells: list[ScoredCell], metric: str, unit: str, found: Collection
+    setting: TableSetting, cells: list[ScoredCell], metric: str, unit: str, collection: Collection
 ) -> Table:
-    keys = found.once(("rows", setting), lambda: row_keys(cells, found.cells))
+    keys = collection.once(("rows", setting), lambda: row_keys(cells, collection.cells))
     rows: dict[RowKey, TableRow] = {}
     for cell in cells:
         row = rows.setdefault(keys[cell], TableRow(keys[cell]))
@@ -357,7 +359,7 @@ def _best(scores: dict[str, float]) -> tuple[set[str], set[str]]:
 
 
 def _liberties(table: Table) -> list[str]:
-    """What oracle rows were run with, where it is not the setting of the table."""
+    """Settings that oracle rows were run with, where it is not the setting of the table."""
     notes = set()
     for row in table.oracles:
         for cell in (c for cells in row.cells.values() for c in cells):
@@ -368,7 +370,7 @@ def _liberties(table: Table) -> list[str]:
 
 
 def _coverage(table: Table) -> list[str]:
-    """What is missing: pairs of a row, seeds of a score."""
+    """Notes on what is missing: pairs of a row, seeds of a score."""
     notes, seeds = [], table.seeds()
     for row in [*table.methods, *table.controls]:
         missing = [table.labels[c] for c in table.columns if c not in row.values]

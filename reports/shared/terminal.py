@@ -141,7 +141,7 @@ def leaderboard(table: Table) -> RenderableType:
     return Group(head, Leaderboard(table), *map(indented, lines))
 
 
-def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
+def comparisons(table: Table, compared: Sequence[Comparison]) -> RenderableType:
     """Small table of methods against their target-only control."""
     grid = house_table()
     grid.add_column("method", overflow="fold")
@@ -149,7 +149,7 @@ def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
     labels = table.short_labels()
     for name in ("difference", "95 % interval", "p", "p (Holm)", "wins"):
         grid.add_column(name, justify="right", no_wrap=True)
-    for c in found:
+    for c in compared:
         t = c.test
         clear = t.interval is not None and (t.interval[0] > 0 or t.interval[1] < 0)
         grid.add_row(
@@ -157,7 +157,7 @@ def comparisons(table: Table, found: Sequence[Comparison]) -> RenderableType:
             Text(signed(t.mean), "bold" if clear else ""), Text(interval(t)),
             Text(p_value(t.p)), Text(p_value(c.holm)), Text(f"{t.wins}/{t.n}"),
         )
-    lines = [Text(line, "dim") for line in footnotes(found)]
+    lines = [Text(line, "dim") for line in footnotes(compared)]
     return Group(
         Text("Against target-only: what pre-training on the source adds", "bold"), grid,
         *map(indented, lines),

@@ -36,14 +36,14 @@ def test_pairs_are_paired_over_subjects_and_seeds_are_averaged(store):
             put(store, method, row.tolist(), seed=seed)
     [[family]] = families(store)
     means = {m: s.mean(axis=0) for m, s in scores.items()}
-    assert len(family.found) == 3
-    for c in family.found:
+    assert len(family.differences) == 3
+    for c in family.differences:
         expected = paired(means[c.one], means[c.two])
         assert c.test.n == 7
         assert c.test.p == pytest.approx(expected.p)
         assert c.test.mean == pytest.approx(expected.mean)
-    ps = [c.test.p for c in family.found]
-    assert [c.holm for c in family.found] == pytest.approx(holm(ps))
+    ps = [c.test.p for c in family.differences]
+    assert [c.holm for c in family.differences] == pytest.approx(holm(ps))
     assert ps == sorted(ps)
 
 
@@ -72,8 +72,8 @@ def test_methods_that_did_not_run_every_pair_are_left_out_of_the_whole(store):
     put(store, "c", [0.9, 0.8, 0.7])
     [[pooled, *single]] = families(store)
     assert pooled.left_out == ["c"]
-    assert len(pooled.found) == 1
-    assert max(len(f.found) for f in single) == 3
+    assert len(pooled.differences) == 1
+    assert max(len(f.differences) for f in single) == 3
 
 
 def test_controls_and_oracles_are_not_compared(store):
