@@ -54,7 +54,7 @@ class Shortcut:
     bars : callable, optional
         Why it means nothing under a protocol and scaling; "" if it does.
     note : str
-        What a reader must know to scorer its number.
+        What a reader must know to judge its number.
     parts : bool
         Whether its folds are parts of the target and no longer its subjects.
     """
