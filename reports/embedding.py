@@ -17,13 +17,7 @@ from bench.reporting import ReportOptions
 from bench.store.records import Store
 
 from .shared.cells import Column
-from .shared.diagnosed import (
-    Diagnosed,
-    arrays,
-    drawable_diagnostics,
-    first_made,
-    more_left_out,
-)
+from .shared.diagnosed import Diagnosed, arrays, drawable_diagnostics, first_made, more_left_out
 from .shared.pictures import Grid, head, save_all, text_at
 from .shared.style import BLUE, GREY, INK, LINES, MUTED, ORANGE, PALE, TWO_COLUMNS, two_rows
 from .shared.table import Table

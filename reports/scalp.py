@@ -17,13 +17,7 @@ from bench.reporting import ReportOptions
 from bench.store.records import Store
 
 from .shared.cells import Column
-from .shared.diagnosed import (
-    Diagnosed,
-    arrays,
-    drawable_diagnostics,
-    first_made,
-    more_left_out,
-)
+from .shared.diagnosed import Diagnosed, arrays, drawable_diagnostics, first_made, more_left_out
 from .shared.pictures import Grid, colour_bar, head, place, save_all, text_at
 from .shared.style import MUTED, ONE_COLUMN, TWO_COLUMNS, colours, two_rows
 from .shared.table import Table

@@ -8,20 +8,14 @@ from typing import Any
 from ..cells.attainable import attainable_record
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
-from ..errors import (
-    IncompatibleError,
-)
+from ..errors import IncompatibleError
 from ..method import Method
 from ..registry import load
 from ..store.records import Record, Store
 from .build import build_cell, cell_of_run
 from .lookup import Side, Source
 from .options import TUNED, Options, takes
-from .tuned import (
-    find_tuned,
-    setting_of,
-    with_tuned,
-)
+from .tuned import find_tuned, setting_of, with_tuned
 
 
 @takes(Options)

@@ -30,7 +30,7 @@ def code_hash(*classes: type) -> str:
 def _hash(module: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(_reach(module)):
-        path = _path(name)
+        path = source_of(name)
         if path is not None:
             digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -53,7 +53,7 @@ def _reach(module: str) -> set[str]:
 
 def _imports(module: str) -> list[str]:
     """Modules of ours that a module imports, wherever in it."""
-    path = _path(module)
+    path = source_of(module)
     if path is None:
         return []
     package = module.rpartition(".")[0]
@@ -71,14 +71,13 @@ def _imports(module: str) -> list[str]:
             names += [
                 a.name for a in node.names if a.name.startswith(("bench.", package + "."))
             ]
-    return [n for n in names if n not in ("bench", package) and _path(n) is not None]
+    return [n for n in names if n not in ("bench", package) and source_of(n) is not None]
 
 
 @functools.cache
-def _path(module: str) -> Path | None:
+def source_of(module: str) -> Path | None:
     """Source file of a module, without importing it where that can be avoided."""
-    loaded = sys.modules.get(module)
-    origin = getattr(loaded, "__file__", None) if loaded else None
+    origin = getattr(sys.modules.get(module), "__file__", None)
     if origin is None:
         try:
             spec = importlib.util.find_spec(module)

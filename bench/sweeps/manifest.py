@@ -12,10 +12,8 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +24,7 @@ from ..errors import BenchError
 from ..registry import GROUPS, entries, load
 from ..runs.lookup import corpus_root, simulated_recipe
 from ..store.files import write_text
-from ..store.hashing import key_of
+from ..store.hashing import key_of, source_of
 from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
 from .request import Request
 
@@ -202,24 +200,11 @@ def code_stamp() -> str:
 
 @functools.cache
 def _code_stamp(modules: frozenset[str]) -> str:
-    files = {path for module in modules if (path := _source(module)) is not None}
+    files = {path for module in modules if (path := source_of(module)) is not None}
     # A module that stands alone, say one that was included: its neighbours are no part of it.
-    alone = {path for module in modules if "." not in module and (path := _source(module))}
+    alone = {path for module in modules if "." not in module and (path := source_of(module))}
     folders = {Path(__file__).parents[1], *(path.parent for path in files - alone)}
     digest = hashlib.sha256()
     for path in sorted({*files, *(p for f in folders for p in f.rglob("*.py"))}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:20]
-
-
-def _source(module: str) -> Path | None:
-    """File of a module, without importing it."""
-    loaded = sys.modules.get(module)
-    origin = getattr(loaded, "__file__", None)
-    if origin is None:
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        origin = spec.origin if spec else None
-    return Path(origin) if origin else None

@@ -17,14 +17,7 @@ from typing import Any, Literal
 from ..cells.cell import Event
 from ..cells.run import has_extras
 from ..devices import devices, footprint, places
-from ..errors import (
-    SettingError,
-    StoppedError,
-    StorageError,
-    UnknownNameError,
-    reason_of,
-    trace_of,
-)
+from ..errors import SettingError, StoppedError, StorageError, UnknownNameError, reason_of, trace_of
 from ..store.lock import RunLock
 from ..store.records import Record, Status, Store
 from .executor import Executor, failed

@@ -239,7 +239,7 @@ def test_reports_show_twins_apart(tmp_path):
     text = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "memory + split windows" in text
     with pytest.raises(BenchError):  # no gap of an oracle epoch: a twin is not one
-        registry.load("reports", "oracle_gap")(Store(tmp_path), tmp_path / "out", ReportOptions())
+        registry.load("reports", "selection")(Store(tmp_path), tmp_path / "out", ReportOptions())
 
 
 def test_report_files(tmp_path):

@@ -17,10 +17,10 @@ from bench.reports import (
     cost,
     curves,
     difference,
-    gaps,
     heatmap,
     rank_diagram,
     run,
+    source_gain,
     subjects,
 )
 from bench.reports.shared import style
@@ -33,7 +33,7 @@ from bench.store.records import Store
 
 from records import HOSTILE, RECIPE, guesses, put, sweep
 
-PICTURES = ("heatmap", "subjects", "curves", "confusion", "oracle_gap", "source_gain", "cost",
+PICTURES = ("heatmap", "subjects", "curves", "confusion", "source_gain", "cost",
             "ranks", "difference", "calibration")
 
 
@@ -70,15 +70,12 @@ class TestData:
         (record.path / "curves.json").unlink()
         assert curves.curves(only(store)) == []
 
-    def test_source_gain_and_oracle_gap(self, store):
-        put(store, "scmm", [0.7, 0.8, 0.6], oracle=0.05)
+    def test_source_gain(self, store):
+        put(store, "scmm", [0.7, 0.8, 0.6])
         put(store, "target-only", [0.6, 0.6, 0.6], kind="control", params={"network": "scmm"})
         table = only(store)
-        (gain,) = gaps.source_gains(table)
+        (gain,) = source_gain.write.find(table)
         assert gain.test == paired([0.7, 0.8, 0.6], [0.6, 0.6, 0.6])
-        (gap,) = gaps.oracle_gaps(table)
-        assert gap.test.mean == pytest.approx(0.05)
-        assert gap.label == "scmm"
 
     def test_ranks_are_the_leaderboard_s(self, store):
         table = only(sweep(store))
