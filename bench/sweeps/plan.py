@@ -7,8 +7,9 @@ sent to a worker, and compared with what is stored.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,11 @@ class CellSpec:
     tuning: Mapping[str, Any] | None = None
     shared: bool = False
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Name of the cell within a plan."""
-        return key_of({k: v for k, v in asdict(self).items() if k != "control"})[:20]
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "control"}
+        return key_of(named)[:20]
 
     @property
     def pair(self) -> str:

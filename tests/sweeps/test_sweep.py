@@ -400,7 +400,7 @@ def parameters_shown(plan):
     """The column of parameters in the table of a plan."""
     text = screen_of(lambda screen: show_plan(plan, {}, {}, 1, screen))
     head, *rows = text.splitlines()[:len(plan.cells) + 1]
-    column = slice(head.index("parameters"), head.index("stored"))
+    column = slice(head.index("parameters"), head.index("protocol"))
     return [row[column].strip() for row in rows]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,23 +149,6 @@ def show_status(runs: Path, console: Console) -> None:
             console.print(render(status))
 
 
-def _group(cell: CellSpec) -> tuple[str, ...]:
-    return cell.method, cell.pair, cell.protocol
-
-
-def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
-    """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
-    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
-    for cell in cells:
-        names = values.setdefault(_group(cell), {})
-        for name, value in cell.params.items():
-            names.setdefault(name, set()).add(repr(value))
-    return {
-        group: sorted((n for n in names if len(names[n]) > 1), key=lambda n: -len(names[n]))
-        for group, names in values.items()
-    }
-
-
 def _parameters(cell: CellSpec, differ: list[str]) -> str:
     """Where a cell's parameters come from; of set ones, up to three that tell variants apart."""
     text = cell.origin
@@ -176,25 +160,62 @@ def _parameters(cell: CellSpec, differ: list[str]) -> str:
         + (", control" if cell.control else "")
 
 
+def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
+    """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
+    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for cell in cells:
+        names = values.setdefault((cell.method, cell.pair, cell.protocol), {})
+        for name, value in cell.params.items():
+            names.setdefault(name, set()).add(repr(value))
+    return {
+        group: sorted((n for n in names if len(names[n]) > 1), key=lambda n: -len(names[n]))
+        for group, names in values.items()
+    }
+
+
+def _plan_table(plan: Plan, done: Mapping[str, str]) -> Table:
+    """Cells of a plan: a row for each method as it is run, a column for each pair."""
+    told, pairs = _told_apart(plan.cells), list(dict.fromkeys(c.pair for c in plan.cells))
+    rows: dict[tuple[str, ...], dict[str, list[CellSpec]]] = {}
+    for cell in plan.cells:
+        given = _parameters(cell, told[cell.method, cell.pair, cell.protocol])
+        row = rows.setdefault((cell.method, given, cell.protocol), {})
+        row.setdefault(cell.pair, []).append(cell)
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    several = len(pairs) > 1
+    for name in ("method", "parameters", "protocol"):
+        table.add_column(name)
+    for number, pair in enumerate(pairs, 1):
+        table.add_column(f"({number})" if several else pair, justify="right", no_wrap=True)
+    for row, cells in rows.items():
+        table.add_row(*map(escape, row), *(_field(cells.get(pair, ()), done) for pair in pairs))
+    if several:
+        table.caption = "\n".join(f"({n}) {pair}" for n, pair in enumerate(pairs, 1))
+        table.caption_justify = "left"
+    return table
+
+
+def _field(cells: Sequence[CellSpec], done: Mapping[str, str]) -> Text:
+    """Seeds of a row and pair: ``5``, or ``3 done of 5``."""
+    stored = Counter(done[c.key] for c in cells if c.key in done)
+    if not cells:
+        return Text("–", "dim")
+    if not stored:
+        return Text(str(len(cells)))
+    parts = [Text(f"{n} {status}", _STYLE[status]) for status, n in sorted(stored.items())]
+    whole = [] if stored.total() == len(cells) else [Text(f"of {len(cells)}")]
+    return Text(" ").join([*parts, *whole])
+
+
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
     console: Console, *, again: Collection[str] = ("failed", "killed"),
 ) -> None:
-    """Print the cells of a plan, what is done of them, and what the rest will take.
+    """Print how many cells a plan has of each method and pair, and what the rest will take.
 
-    ``again`` are the stored outcomes that are run again.
+    ``done`` is the stored outcome of cells, by key; ``again`` are those that are run again.
     """
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("method", "pair", "protocol", "seed", "parameters", "stored"):
-        table.add_column(name)
-    told = _told_apart(plan.cells)
-    for cell in plan.cells:
-        table.add_row(
-            escape(cell.method), cell.pair, cell.protocol, str(cell.seed),
-            escape(_parameters(cell, told[_group(cell)])),
-            f"[{_STYLE.get(done.get(cell.key, ''), 'dim')}]{done.get(cell.key, '-')}[/]",
-        )
-    console.print(table)
+    console.print(_plan_table(plan, done))
     todo = [c for c in plan.cells if c.key not in done or done[c.key] in again]
     known = sum(seconds.get(c.method, 0.0) for c in todo) / max(1, workers)
     unknown = sorted({c.method for c in todo if c.method not in seconds})
