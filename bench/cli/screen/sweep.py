@@ -187,8 +187,8 @@ def _plan_table(plan: Plan, done: Mapping[str, str]) -> Table:
         table.add_column(name)
     for number, pair in enumerate(pairs, 1):
         table.add_column(f"({number})" if several else pair, justify="right", no_wrap=True)
-    for row, cells in rows.items():
-        table.add_row(*map(escape, row), *(_field(cells.get(pair, ()), done) for pair in pairs))
+    for words, cells in rows.items():
+        table.add_row(*map(escape, words), *(_field(cells.get(pair, ()), done) for pair in pairs))
     if several:
         table.caption = "\n".join(f"({n}) {pair}" for n, pair in enumerate(pairs, 1))
         table.caption_justify = "left"
