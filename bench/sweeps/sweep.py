@@ -23,9 +23,9 @@ from ..store.records import Record, Status, Store
 from .executor import Executor, failed
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
+from .slurm import is_address, parse_memory
 from .stacks import stacks, usual
 from .status import SweepState, score_of
-from .workers.slurm import is_address, parse_memory
 
 Retry = Literal["failed", "killed", "none"]
 #: Which stored outcomes are run again, by the value of --retry; done and skipped never are.

@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import BenchError, SettingError
 from bench.sweeps.request import read_request
-from bench.sweeps.workers.slurm import ClusterSpec
+from bench.sweeps.slurm import ClusterSpec
 
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, bench, records, swept

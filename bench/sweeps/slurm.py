@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from ...errors import BenchError, SettingError
+from ..errors import BenchError, SettingError
 
 if TYPE_CHECKING:
     from dask_jobqueue import SLURMCluster
