@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from typing import TYPE_CHECKING, Annotated, Literal
+import socket
+import subprocess
+import tempfile
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 ORPHANED = 60
 #: Least memory of a worker, in bytes; an interpreter with what it imports needs more.
 LEAST = 100_000_000
+#: What sbatch says of a job that could never run; a full queue or a node that is down is no such.
+WRONG = re.compile(
+    r"invalid|unrecognized|unknown|not permitted|denied|node configuration is not available", re.I)
 #: Length of a job, as SLURM writes it.
 WALLTIME = re.compile(r"(\d+:|\d+-([01]\d|2[0-3]):)[0-5]\d:[0-5]\d")
 #: Address of a scheduler.
@@ -48,6 +54,24 @@ def is_address(text: str) -> bool:
     """Whether a text is ``tcp://HOST:PORT`` or ``tls://HOST:PORT``."""
     found = ADDRESS.fullmatch(text)
     return found is not None and 0 < int(found[3]) < 65536
+
+
+def check_reachable(address: str) -> None:
+    """Refuse a scheduler that does not answer.
+
+    Raises
+    ------
+    BenchError
+    """
+    found = ADDRESS.fullmatch(address)
+    assert found is not None, address
+    try:
+        socket.create_connection((found[2].strip("[]"), int(found[3])), timeout=5).close()
+    except OSError as error:
+        raise BenchError(
+            f"no scheduler answers at {address}: {error.strerror or error}",
+            "Start one with: dask scheduler --port 8786",
+        ) from error
 
 
 class ClusterSpec(BaseModel):
@@ -100,16 +124,17 @@ class ClusterSpec(BaseModel):
         """Worker processes of all jobs."""
         return self.jobs * self.workers_per_job
 
-    def start(self) -> SLURMCluster:
-        """Start a scheduler in this process and submit the jobs.
+    def check(self) -> None:
+        """Refuse a table that no job could be submitted by; submits none.
 
         Raises
         ------
         BenchError
-            dask-jobqueue is not installed, there is no ``sbatch``, or it refuses the job.
+            dask-jobqueue is not installed, there is no ``sbatch``, it refuses such a job, the
+            network interface is not there, or the folder of the output cannot be written.
         """
         try:
-            from dask_jobqueue import SLURMCluster
+            from dask_jobqueue.slurm import SLURMJob
         except ImportError as error:
             raise SettingError(
                 "a [cluster] table needs dask-jobqueue, which is not installed",
@@ -120,15 +145,71 @@ class ClusterSpec(BaseModel):
                 "a [cluster] table with kind = \"slurm\" needs the command sbatch, which is not "
                 "on PATH", "Run the sweep on a login node of the cluster, or use --workers.",
             )
+        self._check_interface()
+        try:
+            # It makes the folder of the output.
+            job = SLURMJob(scheduler="tcp://localhost:0", name="test", **self._job())
+            if self.logs is not None:
+                with tempfile.TemporaryFile(dir=self.logs):
+                    pass
+        except OSError as error:
+            raise SettingError(
+                f"cluster.logs = {self.logs!r} cannot be written: {error.strerror or error}",
+                "Give another folder for the output of the jobs.",
+            ) from error
+        with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
+            script.write(job.job_script())
+            script.flush()
+            self._try_out(script.name)
+
+    def _check_interface(self) -> None:
+        there = [name for _, name in socket.if_nameindex()]
+        if self.interface is not None and self.interface not in there:
+            raise SettingError(
+                f"cluster.interface = {self.interface!r}: this machine has no such network "
+                "interface", f"It has: {', '.join(sorted(there))}",
+            )
+
+    def _try_out(self, script: str) -> None:
+        """Have a job looked at that is not submitted; what only has to wait is no mistake."""
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["sbatch", "--test-only", script], stdin=subprocess.DEVNULL,  # noqa: S607
+                capture_output=True, text=True, timeout=60, check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BenchError(
+                f"sbatch does not answer: {error}", "See whether squeue does, and try again later."
+            ) from error
+        if done.returncode and WRONG.search(done.stderr):
+            raise _refused(done.stderr.strip())
+
+    def _job(self) -> dict[str, Any]:
+        """What describes a job to dask-jobqueue."""
         threads = max(1, self.cores // self.workers_per_job)
-        limits = [f"export {name}_NUM_THREADS={threads}" for name in ("OMP", "MKL", "OPENBLAS")]
+        first = [f"export {name}_NUM_THREADS={threads}" for name in ("OMP", "MKL", "OPENBLAS")]
+        return {
+            "queue": self.queue, "account": self.account, "walltime": self.walltime,
+            "cores": self.workers_per_job, "processes": self.workers_per_job,
+            "job_cpu": self.cores, "memory": self.memory, "interface": self.interface,
+            "python": self.python, "job_extra_directives": self.directives,
+            "job_script_prologue": [*first, "export PYTHONFAULTHANDLER=1", *self.prologue],
+            "log_directory": self.logs, "job_name": "bench-sweep", "death_timeout": ORPHANED,
+            "worker_extra_args": ["--no-dashboard"],
+        }
+
+    def start(self) -> SLURMCluster:
+        """Start a scheduler in this process and submit the jobs; see :meth:`check`.
+
+        Raises
+        ------
+        BenchError
+            ``sbatch`` refuses the job.
+        """
+        from dask_jobqueue import SLURMCluster
+
         cluster = SLURMCluster(
-            queue=self.queue, account=self.account, walltime=self.walltime,
-            cores=self.workers_per_job, processes=self.workers_per_job, job_cpu=self.cores,
-            memory=self.memory, interface=self.interface, python=self.python,
-            job_extra_directives=self.directives, job_script_prologue=[*limits, *self.prologue],
-            log_directory=self.logs, job_name="bench-sweep", death_timeout=ORPHANED,
-            worker_extra_args=["--no-dashboard"], silence_logs="critical",
+            **self._job(), silence_logs="critical",
             scheduler_options={"dashboard_address": ":0", "allowed_failures": 0},
         )
         try:
@@ -139,11 +220,13 @@ class ClusterSpec(BaseModel):
         except RuntimeError as error:
             with contextlib.suppress(Exception):  # it trips over the jobs that never began
                 cluster.close()
-            raise BenchError(
-                f"sbatch refused the job: {_stderr(str(error))}",
-                "Check queue, account and directives of [cluster].",
-            ) from error
+            raise _refused(_stderr(str(error))) from error
         return cluster
+
+
+def _refused(text: str) -> BenchError:
+    return BenchError(
+        f"sbatch refused the job: {text}", "Check queue, account and directives of [cluster].")
 
 
 def _stderr(text: str) -> str:

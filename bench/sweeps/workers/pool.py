@@ -75,6 +75,7 @@ class _Worker:
     gone: float | None = None
     probe: Future | None = None
     unfit: str = ""
+    told: bool = False
 
 
 @dataclass
@@ -180,6 +181,7 @@ class _Coordinator:
                 if address not in busy:
                     del self.workers[address]
         self.present = {address for address in found if self._fit(address)}
+        self._judge()
         self._refill()
         if self.present:
             self.seen = now
@@ -210,38 +212,41 @@ class _Coordinator:
         ))
 
     def _fit(self, address: str) -> bool:
-        """Whether a worker can run the plan, as far as is known.
+        """Whether a worker can run the plan, as far as it has said."""
+        from distributed.scheduler import KilledWorker
+
+        worker = self.workers[address]
+        if worker.probe is not None and worker.probe.done():
+            error = worker.probe.exception() if worker.probe.status == "error" else None
+            if isinstance(error, KilledWorker):  # it will not be listed any more
+                return False
+            worker.probe, worker.unfit = None, reason_of(error) if error is not None else ""
+        return worker.probe is None and not worker.unfit
+
+    def _judge(self) -> None:
+        """Say which workers are given nothing, and why.
 
         Raises
         ------
         SettingError
-            No worker that is there can.
+            Every worker that is there.
         """
-        from distributed.scheduler import KilledWorker
-
-        worker = self.workers[address]
-        if worker.probe is None:
-            return not worker.unfit
-        if not worker.probe.done():
-            return False
-        error = worker.probe.exception() if worker.probe.status == "error" else None
-        if isinstance(error, KilledWorker):  # it will not be listed any more
-            return False
-        if error is not None:
-            worker.unfit = reason_of(error)
-            if all(w.unfit for w in self.workers.values()) and not self.flights:
-                raise SettingError(
-                    f"no worker can run this plan; {worker.name}: {worker.unfit}",
-                    "Nothing was run. " + self._advice(),
-                )
-            self.sweep.show(
-                self.sweep.state, f"{worker.name} is given nothing: {worker.unfit}")
-        worker.probe = None
-        return not worker.unfit
+        unfit = [worker for worker in self.workers.values() if worker.unfit]
+        if unfit and len(unfit) == len(self.workers):
+            raise SettingError(
+                f"no worker can run this plan; {unfit[0].name}: {unfit[0].unfit}",
+                "Nothing was run. " + self._advice(),
+            )
+        for worker in unfit:
+            if not worker.told and self.present:
+                worker.told = True
+                self.sweep.show(
+                    self.sweep.state, f"{worker.name} is given nothing: {worker.unfit}")
 
     def _advice(self) -> str:
         if self.sweep.plan.request.cluster is not None:
-            return "Look at the jobs with squeue and at their output; see logs of [cluster]."
+            return ("Look at the jobs with squeue and at their output (logs of [cluster]), and "
+                    "at what they ask for: queue, directives, prologue, python.")
         if self.pool is not None:
             return "Run the same command with --workers 1 to see what is wrong."
         return "Start one with: dask worker tcp://HOST:PORT --nthreads 1"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import time
 from pathlib import Path
 
-import dask
 import pytest
 
 from bench.errors import BenchError
@@ -24,6 +24,14 @@ pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy(tmp_path_factory.mktemp("toy"))
+
+
+def dask_set(values: dict[str, object]) -> contextlib.AbstractContextManager[object]:
+    """Settings of dask for a while; what ``distributed`` adds to them must be there before."""
+    import dask
+    import distributed  # noqa: F401
+
+    return dask.config.set(values)
 
 
 def test_two_workers_give_what_one_process_gives(data, tmp_path, monkeypatch):
@@ -44,7 +52,7 @@ def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
 
     It shares an attribute with ``client.scheduler_info``, by which all of these cells were killed.
     """
-    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
+    with dask_set({"distributed.client.scheduler-info-interval": "1ms"}):
         state = swept(data, tmp_path, seeds=4, workers=2, params={"toy": {"sleep": 0.5}})
     assert (state.counts["done"], state.left) == (4, 0), state.problems
 
@@ -75,7 +83,7 @@ def test_what_a_worker_writes_is_seen(data, tmp_path, capfd):
 @pytest.mark.slow
 def test_a_worker_that_answers_nobody_is_waited_for(data, tmp_path):
     """Half a minute without a word, where dask would begin it anew after ten seconds."""
-    with dask.config.set({"distributed.scheduler.worker-ttl": "1s"}):
+    with dask_set({"distributed.scheduler.worker-ttl": "1s"}):
         state = swept(data, tmp_path, methods="toy-silent", workers=2,
                       params={"toy-silent": {"sleep": 10}})
     assert (state.counts["done"], state.left) == (1, 0), state.problems
