@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -222,6 +224,44 @@ class ClusterSpec(BaseModel):
                 cluster.close()
             raise _refused(_stderr(str(error))) from error
         return cluster
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Jobs that were submitted: whether any is left, and what they wrote."""
+
+    spec: ClusterSpec
+    cluster: SLURMCluster
+
+    def over(self) -> bool:
+        """Whether all have ended; False where ``squeue`` does not say so."""
+        ids = self._ids()
+        if not ids or shutil.which("squeue") is None:
+            return False
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["squeue", "--noheader", "--format=%i", "--jobs", ",".join(ids)],  # noqa: S607
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        forgotten = "Invalid job id" in done.stderr  # it has ended a while ago
+        return not done.stdout.strip() and (done.returncode == 0 or forgotten)
+
+    def words(self) -> str:
+        """The last line that one of them wrote; empty if none is found."""
+        for job in self._ids():
+            name = f"{self.spec.logs}/bench-sweep-{job}.err" if self.spec.logs else \
+                f"slurm-{job}.out"
+            with contextlib.suppress(OSError):
+                lines = Path(name).read_text(encoding="utf-8", errors="replace").split("\n")
+                said = [line.strip() for line in lines if line.strip()]
+                if said:
+                    return f"{name}: " + "".join(c for c in said[-1][:300] if c.isprintable())
+        return ""
+
+    def _ids(self) -> list[str]:
+        return [str(job.job_id) for job in self.cluster.workers.values() if job.job_id]
 
 
 def _refused(text: str) -> BenchError:

@@ -135,8 +135,26 @@ def test_jobs_without_the_device_are_one_mistake(slurm, tmp_path):
     shown = bench("sweep", plan, "--runs", tmp_path / "runs", CUDA_VISIBLE_DEVICES="")
     assert shown.returncode == 2
     assert shown.stderr.count("device 'cuda' cannot be used") == 1, shown.stderr
-    assert "no worker can run this plan; worker bench-sweep" in shown.stderr.replace("\n", " ")
+    assert "no worker can run this plan; worker SLURMCluster-" in shown.stderr
     assert not list((tmp_path / "runs").glob("cells/*"))
+
+
+@pytest.mark.usefixtures("clean_registry", "module_cache")
+def test_jobs_that_end_before_a_worker_comes_are_not_waited_for(slurm, tmp_path, monkeypatch):
+    from bench.sweeps.workers import pool
+
+    monkeypatch.setattr(pool, "ASK", 0.5)
+    (slurm / "squeue").write_text("#!/bin/sh\necho \"slurm_load_jobs error: Invalid job id\" >&2\n"
+                                  "exit 1\n")
+    (slurm / "squeue").chmod(0o755)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "bench-sweep-1.err").write_text("no such module: python\n\n")
+    state = swept(write_toy(tmp_path / "data"), tmp_path / "runs",
+                  cluster={"python": "/bin/false", "logs": str(logs)})
+    assert (state.left, state.exit_code) == (1, 1)
+    assert state.stopped.startswith("all jobs have ended before a worker came; ")
+    assert "bench-sweep-1.err: no such module: python\nLook at the jobs" in state.stopped
 
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):

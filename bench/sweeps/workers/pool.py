@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BenchError, SettingError, reason_of
 from ...store.records import Status
 from ..plan import CellSpec
+from ..slurm import Jobs
 from .endings import gist, how
 from .start import Pool, workers_of
 from .worker import TOPIC, CellTask, Result, unfit, work
@@ -38,6 +39,8 @@ TICK = 0.25
 AGAIN = 1.0
 #: Without any worker for so long, in seconds, a sweep gives up. Its own start again by themselves.
 PATIENCE, OWN_PATIENCE = 60.0, 180.0
+#: Seconds without a worker after which SLURM is asked, and asked again, whether any job is left.
+ASK = 10.0
 #: A pool that has been short of workers for so long, in seconds, is refilled.
 REFILL = 10.0
 #: A worker last seen at this share of its memory limit died of it.
@@ -52,8 +55,8 @@ def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
     BenchError
         The scheduler cannot be reached, or no worker comes.
     """
-    with workers_of(sweep) as (client, pool):
-        _Coordinator(sweep, client, pool, groups).run()
+    with workers_of(sweep) as (client, started):
+        _Coordinator(sweep, client, started, groups).run()
 
 
 @dataclass
@@ -93,10 +96,12 @@ class _Coordinator:
     """Hands out cells, takes results, and keeps an eye on the workers."""
 
     def __init__(
-        self, sweep: Sweep, client: Client, pool: Pool | None,
+        self, sweep: Sweep, client: Client, started: Pool | Jobs | None,
         groups: Sequence[Sequence[CellSpec]],
     ) -> None:
-        self.sweep, self.client, self.pool = sweep, client, pool
+        self.sweep, self.client = sweep, client
+        self.pool = started if isinstance(started, Pool) else None
+        self.jobs = started if isinstance(started, Jobs) else None
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
@@ -109,16 +114,16 @@ class _Coordinator:
         self.workers: dict[str, _Worker] = {}
         self.finished: queue.Queue[Future] = queue.Queue()
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.seen = self.full = time.monotonic()
+        self.began = self.seen = self.full = self.asked = time.monotonic()
         self.present: set[str] = set()
         #: Cells whose worker died, and its name: they are tried once more.
         self.died: dict[str, str] = {}
-        self.places = [] if pool is None else sweep.places()
+        self.places = [] if self.pool is None else sweep.places()
         self.wanted = len(self.places)
-        batch = sweep.plan.request.cluster if pool is None else None
-        self.patience = batch.patience if batch is not None else (
-            PATIENCE if pool is None else OWN_PATIENCE)
-        sweep.state.workers = self.wanted or (batch.workers if batch is not None else 1)
+        self.patience = OWN_PATIENCE if self.pool is not None else PATIENCE
+        if self.jobs is not None:
+            self.patience = self.jobs.spec.patience
+        sweep.state.workers = self.wanted or (1 if self.jobs is None else self.jobs.spec.workers)
 
     def run(self) -> None:
         self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
@@ -187,10 +192,33 @@ class _Coordinator:
             self.seen = now
             if self.pool is None:
                 self.sweep.state.workers = len(self.present)
-        elif now - self.seen > self.patience:
-            from ...errors import StoppedError
+        else:
+            self._alone(now)
 
+    def _alone(self, now: float) -> None:
+        """Wait for a worker as long as there is hope that one comes.
+
+        Raises
+        ------
+        StoppedError
+        """
+        from ...errors import StoppedError
+
+        if now - self.seen > self.patience:
             raise StoppedError(f"no worker for {self.patience:.0f} s", self._advice())
+        if self.jobs is None or now - max(self.seen, self.asked) < ASK:
+            return
+        self.asked = now
+        if not self.jobs.over():
+            return
+        if self.seen > self.began:
+            raise StoppedError(
+                "all jobs have ended", "What was finished is stored. Give the same command again, "
+                "with more jobs or a longer walltime in [cluster].")
+        said = self.jobs.words()
+        raise StoppedError(
+            f"all jobs have ended before a worker came{f'; {said}' if said else ''}",
+            self._advice())
 
     def _dead(self, address: str) -> bool:
         """Whether a worker's process is gone, or the scheduler has said twice that it is.
@@ -235,7 +263,7 @@ class _Coordinator:
         if unfit and len(unfit) == len(self.workers):
             raise SettingError(
                 f"no worker can run this plan; {unfit[0].name}: {unfit[0].unfit}",
-                "Nothing was run. " + self._advice(),
+                self._advice(),
             )
         for worker in unfit:
             if not worker.told and self.present:
@@ -244,7 +272,7 @@ class _Coordinator:
                     self.sweep.state, f"{worker.name} is given nothing: {worker.unfit}")
 
     def _advice(self) -> str:
-        if self.sweep.plan.request.cluster is not None:
+        if self.jobs is not None:
             return ("Look at the jobs with squeue and at their output (logs of [cluster]), and "
                     "at what they ask for: queue, directives, prologue, python.")
         if self.pool is not None:

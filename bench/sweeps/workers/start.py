@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BenchError
+from ..slurm import Jobs
 from .endings import Endings
 
 if TYPE_CHECKING:
@@ -53,14 +54,14 @@ class Pool:
 
 
 @contextlib.contextmanager
-def workers_of(sweep: Sweep) -> Iterator[tuple[Client, Pool | None]]:
+def workers_of(sweep: Sweep) -> Iterator[tuple[Client, Pool | Jobs | None]]:
     """Workers for a sweep: those of a scheduler that runs, jobs, or a pool of its own.
 
     Yields
     ------
     client : distributed.Client
-    pool : Pool or None
-        None where others start the workers.
+    started : Pool or Jobs or None
+        What the sweep has started; None where the workers are others'.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def _worth_saying(message: logging.LogRecord) -> bool:
 
 
 @contextlib.contextmanager
-def _client(sweep: Sweep) -> Iterator[tuple[Client, Pool | None]]:
+def _client(sweep: Sweep) -> Iterator[tuple[Client, Pool | Jobs | None]]:
     import dask
     from distributed import Client
 
@@ -115,7 +116,7 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, Pool | None]]:
     batch = sweep.plan.request.cluster
     if batch is not None:
         with dask.config.set(_PATIENT), batch.start() as cluster, Client(cluster) as client:
-            yield client, None
+            yield client, Jobs(batch, cluster)
         return
     workers = len(sweep.places())
     threads = max(1, _cores() // workers)

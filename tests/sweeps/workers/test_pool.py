@@ -57,12 +57,13 @@ def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
     assert (state.counts["done"], state.left) == (4, 0), state.problems
 
 
-def test_a_cell_whose_worker_died_is_tried_once_more(data, tmp_path, monkeypatch):
+def test_a_cell_whose_worker_died_is_tried_once_more(data, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("TOY_TRACE", str(tmp_path / "trace"))
     lines: list[str] = []
-    state = execute(sweep_of(data, tmp_path, methods="toy-dies-once,toy-crashes", seeds=[3],
-                             workers=2, lines=lines))
-    assert (state.counts["done"], state.counts["killed"], state.left) == (1, 1, 0)
+    state = execute(sweep_of(data, tmp_path, methods="toy-dies-once,toy-crashes,toy-says",
+                             seeds=[3], workers=2, lines=lines))
+    assert (state.counts["done"], state.counts["killed"], state.left) == (2, 1, 0)
+    assert capfd.readouterr().err.count("a warning of the method") == 3  # a fold each
     again = [line for line in lines if "is tried once more: worker" in line]
     assert sorted(line.partition(" ")[0] for line in again) == ["toy-crashes", "toy-dies-once"]
     assert any("killed from outside by SIGKILL (the system does so when memory" in a for a in again)
@@ -72,12 +73,6 @@ def test_a_cell_whose_worker_died_is_tried_once_more(data, tmp_path, monkeypatch
                      r"; worker \d died of it before$", crashed.reason), crashed.reason
     assert 'sweep_plugin.py", line' in crashed.info["traceback"]
     assert " in fit" in crashed.info["traceback"]
-
-
-def test_what_a_worker_writes_is_seen(data, tmp_path, capfd):
-    state = swept(data, tmp_path, methods="toy-says", workers=2)
-    assert state.exit_code == 0
-    assert capfd.readouterr().err.count("a warning of the method") == 3
 
 
 @pytest.mark.slow
@@ -92,11 +87,11 @@ def test_a_worker_that_answers_nobody_is_waited_for(data, tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_answers_nobody_is_ended_when_its_time_is_over(data, tmp_path):
     began = time.monotonic()
-    state = swept(data, tmp_path, methods="toy,toy-silent", workers=2, timeout=5,
+    state = swept(data, tmp_path, methods="toy-silent", workers=2, timeout=5,
                   params={"toy-silent": {"sleep": 60}})
-    assert (state.counts["done"], state.counts["killed"], state.left) == (1, 1, 0)
-    assert "took longer than --timeout 5 s" in state.problems[0]["reason"]
-    assert time.monotonic() - began < 50
+    assert (state.counts["killed"], state.left) == (1, 0)
+    assert state.problems[0]["reason"] == "took longer than --timeout 5 s"
+    assert time.monotonic() - began < 100  # three folds of a minute each
 
 
 @pytest.mark.slow
