@@ -7,6 +7,7 @@ task it is passed on to where it would have gone, so that on a death it holds th
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import signal
@@ -38,6 +39,7 @@ class Endings:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._codes: dict[str, int] = {}
+        self._when: dict[str, float] = {}
 
     def __contains__(self, address: object) -> bool:
         """Whether the process of a worker is gone."""
@@ -49,6 +51,10 @@ class Endings:
         while address not in self._codes and time.monotonic() < until:
             time.sleep(0.02)
         return self._codes.get(address)
+
+    def ended(self, address: str) -> float:
+        """When a worker's process ended, by the monotonic clock; infinity while it lives."""
+        return self._when.get(address, math.inf)
 
     def words(self, address: str) -> str:
         """What a worker wrote last, without anything a terminal would obey."""
@@ -64,11 +70,12 @@ class Endings:
         """Class of nannies that write down how their workers ended."""
         from distributed import Nanny
 
-        codes = self._codes
+        codes, when = self._codes, self._when
 
         class Watching(Nanny):
             def _on_worker_exit_sync(self, exitcode: int) -> None:
                 if self.worker_address is not None:
+                    when[self.worker_address] = time.monotonic()
                     codes[self.worker_address] = exitcode
                 super()._on_worker_exit_sync(exitcode)
 

@@ -25,7 +25,7 @@ from ...store.records import Status
 from ..plan import CellSpec
 from ..slurm import Jobs
 from .endings import gist, how
-from .start import Pool, workers_of
+from .start import LocalPool, workers_of
 from .worker import TOPIC, CellTask, Result, unfit, work
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class _Worker:
     ----------
     gone : float or None
         When the scheduler first said that it is; None once it says that it is there.
+    dead : bool
+        Whether it has said so again.
     probe : Future or None
         Whether it can run the plan at all; asked of those that others start.
     """
@@ -76,6 +78,7 @@ class _Worker:
     limit: int = 0
     memory: int = 0
     gone: float | None = None
+    dead: bool = False
     probe: Future | None = None
     unfit: str = ""
     told: bool = False
@@ -96,11 +99,11 @@ class _Coordinator:
     """Hands out cells, takes results, and keeps an eye on the workers."""
 
     def __init__(
-        self, sweep: Sweep, client: Client, started: Pool | Jobs | None,
+        self, sweep: Sweep, client: Client, started: LocalPool | Jobs | None,
         groups: Sequence[Sequence[CellSpec]],
     ) -> None:
         self.sweep, self.client = sweep, client
-        self.pool = started if isinstance(started, Pool) else None
+        self.pool = started if isinstance(started, LocalPool) else None
         self.jobs = started if isinstance(started, Jobs) else None
         request = sweep.plan.request
         self.request = replace(
@@ -172,20 +175,21 @@ class _Coordinator:
         if found is None:
             return
         now = time.monotonic()
+        busy = {flight.worker for flight in self.flights.values()}
+        for address in [a for a in self.workers if a not in found]:
+            worker = self.workers[address]
+            worker.gone = worker.gone or now
+            worker.dead = now - worker.gone > AGAIN
+            if address not in busy:
+                del self.workers[address]
         for address, info in found.items():
             if address not in self.workers:
                 self.workers[address] = self._met(address, f"worker {info['name']}")
             worker = self.workers[address]
-            worker.gone = None
+            worker.gone, worker.dead = None, False
             worker.limit = int(info.get("memory_limit") or 0)
             worker.memory = max(worker.memory, int(info.get("metrics", {}).get("memory", 0)))
-        busy = {flight.worker for flight in self.flights.values()}
-        for address, worker in list(self.workers.items()):
-            if address not in found:
-                worker.gone = worker.gone or now
-                if address not in busy:
-                    del self.workers[address]
-        self.present = {address for address in found if self._fit(address)}
+        self.present = {a for a in found if self._fit(a) and not self._dead(a)}
         self._judge()
         self._refill()
         if self.present:
@@ -225,10 +229,8 @@ class _Coordinator:
 
         One that is silent, or that a single look has missed, is waited for.
         """
-        if self.pool is not None and address in self.pool.endings:
-            return True
-        gone = self.workers[address].gone
-        return gone is not None and time.monotonic() - gone > AGAIN
+        ended = self.pool is not None and address in self.pool.endings
+        return ended or self.workers[address].dead
 
     def _met(self, address: str, name: str) -> _Worker:
         """A worker that has just come; one that others started is asked what it can do."""
@@ -436,6 +438,10 @@ class _Coordinator:
         waiting = self._dependents(task)
         status: Status = "killed"
         words, again = "", False
+        if self.pool is not None and self.pool.endings.ended(flight.worker) < flight.began:
+            self.sweep.state.requeue(name)  # it was gone already, and the cell has not begun
+            self.ready.extendleft(reversed([replace(task, pretrain=()), *waiting]))
+            return
         if flight.ending:
             reason = flight.ending
         elif error is None or isinstance(error, KilledWorker):

@@ -36,7 +36,7 @@ _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR
 
 
 @dataclass(frozen=True)
-class Pool:
+class LocalPool:
     """Worker processes that the sweep itself has started, and how those ended that are gone."""
 
     cluster: LocalCluster
@@ -54,13 +54,13 @@ class Pool:
 
 
 @contextlib.contextmanager
-def workers_of(sweep: Sweep) -> Iterator[tuple[Client, Pool | Jobs | None]]:
+def workers_of(sweep: Sweep) -> Iterator[tuple[Client, LocalPool | Jobs | None]]:
     """Workers for a sweep: those of a scheduler that runs, jobs, or a pool of its own.
 
     Yields
     ------
     client : distributed.Client
-    started : Pool or Jobs or None
+    started : LocalPool or Jobs or None
         What the sweep has started; None where the workers are others'.
 
     Raises
@@ -97,7 +97,7 @@ def _worth_saying(message: logging.LogRecord) -> bool:
 
 
 @contextlib.contextmanager
-def _client(sweep: Sweep) -> Iterator[tuple[Client, Pool | Jobs | None]]:
+def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalPool | Jobs | None]]:
     import dask
     from distributed import Client
 
@@ -140,7 +140,7 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, Pool | Jobs | None]]:
             # The scheduler hands it to workers that come later; one that dies now does not matter.
             with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                 client.register_plugin(endings.plugin(), name="bench-manners")
-            yield client, Pool(cluster, endings)
+            yield client, LocalPool(cluster, endings)
 
 
 def _local(workers: int, memory: str | None, endings: Endings) -> LocalCluster:
