@@ -121,7 +121,7 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalPool | Jobs | None]]:
     workers = len(sweep.places())
     threads = max(1, _cores() // workers)
     with (
-        tempfile.TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True) as logs,
+        _folder() as logs,
         dask.config.set({
             **_PATIENT,
             # A dead worker's cell is the coordinator's concern, not tried on the next worker.
@@ -135,12 +135,26 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalPool | Jobs | None]]:
             "distributed.worker.memory.pause": False,
         }),
     ):
-        endings = Endings(Path(logs))
+        endings = Endings(logs)
         with _local(workers, options.memory, endings) as cluster, Client(cluster) as client:
             # The scheduler hands it to workers that come later; one that dies now does not matter.
             with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                 client.register_plugin(endings.plugin(), name="bench-manners")
             yield client, LocalPool(cluster, endings)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for what workers write, for as long as they work."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="bench-workers-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise BenchError(
+            f"workers need a folder for temporary files: {error.strerror or error}",
+            "Free some space there, or name another folder in TMPDIR.",
+        ) from error
+    with made as name:
+        yield Path(name)
 
 
 def _local(workers: int, memory: str | None, endings: Endings) -> LocalCluster:
