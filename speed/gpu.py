@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.devices import arithmetic
+from bench.devices import arithmetic, counting
 from bench.method import Context
 from bench.methods.scmm import SCMM
 
@@ -109,16 +109,18 @@ def main() -> None:
     if "--page" in sys.argv:
         write_page()
         return
+    sections = {
+        "equal": ("equal numbers", _equal), "pretrain": ("pre-training steps", _pretraining),
+        "finetune": ("fine-tuning", _finetuning), "profile": ("under the profiler", _profile),
+        "cells": ("64 cells: 8 network methods, 2 pairs, 4 seeds, scale table", _cells),
+        "same": ("the same 20 cells on CPU and GPU", _same_cells),
+        "all": ("all network methods, 1 pair, 5 seeds, scale table", _all_methods),
+    }
     torch.set_num_threads(4 if CUDA else 2)
     found = Findings()
     print(f"{found.card}, torch {torch.__version__}", flush=True)
-    for what, work in (
-        ("equal numbers", _equal), ("pre-training steps", _pretraining),
-        ("fine-tuning", _finetuning), ("a step under the profiler", _profile),
-        ("64 cells: 8 network methods, 2 pairs, 4 seeds, scale table", _cells),
-        ("the same 20 cells on CPU and GPU", _same_cells),
-        ("all network methods, 1 pair, 5 seeds, scale table", _all_methods),
-    ):
+    for name in [n for n in sys.argv[1:] if n in sections] or sections:
+        what, work = sections[name]
         with _section(what):
             work(found)
 
@@ -160,14 +162,13 @@ def _worst(one: list[Any], two: list[Any]) -> float:
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
     """Steps are taken one by one and not recorded."""
-    from bench import training
+    from bench import graphs
 
-    kept = training.RECORD
-    training.RECORD = False
+    kept, graphs.recorder = graphs.recorder, lambda body, *rest: body
     try:
         yield
     finally:
-        training.RECORD = kept
+        graphs.recorder = kept
 
 
 def _pretraining(found: Findings) -> None:
@@ -181,10 +182,17 @@ def _pretraining(found: Findings) -> None:
     ):
         if count > 1 and not CUDA:
             continue
-        with arithmetic(precision, False):
+        with arithmetic(precision, False), counting(compile=precision == "tf32") as steps:
             step = _step_seconds(count, few, many * (5 if CUDA else 1)) / count
         models = "one model" if count == 1 else f"{count} models, a model"
-        found.add(Line(f"pre-training step as run, {models}, {precision}", step, base, aim, ratio))
+        found.add(Line(f"pre-training step as run, {models}, {precision}", step, base, aim, ratio,
+                       _said(steps)))
+
+
+def _said(steps: Any) -> str:
+    """How the steps were run, and why not otherwise."""
+    return "; ".join([f"{steps.replayed} replayed, {steps.eager} eager, {steps.compiled} compiled",
+                      *steps.reasons])
 
 
 def _step_seconds(count: int, few: int, many: int) -> float:
@@ -206,9 +214,10 @@ def _finetuning(found: Findings) -> None:
     method = _method(epochs)
     _method(1).fit_many(jobs)
     for count, aim, ratio in ((1, 0.8, None), (subjects, 1.2, 38)):
-        took = min(timing.seconds(lambda n=count: method.fit_many(jobs[:n])) for _ in range(2))
+        with counting() as steps:
+            took = min(timing.seconds(lambda n=count: method.fit_many(jobs[:n])) for _ in range(2))
         found.add(Line(f"fine-tuning of {count} subject{'s' * (count > 1)}, 2,000 windows, "
-                       f"{epochs} epochs", took, count * base, aim, ratio))
+                       f"{epochs} epochs", took, count * base, aim, ratio, _said(steps)))
 
 
 def _profile(found: Findings) -> None:
