@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gc
+import itertools
 import json
 import math
+import statistics
 import sys
 import tempfile
 import time
@@ -26,8 +28,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.devices import arithmetic, counting
-from bench.method import Context
+from bench import graphs
+from bench.devices import Steps, arithmetic, counting
+from bench.method import Context, observing
 from bench.methods.scmm import SCMM
 
 from . import plain, timing
@@ -162,8 +165,6 @@ def _worst(one: list[Any], two: list[Any]) -> float:
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
     """Steps are taken one by one and not recorded."""
-    from bench import graphs
-
     kept, graphs.recorder = graphs.recorder, lambda body, *rest: body
     try:
         yield
@@ -173,7 +174,7 @@ def _eager() -> Iterator[None]:
 
 def _pretraining(found: Findings) -> None:
     x = torch.from_numpy(_source().x)
-    few, many = (2, 12) if CUDA else (1, 2)
+    few = 3 if CUDA else 1
     plain.pretrain(x, 1, device=DEVICE)
     base = timing.seconds(lambda: plain.pretrain(x, few, device=DEVICE)) / (few * STEPS_AN_EPOCH)
     for count, precision, aim, ratio in (
@@ -182,26 +183,43 @@ def _pretraining(found: Findings) -> None:
     ):
         if count > 1 and not CUDA:
             continue
-        with arithmetic(precision, False), counting(compile=precision == "tf32") as steps:
-            step = _step_seconds(count, few, many * (5 if CUDA else 1)) / count
+        with arithmetic(precision, False), _compiling(precision == "tf32") as steps:
+            step = _step_seconds(count, 40 if CUDA else 3) / count
         models = "one model" if count == 1 else f"{count} models, a model"
         found.add(Line(f"pre-training step as run, {models}, {precision}", step, base, aim, ratio,
                        _said(steps)))
 
 
-def _said(steps: Any) -> str:
+@contextlib.contextmanager
+def _compiling(wanted: bool) -> Iterator[Steps]:
+    """Compile steps, few as there are to repay it, or do not."""
+    kept = graphs.COMPILING
+    graphs.COMPILING = 0.0
+    try:
+        with counting(compile=wanted) as steps:
+            yield steps
+    finally:
+        graphs.COMPILING = kept
+
+
+def _said(steps: Steps) -> str:
     """How the steps were run, and why not otherwise."""
     return "; ".join([f"{steps.replayed} replayed, {steps.eager} eager, {steps.compiled} compiled",
                       *steps.reasons])
 
 
-def _step_seconds(count: int, few: int, many: int) -> float:
-    """Seconds of a step, without what is done once: the difference of two trainings."""
-    source, times = _source(), []
-    for epochs in (few, few, many):
-        work = _method(epochs)
-        times.append(timing.seconds(lambda work=work: work.pretrain_many(source, _contexts(count))))
-    return (times[2] - times[1]) / ((many - few) * STEPS_AN_EPOCH)
+def _step_seconds(count: int, epochs: int) -> float:
+    """Median seconds of a step in the later half of a training: nothing that is done once."""
+    ends: list[float] = []
+
+    def on_epoch(ctx: Context, *rest: object) -> None:
+        if ctx.seed_axes["seed"] == 0:
+            ends.append(time.perf_counter())
+
+    with observing(on_epoch):
+        _method(epochs).pretrain_many(_source(), _contexts(count))
+    took = [b - a for a, b in itertools.pairwise(ends)]
+    return statistics.median(took[len(took) // 2:]) / STEPS_AN_EPOCH
 
 
 def _finetuning(found: Findings) -> None:
