@@ -12,6 +12,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -109,7 +110,7 @@ def standard_error(values: ArrayLike) -> float | None:
 
 def mean_over(
     values: ArrayLike, corpora: Sequence[Hashable] | None = None,
-    weights: Mapping[Hashable, float] | None = None,
+    weights: Mapping[Any, float] | None = None,
 ) -> float:
     """Mean of subjects; of several corpora, mean of their means.
 
@@ -128,7 +129,7 @@ def mean_over(
 
 def mean_interval(
     values: ArrayLike, corpora: Sequence[Hashable] | None = None,
-    weights: Mapping[Hashable, float] | None = None, level: float = 0.95,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
 ) -> tuple[float, float] | None:
     """Student's t interval of a mean over subjects, which may stand in several corpora.
 
@@ -169,7 +170,7 @@ def mean_interval(
 
 def _parts(
     values: ArrayLike, corpora: Sequence[Hashable] | None,
-    weights: Mapping[Hashable, float] | None,
+    weights: Mapping[Any, float] | None,
 ) -> list[tuple[float, NDArray[np.float64]]]:
     """Share in the mean and values of each corpus."""
     x = np.asarray(values, dtype=float)
@@ -183,7 +184,7 @@ def _parts(
 
 def paired(
     a: ArrayLike, b: ArrayLike, corpora: Sequence[Hashable] | None = None,
-    weights: Mapping[Hashable, float] | None = None, level: float = 0.95,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
 ) -> Paired:
     """Compare two methods on the same subjects.
 
@@ -252,9 +253,9 @@ def holm(pvalues: Sequence[float]) -> list[float]:
 
 
 def compare_all(
-    table: Mapping[str, Mapping[Hashable, float | Sequence[float]]],
-    corpora: Mapping[Hashable, Hashable] | None = None,
-    weights: Mapping[Hashable, float] | None = None, level: float = 0.95,
+    table: Mapping[str, Mapping[Any, float | Sequence[float]]],
+    corpora: Mapping[Any, Hashable] | None = None,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
 ) -> list[Compared]:
     """Every pair of methods on the subjects that both have, with Holm over all pairs.
 

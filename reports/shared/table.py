@@ -42,6 +42,13 @@ class Value:
     seeds: tuple[int, ...]
     partial: bool = False
 
+    @property
+    def spread(self) -> str:
+        """``† ± 4.2 (n = 5)``: n where it is not that of the column, which the heading gives."""
+        text = "†" if self.partial else ""
+        text += "" if self.sd is None else f" ± {100 * self.sd:.1f}"
+        return text + (f" (n = {len(self.subjects)})" if self.partial else "")
+
 
 @dataclass
 class TableRow:
@@ -174,6 +181,10 @@ class Table(Kept):
             if column in row.values:
                 names |= set(row.values[column].subjects)
         return sorted(names, key=natural)
+
+    def n(self, column: Column) -> int:
+        """How many target subjects a column has: what every ± in it runs over."""
+        return len(self.subjects(column))
 
     def seeds(self) -> list[int]:
         """Seeds of all rows."""

@@ -41,11 +41,10 @@ def test_more_subjects_see_less_and_more_comparisons_need_more():
 @pytest.mark.parametrize("n", [6, 11, 30])
 def test_the_critical_rank_sum_is_where_scipys_p_crosses_the_level(n):
     sums = np.arange(n * (n + 1) // 4 + 1)
-    signs = [[r for r in range(1, n + 1)]]  # from the largest rank down, as many as the sum takes
     p = []
     for total in sums:
         differences, rest = [], total
-        for rank in reversed(signs[0]):
+        for rank in range(n, 0, -1):  # from the largest rank down, as many as the sum takes
             negative = rank <= rest
             rest -= rank * negative
             differences.append(-rank if negative else rank)
