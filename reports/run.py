@@ -151,7 +151,7 @@ def _meaning(record: Record) -> list[Text]:
     calibration = {len(f["calibration_trials"]) for f in record.folds}
     test = {len(f["test_trials"]) for f in record.folds}
     calibrated = f"calibrated on {_trials(calibration)} and " if any(calibration) else ""
-    spread = ("Percent; ± is the standard deviation over n subjects. Each is "
+    spread = (f"Percent; ± is the standard deviation over {subjects} subjects. Each is "
               if subjects > 1 else "Percent, of 1 subject. It is ")
     return [Text(
         f"{spread}{calibrated}tested on {_trials(test)}, at {_epoch(record)}.{_rule(record)}",

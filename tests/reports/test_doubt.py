@@ -91,7 +91,9 @@ class TestN:
         record = put(store, "scmm", [0.6, 0.7, 0.65, 0.7])
         record.folds[0]["scores"]["trial"]["auroc"] = None
         lines = screen(lambda c: show(record, c)).splitlines()
-        per_window, per_trial = (line.split() for line in lines if line.split()[:1] == ["scmm"] and "±" in line)
+        per_window, per_trial = (
+            line.split() for line in lines if line.split()[:1] == ["scmm"] and "±" in line
+        )
         assert per_window[-1] == per_trial[-1] == "4"
         assert per_trial[-3:-1] == ["(n", "3)"]
 
