@@ -15,6 +15,7 @@ from bench.scoring.metrics import METRICS
 from bench.store.records import Record
 
 from .shared.against import interval
+from .shared.alarms import alarm_lines
 from .shared.caption import number
 from .shared.power import ALPHA, sensitivity
 from .shared.terminal import house_table, indented
@@ -45,7 +46,8 @@ def show(record: Record, console: Console) -> None:
     console.print()
     console.print(title)
     console.print(_table(record))
-    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record)]:
+    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record),
+                 *_alarms(record)]:
         console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))
@@ -258,8 +260,13 @@ def _difference(
         f"{_doubt(test.n)}).",
     )
     if test.n >= MINIMUM and test.p > ALPHA:
-        line.append(f" Not significant. {sensitivity([test], 1)}", "dim")
+        line.append(f" Not significant. {sensitivity([test], 1)}".rstrip(), "dim")
     return line
+
+
+def _alarms(record: Record) -> list[Text]:
+    return [Text(line, style="bold red" if line.startswith("LEAK") else "yellow")
+            for line in alarm_lines([record, *record.controls], read=True)]
 
 
 def _left_out(record: Record) -> list[Text]:

@@ -192,7 +192,8 @@ def caption(table: Table, family: Family) -> list[str]:
         )
     tests = [c.test for c in family.differences]
     if family.subjects >= needed and not any(c.holm <= ALPHA for c in family.differences):
-        lines.append(f"No difference is significant here. {sensitivity(tests, pairs)}")
+        seen = sensitivity(tests, pairs)
+        lines.append(f"No difference is significant here. {seen}".rstrip())
     if family.chance:
         lines.append(family.chance + ".")
     if family.left_out:

@@ -176,8 +176,8 @@ def footnotes(comparisons: Sequence[Comparison], pooled: Sequence[Pooled] = ()) 
     lines += too_few(c.test for c in comparisons)
     every: list[Comparison | Pooled] = [*comparisons, *pooled]
     if not any(c.test.mean > 0 and c.holm <= ALPHA for c in every):
-        lines.append("No gain from the source is significant here. "
-                     + sensitivity([c.test for c in comparisons], len(comparisons)))
+        seen = sensitivity([c.test for c in comparisons], len(comparisons))
+        lines.append(f"No gain from the source is significant here. {seen}".rstrip())
     return lines + sorted({f"{c.row.label}: {c.note}" for c in comparisons if c.note})
 
 

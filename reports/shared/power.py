@@ -28,10 +28,17 @@ def sensitivity(tests: Sequence[Paired], family: int) -> str:
     tests : sequence of Paired
     family : int
         How many comparisons Holm's correction runs over.
+
+    Returns
+    -------
+    str
+        Empty where the differences of a test that could see something do not spread.
     """
     seen = sorted(d for test in tests if (d := smallest(test, family)) is not None)
     subjects = numbers({test.n for test in tests})
     among = f" among {family} comparisons" if family > 1 else ""
+    if not seen and any(detectable(test.n, family, ALPHA) for test in tests):
+        return ""  # the differences do not spread at all
     if not seen:
         return (f"With {subjects} subject{'s' * (subjects != '1')}{among} none could be, however "
                 "large.")

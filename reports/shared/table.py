@@ -15,6 +15,7 @@ import numpy as np
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
 
+from .alarms import alarm_lines
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, row_keys
 from .text import natural, numbers, percent
@@ -278,7 +279,9 @@ def _table(
     table.methods.sort(key=lambda r: (r.mean is None, -(r.mean or 0), natural(r.label)))
     table.controls.sort(key=lambda r: (_CONTROLS.get(r.key.method, 1), natural(r.label)))
     table.oracles.sort(key=lambda r: natural(r.label))
-    table.notes += [*_coverage(table), *_liberties(table)]
+    records = {c.id: c.record for c in cells}.values()
+    table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
+                    *_coverage(table), *_liberties(table)]
     return table
 
 
