@@ -128,6 +128,8 @@ class Run:
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
         record.notices = [*cell.pair.notices, *cut.notices]
+        for notice in cut.notices if record.kind == "method" else ():
+            self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
