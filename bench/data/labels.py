@@ -23,24 +23,45 @@ class LabelRule:
 
     Attributes
     ----------
-    threshold : float
-        Ratings above it are high, others low (1 to 9 scale).
+    threshold : float or None
+        Ratings above it are high, others low. None: the task's own, see :class:`Task`.
     drop_middle : (float, float) or None
         Trials rated inside this closed band are dropped.
+    own : tuple of (str, float)
+        Thresholds of single corpora, which go before ``threshold``.
     """
 
-    threshold: float = 5.0
+    threshold: float | None = None
     drop_middle: tuple[float, float] | None = None
+    own: tuple[tuple[str, float], ...] = ()
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.threshold <= 9:
-            raise SettingError(f"rating threshold {self.threshold:g} is outside the scale 1 to 9")
+    def of(self, corpus: str, task: Task) -> LabelRule:
+        """The rule as it is for one task of a corpus: with one threshold, on the task's scale.
+
+        Raises
+        ------
+        SettingError
+            Threshold or band is off the scale that the corpus was rated on.
+        """
+        own = {name.lower(): value for name, value in self.own}
+        if not task.rated:
+            if corpus.lower() in own:
+                raise SettingError(f"{corpus}:{task.name} is not rated, so no threshold cuts it")
+            return self
+        threshold = own.get(corpus.lower(), self.threshold)
+        if threshold is None:
+            threshold = task.threshold
+        (bottom, top), name = task.scale, f"{corpus}:{task.name}"
+        hint = f"For one corpus alone: --threshold {corpus}={task.threshold:g}"
+        if not bottom <= threshold <= top:
+            raise SettingError(f"rating threshold {threshold:g} is outside the scale {bottom:g} to "
+                               f"{top:g} of {name}", hint)
         if self.drop_middle is not None:
             low, high = self.drop_middle
-            if not 1 <= low <= high <= 9:
-                raise SettingError(
-                    f"middle band {low:g}:{high:g} is not an interval inside the scale 1 to 9"
-                )
+            if not bottom <= low <= high <= top:
+                raise SettingError(f"middle band {low:g}:{high:g} is not an interval inside the "
+                                   f"scale {bottom:g} to {top:g} of {name}")
+        return LabelRule(threshold, self.drop_middle)
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,10 @@ class Task:
         Raised whenever the meaning changes.
     doc : str
         One sentence.
+    scale : (float, float)
+        Of a rating: its lowest and highest value.
+    threshold : float
+        Of a rating: what is above it is high, where the user sets none.
     """
 
     name: str
@@ -72,6 +97,13 @@ class Task:
     dropped: frozenset[float] = frozenset()
     version: int = 1
     doc: str = ""
+    scale: tuple[float, float] = (1.0, 9.0)
+    threshold: float = 5.0
+
+    @property
+    def rated(self) -> bool:
+        """Whether a rating decides, and not the class of the stimulus."""
+        return not self.codes
 
     def __hash__(self) -> int:
         return hash((self.name, self.classes, self.version))
@@ -94,11 +126,12 @@ class Task:
                 known = ", ".join(f"{v:g}" for v in sorted({*self.codes, *self.dropped}))
                 raise LabelValueError(f"a label among {known}", f"{value:g}")
             return self.classes.index(self.codes[value])
-        if not (np.isfinite(value) and 1 <= value <= 9):
-            raise LabelValueError(f"a {self.key} rating from 1 to 9", f"{value:g}")
+        low, high = self.scale
+        if not (np.isfinite(value) and low <= value <= high):
+            raise LabelValueError(f"a {self.key} rating from {low:g} to {high:g}", f"{value:g}")
         if rule.drop_middle and rule.drop_middle[0] <= value <= rule.drop_middle[1]:
             return None
-        return int(value > rule.threshold)
+        return int(value > (self.threshold if rule.threshold is None else rule.threshold))
 
 
 @dataclass(frozen=True)

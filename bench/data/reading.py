@@ -54,7 +54,7 @@ class ReadOptions:
     sessions : {"first", "all"}
         Each subject's first session, as in the published experiment, or all.
     rule : LabelRule
-        Threshold of rated corpora.
+        Thresholds of rated corpora.
     exclude : frozenset of int
         Subjects to leave out.
     """
@@ -91,6 +91,8 @@ class Reading:
         What was assumed or passed over; shown to the user and stored in records.
     recipe : Recipe or None
         Recipe if the corpus is simulated.
+    threshold : float or None
+        Ratings above it are high; None if no rating decides.
     """
 
     name: CorpusName
@@ -98,6 +100,7 @@ class Reading:
     digest: str
     notices: tuple[str, ...]
     recipe: Recipe | None
+    threshold: float | None = None
 
 
 def parse_name(text: str) -> tuple[CorpusAdapter, CorpusName, Task]:
@@ -138,6 +141,7 @@ def read_corpus(
     """
     options = options or ReadOptions()
     adapter, corpus_name, task = parse_name(name)
+    rule = options.rule.of(adapter.name, task)
     inventory = adapter.inventory(root, options.files)
     notices = [f"{adapter.name}: {m}" for m in inventory.missing]
     notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
@@ -155,7 +159,7 @@ def read_corpus(
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         trials = adapter.trials(inventory, recording, notices)
-        parts.append(_labelled(arrays, recording, trials, task, options.rule))
+        parts.append(_labelled(arrays, recording, trials, task, rule))
         keys.append(key)
         if progress:
             progress(f"reading {corpus_name}", i + 1, len(recordings))
@@ -169,7 +173,10 @@ def read_corpus(
             windows.y.tobytes() + windows.order.tobytes() + windows.trial.tobytes()
         ).hexdigest(),
     )
-    return Reading(corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe)
+    return Reading(
+        corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe,
+        rule.threshold if task.rated else None,
+    )
 
 
 def _chosen(
