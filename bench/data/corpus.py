@@ -29,11 +29,20 @@ FEATURES: tuple[str, ...] = ("bench", "raw", "official", "official-4s")
 
 @dataclass(frozen=True)
 class Recording:
-    """One file that holds trials of one subject and session."""
+    """Trials of one subject and session, in one file; several recordings may share a file.
+
+    Attributes
+    ----------
+    path : Path
+    subject, session : int
+    others : tuple of Path
+        Further files that :meth:`CorpusAdapter.read` uses: a change of any is noticed.
+    """
 
     path: Path
     subject: int
     session: int
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -138,12 +138,28 @@ class Task:
 class LabelMap:
     """Named map from the classes of one label space to those of a shared one.
 
-    Classes not in ``to`` are dropped.
+    Classes not in ``to`` are dropped. Where ``common`` is set, so are those that not every label
+    space reaches; else the spaces must all reach the same.
     """
 
     name: str
     version: int
     to: Mapping[str, str]
+    common: bool = False
+
+    def kept(self, *spaces: tuple[str, ...]) -> tuple[str, ...]:
+        """Classes that all label spaces have under this map, in its order; none if there is one."""
+        reached = [{self.to[c] for c in space if c in self.to} for space in spaces]
+        both = set.intersection(*reached)
+        if len(both) < 2 or not (self.common or all(r == both for r in reached)):
+            return ()
+        return tuple(c for c in dict.fromkeys(self.to.values()) if c in both)
+
+
+_NEGATIVE = ("negative", "anger", "disgust", "fear", "sad", "sadness")
+_POSITIVE = ("positive", "happy", "joy", "amusement", "inspiration", "tenderness")
+_EMOTIONS = ("anger", "disgust", "fear", "sad", "neutral", "surprise", "happy", "amusement",
+             "inspiration", "tenderness")
 
 
 #: Source and target classes meet here when a protocol compares them directly.
@@ -156,6 +172,17 @@ MAPS: tuple[LabelMap, ...] = (
     LabelMap("polarity-2", 1, {
         "negative": "negative", "positive": "positive", "sad": "negative", "happy": "positive",
         "low valence": "negative", "high valence": "positive",
+    }),
+    # Emotions by name, as far as both corpora have them; the rest is dropped.
+    LabelMap("emotions", 1, {**{e: e for e in _EMOTIONS}, "sadness": "sad", "joy": "happy"}, True),
+    # Every emotion by its sign; surprise has none and is dropped.
+    LabelMap("polarity-3-broad", 1, {
+        **dict.fromkeys(_NEGATIVE, "negative"), "neutral": "neutral",
+        **dict.fromkeys(_POSITIVE, "positive"),
+    }),
+    LabelMap("polarity-2-broad", 1, {
+        **dict.fromkeys((*_NEGATIVE, "low valence"), "negative"),
+        **dict.fromkeys((*_POSITIVE, "high valence"), "positive"),
     }),
 )
 
@@ -170,12 +197,7 @@ def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]
     """
     if len(set(spaces)) == 1:
         return LabelMap("identity", 1, {c: c for c in spaces[0]}), spaces[0]
-    candidates = []
-    for label_map in MAPS[1:]:
-        reached = [{label_map.to[c] for c in space if c in label_map.to} for space in spaces]
-        if all(r == reached[0] for r in reached) and len(reached[0]) > 1:
-            order = dict.fromkeys(label_map.to.values())
-            candidates.append((label_map, tuple(c for c in order if c in reached[0])))
+    candidates = [(m, kept) for m in MAPS[1:] if (kept := m.kept(*spaces))]
     if not candidates:
         raise IncompatibleError(
             f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",

@@ -155,7 +155,7 @@ def read_corpus(
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
-            options.official_kind,
+            options.official_kind, *map(fingerprints.of, recording.others),
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         trials = adapter.trials(inventory, recording, notices)
@@ -308,6 +308,11 @@ def _labelled(
         if info is None:
             raise DataError(recording.path, f"a label for trial {number}", "none")
         values = {**dict(zip(arrays["names"].tolist(), row.tolist(), strict=True)), **info.values}
+        if task.key not in values:
+            raise DataError(
+                f"{recording.path} trial {number}", f"a {task.key} for task {task.name}", "none",
+                "The corpus's files of ratings or labels may be missing: bench data check DIR",
+            )
         try:
             label = task.label(values, rule)
         except LabelValueError as error:

@@ -184,10 +184,11 @@ def described(kind: str, window_s: float) -> OfficialFeatures:
 
 
 def finished(
-    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]]
+    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]],
+    size: tuple[int, int] = (SUBJECTS, SESSIONS),
 ) -> Inventory:
-    """Inventory of recordings that are checked and complete."""
-    subjects, sessions = expected_size(read_marker(root), SUBJECTS, SESSIONS)
+    """Inventory of recordings that are checked, of a corpus of ``size`` subjects and sessions."""
+    subjects, sessions = expected_size(read_marker(root), *size)
     return Inventory(
         root, ordered(recordings), tuple(skipped), absent(recordings, subjects, sessions)
     )
