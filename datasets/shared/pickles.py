@@ -9,6 +9,7 @@ never hashed, compared or shown. Long strings are skipped and read on demand, so
 
 from __future__ import annotations
 
+import io
 import math
 import pickletools
 import re
@@ -234,8 +235,8 @@ class _Machine:
     def set_items(self, pairs: list[Any]) -> None:
         if not self.stack or not isinstance(self.stack[-1], dict):
             raise RefusedError("an item set on something that is no dict")
-        if not all(isinstance(key, str | bytes) for key in pairs[::2]):
-            raise RefusedError("a key that is no text")
+        if not all(isinstance(key, str | bytes | int) for key in pairs[::2]):
+            raise RefusedError("a key that is neither text nor a whole number")
         if len(pairs) % 2:
             raise ValueError("a key without a value")
         self.stack[-1].update(zip(pairs[::2], pairs[1::2], strict=True))
@@ -309,8 +310,26 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
+def _unpacked(path: Path, name: str) -> BinaryIO:
+    """Bytes that an ``.npz`` file holds as an array: NumPy itself unpickles nothing of it."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        large = [i.filename for i in archive.infolist() if i.file_size > _LARGEST]
+        if large:
+            raise RefusedError(f"more than {_LARGEST >> 20} MiB in {_said(large[0])}")
+        if f"{name}.npy" not in archive.namelist():
+            raise ValueError(f"no array {name} in it")
+        with archive.open(f"{name}.npy") as member:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+    if array.dtype.kind not in "SVu" or array.size * array.dtype.itemsize > _LARGEST:
+        raise RefusedError(f"{array.dtype} in place of bytes as {name}")
+    return io.BytesIO(array.tobytes())
+
+
 def _interpret(file: BinaryIO, size: int) -> Any:
     """The one object that the instructions leave."""
+    file.seek(0)
     source, machine = _Bytes(file, size), _Machine()
     for count, (code, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
         if count > _MOST_INSTRUCTIONS:
@@ -325,13 +344,19 @@ def _interpret(file: BinaryIO, size: int) -> Any:
     return machine.stack[0]
 
 
-def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def load_arrays(
+    path: Path, names: Collection[str], *, bare: str = "", packed: str = ""
+) -> dict[str, NDArray[Any]]:
     """Arrays of a pickled dict, as Python 2 or 3 wrote it.
 
     Parameters
     ----------
     names : collection of str
-        Keys to read; the others cost nothing.
+        Keys to read; the others cost nothing. A key that is a number is named by its digits.
+    bare : str
+        What to call an array that is pickled alone, in no dict; none is allowed if empty.
+    packed : str
+        Array of an ``.npz`` file whose bytes are the pickle; else the file itself is it.
 
     Returns
     -------
@@ -345,8 +370,10 @@ def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         named.
     """
     try:
-        with path.open("rb") as file:
-            content = _interpret(file, path.stat().st_size)
+        with _unpacked(path, packed) if packed else path.open("rb") as file:
+            content = _interpret(file, file.seek(0, io.SEEK_END))
+            if bare and isinstance(content, _Array):
+                content = {bare: content}
             if not isinstance(content, dict):
                 raise RefusedError(_said(content))
             items = {_text(key): value for key, value in content.items()}
@@ -366,9 +393,9 @@ def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _text(key: str | bytes) -> str:
-    """A dict's key: Python 3 may have stored bytes."""
-    return key.decode("latin-1") if isinstance(key, bytes) else key
+def _text(key: str | bytes | int) -> str:
+    """A dict's key: Python 3 may have stored bytes, SEED-V's owners number their trials."""
+    return key.decode("latin-1") if isinstance(key, bytes) else f"{key}"
 
 
 def dump_python2(arrays: Mapping[str, NDArray[Any]]) -> bytes:
