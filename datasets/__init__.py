@@ -12,7 +12,13 @@ CATALOGUE = [
     Entry("SEED-V", "bench.datasets.seed_v:SeedV",
           "16 subjects, 3 sessions, 45 film clips; disgust, fear, sad, neutral, happy",
           paper="Liu et al. 2022, 10.1109/TCDS.2021.3071170"),
+    Entry("FACED", "bench.datasets.faced:Faced",
+          "123 subjects, 28 film clips; nine emotions, own ratings",
+          paper="Chen et al. 2023, 10.1038/s41597-023-02650-w"),
     Entry("DEAP", "bench.datasets.deap:Deap",
           "32 subjects, 40 music videos; self-rated valence and arousal",
           paper="Koelstra et al. 2012, 10.1109/T-AFFC.2011.15"),
+    Entry("DREAMER", "bench.datasets.dreamer:Dreamer",
+          "23 subjects, 18 film clips, 14 electrodes; self-rated valence and arousal",
+          paper="Katsigiannis & Ramzan 2018, 10.1109/JBHI.2017.2688239"),
 ]
