@@ -21,7 +21,7 @@ from bench.data.corpus import (
     TrialSignal,
 )
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, write_marker
+from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError
 
@@ -91,9 +91,10 @@ class SeedV(seed_files.SeedLike):
         named, skipped = files.matching(places[0], folder, pattern, words, _COMPANIONS)
         times = tuple(files.loose_files(folder, folder, _TIMES)[:1]) if raw else ()
         recordings = []
+        _, last = files.expected_size(read_marker(folder), _SUBJECTS, _SESSIONS)
         for path, match in named:
             if 1 <= int(match[1]) <= _SUBJECTS:
-                sessions = [int(match[2])] if raw else range(1, _SESSIONS + 1)
+                sessions = [int(match[2])] if raw else range(1, last + 1)
                 recordings += [Recording(path, int(match[1]), s, times) for s in sessions]
             else:
                 skipped.append((path, f"SEED-V has subjects 1 to {_SUBJECTS}, not {match[1]}"))
