@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,8 @@ def read_corpus(
     windows = _assemble(parts, adapter.name, task, space)
     if not len(windows):
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
+    if not task.rated:
+        windows = _shown(windows, str(corpus_name), notices)
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(
@@ -344,6 +346,19 @@ def _assemble(
         corpus=np.full(len(onset), corpus), onset=onset, space=space, labels=task.classes,
         **joined,
     )
+
+
+def _shown(windows: Windows, name: str, notices: list[str]) -> Windows:
+    """Windows in the classes of which there is a trial: a session may show clips of some only."""
+    present = np.unique(windows.y)
+    absent = [c for k, c in enumerate(windows.labels) if k not in present]
+    if not absent or len(present) < 2:
+        return windows
+    notices.append(
+        f"{name}: no trial of {', '.join(absent)} is among those read; {len(present)} classes left"
+    )
+    return replace(windows, y=np.searchsorted(present, windows.y),
+                   labels=tuple(windows.labels[k] for k in present))
 
 
 def simulated_root(
