@@ -43,8 +43,9 @@ _POSITIVE = ("amusement", "inspiration", "joy", "tenderness")
 _CODES = dict(enumerate(dict.fromkeys(FACED_LABELS)))
 #: Rows of the mastoids A1 and A2, in the two orders that exist: at the end, or in the middle.
 _MASTOIDS = ((30, 31), (16, 17))
-#: By how much one order must fit the distances on the head better than the other.
-_CLEARLY = 0.05
+#: How well an order must fit the distances on the head, and by how much better than the other:
+#: of noise alone neither fits by more than 0.15.
+_WELL, _BETTER = 0.2, 0.02
 _NO_ORDER = (
     f"FACED: {_REMARKS} not found, so the order of presentation and the subjects' own ratings are "
     "unknown; calibration trials will be drawn, stratified by class and seeded"
@@ -329,7 +330,7 @@ def _electrodes(path: Path, flat: NDArray[Any]) -> list[int]:
     if not np.isfinite(alike).all():
         return orders[0]  # a dead channel or a NaN: said of trial and channel by who reads signals
     last, middle = (np.corrcoef(alike[np.ix_(o, o)][pairs], nearness)[0, 1] for o in orders)
-    if abs(last - middle) < _CLEARLY:
+    if max(last, middle) < _WELL or abs(last - middle) < _BETTER:
         raise DataError(
             path, "signals that are alike where electrodes are near",
             f"a correlation of {last:.2f} with A1 and A2 last, {middle:.2f} with them as 17th and "
