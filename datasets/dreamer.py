@@ -73,8 +73,8 @@ class Dreamer(SimulatedCorpus):
         top = files.existing_folder(self, root)
         places = files.loose_files(top, top, _FILE)
         if not places:
-            raise files.missing_corpus(self, f"DREAMER was not found: no file {_FILE} in {top}, nor "
-                                       f"up to {files.DEPTH} levels below")
+            raise files.missing_corpus(self, f"DREAMER was not found: no file {_FILE} in {top}, "
+                                       f"nor up to {files.DEPTH} levels below")
         if len(places) > 1:
             raise DataError(top, f"one file {_FILE}", f"{len(places)}: "
                             f"{', '.join(map(str, places))}", "Point at the folder of one of them.")

@@ -325,7 +325,7 @@ def _electrodes(path: Path, flat: NDArray[Any]) -> list[int]:
     nearness = (places @ places.T)[pairs]
     step = max(1, flat.shape[1] // 20_000)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        alike = np.corrcoef(np.asarray(flat[:, ::step], np.float64))
+        alike = np.atleast_2d(np.corrcoef(np.asarray(flat[:, ::step], np.float64)))
     orders = [[i for i in range(_ROWS) if i not in mastoids] for mastoids in _MASTOIDS]
     if not np.isfinite(alike).all():
         return orders[0]  # a dead channel or a NaN: said of trial and channel by who reads signals

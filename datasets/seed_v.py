@@ -188,7 +188,8 @@ class SeedV(seed_files.SeedLike):
         DataError
         """
         if recording.path.suffix == ".cnt" and not recording.others:
-            files.once(notices, f"SEED-V: {_TIMES} not found; trials are cut at the published times")
+            files.once(notices, f"SEED-V: {_TIMES} not found; trials are cut at the published "
+                                "times")
         return self.infos(self.labels(inventory, recording, notices), recording.session)
 
     def samples(self, session: int, index: int, recipe: Recipe | None) -> int:
@@ -253,7 +254,8 @@ def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
         rf"session\s*{session}\s*:?\s*start_second\s*:?\s*\[([^\]]*)\]\W*"
         r"end_second\s*:?\s*\[([^\]]*)\]", text, flags=re.IGNORECASE,
     )
-    where, expected = f"{path} session {session}", f"{_TRIALS} start_second and {_TRIALS} end_second"
+    where = f"{path} session {session}"
+    expected = f"{_TRIALS} start_second and {_TRIALS} end_second"
     if match is None:
         raise DataError(where, expected, "no such lists")
     starts, ends = (re.findall(r"[^,\s]+", match[i]) for i in (1, 2))

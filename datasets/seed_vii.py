@@ -187,8 +187,8 @@ class SeedVII(seed_files.SeedLike):
             return self.published(session)
         labels = tuple(int(_CODES[word]) for word in listed[session])
         if labels != self.published(session):
-            files.once(notices, f"SEED-VII: labels of session {session} in {_SHEET} differ from the "
-                                "published ones; the file's are used")
+            files.once(notices, f"SEED-VII: labels of session {session} in {_SHEET} differ from "
+                                "the published ones; the file's are used")
         return labels
 
     def trials(

@@ -175,7 +175,8 @@ class Cell:
         cuts = dict(self.pair.thresholds)
         if len(set(cuts.values())) > 1:
             return cuts
-        return next(iter(cuts.values()), 5.0 if self.rule.threshold is None else self.rule.threshold)
+        unused = 5.0 if self.rule.threshold is None else self.rule.threshold
+        return next(iter(cuts.values()), unused)
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped

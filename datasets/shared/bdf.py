@@ -1,4 +1,4 @@
-"""Recordings in BioSemi's format (``.bdf``), by MNE: channels by name, at one rate, in microvolt."""
+"""Recordings in BioSemi's format (``.bdf``), by MNE: channels by name, one rate, microvolt."""
 
 from __future__ import annotations
 

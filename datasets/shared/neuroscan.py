@@ -222,7 +222,7 @@ def trials(
     return signals
 
 
-def write(
+def write(  # noqa: PLR0917
     path: Path, names: Sequence[str], rate: int, numbers: NDArray[np.int32], scale: float,
     marks: Sequence[tuple[int, int]] = (), width: int = 4,
 ) -> None:
@@ -253,7 +253,8 @@ def write(
             struct.pack_into("<f", field, 71, 1.0)
             file.write(field)
         file.write(np.ascontiguousarray(numbers.T, f"<i{width}").tobytes())
-        form = _EVENT[2]
-        file.write(struct.pack("<Bii", 2, form.size * len(marks), 0))
+        event = _EVENT[2]
+        file.write(struct.pack("<Bii", 2, event.size * len(marks), 0))
         for sample, code in marks:
-            file.write(form.pack(code, 0, 0, start + sample * channels * width, 0, 0, 0.0, 0, 0, 0))
+            place = start + sample * channels * width
+            file.write(event.pack(code, 0, 0, place, 0, 0, 0.0, 0, 0, 0))

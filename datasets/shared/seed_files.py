@@ -1,4 +1,4 @@
-"""What the corpora of SEED's owners have in common: files of trials by number, and the owner's features."""
+"""What the corpora of SEED's owners share: files of trials by number, and their features."""
 
 from __future__ import annotations
 

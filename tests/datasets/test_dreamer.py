@@ -38,7 +38,8 @@ def person(subject: int, clips: int = 18, **changes) -> dict:
     scores = np.array([[1 + (k + subject) % 5] for k in range(18)])
     return {"Age": "22", "Gender": "male", "EEG": {"baseline": rest, "stimuli": signals},
             "ECG": {"baseline": rest, "stimuli": rest},
-            "ScoreValence": scores, "ScoreArousal": scores[::-1], "ScoreDominance": scores, **changes}
+            "ScoreValence": scores, "ScoreArousal": scores[::-1], "ScoreDominance": scores,
+            **changes}
 
 
 def write(path: Path, people: dict[int, dict] | None = None, electrodes=facts.EPOC_CHANNELS,
@@ -102,7 +103,7 @@ def test_inventory_and_its_refusals(folder, tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "found"), [
-    ({"ScoreValence": np.full((18, 1), 6)}, "ScoreValence: expected 18 ratings among 1, 2, 3, 4, 5"),
+    ({"ScoreValence": np.full((18, 1), 6)}, "ScoreValence: expected 18 ratings among 1, 2, 3, 4"),
     ({"ScoreValence": np.full((18, 1), 2.5)}, "found 18: 2.5"),
     ({"ScoreArousal": np.full((17, 1), 2)}, "ScoreArousal: expected 18 ratings .* found 17"),
     ({"ScoreDominance": np.full((18, 1), np.nan)}, "found 18: nan"),

@@ -174,7 +174,8 @@ def test_tasks_by_clip(folder, task, classes, of):
 
 def test_ratings_above_the_middle_are_high():
     valence = Faced().task("valence")
-    assert [valence.label({"valence": v}, LabelRule()) for v in (0.0, 3.5, 3.51, 7.0)] == [0, 0, 1, 1]
+    labels = [valence.label({"valence": v}, LabelRule()) for v in (0.0, 3.5, 3.51, 7.0)]
+    assert labels == [0, 0, 1, 1]
 
 
 def test_features_keep_both_orders_of_channels(simulated):
@@ -244,7 +245,8 @@ def write_bdf(path: Path, names, rate: int, data: np.ndarray, largest: float = 5
     columns = [(16, signals), (80, [""] * len(signals)), (8, [unit] * len(signals)),
                (8, [f"{-largest:g}"[:8]] * len(signals)), (8, [f"{largest:g}"[:8]] * len(signals)),
                (8, ["-8388608"] * len(signals)), (8, ["8388607"] * len(signals)),
-               (80, [""] * len(signals)), (8, [str(rate)] * len(signals)), (32, [""] * len(signals))]
+               (80, [""] * len(signals)), (8, [str(rate)] * len(signals)),
+               (32, [""] * len(signals))]
     head = b"\xffBIOSEMI" + f"{'X':<80}{'X':<80}01.01.2301.01.01".encode()
     head += f"{256 * (len(signals) + 1):<8}{'BDF+C' if texts else '24BIT':<44}{seconds:<8}".encode()
     head += f"{1:<8}{len(signals):<4}".encode()

@@ -33,7 +33,8 @@ def signals(sessions=(1, 2, 3, 4), samples: int = 300) -> dict[str, np.ndarray]:
 def features(windows: int = 3, kinds=("de", "de_LDS", "psd")) -> dict[str, np.ndarray]:
     """(windows, 5, 62): trial + band / 10 + channel / 1000."""
     one = np.arange(5)[:, None] / 10 + np.arange(62) / 1000
-    return {f"{kind}_{n}": np.tile(n + one, (windows, 1, 1)) for kind in kinds for n in range(1, 81)}
+    return {f"{kind}_{n}": np.tile(n + one, (windows, 1, 1))
+            for kind in kinds for n in range(1, 81)}
 
 
 def table(path: Path, labels=facts.SEED_VII_LABELS) -> None:
@@ -250,7 +251,8 @@ def test_engine_reads_it_and_says_which_emotions_a_session_lacks(simulated, tmp_
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     one = read_corpus("SEED-VII", simulated, ReadOptions())
     assert one.windows.labels == ("disgust", "sad", "neutral", "happy", "anger")
-    assert "SEED-VII:7: no trial of fear, surprise is among those read; 5 classes left" in one.notices
+    assert "SEED-VII:7: no trial of fear, surprise is among those read; 5 classes left" in \
+        one.notices
     every = read_corpus("SEED-VII:7", simulated, ReadOptions(sessions="all"))
     assert len(every.windows.labels) == 7
     assert len(np.unique(every.windows.trial_key())) == 80
