@@ -23,7 +23,7 @@ from bench.data.corpus import (
 from bench.data.features import differential_entropy
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
-from bench.errors import DataError, MissingCorpusError
+from bench.errors import DataError, MissingCorpusError, SettingError
 
 from .shared import bdf, files, matlab, pickles, seed_files, structs
 from .shared.facts import FACED_CHANNELS, FACED_LABELS
@@ -94,7 +94,7 @@ class Faced(SimulatedCorpus):
 
         Raises
         ------
-        MissingCorpusError, DataError
+        MissingCorpusError, DataError, SettingError
         """
         if features == "bench":
             try:
@@ -103,6 +103,9 @@ class Faced(SimulatedCorpus):
                 return self._raw_inventory(root, error)
             recordings, skipped = self._pickles(folder, places[0], r"sub(\d{3})\.pkl", "subNNN.pkl")
         else:
+            if features == "official-4s":
+                raise SettingError("FACED's owners distribute features in windows of 1 s",
+                                   "Use --features official, or bench with --window 4.")
             folder, places = files.locate(self, root, (_OFFICIAL,))
             recordings, skipped = self._pickles(
                 folder, places[0] / "DE", r"sub(\d{3})(?:\.pkl){1,2}", "subNNN.pkl.pkl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BenchError, DataError, LabelValueError, SettingError
+from ..errors import BenchError, DataError, LabelValueError, MissingCorpusError, SettingError
 from ..registry import load
-from ..store.hashing import key_of
+from ..store.hashing import code_hash, key_of
 from .cache import Fingerprints, cache_root, cached_arrays, one_thread
 from .channels import canonical
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
@@ -103,6 +104,23 @@ class Reading:
     threshold: float | None = None
 
 
+def any_inventory(adapter: CorpusAdapter, root: Path) -> Inventory:
+    """What a folder holds of a corpus: its signals, or its owner's features where these are all.
+
+    Raises
+    ------
+    MissingCorpusError, DataError
+        As of the signals, where neither is there.
+    """
+    try:
+        return adapter.inventory(root, "bench")
+    except MissingCorpusError:
+        if adapter.official_kinds:
+            with contextlib.suppress(BenchError):
+                return adapter.inventory(root, "official")
+        raise
+
+
 def parse_name(text: str) -> tuple[CorpusAdapter, CorpusName, Task]:
     """Split ``CORPUS[:TASK]`` and look both up.
 
@@ -150,14 +168,16 @@ def read_corpus(
     recipe = read_marker(inventory.root)
     parts: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
-    fingerprints = Fingerprints()
+    fingerprints, code = Fingerprints(), _code(adapter)
+    seen: dict[tuple[int, int, int], Recording] = {}
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
-            options.official_kind, *map(fingerprints.of, recording.others),
+            options.official_kind, *map(fingerprints.of, recording.others), *code,
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
+        _check_once(seen, recording, arrays["number"].tolist())
         trials = adapter.trials(inventory, recording, notices)
         parts.append(_labelled(arrays, recording, trials, task, rule))
         keys.append(key)
@@ -181,6 +201,30 @@ def read_corpus(
     )
 
 
+def _code(adapter: CorpusAdapter) -> tuple[str, ...]:
+    """Hash of the code that reads a third party's files, so that a change of it is noticed.
+
+    Ours raise their ``version`` where what they read changes, which a comment does not.
+    """
+    ours = type(adapter).__module__.startswith("bench.datasets.")
+    return () if ours else (code_hash(type(adapter)),)
+
+
+def _check_once(
+    seen: dict[tuple[int, int, int], Recording], recording: Recording, numbers: list[int]
+) -> None:
+    """Refuse a trial that two recordings of a subject's session have."""
+    for number in numbers:
+        key = (recording.subject, recording.session, number)
+        twin = seen.setdefault(key, recording)
+        if twin is not recording:
+            raise DataError(
+                recording.path, f"trial {number} of subject {recording.subject}, session "
+                f"{recording.session} in one file", f"it in {twin.path.name}, too",
+                "Several files of a session are one session: number their trials on.",
+            )
+
+
 def _chosen(
     adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions, notices: list[str]
 ) -> list[Recording]:
@@ -200,11 +244,12 @@ def _chosen(
             f"{adapter.name}: subjects {', '.join(map(str, sorted(options.exclude)))} excluded"
         )
     if options.sessions == "first":
-        first: dict[int, Recording] = {}
+        first: dict[int, int] = {}
         for recording in chosen:
-            first.setdefault(recording.subject, recording)
-        chosen = list(first.values())
-        late = [r.subject for r in chosen if r.session != 1]
+            first.setdefault(recording.subject, recording.session)
+        # A session may be in several files: all that are of the subject's first one are kept.
+        chosen = [r for r in chosen if r.session == first[r.subject]]
+        late = [subject for subject, session in first.items() if session != 1]
         if late:
             notices.append(
                 f"{adapter.name}: session 1 is missing for subjects "

@@ -312,15 +312,16 @@ def _present(request: Request) -> list[str]:
     from ..errors import MissingCorpusError
     from ..runs.lookup import corpus_root
 
-    names = []
+    names, features = [], files_of(request.features)
     for name in entries("corpora"):
+        adapter = load("corpora", name)()
+        if features != "bench" and not adapter.official_kinds:
+            continue
         if request.simulated:
-            names.append(name)
+            names += [name] if adapter.simulates else []
             continue
         try:
-            load("corpora", name)().inventory(
-                corpus_root(name, request), files_of(request.features)
-            )
+            adapter.inventory(corpus_root(name, request), features)
         except MissingCorpusError:
             continue
         names.append(name)

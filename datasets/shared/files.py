@@ -225,9 +225,8 @@ def absent(
     words = []
     if lost:
         verb = "is" if len(lost) == 1 else "are"
-        words.append(
-            f"{len(present)} of {subjects} subjects: {', '.join(map(str, lost))} {verb} missing"
-        )
+        words.append(f"{len(lost)} of {subjects} subjects {verb} missing: "
+                     f"{', '.join(map(str, lost))}")
     for session in range(1, sessions + 1):
         without = [s for s in present if (s, session) not in have]
         if without == present and present:

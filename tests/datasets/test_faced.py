@@ -105,7 +105,7 @@ def test_inventory(folder):
     assert [r.subject for r in found.recordings] == [0, 7, 60]
     assert {p.name for p, _ in found.skipped} == {
         "sub123.pkl", "sub1.pkl", "._sub000.pkl", "sub001.pkl.mat"}
-    assert found.missing[0].startswith("3 of 61 subjects: 1, 2, 3")
+    assert found.missing[0].startswith("58 of 61 subjects are missing: 1, 2, 3")
 
 
 @pytest.mark.parametrize(("content", "found"), [

@@ -111,7 +111,7 @@ def test_inventory(folder):
     assert found.recordings[0].others == (folder / "trial_start_end_timestamp.txt",)
     assert {p.name for p, _ in found.skipped} == {
         "._3_2_20180411.cnt", "17_1_20180411.cnt", "3_4_20180411.cnt", "3_20180411_1.cnt"}
-    assert found.missing[0].startswith("2 of 16 subjects: 1, 2, 4")
+    assert found.missing[0].startswith("14 of 16 subjects are missing: 1, 2, 4")
     shutil.copy(raw / "3_2_20180411.cnt", raw / "3_2_20180412.cnt")
     with pytest.raises(DataError, match="one file for subject 3 in session 2"):
         SeedV().inventory(folder)
