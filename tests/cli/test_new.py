@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.new import new_method
+from bench.cli.new import new_plugin
 from bench.errors import BenchError, SettingError
 
 
@@ -40,7 +40,7 @@ def install(folder: Path, into: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("new") / "plugin"
-    new_method("my-method2", where)
+    new_plugin("method", "my-method2", where)
     return where
 
 
@@ -102,17 +102,17 @@ def test_the_command(bench, tmp_path):
 @pytest.mark.parametrize("name", ["My", "my_method", "1st", "a--b", "a-", "", "../x", "é"])
 def test_impossible_names_are_refused(name, tmp_path):
     with pytest.raises(SettingError, match="cannot be the name of a method"):
-        new_method(name, tmp_path / "x")
+        new_plugin("method", name, tmp_path / "x")
 
 
 @pytest.mark.parametrize("name", ["scmm", "method", "predictor", "none"])
 def test_taken_names_are_refused(name, tmp_path):
     with pytest.raises(SettingError, match="take another"):
-        new_method(name, tmp_path / "x")
+        new_plugin("method", name, tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(BenchError, match="not empty"):
-        new_method("fine", tmp_path / "x")
+        new_plugin("method", "fine", tmp_path / "x")
