@@ -56,11 +56,11 @@ class Check:
     detail: str = ""
 
 
-class _FailedError(Exception):
+class CheckFailedError(Exception):
     """A check that failed, with what was found."""
 
 
-class _SkippedError(Exception):
+class CheckSkippedError(Exception):
     """A check that does not apply, with the reason."""
 
 
@@ -80,7 +80,7 @@ def check_method(
     suite = _Suite(cls, values or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [_run(name, check) for name, check in suite.checks().items()]
+        return [run_check(name, check) for name, check in suite.checks().items()]
 
 
 def failures(method: str | type[Method], values: Mapping[str, Any] | None = None) -> list[Check]:
@@ -88,24 +88,26 @@ def failures(method: str | type[Method], values: Mapping[str, Any] | None = None
     return [c for c in check_method(method, values) if c.passed is False]
 
 
-def methods_of(what: str) -> list[str]:
-    """Names of the methods that a name, a module or a Python file stands for.
+def named_by(what: str) -> list[tuple[str, str]]:
+    """Group and name of each method and corpus that a name, a module or a file stands for.
 
     Raises
     ------
     UnknownNameError
-        Neither a method nor a module.
+        Neither a method, nor a corpus, nor a module.
     """
+    if what.lower() in {name.lower() for name in entries("corpora")}:
+        return [("corpora", entry("corpora", what).name)]
     try:
         load("methods", what)
     except UnknownNameError:
         if not (what.endswith(".py") or "." in what or _importable(what)):
             raise
     else:
-        return [what if ":" in what else entry("methods", what).name]
-    names = [e.name for e in include(what) if e.group == "methods"]
+        return [("methods", what if ":" in what else entry("methods", what).name)]
+    names = [(e.group, e.name) for e in include(what) if e.group in ("methods", "corpora")]
     if not names:
-        raise BenchError(f"the CATALOGUE of {what} names no method")
+        raise BenchError(f"the CATALOGUE of {what} names no method and no corpus")
     return names
 
 
@@ -133,12 +135,13 @@ def _importable(name: str) -> bool:
         return False
 
 
-def _run(name: str, check: Callable[[], str | None]) -> Check:
+def run_check(name: str, check: Callable[[], str | None]) -> Check:
+    """Outcome of a check, whatever it raises."""
     try:
         return Check(name, True, check() or "")
-    except _SkippedError as reason:
+    except CheckSkippedError as reason:
         return Check(name, None, str(reason))
-    except _FailedError as failure:
+    except CheckFailedError as failure:
         return Check(name, False, str(failure))
     except BenchError as error:
         return Check(name, False, error.message)
@@ -196,7 +199,7 @@ class _Case:
         check_compatible(method, protocol, pair)
         folds = cell.scaling.folds(cell.folds().folds[:1])
         if not folds:
-            raise _FailedError("no fold could be cut")
+            raise CheckFailedError("no fold could be cut")
         return cls(cell, restrict_views(folds, method.needs_under(protocol.grants)), budget)
 
     def train(self) -> Predictor:
@@ -211,7 +214,7 @@ class _Case:
         job = Job(fold.view, state, dataclasses.replace(context, budget=self.budget))
         predictors = method.fit_many([job])
         if len(predictors) != 1:
-            raise _FailedError(f"fit_many returned {len(predictors)} predictors for one job")
+            raise CheckFailedError(f"fit_many returned {len(predictors)} predictors for one job")
         return predictors[0]
 
     def predict(self, predictor: Predictor, windows: Windows | None = None) -> np.ndarray:
@@ -225,7 +228,7 @@ class _Case:
             len(self.folds[0].view.classes),
         )
         if len(proba) != len(test):
-            raise _FailedError(f"{len(proba)} rows for {len(test)} windows")
+            raise CheckFailedError(f"{len(proba)} rows for {len(test)} windows")
         return proba
 
 
@@ -291,19 +294,19 @@ class _Suite:
         """Case under the first protocol that suits."""
         suitable = [p for p in self.suited(pair).values() if isinstance(p, Protocol)]
         if not suitable:
-            raise _FailedError("no protocol suits its needs")
+            raise CheckFailedError("no protocol suits its needs")
         return _Case.of(self.method(), suitable[0], pair, budget)
 
     def declaration(self) -> str:
         """Name, parameters that survive a record, a place in reports."""
         method = self.method()
         if not (isinstance(getattr(method, "name", None), str) and method.name):
-            raise _FailedError("no name")
+            raise CheckFailedError("no name")
         if method.kind not in ("method", "control", "oracle"):
-            raise _FailedError(f"kind = {method.kind!r} is none of method, control, oracle")
+            raise CheckFailedError(f"kind = {method.kind!r} is none of method, control, oracle")
         stored = method.params.model_dump(mode="json")
         if self.cls.parse(stored) != method.params:
-            raise _FailedError("parameters change when they are stored and parsed again")
+            raise CheckFailedError("parameters change when they are stored and parsed again")
         return f"{len(stored)} parameters"
 
     def protocols(self) -> str:
@@ -332,7 +335,7 @@ class _Suite:
             used = getattr(self.base()[0].folds[0].view, name)
             handed_out = getattr(fresh.folds[0].view, name)
             if used is not None and used.digest() != handed_out.digest():
-                raise _FailedError(f"it changed the {name} windows it was handed")
+                raise CheckFailedError(f"it changed the {name} windows it was handed")
 
     def test_untouched(self) -> None:
         """Other tested windows, and other labels of them, train the same predictor."""
@@ -346,21 +349,21 @@ class _Suite:
         """A window's row does not depend on which others are passed."""
         case, predictor, proba = self.base()
         if case.cell.method.transductive:
-            raise _SkippedError("declares that it is transductive")
+            raise CheckSkippedError("declares that it is transductive")
         check_probabilities(case.cell.method, predictor, case.folds[0].open_test(), proba,
                             proba.shape[1])
 
     def class_order(self) -> str:
         """Classes far apart are not found less often than by chance."""
         if self.cls.kind != "method":
-            raise _SkippedError(f"is a {self.cls.kind}")
+            raise CheckSkippedError(f"is a {self.cls.kind}")
         case = self.case(self.pair(classes=2, effect=3.0), _SOME)
         proba, y = case.predict(case.train()), case.folds[0].open_test().y
         recalls = [float((proba[y == k].argmax(axis=1) == k).mean()) for k in (0, 1)]
         score = sum(recalls) / 2
         if score < 0.4:
-            raise _FailedError(f"balanced accuracy {score:.2f} on two classes far apart: columns "
-                               "must follow view.classes")
+            raise CheckFailedError(f"balanced accuracy {score:.2f} on two classes far apart: "
+                                   "columns must follow view.classes")
         return f"balanced accuracy {score:.2f} on two classes far apart"
 
     def sizes(self, classes: int, channels: int) -> None:
@@ -374,7 +377,7 @@ class _Suite:
         try:
             case = _Case.of(self.method(), protocol, pair)
         except IncompatibleError as reason:
-            raise _SkippedError(reason.message) from reason
+            raise CheckSkippedError(reason.message) from reason
         case.predict(case.train())
 
     def saves(self) -> None:
@@ -383,7 +386,7 @@ class _Suite:
 
         case, predictor, proba = self.base()
         if getattr(predictor, "payload", None) is None:
-            raise _SkippedError("its models have no payload()")
+            raise CheckSkippedError("its models have no payload()")
         content = torch.load(io.BytesIO(pack(case.cell.method, predictor)), weights_only=True)
         restored = self.cls(self.cls.parse(content["params"])).restore(content["payload"])
         _same(proba, case.predict(restored), "the loaded model", 1e-6)
@@ -393,7 +396,7 @@ class _Suite:
         method = self.method()
         again = pickle.loads(pickle.dumps(method))  # noqa: S301  our own bytes
         if (again.name, again.params) != (method.name, method.params):
-            raise _FailedError("name or parameters are lost on the way")
+            raise CheckFailedError("name or parameters are lost on the way")
 
 
 def _spoilt(fold: Fold) -> Fold:
@@ -406,7 +409,7 @@ def _spoilt(fold: Fold) -> Fold:
 def _same(expected: np.ndarray, proba: np.ndarray, what: str, within: float = 0.0) -> None:
     """Refuse predictions that differ."""
     if expected.shape != proba.shape:
-        raise _FailedError(f"{what} predicts {proba.shape} instead of {expected.shape}")
+        raise CheckFailedError(f"{what} predicts {proba.shape} instead of {expected.shape}")
     worst = float(np.abs(expected - proba).max())
     if not worst <= within:
-        raise _FailedError(f"{what} changes predictions by {worst:.2g}")
+        raise CheckFailedError(f"{what} changes predictions by {worst:.2g}")

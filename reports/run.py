@@ -187,7 +187,10 @@ def _rule(record: Record) -> str:
         return ""
     dropped = rule["drop_middle"]
     middle = f", from {dropped[0]:g} to {dropped[1]:g} are left out" if dropped else ""
-    return f" Ratings above {rule['threshold']:g} are high{middle}."
+    cuts = rule["threshold"]
+    words = " and ".join(f"{cut:g} ({clean(name)})" for name, cut in cuts.items()) \
+        if isinstance(cuts, dict) else f"{cuts:g}"
+    return f" Ratings above {words} are high{middle}."
 
 
 def _epoch(record: Record) -> str:
