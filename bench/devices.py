@@ -10,7 +10,9 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import SettingError, UnknownNameError
 
@@ -189,3 +191,55 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before)
         torch.use_deterministic_algorithms(strict)
+
+
+@dataclass
+class Steps:
+    """How steps of trainings are to be run, and how they were.
+
+    Attributes
+    ----------
+    compile : bool
+        Compile where the steps to come repay it.
+    eager, replayed, compiled : int
+        Steps run as they are written, replayed, and those of the latter that were compiled.
+    reasons : list of str
+        Why something was not recorded, or not compiled.
+    """
+
+    compile: bool = False
+    eager: int = 0
+    replayed: int = 0
+    compiled: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def because(self, reason: str) -> None:
+        """Note a reason, once."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def info(self) -> dict[str, Any]:
+        """For a record; empty where no step could have been recorded, as on a CPU."""
+        if not self.eager + self.replayed:
+            return {}
+        said = {"eager": self.eager, "replayed": self.replayed, "compiled": self.compiled}
+        return {"steps": said | ({"reasons": self.reasons} if self.reasons else {})}
+
+
+_steps: ContextVar[Steps | None] = ContextVar("bench_steps", default=None)
+
+
+@contextlib.contextmanager
+def counting(compile: bool = False) -> Iterator[Steps]:  # noqa: A002 - as the option is called
+    """Let trainings inside the block be run, and counted, in a way."""
+    steps = Steps(compile)
+    token = _steps.set(steps)
+    try:
+        yield steps
+    finally:
+        _steps.reset(token)
+
+
+def counted() -> Steps:
+    """The counter of the block that this is called in, or one that nobody reads."""
+    return _steps.get() or Steps()

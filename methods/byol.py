@@ -59,9 +59,9 @@ class BYOLTask(TwoViews):
         swapped = torch.cat(halves(target)[::-1], dim=1)
         return {"total": 2 * byol(prediction, swapped)}
 
-    def after_step(self, p: State, progress: float) -> None:
+    def after_step(self, p: State, progress: Tensor) -> None:
         """Let the target follow the online network; batch statistics are its own."""
-        share = (1 - self.params.momentum) * 0.5 * (1 + math.cos(math.pi * progress))
+        share = (1 - self.params.momentum) * 0.5 * (1 + torch.cos(math.pi * progress))
         with torch.no_grad():
             for name, tensor in scoped(TARGET, p).items():
                 if not is_buffer(name):

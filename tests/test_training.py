@@ -36,9 +36,9 @@ def quadratic(k: int, seed: int = 0):
 def fit(states, data, wanted, epochs=4, schedule="cosine", lr=0.05, decay=1e-3):
     model = stack(states, "cpu", torch.float64)
 
-    def step(epoch, batch):
-        out = (data[:, batch] @ model["w"].unsqueeze(2))[..., 0]
-        return {"total": (out - wanted[:, batch]).square().mean(dim=1)}
+    def step(at):
+        out = (data[:, at.batch] @ model["w"].unsqueeze(2))[..., 0]
+        return {"total": (out - wanted[:, at.batch]).square().mean(dim=1)}
 
     seen = []
     lost = train(
@@ -142,7 +142,7 @@ def test_each_model_may_have_a_learning_rate_and_a_weight_decay_of_its_own(sched
 def test_leaves_of_a_phase_that_does_not_train_them_rest_in_either_adam():
     for kind in (0.1, torch.tensor([0.1, 0.1])):
         model = stack([{"a": torch.ones(2), "b": torch.ones(2)}] * 2, "cpu", torch.float64)
-        train(model, [Phase(lambda e, b: {"total": (model["a"] * model["b"]).sum(dim=1)},
+        train(model, [Phase(lambda at: {"total": (model["a"] * model["b"]).sum(dim=1)},
                             lambda name: name == "a")],
               epochs=2, steps=2, names=["x", "y"], optimiser=Optimiser(kind),
               on_epoch=lambda e, losses: None)
@@ -161,7 +161,7 @@ def test_gradients_are_cleared_before_every_step(steps):
     seen = []
     model = stack([{"w": torch.ones(1)}], "cpu", torch.float64)
 
-    def step(epoch, batch):
+    def step(at):
         seen.append(model["w"].grad)
         return {"total": 2 * model["w"].sum(dim=1)}
 

@@ -15,7 +15,7 @@ import torch
 
 from bench.errors import BenchError, DataError
 from bench.method import FIRST_STEP, TRAJECTORY, Deviation
-from bench.training import Optimiser, State, stack, train
+from bench.training import Moment, Optimiser, State, stack, train
 
 from .networks.layers import ConvEncoder
 
@@ -108,7 +108,7 @@ def _compute(
     trace: list[list[float]] = []
     norms = [n for n in reference if n.startswith("grad_norm_")]
 
-    def step(epoch: int, batch: int) -> dict[str, torch.Tensor]:
+    def step(at: Moment) -> dict[str, torch.Tensor]:
         losses, quantities = network.parts(model, stacked, originals)
         if not first:
             first.update({n: q.detach()[0].numpy().copy() for n, q in quantities.items()})

@@ -214,8 +214,8 @@ def pretrained(states, data, task, steps=6):
     model = stack(states, "cpu", data.dtype)
     seen = []
 
-    def step(epoch, batch):
-        return task.parts(model, data[:, batch], data.shape[2] // 2)[0]
+    def step(at):
+        return task.parts(model, data[:, at.batch], data.shape[2] // 2)[0]
 
     adam = Optimiser(1e-3, 0.9, 0.99, 3e-4)
     train(model, step, epochs=1, steps=steps, optimiser=adam, names=["pre-training"] * len(states),

@@ -220,19 +220,21 @@ class ConvEncoder(Encoder):
         """
         models, filters, inputs, kernel = weight.shape
         taps = functional.pad(weight.permute(0, 3, 2, 1), (0, 0, 0, 0, 0, 1))
-        rows = _rows(inputs, kernel, self.padding, length, convolved, windows)
-        dense = taps.reshape(models, -1, filters).index_select(1, rows.to(weight.device))
+        rows = _rows(inputs, kernel, self.padding, length, convolved, windows, weight.device)
+        dense = taps.reshape(models, -1, filters).index_select(1, rows)
         return dense.view(models, length * inputs, convolved * filters)
 
 
 @functools.lru_cache(maxsize=64)
 def _rows(  # noqa: PLR0917 - shapes
-    inputs: int, kernel: int, padding: int, length: int, convolved: int, windows: bool
+    inputs: int, kernel: int, padding: int, length: int, convolved: int, windows: bool,
+    device: torch.device,
 ) -> Tensor:
     """Which (tap, input channel) stands at each input and output position; zeros are the last."""
-    tap = torch.arange(length)[:, None] - torch.arange(convolved) + padding
-    tap = torch.where((tap < 0) | (tap >= kernel), kernel, tap)
-    channel = torch.arange(inputs)
+    place = torch.arange(max(length, convolved), device=device)
+    tap = place[:length, None] - place[:convolved] + padding
+    tap = tap.masked_fill((tap < 0) | (tap >= kernel), kernel)
+    channel = torch.arange(inputs, device=device)
     if windows:
         return (tap * inputs + channel[:, None, None]).flatten()
     return (tap[:, None] * inputs + channel[:, None]).flatten()

@@ -10,6 +10,7 @@ other protocols source and target share their classes and the head trained on th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -24,8 +25,8 @@ from bench.method import Context, Job, LostPredictor, Needs, Predictor
 from bench.registry import ANY_FEATURES
 from bench.training import (
     Losses,
+    Moment,
     Optimiser,
-    Order,
     Phase,
     groups_of_equal,
     stack,
@@ -37,6 +38,7 @@ from bench.training import (
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
+from .sampling import Drawn, Order, ShuffledBatches, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -82,7 +84,7 @@ class Batch:
         Their subjects, counted from 0.
     target : (K, T, C, F)
         Unlabelled target windows; T is 0 where none are granted.
-    progress : float
+    progress : () float Tensor
         Share of the training that is over, in [0, 1).
     drawn : (K, ...)
         What the method's :meth:`SourceTrained.draw` drew.
@@ -94,7 +96,7 @@ class Batch:
     y: Tensor
     domain: Tensor
     target: Tensor
-    progress: float
+    progress: Tensor
     drawn: Tensor
     pseudo: Tensor | None = None
 
@@ -156,8 +158,8 @@ class SourceTrained(FineTuned):
         feed = _Feed(self, net, model, sets)
         epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
 
-        def phase(of: LossOf) -> Callable[[int, int], Losses]:
-            return lambda epoch, batch: of(net, model, feed(epoch, epochs, batch))
+        def phase(of: LossOf) -> Callable[[Batch], Losses]:
+            return lambda batch: of(net, model, batch)
 
         phases = [Phase(phase(of), trains) for trains, of in every.phases(net)]
 
@@ -171,7 +173,8 @@ class SourceTrained(FineTuned):
                 given.ctx.epoch(epoch + 1, epochs, losses[k], now)
 
         lost = train(
-            model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
+            model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,
+            feed=feed, before_epoch=feed.begin, before_step=feed.drawn.before, on_epoch=on_epoch,
             names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
@@ -207,7 +210,7 @@ LossOf = Callable[[Network, State, Batch], Losses]
 
 
 class _Feed:
-    """Batches of a stack of sets; the same batch for all phases of a step."""
+    """Batches of a stack of sets."""
 
     def __init__(
         self, method: SourceTrained, net: Network, model: State, sets: Sequence[TrainingSet]
@@ -220,57 +223,65 @@ class _Feed:
         self.y = torch.from_numpy(source.y).to(ctx.device)
         subjects = np.unique(source.subject, return_inverse=True)[1]
         self.domain = torch.from_numpy(subjects).to(ctx.device)
-        self.targets = [
-            torch.from_numpy(given.target.x).to(ctx.device, dtype)
-            for given in sets if given.target is not None
-        ]
+        targets = [given.target for given in sets if given.target is not None]
+        #: First row of each model's target windows, among those of all.
+        self.starts = [0, *itertools.accumulate(map(len, targets))]
+        self.target = torch.from_numpy(
+            np.concatenate([t.x for t in targets]) if targets else source.x[:0]
+        ).to(ctx.device, dtype)
         # Half of a batch is target where there is any: a step costs all methods the same.
-        sides = 2 if self.targets else 1
+        sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
         draw = min(len(source), max(2, q.windows_per_epoch // sides))
         orders = [given.ctx.generator("order") for given in sets]
-        self.order = Order(len(source), self.size, orders, draw, ctx.device)
+        self.order = Order(ShuffledBatches(len(source), self.size, draw), orders, ctx.device)
         self.rounds = [
             _Round(len(t), given.ctx.generator("target order"))
-            for t, given in zip(self.targets, sets, strict=False)
+            for t, given in zip(targets, sets, strict=False)
         ]
-        self.draws = [given.ctx.generator("draws") for given in sets]
-        self._at: tuple[int, int] | None = None
-        self._pseudo: list[Tensor | None] = []
+        draws = [given.ctx.generator("draws") for given in sets]
+        self.drawn = Drawn(
+            lambda size: torch.stack([
+                m.draw(net, size, g) for m, g in zip(self.methods, draws, strict=True)
+            ]), self.order,
+        )
+        self._picked: Tensor | None = None
+        self._pseudo: Tensor | None = None
 
-    def __call__(self, epoch: int, epochs: int, batch: int) -> Batch:
-        """Batch of an epoch, drawn when first asked for."""
-        if self._at != (epoch, batch):
-            self._at = (epoch, batch)
-            self._batch = self._next((epoch + batch / self.order.steps) / epochs, batch)
-        return self._batch
+    def begin(self, epoch: int) -> None:
+        """Draw the batches of an epoch, and guess the classes of the target windows."""
+        self.order.begin(epoch)
+        if not self.rounds:
+            return
+        size, steps = self.size, self.order.steps
+        picked = torch.stack([
+            start + r.take(steps * size).view(steps, size)
+            for start, r in zip(self.starts, self.rounds, strict=False)
+        ], dim=1)
+        self._picked = kept(self._picked, picked, self.device)
+        guessed = [self._labels(k) for k in range(len(self.rounds))]
+        labels = [guess for guess in guessed if guess is not None]
+        if labels:
+            self._pseudo = kept(self._pseudo, torch.cat(labels), self.device)
 
-    def _next(self, progress: float, batch: int) -> Batch:
-        index = self.order(batch)
-        models, size = index.shape
-        if batch == 0:
-            self._pseudo = [self._labels(k) for k in range(len(self.targets))]
-        target, pseudo = self.x.new_empty((models, 0, *self.x.shape[1:])), None
-        if self.targets:
-            picked = [r.take(self.size).to(self.device) for r in self.rounds]
-            target = torch.stack([t[i] for t, i in zip(self.targets, picked, strict=True)])
-            guessed = [
-                labels[i] for labels, i in zip(self._pseudo, picked, strict=True)
-                if labels is not None
-            ]
-            pseudo = torch.stack(guessed) if guessed else None
-        drawn = torch.stack([
-            m.draw(self.net, size, g) for m, g in zip(self.methods, self.draws, strict=True)
-        ])
+    def __call__(self, at: Moment) -> Batch:
+        """Batch of a moment."""
+        index = self.order(at)
+        target, pseudo = self.x.new_empty((len(index), 0, *self.x.shape[1:])), None
+        if self._picked is not None:
+            picked = self._picked.index_select(0, at.batch.view(1)).squeeze(0)
+            target = self.target[picked]
+            pseudo = None if self._pseudo is None else self._pseudo[picked]
         return Batch(
-            self.x[index], self.y[index], self.domain[index], target, progress,
-            drawn.to(self.device), pseudo,
+            self.x[index], self.y[index], self.domain[index], target, at.progress,
+            self.drawn(at), pseudo,
         )
 
     def _labels(self, k: int) -> Tensor | None:
         p = {name: t[k : k + 1] for name, t in self.model.items()}
+        own = self.target[self.starts[k] : self.starts[k + 1]]
         with torch.no_grad():
-            return self.methods[k].pseudo_labels(self.net, p, self.targets[k].unsqueeze(0))
+            return self.methods[k].pseudo_labels(self.net, p, own.unsqueeze(0))
 
 
 class _Round:

@@ -23,8 +23,8 @@ from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocols.base import View
 from bench.training import (
+    Moment,
     Optimiser,
-    Order,
     groups_of_equal,
     is_buffer,
     stack,
@@ -35,6 +35,7 @@ from bench.training import (
 
 from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
 from ..networks.layers import Encoder, Head, State, names_of
+from .sampling import Order, ShuffledBatches
 
 Finetune = Literal["full", "probe"]
 
@@ -183,16 +184,15 @@ class FineTuned(Method):
         ], ctx.device, dtype)
         x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
         y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
-        order = Order(
-            n, q.fit_batch, [j.ctx.generator("fit order") for j in jobs], device=ctx.device,
-            draw=min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n,
-        )
+        draw = min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n
+        order = Order(ShuffledBatches(n, q.fit_batch, draw),
+                      [j.ctx.generator("fit order") for j in jobs], ctx.device)
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
         windows, classes = x.flatten(0, 1), y.flatten()
         start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
 
-        def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            index = (start + order(batch)).flatten()
+        def step(at: Moment) -> dict[str, Tensor]:
+            index = (start + order(at)).flatten()
             drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
             logits = head(model, encoder(model, drawn, training=True))
             loss = functional.cross_entropy(
@@ -206,9 +206,9 @@ class FineTuned(Method):
                 job.ctx.epoch(epoch + 1, epochs, losses[k], self.alone(job.ctx).predicting(now))
 
         lost = train(
-            model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
+            model, step, epochs=epochs, steps=order.steps, short=order.short,
+            names=[j.ctx.fold for j in jobs], before_epoch=order.begin, on_epoch=on_epoch,
             optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
-            on_epoch=on_epoch,
         )
         return [
             LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))

@@ -1,4 +1,4 @@
-"""Which windows form a batch of a pre-training task.
+"""Which windows form a batch, and where its indices are kept.
 
 Most tasks take windows as they come (:class:`ShuffledBatches`). Others want windows that belong
 together: successive ones of a trial, neighbours in time, two subjects at the same stimulus. A
@@ -7,7 +7,7 @@ sampler yields index tensors; their shape says how the windows are grouped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import IncompatibleError
-from bench.training import batches, steps_per_epoch
+from bench.training import Moment, batches, steps_per_epoch
 
 Source = Windows | UnlabelledWindows
 
@@ -30,8 +30,87 @@ class Sampler(Protocol):
     def steps(self) -> int:
         """Batches in an epoch; equal for all epochs."""
 
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller than the others."""
+
     def epoch(self, g: torch.Generator) -> list[Tensor]:
         """Index tensors of one epoch's batches, all windows of a batch in one tensor."""
+
+
+def kept(buffer: Tensor | None, value: Tensor, device: str) -> Tensor:
+    """A value on the device: in the place of the one before, where a recorded step finds it."""
+    if buffer is None:
+        return value.to(device, copy=True)
+    return buffer.copy_(value)
+
+
+class Order:
+    """Batches of K models, drawn an epoch at a time and kept where the tensors are.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    generators : sequence of torch.Generator
+        One for each model.
+    device : str
+    """
+
+    def __init__(
+        self, sampler: Sampler, generators: Sequence[torch.Generator], device: str
+    ) -> None:
+        self.sampler, self.generators, self.device = sampler, list(generators), device
+        self.steps, self.short = sampler.steps, sampler.short
+        self._whole: Tensor | None = None
+        self._rest: Tensor | None = None
+
+    def begin(self, epoch: int = 0) -> None:
+        """Draw the batches of an epoch."""
+        each = [self.sampler.epoch(g) for g in self.generators]
+        drawn = [torch.stack(batch) for batch in zip(*each, strict=True)]
+        whole = torch.stack(drawn[:-1] if self.short else drawn)
+        self._whole = kept(self._whole, whole, self.device)
+        if self.short:
+            self._rest = kept(self._rest, drawn[-1], self.device)
+
+    def __call__(self, at: Moment) -> Tensor:
+        """Indices (K, ...) of the batch of a moment."""
+        if self._whole is None or (at.short and self._rest is None):
+            raise ValueError("no epoch was begun")
+        if at.short and self._rest is not None:
+            return self._rest
+        return self._whole.index_select(0, at.batch.view(1)).squeeze(0)
+
+    def size(self, short: bool) -> int:
+        """Windows of a batch."""
+        batch = self._rest if short else self._whole
+        if batch is None:
+            raise ValueError("no epoch was begun")
+        return batch[0].numel() if short else batch[0, 0].numel()
+
+
+class Drawn:
+    """What models draw for each batch, put where a recorded step finds it.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(size)``, (K, ...), for a batch of so many windows.
+    order : Order
+    """
+
+    def __init__(self, draw: Callable[[int], Tensor], order: Order) -> None:
+        self.draw, self.order = draw, order
+        self._kept: dict[bool, Tensor] = {}
+
+    def before(self, short: bool) -> None:
+        """Draw for the next batch."""
+        value = self.draw(self.order.size(short))
+        self._kept[short] = kept(self._kept.get(short), value, self.order.device)
+
+    def __call__(self, at: Moment) -> Tensor:
+        """What was drawn for the batch of a moment."""
+        return self._kept[at.short]
 
 
 @dataclass(frozen=True)
@@ -46,6 +125,11 @@ class ShuffledBatches:
     def steps(self) -> int:
         """Batches in an epoch."""
         return steps_per_epoch(self.windows, self.size, self.draw)
+
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller: more than one window is left over."""
+        return self.steps > 1 and min(self.windows, self.draw) % self.size > 1
 
     def epoch(self, g: torch.Generator) -> list[Tensor]:
         """Batches (B,) of one epoch."""
@@ -84,6 +168,11 @@ class Grouped:
     def steps(self) -> int:
         """Batches in an epoch."""
         return self._inner.steps
+
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller than the others."""
+        return self._inner.short
 
     def epoch(self, g: torch.Generator) -> list[Tensor]:
         """Batches (members, B) of one epoch."""
@@ -252,6 +341,11 @@ class SameStimulus:
     def steps(self) -> int:
         """Batches in an epoch."""
         return max(1, round(self.draw / (2 * self.stimuli * self._pairs_per_batch)))
+
+    @property
+    def short(self) -> bool:
+        """All batches are alike."""
+        return False
 
     def epoch(self, g: torch.Generator) -> list[Tensor]:
         """Batches (2, P, S) of one epoch."""

@@ -15,11 +15,11 @@ from torch import Tensor
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.method import Context, Needs, hyper
 from bench.registry import ANY_FEATURES
-from bench.training import Optimiser, stack, stacked, train, unstack
+from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
 from ..networks.layers import Encoder, Projector, State
 from .finetuning import FineTuned
-from .sampling import Sampler, ShuffledBatches
+from .sampling import Drawn, Order, Sampler, ShuffledBatches
 
 
 class Pretext:
@@ -60,8 +60,8 @@ class Pretext:
         """
         raise NotImplementedError
 
-    def after_step(self, p: State, progress: float) -> None:
-        """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
+    def after_step(self, p: State, progress: Tensor) -> None:
+        """Change buffers after a step of the optimiser; ``progress``, (), goes from 0 to 1."""
 
 
 class Projected(Pretext):
@@ -130,27 +130,28 @@ class SelfSupervised(FineTuned):
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
         orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
         sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
-        steps = sampler.steps
-        epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
-        plan: list[Tensor] = []
+        order = Order(sampler, orders, ctx.device)
+        epochs = ctx.budget.epochs(q.epochs, order.steps, "pretrain")
+        drawn = Drawn(
+            lambda size: torch.stack([
+                t.noise(size, g) for t, g in zip(each, noises, strict=True)
+            ]), order,
+        )
 
-        def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            if batch == 0:
-                plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
-            chosen = plan[batch]
-            size = chosen[0].numel()
-            drawn = torch.stack([t.noise(size, g) for t, g in zip(each, noises, strict=True)])
-            return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
+        def feed(at: Moment) -> tuple[Tensor, Tensor]:
+            return data[order(at)], drawn(at)
 
-        def after_step(epoch: int, batch: int) -> None:
-            task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
+        def step(given: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+            return task.losses(model, *given)
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
             for c, row in zip(contexts, losses, strict=True):
                 c.epoch(epoch + 1, epochs, row)
 
         lost = train(
-            model, step, epochs=epochs, steps=steps, names=["pre-training"] * len(contexts),
-            after_step=after_step, optimiser=task.optimiser(), on_epoch=on_epoch,
+            model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
+            names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
+            before_epoch=order.begin, before_step=drawn.before,
+            after_step=lambda at: task.after_step(model, at.progress),
         )
         return [error or unstack(model, k) for k, error in enumerate(lost)]

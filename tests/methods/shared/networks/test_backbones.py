@@ -54,7 +54,7 @@ def trained(encoder, states, x, steps=2):
     """States after a few optimiser steps towards encodings of one half and not the other."""
     model = stack(states, "cpu", x.dtype)
 
-    def step(epoch, batch):
+    def step(at):
         h = encoder(model, x, training=True)
         one, other = h.chunk(2, dim=1)
         return {"total": (one - 1).square().mean((1, 2)) + other.square().mean((1, 2))}
