@@ -22,6 +22,9 @@ from . import graphs
 from .errors import DivergedError
 from .method import Context, Method
 
+#: Whether steps are recorded and replayed where that can be done; off to compare with.
+RECORD = True
+
 State = dict[str, Tensor]
 Losses = dict[str, Tensor]
 T = TypeVar("T")
@@ -280,7 +283,8 @@ def train(
     body = _Step(stacked, phases, optimiser, (epochs, steps), feed or (lambda at: at), after_step)
     lost: list[DivergedError | None] = [None] * len(names)
     with graphs.at(device):
-        take = graphs.recorder(body, device, epochs * steps, body.compile)
+        take = (graphs.recorder(body, device, epochs * steps, body.compile) if RECORD
+                else body)
         loss: float | None = None
         for epoch in range(epochs):
             body.begin(optimiser.rate(epoch, epochs, loss))

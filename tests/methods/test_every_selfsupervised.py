@@ -222,9 +222,9 @@ class TestByol:
         task = made.network(Space(tuple(map(str, range(14)))))
         p = {k: torch.zeros(1, 2) for k in ("a", f"{TARGET}a", f"{TARGET}b.running_mean")}
         p["a"] += 1
-        task.after_step(p, 0.0)
+        task.after_step(p, torch.tensor(0.0))
         torch.testing.assert_close(p[f"{TARGET}a"], torch.full((1, 2), 0.1))
-        task.after_step(p, 1.0)  # the end of the schedule: it stands still
+        task.after_step(p, torch.tensor(1.0))  # the end of the schedule: it stands still
         torch.testing.assert_close(p[f"{TARGET}a"], torch.full((1, 2), 0.1))
 
     def test_the_target_has_no_gradient(self):
