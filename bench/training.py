@@ -2,7 +2,8 @@
 
 A *stack* is K models of equal shape whose parameters share a leading axis. One Adam over stacked
 leaves is exactly K Adams, as long as the loss is the sum of the models' own losses; every model
-draws from generators of its own, so its result does not depend on who shares its stack.
+draws by a key of its own (:mod:`bench.draws`), so its result does not depend on who shares its
+stack.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
+from .draws import Draws, meeting
 from .errors import DivergedError
 from .method import Context, Method
 
@@ -96,13 +98,6 @@ class StackedAdam(torch.optim.Adam):
                 torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)).to(leaf), out=leaf)
 
 
-def meeting(value: float | Tensor, other: Tensor) -> float | Tensor:
-    """A value of each model (K,), shaped to multiply a tensor (K, ...); or one of all models."""
-    if not isinstance(value, Tensor):
-        return value
-    return value.to(other).view(-1, *[1] * (other.dim() - 1))
-
-
 def is_buffer(name: str) -> bool:
     """Whether a named tensor of a state is a running statistic or average, not a parameter."""
     return ".running_" in name
@@ -122,10 +117,8 @@ def unstack(stacked: Mapping[str, Tensor], k: int) -> State:
     return {name: t.detach()[k].to("cpu", copy=True) for name, t in stacked.items()}
 
 
-def batches(
-    windows: int, size: int, generator: torch.Generator, draw: int | None = None
-) -> list[Tensor]:
-    """One epoch's batches as index tensors: a fresh permutation, cut.
+def batches(windows: int, size: int, draws: Draws, draw: int | None = None) -> list[Tensor]:
+    """One epoch's batches of K models as index tensors (K, B): a fresh permutation each, cut.
 
     A rest of one window is dropped (batch normalisation has no variance of one sample).
 
@@ -135,12 +128,13 @@ def batches(
         How many there are.
     size : int
         Windows per batch.
+    draws : Draws
+        Of this epoch.
     draw : int, optional
         Use only this many, drawn afresh each epoch from all.
     """
-    order = torch.randperm(windows, generator=generator)[:draw]
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) < 2:
+    parts = list(draws.permutation(windows, take=draw).split(size, dim=-1))
+    if len(parts) > 1 and parts[-1].shape[-1] < 2:
         parts.pop()
     return parts
 
@@ -152,35 +146,32 @@ def steps_per_epoch(windows: int, size: int, draw: int | None = None) -> int:
 
 
 class Order:
-    """Batches of K models over equally many windows, each drawn by a generator of its own.
+    """Batches of K models over equally many windows, drawn by the keys of each.
 
     Parameters
     ----------
     windows, size, draw
         As in :func:`batches`.
-    generators : sequence of torch.Generator
-        One for each model.
-    device : str
+    draws : Draws
+        Of K models, on the device where indices are wanted.
     """
 
     def __init__(
-        self, windows: int, size: int, generators: Sequence[torch.Generator],
-        draw: int | None = None, device: str = "cpu",
+        self, windows: int, size: int, draws: Draws, draw: int | None = None
     ) -> None:
-        self.windows, self.size, self.draw, self.device = windows, size, draw, device
-        self.generators = list(generators)
-        self._plan: list[Tensor] = []
+        self.windows, self.size, self.draws, self.draw = windows, size, draws, draw
+        self._epoch, self._plan = -1, list[Tensor]()
 
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
         return steps_per_epoch(self.windows, self.size, self.draw)
 
-    def __call__(self, batch: int) -> Tensor:
-        """Indices (K, B) of a batch; batch 0 begins a new epoch."""
-        if batch == 0:
-            drawn = [batches(self.windows, self.size, g, self.draw) for g in self.generators]
-            self._plan = [torch.stack(b).to(self.device) for b in zip(*drawn, strict=True)]
+    def __call__(self, epoch: int, batch: int) -> Tensor:
+        """Indices (K, B) of a batch of an epoch."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._plan = batches(self.windows, self.size, self.draws.at(epoch), self.draw)
         return self._plan[batch]
 
 
