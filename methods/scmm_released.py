@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
-from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
+from bench.training import Optimiser, Order, batches, stack, train, unstack
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
 from .shared.networks.layers import Head, Projector, State
@@ -97,11 +98,11 @@ class Fixed(ShuffledBatches):
 
     chosen: list[Tensor] = field(default_factory=list)
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (B,) of one epoch."""
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, B) of one epoch."""
         if not self.chosen:
-            self.chosen.append(torch.randperm(self.windows, generator=g)[: self.draw])
-        return [self.chosen[0][part] for part in batches(self.draw, self.size, g)]
+            self.chosen.append(g.permutation(self.windows, take=self.draw))
+        return [self.chosen[0].gather(-1, part) for part in batches(self.draw, self.size, g)]
 
 
 @dataclass(frozen=True)
@@ -197,19 +198,17 @@ class SCMMReleased(SCMM):
         q, ctx, windows = self.params, job.ctx, labelled(job.view)
         encoder = self.encoder(windows.space)
         head = Head(encoder.width, len(job.view.classes))
-        start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
+        start = self._encoder_state(job, encoder) | head.init(ctx.draws("init head"))
         dtype = getattr(torch, ctx.dtype)
         model = stack([start], ctx.device, dtype)
         x = torch.from_numpy(windows.x).to(ctx.device, dtype)
         y = torch.from_numpy(windows.y).to(ctx.device)
-        steps = steps_per_epoch(len(x), q.fit_batch)
-        epochs = ctx.budget.epochs(q.fit_epochs, steps, "fit")
-        order, plan, best = ctx.generator("fit order"), list[Tensor](), _Best(model)
+        order = Order(len(x), q.fit_batch, ctx.draws("fit order").to(ctx.device))
+        epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
+        best = _Best(model)
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            if batch == 0:
-                plan[:] = batches(len(x), q.fit_batch, order)
-            index = plan[batch].to(ctx.device)
+            index = order(epoch, batch)
             logits = head(model, encoder(model, x[index].unsqueeze(0), training=True))[0]
             loss = functional.cross_entropy(logits, y[index])
             right = (logits.argmax(dim=1) == y[index]).to(dtype).mean()
@@ -223,7 +222,7 @@ class SCMMReleased(SCMM):
 
         kind = UnclearedOptimiser if q.uncleared_gradients else Optimiser
         train(
-            model, step, epochs=epochs, steps=steps, names=[ctx.fold], on_epoch=on_epoch,
+            model, step, epochs=epochs, steps=order.steps, names=[ctx.fold], on_epoch=on_epoch,
             optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
         )
         return NetworkPredictor(encoder, head, unstack(model, 0))

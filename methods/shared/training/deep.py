@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Needs, Predictor
 from bench.registry import ANY_FEATURES
@@ -84,7 +85,7 @@ class Batch:
         Unlabelled target windows; T is 0 where none are granted.
     progress : float
         Share of the training that is over, in [0, 1).
-    drawn : (K, ...)
+    drawn : (K, ...), a tuple of such, or None
         What the method's :meth:`SourceTrained.draw` drew.
     pseudo : (K, T) int or None
         Pseudo-labels of the target windows, for methods that give any.
@@ -95,7 +96,7 @@ class Batch:
     domain: Tensor
     target: Tensor
     progress: float
-    drawn: Tensor
+    drawn: Any
     pseudo: Tensor | None = None
 
 
@@ -124,13 +125,16 @@ class SourceTrained(FineTuned):
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Parameters of one model beside encoder and head, e.g. a domain classifier."""
         return {}
 
-    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch of source windows."""
-        return torch.empty(0)
+    def draw(self, net: Network, batch: int, g: Draws) -> Any:
+        """What the losses of K models draw for one batch of source windows.
+
+        ``g`` holds the keys of the models at this step; tensors (K, ...).
+        """
+        return None
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor | None:
         """Pseudo-labels (n,) of one model's target windows (1, n, C, F), once an epoch."""
@@ -153,7 +157,7 @@ class SourceTrained(FineTuned):
         model = stack(
             [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
-        feed = _Feed(self, net, model, sets)
+        feed = _Feed(self, every, net, model, sets)
         epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
 
         def phase(of: LossOf) -> Callable[[int, int], Losses]:
@@ -182,10 +186,10 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.generator("init")) | net.head.init(
-                ctx.generator("init source head")
+            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+                ctx.draws("init source head")
             )
-        return own | self.beside(net, own, ctx.generator("init extra"))
+        return own | self.beside(net, own, ctx.draws("init extra"))
 
     def _predictors(self, jobs: Sequence[Job], ready: Sequence[bool]) -> list[Predictor]:
         """Predictors with the head of the source where a job is ready, else with a new head."""
@@ -210,10 +214,11 @@ class _Feed:
     """Batches of a stack of sets; the same batch for all phases of a step."""
 
     def __init__(
-        self, method: SourceTrained, net: Network, model: State, sets: Sequence[TrainingSet]
+        self, method: SourceTrained, every: SourceTrained, net: Network, model: State,
+        sets: Sequence[TrainingSet],
     ) -> None:
         q, ctx, source = method.params, sets[0].ctx, sets[0].source
-        self.net, self.model, self.device = net, model, ctx.device
+        self.every, self.net, self.model = every, net, model
         self.methods = [method.alone(given.ctx) for given in sets]
         dtype = getattr(torch, ctx.dtype)
         self.x = torch.from_numpy(source.x).to(ctx.device, dtype)
@@ -228,13 +233,11 @@ class _Feed:
         sides = 2 if self.targets else 1
         self.size = max(2, q.batch // sides)
         draw = min(len(source), max(2, q.windows_per_epoch // sides))
-        orders = [given.ctx.generator("order") for given in sets]
-        self.order = Order(len(source), self.size, orders, draw, ctx.device)
-        self.rounds = [
-            _Round(len(t), given.ctx.generator("target order"))
-            for t, given in zip(self.targets, sets, strict=False)
-        ]
-        self.draws = [given.ctx.generator("draws") for given in sets]
+        order, self.target_order, self.draws = (
+            Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
+            for name in ("order", "target order", "draws")
+        )
+        self.order = Order(len(source), self.size, order, draw)
         self._at: tuple[int, int] | None = None
         self._pseudo: list[Tensor | None] = []
 
@@ -242,29 +245,29 @@ class _Feed:
         """Batch of an epoch, drawn when first asked for."""
         if self._at != (epoch, batch):
             self._at = (epoch, batch)
-            self._batch = self._next((epoch + batch / self.order.steps) / epochs, batch)
+            self._batch = self._next((epoch + batch / self.order.steps) / epochs, epoch, batch)
         return self._batch
 
-    def _next(self, progress: float, batch: int) -> Batch:
-        index = self.order(batch)
+    def _next(self, progress: float, epoch: int, batch: int) -> Batch:
+        index = self.order(epoch, batch)
         models, size = index.shape
-        if batch == 0:
+        if batch == 0 and self.targets:
             self._pseudo = [self._labels(k) for k in range(len(self.targets))]
+            self._picks = filled([len(t) for t in self.targets], self.order.steps, self.size,
+                                 self.target_order.at(epoch))
         target, pseudo = self.x.new_empty((models, 0, *self.x.shape[1:])), None
         if self.targets:
-            picked = [r.take(self.size).to(self.device) for r in self.rounds]
+            picked = self._picks[:, batch]
             target = torch.stack([t[i] for t, i in zip(self.targets, picked, strict=True)])
             guessed = [
                 labels[i] for labels, i in zip(self._pseudo, picked, strict=True)
                 if labels is not None
             ]
             pseudo = torch.stack(guessed) if guessed else None
-        drawn = torch.stack([
-            m.draw(self.net, size, g) for m, g in zip(self.methods, self.draws, strict=True)
-        ])
+        step = self.draws.at(epoch * self.order.steps + batch)
         return Batch(
             self.x[index], self.y[index], self.domain[index], target, progress,
-            drawn.to(self.device), pseudo,
+            self.every.draw(self.net, size, step), pseudo,
         )
 
     def _labels(self, k: int) -> Tensor | None:
@@ -273,20 +276,25 @@ class _Feed:
             return self.methods[k].pseudo_labels(self.net, p, self.targets[k].unsqueeze(0))
 
 
-class _Round:
-    """Indices in endless permutations, so that a small target fills batches of any size."""
+def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
+    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
 
-    def __init__(self, windows: int, generator: torch.Generator) -> None:
-        self.windows, self.generator = windows, generator
-        self.waiting = torch.empty(0, dtype=torch.int64)
+    Parameters
+    ----------
+    windows : sequence of int
+        How many each model has; few fill batches again and again.
+    draws : Draws
+        Of this epoch.
+    """
+    count = steps * size
 
-    def take(self, count: int) -> Tensor:
-        """Next ``count`` indices."""
-        while len(self.waiting) < count:
-            more = torch.randperm(self.windows, generator=self.generator)
-            self.waiting = torch.cat([self.waiting, more])
-        out, self.waiting = self.waiting[:count], self.waiting[count:]
-        return out
+    def of(n: int, g: Draws) -> Tensor:
+        rounds = g.permutation(n, -(-count // n), take=count)
+        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
+
+    if len(set(windows)) == 1:
+        return of(windows[0], draws)
+    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 class Supervised(SourceTrained):

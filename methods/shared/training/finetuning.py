@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocols.base import View
@@ -178,13 +179,13 @@ class FineTuned(Method):
         head = Head(encoder.width, len(jobs[0].view.classes))
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            self._encoder_state(j, encoder) | head.init(j.ctx.generator("init head"))
+            self._encoder_state(j, encoder) | head.init(j.ctx.draws("init head"))
             for j in jobs
         ], ctx.device, dtype)
         x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
         y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
         order = Order(
-            n, q.fit_batch, [j.ctx.generator("fit order") for j in jobs], device=ctx.device,
+            n, q.fit_batch, Draws.stack([j.ctx.draws("fit order") for j in jobs], ctx.device),
             draw=min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n,
         )
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
@@ -192,7 +193,7 @@ class FineTuned(Method):
         start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
 
         def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            index = (start + order(batch)).flatten()
+            index = (start + order(epoch, batch)).flatten()
             drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
             logits = head(model, encoder(model, drawn, training=True))
             loss = functional.cross_entropy(
@@ -230,7 +231,7 @@ class FineTuned(Method):
     def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Pre-trained encoder, or a fresh one."""
         if job.state is None:
-            return encoder.init(job.ctx.generator("init"))
+            return encoder.init(job.ctx.draws("init"))
         return {name: job.state[name] for name in names_of(encoder)}
 
 
