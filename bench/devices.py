@@ -230,7 +230,7 @@ _steps: ContextVar[Steps | None] = ContextVar("bench_steps", default=None)
 
 
 @contextlib.contextmanager
-def counting(compile: bool = False) -> Iterator[Steps]:  # noqa: A002 - as the option is called
+def counting(compile: bool = False) -> Iterator[Steps]:
     """Let trainings inside the block be run, and counted, in a way."""
     steps = Steps(compile)
     token = _steps.set(steps)

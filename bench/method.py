@@ -29,6 +29,8 @@ from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both fro
 if TYPE_CHECKING:
     import torch
 
+    from .draws import Draws
+
 Scale = Literal["linear", "log", "choice"]
 Stage = Literal["network", "pretrain", "fit"]
 
@@ -227,8 +229,17 @@ class Context:
         axes = sorted((str(k), str(v)) for k, v in {**self.seed_axes, "purpose": purpose}.items())
         return int.from_bytes(hashlib.sha256(repr(axes).encode()).digest()[:8], "big") >> 1
 
+    def draws(self, purpose: str) -> Draws:
+        """Random numbers of a purpose, drawn where the tensors are: see :mod:`bench.draws`."""
+        from .draws import Draws
+
+        return Draws.of(self.seed(purpose))
+
     def generator(self, purpose: str) -> torch.Generator:
-        """Torch generator (on the CPU, so that devices draw the same) of a purpose."""
+        """Torch generator of a purpose, on the CPU: what it draws depends on what it drew before.
+
+        For networks use :meth:`draws`, whose numbers depend on nothing but their keys.
+        """
         import torch
 
         return torch.Generator().manual_seed(self.seed(purpose))
@@ -370,7 +381,8 @@ class Method(abc.ABC):
     ``transductive = True`` is declared. A training that fails raises a
     :class:`~bench.errors.BenchError`.
 
-    **Randomness.** From ``ctx.generator("purpose")`` (torch) or ``ctx.rng("purpose")`` (NumPy), one
+    **Randomness.** From ``ctx.draws("purpose")`` (torch, on any device), ``ctx.rng("purpose")``
+    (NumPy) or ``ctx.generator("purpose")`` (a torch generator on the CPU), one
     purpose for each use, and from nowhere else: equal seeds then give equal numbers, whatever ran
     before. The seed of a purpose follows from the cell's seed and the fold; ``ctx.shared("stage")``
     is for what several folds have in common.

@@ -2,7 +2,8 @@
 
 A *stack* is K models of equal shape whose parameters share a leading axis. One Adam over stacked
 leaves is exactly K Adams, as long as the loss is the sum of the models' own losses; every model
-draws from generators of its own, so its result does not depend on who shares its stack.
+draws by a key of its own (:mod:`bench.draws`), so its result does not depend on who shares its
+stack.
 
 A step is handed no number that changes from step to step, but a :class:`Moment` of tensors: so it
 can be recorded once and replayed (:mod:`bench.graphs`), and no method need know of it.
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from . import graphs
+from .draws import Draws, meeting
 from .errors import DivergedError
 from .method import Context, Method
 
@@ -116,13 +118,6 @@ class StackedAdam(torch.optim.Adam):
                 torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)), out=leaf)
 
 
-def meeting(value: float | Tensor, other: Tensor) -> float | Tensor:
-    """A value of each model (K,), shaped to multiply a tensor (K, ...); or one of all models."""
-    if not isinstance(value, Tensor):
-        return value
-    return value.to(other).view(-1, *[1] * (other.dim() - 1))
-
-
 def is_buffer(name: str) -> bool:
     """Whether a named tensor of a state is a running statistic or average, not a parameter."""
     return ".running_" in name
@@ -142,10 +137,8 @@ def unstack(stacked: Mapping[str, Tensor], k: int) -> State:
     return {name: t.detach()[k].to("cpu", copy=True) for name, t in stacked.items()}
 
 
-def batches(
-    windows: int, size: int, generator: torch.Generator, draw: int | None = None
-) -> list[Tensor]:
-    """One epoch's batches as index tensors: a fresh permutation, cut.
+def batches(windows: int, size: int, draws: Draws, draw: int | None = None) -> list[Tensor]:
+    """One epoch's batches of K models as index tensors (K, B): a fresh permutation each, cut.
 
     A rest of one window is dropped (batch normalisation has no variance of one sample).
 
@@ -155,12 +148,13 @@ def batches(
         How many there are.
     size : int
         Windows per batch.
+    draws : Draws
+        Of this epoch.
     draw : int, optional
         Use only this many, drawn afresh each epoch from all.
     """
-    order = torch.randperm(windows, generator=generator)[:draw]
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) < 2:
+    parts = list(draws.permutation(windows, take=draw).split(size, dim=-1))
+    if len(parts) > 1 and parts[-1].shape[-1] < 2:
         parts.pop()
     return parts
 
@@ -232,7 +226,6 @@ def train(
     short: bool = False,
     feed: Callable[[Moment], Any] | None = None,
     before_epoch: Callable[[int], None] | None = None,
-    before_step: Callable[[bool], None] | None = None,
     after_step: Callable[[Moment], None] | None = None,
 ) -> list[DivergedError | None]:
     """Train a stack in place.
@@ -240,8 +233,8 @@ def train(
     A model whose loss is not finite is lost, and the others go on as if nothing had happened.
 
     ``feed``, ``step`` and ``after_step`` may be recorded and replayed: all that changes from step
-    to step they read of tensors that stay where they are. ``before_epoch`` and ``before_step`` run
-    as they are written; they write to such tensors.
+    to step they read of tensors that stay where they are. ``before_epoch`` runs as it is written,
+    and writes to such tensors.
 
     Parameters
     ----------
@@ -262,8 +255,8 @@ def train(
         Whether the last batch of an epoch is smaller than the others.
     feed : callable, optional
         ``feed(moment)``: what all phases of a step are handed; by default the moment itself.
-    before_epoch, before_step : callable, optional
-        Called with the number of the epoch, and with whether the batch is the short one.
+    before_epoch : callable, optional
+        Called with the number of the epoch that begins.
     after_step : callable, optional
         Called after each step of the optimiser, the moment being the next; may change buffers,
         such as a moving average of parameters.
@@ -291,10 +284,7 @@ def train(
             if before_epoch is not None:
                 before_epoch(epoch)
             for batch in range(steps):
-                ends = short and batch == steps - 1
-                if before_step is not None:
-                    before_step(ends)
-                take(ends)
+                take(short and batch == steps - 1)
             table = body.read()
             _note_lost(lost, table["total"], epoch, names)
             if all(lost):
@@ -311,7 +301,7 @@ def train(
 class _Step:
     """A step of a training, from its batch to the optimiser: reads and writes tensors alone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what train() is given
         self, stacked: State, phases: Sequence[Phase], optimiser: Optimiser,
         length: tuple[int, int], feed: Callable[[Moment], Any],
         after_step: Callable[[Moment], None] | None,
@@ -370,7 +360,9 @@ class _Step:
         self.phases = [(_compiled(of, failed), trained) for of, trained in self.phases]
 
 
-def _compiled(function: Callable[[Any], T], failed: Callable[[Exception], None]) -> Callable[[Any], T]:
+def _compiled(
+    function: Callable[[Any], T], failed: Callable[[Exception], None]
+) -> Callable[[Any], T]:
     """A compiled function; the function itself from the first error on."""
     going: list[Callable[[Any], T]] = [torch.compile(function, dynamic=False)]
 

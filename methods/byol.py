@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import is_buffer, meeting
 
@@ -44,7 +45,7 @@ class BYOLTask(TwoViews):
         """Network from an online projection to the target's."""
         return Projector(self.projector.out, self.projector.hidden, self.projector.out)
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Projector, predictor and a target network of its own random start."""
         online = self.projector.init(g)
         target = self.encoder.init(g) | self.projector.init(g)

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
 from bench.training import Moment, Optimiser, batches, stack, train, unstack
 
@@ -90,11 +91,11 @@ class Fixed(ShuffledBatches):
 
     chosen: list[Tensor] = field(default_factory=list)
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (B,) of one epoch."""
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, B) of one epoch."""
         if not self.chosen:
-            self.chosen.append(torch.randperm(self.windows, generator=g)[: self.draw])
-        return [self.chosen[0][part] for part in batches(self.draw, self.size, g)]
+            self.chosen.append(g.permutation(self.windows, take=self.draw))
+        return [self.chosen[0].gather(-1, part) for part in batches(self.draw, self.size, g)]
 
 
 @dataclass(frozen=True)
@@ -186,13 +187,13 @@ class SCMMReleased(SCMM):
         q, ctx, windows = self.params, job.ctx, labelled(job.view)
         encoder = self.encoder(windows.space)
         head = Head(encoder.width, len(job.view.classes))
-        start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
+        start = self._encoder_state(job, encoder) | head.init(ctx.draws("init head"))
         dtype = getattr(torch, ctx.dtype)
         model = stack([start], ctx.device, dtype)
         x = torch.from_numpy(windows.x).to(ctx.device, dtype)
         y = torch.from_numpy(windows.y).to(ctx.device)
-        order = Order(ShuffledBatches(len(x), q.fit_batch, len(x)), [ctx.generator("fit order")],
-                      ctx.device)
+        order = Order(ShuffledBatches(len(x), q.fit_batch, len(x)),
+                      Draws.stack([ctx.draws("fit order")], ctx.device))
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
         best = _Best(model)
 
@@ -212,6 +213,7 @@ class SCMMReleased(SCMM):
         kind = UnclearedOptimiser if q.uncleared_gradients else Optimiser
         train(
             model, step, epochs=epochs, steps=order.steps, short=order.short, names=[ctx.fold],
-            before_epoch=order.begin, on_epoch=on_epoch, optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
+            before_epoch=order.begin, on_epoch=on_epoch,
+            optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
         )
         return NetworkPredictor(encoder, head, unstack(model, 0))

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.draws import Draws
 from bench.errors import DivergedError
 from bench.method import Budget, Context
 from bench.training import (
@@ -190,7 +191,7 @@ def test_stacking_and_unstacking():
 
 @given(st.integers(1, 300), st.integers(2, 64), st.one_of(st.none(), st.integers(1, 400)))
 def test_batches_are_a_permutation_cut(windows, size, draw):
-    parts = batches(windows, size, torch.Generator().manual_seed(0), draw)
+    parts = batches(windows, size, Draws.of(0), draw)
     assert len(parts) == steps_per_epoch(windows, size, draw)
     index = torch.cat(parts).tolist()
     used = min(windows, draw or windows)
@@ -203,8 +204,8 @@ def test_batches_are_a_permutation_cut(windows, size, draw):
 
 
 def test_every_epoch_draws_afresh_from_all():
-    g = torch.Generator().manual_seed(0)
-    epochs = [set(torch.cat(batches(1000, 32, g, 100)).tolist()) for _ in range(80)]
+    g = Draws.of(0)
+    epochs = [set(torch.cat(batches(1000, 32, g.at(e), 100)).tolist()) for e in range(80)]
     assert all(len(e) == 100 for e in epochs)
     assert epochs[0] != epochs[1]
     assert set.union(*epochs) == set(range(1000))
@@ -233,4 +234,6 @@ def test_randomness_follows_from_named_axes_alone():
     assert torch.equal(torch.rand(3, generator=one.generator("a")),
                        torch.rand(3, generator=one.generator("a")))
     assert one.rng("a").random() == one.rng("a").random()
+    assert torch.equal(one.draws("a").words(3), same.draws("a").words(3))
+    assert not torch.equal(one.draws("a").words(3), one.draws("b").words(3))
     assert torch.equal(before, torch.random.get_rng_state())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.draws import Draws
 from bench.errors import BenchError, DataError
 from bench.method import FIRST_STEP, TRAJECTORY, Deviation
 from bench.training import Moment, Optimiser, State, stack, train
@@ -141,7 +142,7 @@ def _model(
     names = {"upper_bound": float, "sharpness": float, "temperature": float, "metric": str}
     settings = {name: kind(reference[name].item()) for name, kind in names.items()}
     network = network_of(settings | {"masked_copies": int(reference["mask_num"])}, encoder)
-    g = torch.Generator().manual_seed(0)
+    g = Draws.of(0)
     state = encoder.init(g) | network.init(g)
     for theirs, ours in _NAMES.items():
         value = torch.from_numpy(np.asarray(reference[f"param_{theirs}"], dtype=np.float64))

@@ -13,6 +13,7 @@ from bench.cells.contract import restrict_views
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model
 from bench.data.pair import Pair
+from bench.draws import Draws
 from bench.errors import IncompatibleError, SettingError
 from bench.method import Budget, Context, Job
 from bench.methods.shared.training.deep import Adaptation, Supervised
@@ -214,7 +215,7 @@ def test_mldg_is_the_gradient_after_an_inner_step(pair):
     cls = load("methods", "mldg")
     method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
     net = method.network_of(pair.source)
-    g = torch.Generator().manual_seed(0)
+    g = Draws.of(0)
     model = stack([net.encoder.init(g) | net.head.init(g)], "cpu", torch.float64)
     x = torch.from_numpy(pair.source.x[:30].astype(float))
     y = torch.from_numpy(pair.source.y[:30])
@@ -247,7 +248,7 @@ def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
     method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))
     net = method.network_of(pair.source)
     g = torch.Generator().manual_seed(0)
-    models = [net.encoder.init(g) | net.head.init(g) for _ in range(2)]
+    models = [net.encoder.init(d) | net.head.init(d) for d in map(Draws.of, range(2))]
     x = torch.randn(2, 12, 4, 5, generator=g, dtype=torch.float64)
     target = torch.randn(2, 6, 4, 5, generator=g, dtype=torch.float64) + 1
     y = torch.randint(0, 3, (2, 12), generator=g)

@@ -28,7 +28,7 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def one_hot(index: Tensor, count: int) -> Tensor:
-    """Whether an index (...) is each of so many: (..., count) bool. Unlike torch's, looks at none."""
+    """Whether an index (...) is each of so many: (..., count) bool; torch's own reads values."""
     return index.unsqueeze(-1) == torch.arange(count, device=index.device)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
@@ -62,7 +63,7 @@ class Adversarial(Alignment):
         """Shape of the domain classifier."""
         return Mlp("domain", net.encoder.width)
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Domain classifier."""
         return self.classifier(net).init(g)
 

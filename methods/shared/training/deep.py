@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Needs, Predictor
 from bench.registry import ANY_FEATURES
@@ -38,7 +39,7 @@ from bench.training import (
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
-from .sampling import Drawn, Order, ShuffledBatches, kept
+from .sampling import Order, ShuffledBatches, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -86,7 +87,7 @@ class Batch:
         Unlabelled target windows; T is 0 where none are granted.
     progress : () float Tensor
         Share of the training that is over, in [0, 1).
-    drawn : (K, ...)
+    drawn : (K, ...), a tuple of such, or None
         What the method's :meth:`SourceTrained.draw` drew.
     pseudo : (K, T) int or None
         Pseudo-labels of the target windows, for methods that give any.
@@ -97,7 +98,7 @@ class Batch:
     domain: Tensor
     target: Tensor
     progress: Tensor
-    drawn: Tensor
+    drawn: Any
     pseudo: Tensor | None = None
 
 
@@ -126,13 +127,16 @@ class SourceTrained(FineTuned):
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Parameters of one model beside encoder and head, e.g. a domain classifier."""
         return {}
 
-    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch of source windows."""
-        return torch.empty(0)
+    def draw(self, net: Network, batch: int, g: Draws) -> Any:
+        """What the losses of K models draw for one batch of source windows.
+
+        ``g`` holds the keys of the models at this step; tensors (K, ...).
+        """
+        return None
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor | None:
         """Pseudo-labels (n,) of one model's target windows (1, n, C, F), once an epoch."""
@@ -155,7 +159,7 @@ class SourceTrained(FineTuned):
         model = stack(
             [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
-        feed = _Feed(self, net, model, sets)
+        feed = _Feed(self, every, net, model, sets)
         epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
 
         def phase(of: LossOf) -> Callable[[Batch], Losses]:
@@ -174,7 +178,7 @@ class SourceTrained(FineTuned):
 
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,
-            feed=feed, before_epoch=feed.begin, before_step=feed.drawn.before, on_epoch=on_epoch,
+            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch,
             names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
@@ -185,10 +189,10 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.generator("init")) | net.head.init(
-                ctx.generator("init source head")
+            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+                ctx.draws("init source head")
             )
-        return own | self.beside(net, own, ctx.generator("init extra"))
+        return own | self.beside(net, own, ctx.draws("init extra"))
 
     def _predictors(self, jobs: Sequence[Job], ready: Sequence[bool]) -> list[Predictor]:
         """Predictors with the head of the source where a job is ready, else with a new head."""
@@ -213,10 +217,11 @@ class _Feed:
     """Batches of a stack of sets."""
 
     def __init__(
-        self, method: SourceTrained, net: Network, model: State, sets: Sequence[TrainingSet]
+        self, method: SourceTrained, every: SourceTrained, net: Network, model: State,
+        sets: Sequence[TrainingSet],
     ) -> None:
         q, ctx, source = method.params, sets[0].ctx, sets[0].source
-        self.net, self.model, self.device = net, model, ctx.device
+        self.every, self.net, self.model = every, net, model
         self.methods = [method.alone(given.ctx) for given in sets]
         dtype = getattr(torch, ctx.dtype)
         self.x = torch.from_numpy(source.x).to(ctx.device, dtype)
@@ -224,8 +229,10 @@ class _Feed:
         subjects = np.unique(source.subject, return_inverse=True)[1]
         self.domain = torch.from_numpy(subjects).to(ctx.device)
         targets = [given.target for given in sets if given.target is not None]
+        self.lengths = [len(t) for t in targets]
         #: First row of each model's target windows, among those of all.
-        self.starts = [0, *itertools.accumulate(map(len, targets))]
+        firsts = [0, *itertools.accumulate(self.lengths)][: len(targets)]
+        self.starts = torch.tensor(firsts, device=ctx.device).view(-1, 1, 1)
         self.target = torch.from_numpy(
             np.concatenate([t.x for t in targets]) if targets else source.x[:0]
         ).to(ctx.device, dtype)
@@ -233,36 +240,25 @@ class _Feed:
         sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
         draw = min(len(source), max(2, q.windows_per_epoch // sides))
-        orders = [given.ctx.generator("order") for given in sets]
-        self.order = Order(ShuffledBatches(len(source), self.size, draw), orders, ctx.device)
-        self.rounds = [
-            _Round(len(t), given.ctx.generator("target order"))
-            for t, given in zip(targets, sets, strict=False)
-        ]
-        draws = [given.ctx.generator("draws") for given in sets]
-        self.drawn = Drawn(
-            lambda size: torch.stack([
-                m.draw(net, size, g) for m, g in zip(self.methods, draws, strict=True)
-            ]), self.order,
+        order, self.target_order, self.draws = (
+            Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
+            for name in ("order", "target order", "draws")
         )
+        self.order = Order(ShuffledBatches(len(source), self.size, draw), order)
         self._picked: Tensor | None = None
         self._pseudo: Tensor | None = None
 
     def begin(self, epoch: int) -> None:
         """Draw the batches of an epoch, and guess the classes of the target windows."""
         self.order.begin(epoch)
-        if not self.rounds:
+        if not self.lengths:
             return
-        size, steps = self.size, self.order.steps
-        picked = torch.stack([
-            start + r.take(steps * size).view(steps, size)
-            for start, r in zip(self.starts, self.rounds, strict=False)
-        ], dim=1)
-        self._picked = kept(self._picked, picked, self.device)
-        guessed = [self._labels(k) for k in range(len(self.rounds))]
+        picked = filled(self.lengths, self.order.steps, self.size, self.target_order.at(epoch))
+        self._picked = kept(self._picked, (self.starts + picked).transpose(0, 1))
+        guessed = [self._labels(k) for k in range(len(self.lengths))]
         labels = [guess for guess in guessed if guess is not None]
         if labels:
-            self._pseudo = kept(self._pseudo, torch.cat(labels), self.device)
+            self._pseudo = kept(self._pseudo, torch.cat(labels))
 
     def __call__(self, at: Moment) -> Batch:
         """Batch of a moment."""
@@ -272,32 +268,37 @@ class _Feed:
             picked = self._picked.index_select(0, at.batch.view(1)).squeeze(0)
             target = self.target[picked]
             pseudo = None if self._pseudo is None else self._pseudo[picked]
+        drawn = self.every.draw(self.net, index.shape[1], self.draws.at(at.step))
         return Batch(
-            self.x[index], self.y[index], self.domain[index], target, at.progress,
-            self.drawn(at), pseudo,
+            self.x[index], self.y[index], self.domain[index], target, at.progress, drawn, pseudo,
         )
 
     def _labels(self, k: int) -> Tensor | None:
         p = {name: t[k : k + 1] for name, t in self.model.items()}
-        own = self.target[self.starts[k] : self.starts[k + 1]]
+        own = self.target.split(self.lengths)[k]
         with torch.no_grad():
             return self.methods[k].pseudo_labels(self.net, p, own.unsqueeze(0))
 
 
-class _Round:
-    """Indices in endless permutations, so that a small target fills batches of any size."""
+def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
+    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
 
-    def __init__(self, windows: int, generator: torch.Generator) -> None:
-        self.windows, self.generator = windows, generator
-        self.waiting = torch.empty(0, dtype=torch.int64)
+    Parameters
+    ----------
+    windows : sequence of int
+        How many each model has; few fill batches again and again.
+    draws : Draws
+        Of this epoch.
+    """
+    count = steps * size
 
-    def take(self, count: int) -> Tensor:
-        """Next ``count`` indices."""
-        while len(self.waiting) < count:
-            more = torch.randperm(self.windows, generator=self.generator)
-            self.waiting = torch.cat([self.waiting, more])
-        out, self.waiting = self.waiting[:count], self.waiting[count:]
-        return out
+    def of(n: int, g: Draws) -> Tensor:
+        rounds = g.permutation(n, -(-count // n), take=count)
+        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
+
+    if len(set(windows)) == 1:
+        return of(windows[0], draws)
+    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 class Supervised(SourceTrained):

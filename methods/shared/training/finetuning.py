@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
 from bench.protocols.base import View
@@ -179,14 +180,14 @@ class FineTuned(Method):
         head = Head(encoder.width, len(jobs[0].view.classes))
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            self._encoder_state(j, encoder) | head.init(j.ctx.generator("init head"))
+            self._encoder_state(j, encoder) | head.init(j.ctx.draws("init head"))
             for j in jobs
         ], ctx.device, dtype)
         x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
         y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
         draw = min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n
         order = Order(ShuffledBatches(n, q.fit_batch, draw),
-                      [j.ctx.generator("fit order") for j in jobs], ctx.device)
+                      Draws.stack([j.ctx.draws("fit order") for j in jobs], ctx.device))
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
         windows, classes = x.flatten(0, 1), y.flatten()
         start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
@@ -230,7 +231,7 @@ class FineTuned(Method):
     def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Pre-trained encoder, or a fresh one."""
         if job.state is None:
-            return encoder.init(job.ctx.generator("init"))
+            return encoder.init(job.ctx.draws("init"))
         return {name: job.state[name] for name in names_of(encoder)}
 
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import Context, Needs, hyper
 from bench.registry import ANY_FEATURES
 from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
 from ..networks.layers import Encoder, Projector, State
 from .finetuning import FineTuned
-from .sampling import Drawn, Order, Sampler, ShuffledBatches
+from .sampling import Order, Sampler, ShuffledBatches
 
 
 class Pretext:
@@ -36,7 +37,7 @@ class Pretext:
     def __init__(self, encoder: Encoder, params: Any) -> None:
         self.encoder, self.params = encoder, params
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of one model beside the encoder's."""
         return {}
 
@@ -49,11 +50,14 @@ class Pretext:
         q = self.params
         return Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch of windows (masks, augmentations)."""
-        return torch.empty(0)
+    def noise(self, batch: int, g: Draws) -> Any:
+        """What the losses of K models draw for one batch of windows (masks, augmentations).
 
-    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        ``g`` holds the keys of the models at this step; tensors (K, ...).
+        """
+        return None
+
+    def losses(self, p: State, x: Tensor, noise: Any) -> dict[str, Tensor]:
         """Losses, each (K,), of windows (K, ..., C, F); "total" is minimised.
 
         Between K and C the windows have the shape of the sampler's indices: (B,) by default.
@@ -72,7 +76,7 @@ class Projected(Pretext):
         """Network from encodings to the space that the loss compares."""
         return Projector(self.encoder.width)
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of the projector."""
         return self.projector.init(g)
 
@@ -121,27 +125,24 @@ class SelfSupervised(FineTuned):
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
         task = stacked(self, contexts).network(source.space)
-        each = [self.alone(c).network(source.space) for c in contexts]
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
+            task.encoder.init(c.draws("init")) | task.init(c.draws("init heads"))
             for c in contexts
         ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
-        orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
+        orders, noise = (Draws.stack([c.draws(name) for c in contexts], ctx.device)
+                         for name in ("order", "noise"))
         sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
-        order = Order(sampler, orders, ctx.device)
+        order = Order(sampler.to(ctx.device), orders)
         epochs = ctx.budget.epochs(q.epochs, order.steps, "pretrain")
-        drawn = Drawn(
-            lambda size: torch.stack([
-                t.noise(size, g) for t, g in zip(each, noises, strict=True)
-            ]), order,
-        )
 
-        def feed(at: Moment) -> tuple[Tensor, Tensor]:
-            return data[order(at)], drawn(at)
+        def feed(at: Moment) -> tuple[Tensor, Any]:
+            chosen = order(at)
+            return data[chosen], task.noise(chosen[0].numel(), noise.at(at.step))
 
-        def step(given: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+
+        def step(given: tuple[Tensor, Any]) -> dict[str, Tensor]:
             return task.losses(model, *given)
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
@@ -151,7 +152,7 @@ class SelfSupervised(FineTuned):
         lost = train(
             model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
             names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
-            before_epoch=order.begin, before_step=drawn.before,
+            before_epoch=order.begin,
             after_step=lambda at: task.after_step(model, at.progress),
         )
         return [error or unstack(model, k) for k, error in enumerate(lost)]
