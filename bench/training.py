@@ -188,8 +188,8 @@ class Moment:
     def start(cls, device: torch.device) -> Moment:
         """The first step of a training."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        counts = (torch.zeros((), dtype=torch.int64, device=device) for _ in range(2))
-        return cls(*counts, torch.zeros((), dtype=dtype, device=device))
+        batch, step = torch.zeros(2, dtype=torch.int64, device=device).unbind()
+        return cls(batch, step, torch.zeros((), dtype=dtype, device=device))
 
     def advance(self, of: int) -> None:
         """Go on to the next of so many steps, in place."""
