@@ -238,7 +238,7 @@ class Draws:
         z = self.normal(_TRIES, 2, *shape, dtype=wide)
         u = self.uniform(_TRIES + 1, 2, *shape, dtype=wide) + 2.0**-54
         first = torch.arange(2, device=self.device).view(2, *[1] * len(shape)) == 0
-        p = first * torch.as_tensor(meeting(a, z)) + ~first * torch.as_tensor(meeting(b, z))
+        p = first * meeting(a, z) + ~first * meeting(b, z)
         # Gamma numbers of p + 1, brought down to p by U^(1/p); logarithms, since p may be small.
         d = p.to(wide) + 2 / 3
         v = (1 + z / (3 * d.sqrt())) ** 3
