@@ -162,9 +162,10 @@ class Replays:
                 capture_error_mode="thread_local",
             ):
                 self.body(short)
-        except RuntimeError as error:
-            torch.cuda.synchronize(self.device)
-            self._refuse(str(error).splitlines()[0])
+        except Exception as error:
+            with contextlib.suppress(RuntimeError):
+                torch.cuda.synchronize(self.device)
+            self._refuse(_first_line(error))
             return
         self.graphs[short] = graph
 
@@ -188,5 +189,8 @@ class Replays:
 
     def _uncompiled(self, error: Exception) -> None:
         self.compiled = False
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        self.steps.because(f"not compiled: {text}")
+        self.steps.because(f"not compiled: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -356,6 +356,7 @@ class _Step:
 
     def compile(self, failed: Callable[[Exception], None]) -> None:
         """Compile what feeds the step, and its losses; ``failed`` is told of an error."""
+        torch._dynamo.reset()  # it keeps so many versions of a function, those of others too
         self.feed = _compiled(self.feed, failed)
         self.phases = [(_compiled(of, failed), trained) for of, trained in self.phases]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..devices import arithmetic
+from ..devices import Steps, arithmetic, counting
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
@@ -98,8 +98,9 @@ class Engine:
         if self.runs:
             first = self.cells[0]
             meter = Meter(first.device, len(self.runs), self.energy)
-            with arithmetic(first.precision, first.deterministic), meter:
-                self._train_and_score(meter)
+            ways = arithmetic(first.precision, first.deterministic)
+            with ways, counting(first.compile == "auto") as steps, meter:
+                self._train_and_score(meter, steps)
         return [self.outcomes[i] for i in range(len(self.cells))]
 
     def validate(self) -> list[float | BaseException | None]:
@@ -112,7 +113,8 @@ class Engine:
             ]
         self._start()
         trainings = self._validations()
-        with arithmetic(first.precision, first.deterministic):
+        ways = arithmetic(first.precision, first.deterministic)
+        with ways, counting(first.compile == "auto"):
             results = self._train(trainings)
         scores: dict[int, float | None] = {}
         for i, result in results.items():
@@ -133,7 +135,7 @@ class Engine:
                 run.cut()
                 self.runs[i] = run
 
-    def _train_and_score(self, meter: Meter) -> None:
+    def _train_and_score(self, meter: Meter, steps: Steps) -> None:
         share_sources([run.folds for run in self.runs.values()])
         for i, result in self._train(self._validations()).items():
             with self._isolated(i):
@@ -146,7 +148,9 @@ class Engine:
         meter.trained()
         for i, result in results.items():
             with self._isolated(i):
-                self.outcomes[i] = self.runs[i].finish(result, meter.read)
+                self.outcomes[i] = self.runs[i].finish(
+                    result, lambda: meter.read() | steps.info()
+                )
 
     def _validations(self) -> dict[int, Training]:
         """Trainings without what the rule holds out, of the cells that have such."""
