@@ -267,6 +267,21 @@ class Context:
             observer(self, number, of, losses, predictor)
 
 
+def tell_epoch(
+    contexts: Sequence[Context], number: int, of: int, losses: Sequence[Mapping[str, float]],
+    predictors: Sequence[Predictor] | None = None,
+) -> None:
+    """Tell the engine that an epoch of several models is over: :meth:`Context.epoch` of each.
+
+    The engine may then let the predictors of all predict in one pass.
+    """
+    foresee = getattr(_observer.get(), "foresee", None)
+    if predictors is not None and foresee is not None:
+        predictors = foresee(contexts, number, of, predictors)
+    for k, ctx in enumerate(contexts):
+        ctx.epoch(number, of, losses[k], None if predictors is None else predictors[k])
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """One fold to fit: what the method sees, where it starts, how it draws."""
@@ -390,7 +405,9 @@ class Method(abc.ABC):
     **Epochs.** ``ctx.epoch(number, of, losses, predictor)`` after each epoch, counted from 1, gives
     curves, the progress line and the choice of an epoch. ``losses`` are floats by name, "total" the
     one minimised; ``predictor`` predicts with the network as it is now. It returns nothing. Without
-    it the last epoch is scored. ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
+    it the last epoch is scored. :func:`tell_epoch` does so for all models of a stack at once;
+    predictors that offer ``predict_many`` then predict in one pass (:mod:`bench.cells.looks`).
+    ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`
     (and :meth:`pretrain_many`); the outcome of a job must not depend on its neighbours. If

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..devices import Steps, arithmetic, counting
+from ..devices import Steps, arithmetic, counting, dtype_of
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
@@ -23,6 +23,7 @@ from ..selection.rules import rule
 from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
+from .looks import Looks, Passes
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -181,7 +182,9 @@ class Engine:
             return {}
         observers = {i: training.new_observer() for i, training in trainings.items()}
         try:
-            with observing(lambda ctx, *seen: observers[ctx.cell](ctx, *seen)):
+            cell = self.cells[0]
+            passes = Passes(cell.device, dtype_of(cell.precision))
+            with observing(Looks(observers, passes)):
                 return self._fit(trainings, observers, self._states(trainings, observers))
         except (Exception, SystemExit) as error:
             which, half = list(trainings), len(trainings) // 2

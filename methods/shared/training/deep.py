@@ -22,7 +22,7 @@ from torch import Tensor
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.errors import BenchError
-from bench.method import Context, Job, LostPredictor, Needs, Predictor
+from bench.method import Context, Job, LostPredictor, Needs, Predictor, tell_epoch
 from bench.registry import ANY_FEATURES
 from bench.training import (
     Losses,
@@ -168,13 +168,11 @@ class SourceTrained(FineTuned):
         phases = [Phase(phase(of), trains) for trains, of in every.phases(net)]
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for k, given in enumerate(sets):
-                now = None
-                if watched:
-                    now = self.alone(given.ctx).predicting(NetworkPredictor(
-                        net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
-                    ))
-                given.ctx.epoch(epoch + 1, epochs, losses[k], now)
+            own = net.own(model)
+            tell_epoch([given.ctx for given in sets], epoch + 1, epochs, losses, [
+                self.alone(given.ctx).predicting(NetworkPredictor(net.encoder, net.head, own, k))
+                for k, given in enumerate(sets)
+            ] if watched else None)
 
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.draws import Draws
-from bench.method import Context, Needs, hyper
+from bench.method import Context, Needs, hyper, tell_epoch
 from bench.registry import ANY_FEATURES
 from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
@@ -146,8 +146,7 @@ class SelfSupervised(FineTuned):
             return task.losses(model, *given)
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for c, row in zip(contexts, losses, strict=True):
-                c.epoch(epoch + 1, epochs, row)
+            tell_epoch(contexts, epoch + 1, epochs, losses)
 
         lost = train(
             model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
