@@ -68,8 +68,7 @@ def _hashed(low: Tensor, high: Tensor, count: int) -> Tensor:
     counter = torch.arange(count, dtype=torch.int32, device=low.device)
     x = torch.add(low, counter, alpha=_WORD)
     x ^= (x >> 16).bitwise_and_(_ones(32, 16))
-    x *= _ROUNDS[0]
-    x += high
+    x = torch.add(high, x, alpha=_ROUNDS[0])
     x ^= (x >> 15).bitwise_and_(_ones(32, 15))
     x *= _ROUNDS[1]
     x ^= (x >> 16).bitwise_and_(_ones(32, 16))
