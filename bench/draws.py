@@ -68,8 +68,7 @@ def _hashed(low: Tensor, high: Tensor, count: int) -> Tensor:
     counter = torch.arange(count, dtype=torch.int32, device=low.device)
     x = torch.add(low, counter, alpha=_WORD)
     x ^= (x >> 16).bitwise_and_(_ones(32, 16))
-    x *= _ROUNDS[0]
-    x += high
+    x = torch.add(high, x, alpha=_ROUNDS[0])
     x ^= (x >> 15).bitwise_and_(_ones(32, 15))
     x *= _ROUNDS[1]
     x ^= (x >> 16).bitwise_and_(_ones(32, 16))
@@ -204,7 +203,7 @@ class Draws:
         if isinstance(hidden, Tensor):
             # Rounded as a number is, so that a model alone has the same mask.
             limit = (hidden.float() * 2.0**31).ceil().long() - 2**30
-            return words >= torch.as_tensor(meeting(limit, words))
+            return words >= meeting(limit, words)
         return words >= math.ceil(float(np.float32(hidden)) * 2.0**31) - 2**30
 
     @_model_by_model
@@ -237,10 +236,10 @@ class Draws:
         axis = self.keys.dim()
         z = self.normal(_TRIES, 2, *shape, dtype=wide)
         u = self.uniform(_TRIES + 1, 2, *shape, dtype=wide) + 2.0**-54
-        first = torch.arange(2, device=self.device).view(2, *[1] * len(shape)) == 0
-        p = first * meeting(a, z) + ~first * meeting(b, z)
+        first = torch.arange(2, device=self.device).view(2, *[1] * len(shape)).to(wide)
+        p = (1 - first) * meeting(a, z) + first * meeting(b, z)
         # Gamma numbers of p + 1, brought down to p by U^(1/p); logarithms, since p may be small.
-        d = p.to(wide) + 2 / 3
+        d = p + 2 / 3
         v = (1 + z / (3 * d.sqrt())) ** 3
         log_v = v.clamp(min=1e-30).log()
         passes = (v > 0) & (u.narrow(axis, 0, _TRIES).log() < z**2 / 2 + d * (1 - v + log_v))

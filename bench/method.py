@@ -396,11 +396,11 @@ class Method(abc.ABC):
     ``transductive = True`` is declared. A training that fails raises a
     :class:`~bench.errors.BenchError`.
 
-    **Randomness.** From ``ctx.draws("purpose")`` (torch, on any device), ``ctx.rng("purpose")``
-    (NumPy) or ``ctx.generator("purpose")`` (a torch generator on the CPU), one
-    purpose for each use, and from nowhere else: equal seeds then give equal numbers, whatever ran
-    before. The seed of a purpose follows from the cell's seed and the fold; ``ctx.shared("stage")``
-    is for what several folds have in common.
+    **Randomness.** From ``ctx.rng("purpose")`` (NumPy), ``ctx.draws("purpose")`` (torch, on any
+    device: :class:`~bench.draws.Draws`) or ``ctx.generator("purpose")`` (a torch generator on the
+    CPU), one purpose for each use, and from nowhere else: equal seeds then give equal numbers,
+    whatever ran before. The seed of a purpose follows from the cell's seed and the fold;
+    ``ctx.shared("stage")`` is for what several folds have in common.
 
     **Epochs.** ``ctx.epoch(number, of, losses, predictor)`` after each epoch, counted from 1, gives
     curves, the progress line and the choice of an epoch. ``losses`` are floats by name, "total" the

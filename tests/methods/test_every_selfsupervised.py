@@ -180,6 +180,31 @@ class TestSamplers:
             assert (windows.subject[one] != windows.subject[other]).all()
             assert all(len(set(windows.stimulus[row])) == 6 for row in one)
 
+    @pytest.mark.parametrize("make", [
+        lambda w: ShuffledBatches(len(w), 16, 40), lambda w: successive(w, 4, 48, 192),
+        lambda w: neighbours(w, 2.0, 48, 216), lambda w: SameStimulus.of(w, 48, 192),
+    ])
+    def test_a_stack_is_each_model_alone(self, make):
+        sampler = make(toy())
+        together = sampler.epoch(Draws.stack([Draws.of(k) for k in range(3)]).at(5))
+        for k in range(3):
+            alone = sampler.epoch(Draws.of(k).at(5))
+            assert all(torch.equal(a[k], b) for a, b in zip(together, alone, strict=True))
+
+    def test_padding_is_no_stimulus(self):
+        """Subjects who share fewer stimuli than others: no batch holds one that they do not."""
+        windows = toy()
+        seen = windows.take((windows.subject > 1) | (windows.stimulus > windows.stimulus.max() - 3))
+        sampler = SameStimulus.of(seen, 6, 600)
+        plan = torch.cat(sampler.epoch(Draws.of(0)), dim=1).numpy()
+        one, other = plan
+        assert (seen.stimulus[one] == seen.stimulus[other]).all()
+        assert (seen.subject[one] != seen.subject[other]).all()
+        pairs = set(zip(seen.subject[one].ravel(), seen.subject[other].ravel(), strict=True))
+        assert {1} < {s for pair in pairs for s in pair}
+        shared = {s for row in seen.stimulus[one] for s in row}
+        assert shared == set(seen.stimulus)
+
     def test_unshared_stimuli_are_refused(self):
         windows = toy()
         windows.stimulus[:] += 100 * windows.subject

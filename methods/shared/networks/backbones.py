@@ -265,7 +265,8 @@ class KeyedDropout(TorchDispatchMode):
     ) -> Any:
         aten = torch.ops.aten
         if func is aten.bernoulli_.float:  # of torch.dropout on a CPU
-            return args[0].copy_(self.draws.mask(1 - args[1], *args[0].shape))
+            kept = args[1] if len(args) > 1 else 0.5  # its default is not handed on
+            return args[0].copy_(self.draws.mask(1 - kept, *args[0].shape))
         if func is aten.native_dropout.default:  # on a GPU
             keep = self.draws.mask(args[1], *args[0].shape)
             return args[0] * keep / (1 - args[1]), keep

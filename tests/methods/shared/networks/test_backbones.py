@@ -17,7 +17,13 @@ from bench.data.pair import Pair
 from bench.data.windows import Space
 from bench.draws import Draws
 from bench.errors import IncompatibleError, UnknownNameError
-from bench.methods.shared.networks.backbones import BACKBONES, DRAWS, encoder_for, encoder_from
+from bench.methods.shared.networks.backbones import (
+    BACKBONES,
+    DRAWS,
+    KeyedDropout,
+    encoder_for,
+    encoder_from,
+)
 from bench.methods.shared.networks.layers import names_of, norm_names
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
@@ -291,3 +297,27 @@ def test_number_of_parameters_as_documented():
         count = sum(t.numel() for n, t in state.items() if not is_buffer(n))
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{count:,}" in row, f"{name}: {count:,}"
+
+
+class TestKeyedDropout:
+    def test_a_gpu_s_dropout_is_a_cpu_s(self):
+        """Torch drops out by one operation on a CPU and by another on a GPU."""
+        x = torch.randn(50, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        with KeyedDropout(Draws.of(3)):
+            one = torch.nn.functional.dropout(x, 0.3)
+        with KeyedDropout(Draws.of(3)):
+            other, kept = torch.ops.aten.native_dropout(x, 0.3, True)
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+        assert torch.equal(kept, one != 0)
+        assert kept.double().mean().item() == pytest.approx(0.7, abs=0.05)
+        torch.testing.assert_close(one[kept], x[kept] / 0.7)
+
+    def test_whole_channels_are_dropped_too(self):
+        with KeyedDropout(Draws.of(3)):
+            out = torch.nn.functional.dropout2d(torch.ones(20, 6, 4, 5), 0.5)
+        assert set(out.unique().tolist()) == {0.0, 2.0}
+        assert (out == out[..., :1, :1]).all()
+
+    def test_what_no_key_decides_is_refused(self):
+        with KeyedDropout(Draws.of(3)), pytest.raises(NotImplementedError, match="randn"):
+            torch.randn(3)
