@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Hashable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from .errors import SettingError, UnknownNameError
 
@@ -27,6 +28,8 @@ PRECISIONS = {
 PROCESS = 600e6
 #: A cell's windows, their batches, activations and gradients, as a multiple of its windows.
 COPIES = 8
+#: Cells that are trained together before it is known what such cells take.
+FIRST = 8
 #: Share of a GPU's free memory that cells may be planned to take.
 USABLE = 0.8
 
@@ -150,6 +153,51 @@ def places(
             break
         out.append(min(free, key=out.count))
     return out
+
+
+class Room:
+    """How many cells of a kind a device has room for, by what such cells took before.
+
+    Nothing is known of the first: :data:`FIRST` are trained together, and what they take at most
+    is measured. Elsewhere than on a GPU there is always room.
+
+    Parameters
+    ----------
+    device : str
+    kind : hashable
+        Cells equal in this take as much.
+    """
+
+    #: Bytes a cell took at most, by device and kind.
+    taken: ClassVar[dict[Hashable, float]] = {}
+
+    def __init__(self, device: str, kind: Hashable) -> None:
+        self.device, self.key = device, (device, kind)
+
+    def most(self) -> int:
+        """Cells that may be trained together."""
+        if not self.device.startswith("cuda"):
+            return sys.maxsize
+        if self.key not in self.taken:
+            return FIRST
+        return max(1, int(USABLE * self._free() / self.taken[self.key]))
+
+    def measure(self, cells: int) -> None:
+        """Note what so many cells took, since the peak was last reset."""
+        if self.device.startswith("cuda"):
+            self.taken[self.key] = max(self.taken.get(self.key, 1.0), self._peak() / cells)
+
+    def _free(self) -> float:
+        """Bytes that are free, or that torch holds and does not use."""
+        import torch
+
+        held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return float(torch.cuda.mem_get_info(self.device)[0] + held)
+
+    def _peak(self) -> float:
+        import torch
+
+        return float(torch.cuda.max_memory_allocated(self.device))
 
 
 def check_precision(precision: str) -> None:

@@ -131,12 +131,12 @@ class Replays:
         if short not in self.graphs:
             self._eager(short)
             return
+        self.steps.replayed += 1
+        self.steps.compiled += self.compiled
         if self.timed is None:
             self.graphs[short].replay()
         else:
             self._time(self.graphs[short].replay, self.timed)
-        self.steps.replayed += 1
-        self.steps.compiled += self.compiled
 
     def _eager(self, short: bool) -> None:
         self.steps.eager += 1
@@ -153,21 +153,24 @@ class Replays:
             self._refuse(watch.found[0])
 
     def _record(self, short: bool) -> None:
-        graph = torch.cuda.CUDAGraph()
-        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
         try:
-            torch.cuda.synchronize(self.device)
-            with torch.cuda.graph(
-                graph, pool=pool, stream=torch.cuda.current_stream(),
-                capture_error_mode="thread_local",
-            ):
-                self.body(short)
+            self.graphs[short] = self._recorded(short)
         except Exception as error:
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(Exception):  # what it broke, it would say again
                 torch.cuda.synchronize(self.device)
             self._refuse(_first_line(error))
-            return
-        self.graphs[short] = graph
+
+    def _recorded(self, short: bool) -> Any:
+        """Graph of a step; nothing is run."""
+        graph = torch.cuda.CUDAGraph()
+        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
+        torch.cuda.synchronize(self.device)
+        with torch.cuda.graph(
+            graph, pool=pool, stream=torch.cuda.current_stream(),
+            capture_error_mode="thread_local",
+        ):
+            self.body(short)
+        return graph
 
     def _refuse(self, reason: str) -> None:
         self.refused = True
@@ -175,17 +178,20 @@ class Replays:
 
     def _time(self, replay: Callable[[], None], timed: list[float]) -> None:
         """Replay, and compile after some replays if the steps to come repay it."""
-        torch.cuda.synchronize(self.device)
-        began = time.perf_counter()
-        replay()
-        torch.cuda.synchronize(self.device)
-        timed.append(time.perf_counter() - began)
+        timed.append(self._seconds(replay))
         if len(timed) < TIMED:
             return
         self.timed = None
         if statistics.median(timed) * SAVED * self.left > COMPILING * len(self.seen):
             self.compiling(self._uncompiled)
             self.compiled, self.graphs, self.seen = True, {}, set()
+
+    def _seconds(self, replay: Callable[[], None]) -> float:
+        torch.cuda.synchronize(self.device)
+        began = time.perf_counter()
+        replay()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter() - began
 
     def _uncompiled(self, error: Exception) -> None:
         self.compiled = False

@@ -53,14 +53,15 @@ class Optimiser:
 
     def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
         """One Adam over stacked leaves; its learning rate is a tensor, to be changed in place."""
-        if isinstance(self.lr, Tensor) or isinstance(self.weight_decay, Tensor):
+        wide = leaves[0].device.type == "cuda" and leaves[0].dtype == torch.float64
+        if wide or isinstance(self.lr, Tensor) or isinstance(self.weight_decay, Tensor):
             return StackedAdam(leaves, self)
         return torch.optim.Adam(list(leaves), **self.settings(leaves[0]))
 
     def settings(self, leaf: Tensor) -> dict[str, Any]:
         """Keywords of torch's Adam for leaves like one."""
         on_cuda = leaf.device.type == "cuda"
-        # The fused kernel for CUDA reads a learning rate of 32 bits; MPS has no others.
+        # The fused kernel for CUDA reads a learning rate of 32 bits, and MPS has no others.
         dtype = torch.float64 if leaf.device.type in ("cpu", "meta") else torch.float32
         decay = self.weight_decay
         return {
@@ -84,7 +85,7 @@ class StackedAdam(torch.optim.Adam):
 
     How far a step goes is proportional to the learning rate, and nothing else of Adam depends on
     it. So the fused step of all models is taken at a rate of 1, and each goes its own share of
-    the way.
+    the way. On a CUDA device this is also how a rate of 64 bits is kept.
 
     Parameters
     ----------
@@ -96,9 +97,8 @@ class StackedAdam(torch.optim.Adam):
     def __init__(self, leaves: Sequence[Tensor], settings: Optimiser) -> None:
         decay = settings.weight_decay
         self.decay = decay.to(leaves[0]) if isinstance(decay, Tensor) else None
-        own = settings.settings(leaves[0])
-        rate = own["lr"].to(leaves[0].dtype)
-        super().__init__(list(leaves), **own | {"lr": 1.0})
+        rate = torch.as_tensor(settings.lr, dtype=torch.float64).to(leaves[0], copy=True)
+        super().__init__(list(leaves), **settings.settings(leaves[0]) | {"lr": 1.0})
         for group in self.param_groups:
             group["lr"] = rate
 

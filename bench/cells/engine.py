@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..devices import Steps, arithmetic, counting, dtype_of
+from ..devices import Room, Steps, arithmetic, counting, dtype_of
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
@@ -90,6 +90,11 @@ class Engine:
         self.on_event, self.reports = on_event or (lambda event: None), reports
         self.outcomes: dict[int, CellOutcome] = {}
         self.runs: dict[int, Run] = {}
+        first = cells[0]
+        self.room = Room(first.device, (
+            first.method.name, first.pair.source_name, first.pair.target_name,
+            first.protocol.name, first.precision, first.scale,
+        ))
         #: Cells that a state was trained for; a retry finds it stored, but it was not reused.
         self.pretrained: set[int] = set()
 
@@ -173,21 +178,27 @@ class Engine:
             self.outcomes[i] = error
 
     def _train(self, trainings: Mapping[int, Training]) -> dict[int, TrainingResult]:
-        """Train all at once; if that fails, each half, down to one cell.
+        """Train all at once, or what there is room for; if that fails, each half, down to a cell.
 
         Cells that fail have no result, but an outcome.
         """
         trainings = {i: t for i, t in trainings.items() if i not in self.outcomes}
         if not trainings:
             return {}
+        which, most = list(trainings), self.room.most()
+        if len(which) > most:
+            some, rest = ({i: trainings[i] for i in part} for part in (which[:most], which[most:]))
+            return self._train(some) | self._train(rest)
         observers = {i: training.new_observer() for i, training in trainings.items()}
         try:
             cell = self.cells[0]
             passes = Passes(cell.device, dtype_of(cell.precision))
             with observing(Looks(observers, passes)):
-                return self._fit(trainings, observers, self._states(trainings, observers))
+                found = self._fit(trainings, observers, self._states(trainings, observers))
+            self.room.measure(len(which))
+            return found
         except (Exception, SystemExit) as error:
-            which, half = list(trainings), len(trainings) // 2
+            half = len(which) // 2
             if not half:
                 self.outcomes[which[0]] = error
                 return {}
