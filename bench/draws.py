@@ -28,7 +28,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -201,10 +200,12 @@ class Draws:
         words = self.words(*shape)
         words >>= 1
         if isinstance(hidden, Tensor):
-            # Rounded as a number is, so that a model alone has the same mask.
+            # To 32 bits, as a number is below, so that a model alone has the same mask.
             limit = (hidden.float() * 2.0**31).ceil().long() - 2**30
             return words >= meeting(limit, words)
-        return words >= math.ceil(float(np.float32(hidden)) * 2.0**31) - 2**30
+        part, exponent = math.frexp(hidden)
+        single = math.ldexp(round(part * 2**24), exponent - 24)
+        return words >= math.ceil(single * 2.0**31) - 2**30
 
     @_model_by_model
     def integers(self, high: int | Tensor, *shape: int) -> Tensor:

@@ -151,6 +151,17 @@ class TestTheSame:
             seen.add(str(found))
         assert len(seen) == 2
 
+    @pytest.mark.slow
+    def test_compiled_as_a_whole(self, kind):
+        """Nothing in it makes torch.compile leave the graph, and what is traced is the same."""
+        def draw(keys, step):
+            return KINDS[kind](Draws(keys).at(step))
+
+        torch._dynamo.reset()
+        keys, step = Draws.stack([Draws.of(3), Draws.of(4)]).keys, torch.tensor(5)
+        traced = torch.compile(draw, backend="eager", fullgraph=True, dynamic=False)
+        assert torch.equal(traced(keys, step), draw(keys, step))
+
     def test_nothing_comes_from_the_host(self, kind):
         keys = Draws.stack([Draws.of(3), Draws.of(4)], "meta")
         step = torch.zeros((), dtype=torch.int64, device="meta")
