@@ -16,6 +16,7 @@ BENCHMARKS = {
     "engine": "the engine's overhead a cell, and a sweep in which nothing is left to do",
     "scaling": "time and memory with subjects, windows, channels and cells: a picture",
     "report": "bench report on 2,000 records with predictions: time, memory, incremental",
+    "gpu": "equality, a table of times against a plain baseline, a profile: five minutes on a GPU",
 }
 
 

@@ -55,12 +55,12 @@ class PlainSCMM(nn.Module):
         flat, n, b = stacked.flatten(1), 2 * len(x), len(x)
         h = self.encoder(stacked)
         z = self.projector(h)
-        off = ~torch.eye(n, dtype=torch.bool)
+        off = ~torch.eye(n, dtype=torch.bool, device=x.device)
         weights = _soft_weights(flat, alpha, sigma)
-        index = torch.arange(n)
+        index = torch.arange(n, device=x.device)
         weights[(index[:, None] % b == index % b) & off] = 1.0
         similarity = (z.unsqueeze(1) * z.unsqueeze(0)).sum(dim=-1)  # broadcast over all pairs
-        logits = similarity / temperature - 1e12 * torch.eye(n)
+        logits = similarity / temperature - 1e12 * torch.eye(n, device=x.device)
         logs = functional.log_softmax(logits, dim=1)
         contrastive = -(weights * logs)[off].sum() / (n * (n - 1))
         rebuilt = self.decoder(torch.softmax(logits, dim=1) @ h)
@@ -71,24 +71,26 @@ class PlainSCMM(nn.Module):
 
 def _soft_weights(flat: Tensor, alpha: float, sigma: float) -> Tensor:
     distance = -functional.cosine_similarity(flat.unsqueeze(1), flat.unsqueeze(0), dim=-1)
-    matrix = distance.numpy()
+    matrix = distance.cpu().numpy()
     off = ~np.eye(len(matrix), dtype=bool)
     matrix[~off] = matrix[off].min()
     scaled = MinMaxScaler().fit_transform(matrix)
-    return torch.from_numpy((2 * alpha / (1 + np.exp(scaled / sigma))).astype(np.float32))
+    weights = (2 * alpha / (1 + np.exp(scaled / sigma))).astype(np.float32)
+    return torch.from_numpy(weights).to(flat.device)
 
 
-def pretrain(x: Tensor, epochs: int, seed: int = 0) -> PlainSCMM:
+def pretrain(x: Tensor, epochs: int, seed: int = 0, device: str = "cpu") -> PlainSCMM:
     """Pre-train on windows (n, C, 5), ten batches of 256 an epoch."""
     torch.manual_seed(seed)
-    model = PlainSCMM(x.shape[1])
+    model = PlainSCMM(x.shape[1]).to(device)
     optimiser = torch.optim.Adam(
         model.parameters(), lr=5e-4, betas=(0.9, 0.99), weight_decay=3e-4
     )
     loader = DataLoader(TensorDataset(x[:2560]), batch_size=256, shuffle=True)
     for _ in range(epochs):
         total = 0.0
-        for (batch,) in loader:
+        for (drawn,) in loader:
+            batch = drawn.to(device)
             keep = torch.rand_like(batch) > 0.5
             optimiser.zero_grad()
             loss = model.loss(batch, batch * keep, 0.5, 0.05, 0.5)
@@ -98,12 +100,14 @@ def pretrain(x: Tensor, epochs: int, seed: int = 0) -> PlainSCMM:
     return model
 
 
-def finetune(x: Tensor, y: Tensor, epochs: int, classes: int, seed: int = 0) -> nn.Module:
+def finetune(
+    x: Tensor, y: Tensor, epochs: int, classes: int, seed: int = 0, device: str = "cpu"
+) -> nn.Module:
     """Train encoder and head on calibration windows (n, C, 5), batches of 128."""
     torch.manual_seed(seed)
     model = nn.Sequential(
         Encoder(x.shape[1]), nn.Linear(384, 128), nn.Sigmoid(), nn.Linear(128, classes)
-    )
+    ).to(device)
     optimiser = torch.optim.Adam(
         model.parameters(), lr=5e-4, betas=(0.9, 0.99), weight_decay=3e-4
     )
@@ -111,7 +115,7 @@ def finetune(x: Tensor, y: Tensor, epochs: int, classes: int, seed: int = 0) -> 
     for _ in range(epochs):
         for batch, target in loader:
             optimiser.zero_grad()
-            loss = functional.cross_entropy(model(batch), target)
+            loss = functional.cross_entropy(model(batch.to(device)), target.to(device))
             loss.backward()
             optimiser.step()
             loss.item()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -151,6 +152,51 @@ class Dies(Good):
         raise AssertionError("unreachable")
 
 
+class DiesOnce(Dies):
+    """Ends its process the first time that each of its cells is tried."""
+
+    name: ClassVar[str] = "toy-dies-once"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        with Path(os.environ["TOY_TRACE"]).open("a+") as file:
+            file.seek(0)
+            first = f"seed {ctx.seed_axes['seed']}\n" not in file.readlines()
+            file.write(f"seed {ctx.seed_axes['seed']}\n")
+        if first:
+            super().fit(view, state, ctx)
+        return Good.fit(self, view, state, ctx)
+
+
+class Crashes(Good):
+    """Says something, and then reads where nothing is."""
+
+    name: ClassVar[str] = "toy-crashes"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        print("about to crash", file=sys.stderr, flush=True)
+        ctypes.string_at(0)
+        raise AssertionError("unreachable")
+
+
+class Says(Good):
+    name: ClassVar[str] = "toy-says"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        print("a warning of the method", file=sys.stderr, flush=True)
+        return super().fit(view, state, ctx)
+
+
+class Silent(Good):
+    """Holds the interpreter's lock: its worker answers nobody."""
+
+    name: ClassVar[str] = "toy-silent"
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Means:
+        if self.params.sleep:
+            ctypes.PyDLL(None).sleep(int(self.params.sleep))
+        return Good(self.params.model_copy(update={"sleep": 0.0})).fit(view, state, ctx)
+
+
 class DiesLate(Good):
     """Ends its process when it is asked for what it computed."""
 
@@ -204,6 +250,6 @@ class Interrupts(Good):
 CATALOGUE = [
     *(Entry(c.name, f":{c.__name__}", group="corpora") for c in (ToyA, ToyB, ToyC)),
     *(Entry(m.name, f":{m.__name__}") for m in (
-        Good, Other, Pretrained, Raises, Exits, Dies, DiesLate, DiesOfOne, Hangs, Hungry,
-        Interrupts)),
+        Good, Other, Pretrained, Raises, Exits, Dies, DiesOnce, Crashes, Says, Silent, DiesLate,
+        DiesOfOne, Hangs, Hungry, Interrupts)),
 ]

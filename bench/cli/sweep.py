@@ -69,12 +69,14 @@ def run_sweep(
 ) -> int:
     """Run a sweep and print its summary; returns the exit code."""
     from ..sweeps.manifest import Memo
-    from ..sweeps.run import execute
+    from ..sweeps.run import check_first, execute
     from ..sweeps.sweep import Sweep
     from .screen.sweep import SweepDisplay, summary
 
     request = asked(file, flags)
     memo = Memo(options.runs)
+    if not dry_run:
+        check_first(request, options, memo)
     plan = _planned(request, options.runs, memo, dry_run, quiet)
     sweep_ = Sweep(plan, options, memo)
     if dry_run:

@@ -21,7 +21,7 @@ from ..runs.options import HOW, RUN, SEE, CellOptions, about, as_names, as_pairs
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
 
-    from .workers.slurm import ClusterSpec
+    from .slurm import ClusterSpec
 
 Names = Annotated[list[str], MinLen(1)]
 Positive = Annotated[int, Ge(1)]
@@ -144,7 +144,7 @@ class Request(CellOptions):
 def _adapter() -> TypeAdapter[Request]:
     from pydantic import TypeAdapter
 
-    from .workers.slurm import ClusterSpec  # noqa: F401 - the adapter looks its name up here
+    from .slurm import ClusterSpec  # noqa: F401 - the adapter looks its name up here
 
     return TypeAdapter(Request)
 
@@ -229,7 +229,7 @@ def _keys(table: str = "") -> dict[str, str]:
     if table == "tune":
         return {name: said.text for name, said in about(Tune).items()}
     if table == "cluster":
-        from .workers.slurm import ClusterSpec
+        from .slurm import ClusterSpec
 
         return {name: field.description or "" for name, field in ClusterSpec.model_fields.items()}
     return {}

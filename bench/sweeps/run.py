@@ -8,7 +8,9 @@ from typing import Any
 
 from ..registry import include
 from ..runs.options import takes
+from ..store.lock import RunLock
 from .manifest import Memo
+from .plan import Plan
 from .request import Request, read_request
 from .status import SweepState
 from .sweep import Sweep, SweepOptions
@@ -50,9 +52,23 @@ def sweep(
     for item in request.include:
         include(item)
     memo = Memo(options.runs)
+    check_first(request, options, memo)
     return execute(Sweep(
         planned(request, options.runs, memo), options, memo, show or (lambda state, line: None)
     ))
+
+
+def check_first(request: Request, options: SweepOptions, memo: Memo) -> None:
+    """Refuse before the tuning what would stop the sweep after it; see :meth:`Sweep.check`.
+
+    Raises
+    ------
+    BenchError
+    """
+    if request.tune is not None:
+        sweep = Sweep(Plan(request, ()), options, memo)
+        with RunLock(options.runs):  # it can be written, and nobody else is at work there
+            sweep.check()
 
 
 def execute(sweep: Sweep) -> SweepState:

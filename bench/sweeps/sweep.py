@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +23,9 @@ from ..store.records import Record, Status, Store
 from .executor import Executor, failed
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
+from .slurm import check_reachable, is_address, parse_memory
 from .stacks import stacks, usual
 from .status import SweepState, score_of
-from .workers.slurm import is_address, parse_memory
 
 Retry = Literal["failed", "killed", "none"]
 #: Which stored outcomes are run again, by the value of --retry; done and skipped never are.
@@ -121,6 +121,14 @@ class GuardedStore(Store):
             raise _unwritable(self.root, error) from error
 
 
+def _hopeless(errors: Sequence[BaseException]) -> SettingError:
+    """Why no cell of a plan can be run, the first reason first, each once."""
+    first, *others = dict.fromkeys(map(reason_of, errors))
+    more = f"\nand {len(others)} more reasons, the next: {others[0]}" if others else ""
+    return SettingError(
+        f"none of the {len(errors)} cells can be run: {first}{more}", "Nothing has been run.")
+
+
 def _unwritable(root: Path, error: OSError) -> StorageError:
     return StorageError(
         f"{root} cannot be written: {error.strerror or error}",
@@ -155,19 +163,15 @@ class Sweep:
     records: dict[str, str] = field(default_factory=dict)
     _ids: dict[str, Record] = field(default_factory=dict)
     _todo: list[CellSpec] = field(default_factory=list)
+    _unready: dict[str, tuple[CellSpec, BaseException]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Elsewhere there may be devices that are not here.
+        # Elsewhere there may be devices that are not here; each worker says what it has.
         self.devices = devices("cpu" if self.elsewhere else self.plan.request.device)
-        for name in ("timeout", "memory"):
-            if getattr(self.options, name) is not None and not self.processes:
-                raise SettingError(
-                    f"--{name} needs cells to run in processes of their own",
-                    "Add --workers 2 (or more), or --cluster tcp://HOST:PORT.",
-                )
+        self._check_together()
         self.store = GuardedStore(self.options.runs)
         self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
-        self.executor = Executor(self.plan.request, self._reading)
+        self.executor = Executor(replace(self.plan.request, device=self.devices[0]), self._reading)
 
     @property
     def elsewhere(self) -> bool:
@@ -178,6 +182,49 @@ class Sweep:
     def processes(self) -> bool:
         """Whether cells run in other processes than this one."""
         return self.options.processes or self.elsewhere or len(self.devices) > 1
+
+    def _check_together(self) -> None:
+        """Refuse options that contradict each other, or that nothing would heed."""
+        options, batch = self.options, self.plan.request.cluster
+        for name in ("timeout", "memory"):
+            if getattr(options, name) is not None and not self.processes:
+                raise SettingError(
+                    f"--{name} needs cells to run in processes of their own",
+                    "Add --workers 2 (or more), or --cluster tcp://HOST:PORT.",
+                )
+        if batch is not None and (options.cluster is not None or options.workers > 1):
+            other = f"--workers {options.workers}" if options.cluster is None else "--cluster"
+            raise SettingError(
+                f"{other} and the [cluster] table of the plan exclude each other",
+                f"Leave out {other} to run as jobs, or the table.",
+            )
+        if self.elsewhere and options.memory is not None:
+            raise SettingError(
+                "--memory bounds workers that the sweep itself starts, on this machine",
+                "Set memory in [cluster], or --memory-limit of dask worker.",
+            )
+
+    def check(self) -> None:
+        """Refuse what would let every cell fail, before anything is tuned, read or submitted.
+
+        Raises
+        ------
+        BenchError
+        """
+        request = self.plan.request
+        if request.tune is not None and self.elsewhere:
+            try:
+                devices(request.device)
+            except SettingError as error:
+                raise SettingError(
+                    f"{error.message}; methods are tuned in this process, not by workers",
+                    "Tune on a machine that has it (bench tune), and sweep with preset = "
+                    "\"tuned\"; or use --device cpu.",
+                ) from error
+        if self.options.cluster is not None:
+            check_reachable(self.options.cluster)
+        elif request.cluster is not None:
+            request.cluster.check()
 
     def run(self, in_workers: InWorkers) -> SweepState:
         """Run what is missing; returns the final state, also after an interruption.
@@ -203,9 +250,13 @@ class Sweep:
             _sweep_up(self.options.runs)
             write_manifest(self.options.runs, self.plan, {})
             try:
+                if not self._settled():
+                    self.check()
                 todo = self.prepare()
                 write_manifest(self.options.runs, self.plan, self.records)
                 self._engine(todo, in_workers)
+            except FirstFailureError as stop:
+                self.state.stopped = f"--fail-fast: {stop}"
             except KeyboardInterrupt:
                 self.state.stopped = "interrupted"
             except StoppedError as error:
@@ -216,14 +267,35 @@ class Sweep:
         return self.state
 
     def prepare(self) -> list[CellSpec]:
-        """Find the record of every cell; returns the cells that are to be run, in order."""
+        """Find the record of every cell; returns the cells that are to be run, in order.
+
+        Raises
+        ------
+        SettingError
+            Not one cell of several can be run.
+        """
         self.state.reading = True
         todo = [spec for spec in self.plan.cells if not self._known(spec)]
         self.state.reading = False
         self.memo.save()
+        if len(self._unready) == len(self.plan.cells) > 1:
+            raise _hopeless([error for _, error in self._unready.values()])
+        for spec, error in self._unready.values():
+            self.fail(spec, "failed", reason_of(error), trace_of(error))
         self.state.expect(todo)
         self.show(self.state, "")
         return todo
+
+    def _settled(self) -> bool:
+        """Whether every cell is done, as far as is known without reading a corpus."""
+        known = [(spec, self._remembered(spec)) for spec in self.plan.cells]
+        return all(record is not None and self._whole(spec, record) for spec, record in known)
+
+    def _remembered(self, spec: CellSpec) -> Record | None:
+        """Record of a cell that needs no second look."""
+        record_id = self.memo.record(self.plan, spec)
+        known = self.store.get(record_id) if record_id else None
+        return known if known is not None and known.status in ("done", "skipped") else None
 
     def look(self) -> dict[str, str]:
         """Stored status of each cell, by key; changes nothing but what is read anyway."""
@@ -293,14 +365,11 @@ class Sweep:
         self._todo = todo
         most = self.options.stack or usual(self.devices[0], self.elsewhere)
         groups = stacks(todo, most, self.executor.stacks)
-        try:
-            if self.processes and todo:
-                in_workers(self, groups)
-            else:
-                for specs in groups:
-                    self._run_here(specs)
-        except FirstFailureError as stop:
-            self.state.stopped = f"--fail-fast: {stop}"
+        if self.processes and todo:
+            in_workers(self, groups)
+        else:
+            for specs in groups:
+                self._run_here(specs)
 
     def _run_here(self, specs: Sequence[CellSpec]) -> None:
         self.begun(specs, "here")
@@ -318,14 +387,14 @@ class Sweep:
 
     def _known(self, spec: CellSpec) -> bool:
         """Whether nothing is to be done for a cell; notes its record and outcome."""
-        record_id = self.memo.record(self.plan, spec)
-        known = self.store.get(record_id) if record_id else None
-        if known is None or known.status not in ("done", "skipped"):
+        known = self._remembered(spec)
+        record_id = known.id if known is not None else None
+        if known is None:
             try:
                 cell = self.executor.cell(spec)
                 blank = self.executor.blank(spec, cell)
             except (Exception, SystemExit) as error:
-                self.fail(spec, "failed", reason_of(error), trace_of(error))
+                self._unready[spec.key] = spec, error
                 return True
             self._ids[spec.key] = blank
             record_id = blank.id
@@ -346,13 +415,17 @@ class Sweep:
     def _enough(self, spec: CellSpec, known: Record | None) -> bool:
         if known is None or known.status in RETRIED[self.options.retry]:
             return False
-        request = self.plan.request
-        if known.status == "done" and spec.method != ATTAINABLE and not has_extras(
-            known, request.save_models, request.diagnostics
-        ):
+        if not self._whole(spec, known):
             return False
         self.state.before(spec, known.status, known.reason, score_of(known))
         return True
+
+    def _whole(self, spec: CellSpec, known: Record) -> bool:
+        """Whether all that was asked for lies beside a record."""
+        request = self.plan.request
+        return known.status != "done" or spec.method == ATTAINABLE or has_extras(
+            known, request.save_models, request.diagnostics
+        )
 
     def _reading(self, event: Event) -> None:
         self.event("here", event)

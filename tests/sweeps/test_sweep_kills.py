@@ -222,6 +222,19 @@ def test_a_full_disk(plan, calm, small_disk, tmp_path, workers):
     assert_equal(calm, tmp_path / "moved")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_is_full_from_the_start(plan, small_disk, workers):
+    """One message before the first cell."""
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
+    shown = bench("sweep", plan, "--runs", small_disk, "--workers", workers)
+    assert shown.returncode == 2
+    assert shown.stderr.count("cannot be written: No space left on device") == 1, shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert not (small_disk / "cells").exists()
+
+
 def test_a_folder_that_becomes_read_only(plan, calm, small_disk, tmp_path):
     """By mounting, since rights do not stop root."""
     cells = tmp_path / "runs" / "cells"

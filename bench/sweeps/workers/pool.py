@@ -16,25 +16,31 @@ import queue
 import signal
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BenchError
+from ...errors import BenchError, SettingError, reason_of
 from ...store.records import Status
 from ..plan import CellSpec
-from .start import workers_of
-from .worker import TOPIC, CellTask, Result, work
+from ..slurm import Jobs
+from .endings import gist, how
+from .start import LocalPool, workers_of
+from .worker import TOPIC, CellTask, Result, unfit, work
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client, Future
 
     from ..sweep import Sweep
 
 #: Seconds between looks at the workers.
 TICK = 0.25
-#: Without any worker for so long, in seconds, a sweep gives up.
-PATIENCE = 60.0
+#: That a worker is gone is believed when the scheduler says so again after so many seconds.
+AGAIN = 1.0
+#: Without any worker for so long, in seconds, a sweep gives up. Its own start again by themselves.
+PATIENCE, OWN_PATIENCE = 60.0, 180.0
+#: Seconds without a worker after which SLURM is asked, and asked again, whether any job is left.
+ASK = 10.0
 #: A pool that has been short of workers for so long, in seconds, is refilled.
 REFILL = 10.0
 #: A worker last seen at this share of its memory limit died of it.
@@ -49,18 +55,33 @@ def run_in_pool(sweep: Sweep, groups: Sequence[Sequence[CellSpec]]) -> None:
     BenchError
         The scheduler cannot be reached, or no worker comes.
     """
-    with workers_of(sweep) as (client, cluster):
-        _Coordinator(sweep, client, cluster, groups).run()
+    with workers_of(sweep) as (client, started):
+        _Coordinator(sweep, client, started, groups).run()
 
 
 @dataclass
 class _Worker:
-    """What is known of a worker."""
+    """What is known of a worker.
+
+    Attributes
+    ----------
+    gone : float or None
+        When the scheduler first said that it is; None once it says that it is there.
+    dead : bool
+        Whether it has said so again.
+    probe : Future or None
+        Whether it can run the plan at all; asked of those that others start.
+    """
 
     name: str
     device: str = ""
     limit: int = 0
     memory: int = 0
+    gone: float | None = None
+    dead: bool = False
+    probe: Future | None = None
+    unfit: str = ""
+    told: bool = False
 
 
 @dataclass
@@ -78,10 +99,12 @@ class _Coordinator:
     """Hands out cells, takes results, and keeps an eye on the workers."""
 
     def __init__(
-        self, sweep: Sweep, client: Client, cluster: LocalCluster | None,
+        self, sweep: Sweep, client: Client, started: LocalPool | Jobs | None,
         groups: Sequence[Sequence[CellSpec]],
     ) -> None:
-        self.sweep, self.client, self.cluster = sweep, client, cluster
+        self.sweep, self.client = sweep, client
+        self.pool = started if isinstance(started, LocalPool) else None
+        self.jobs = started if isinstance(started, Jobs) else None
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
@@ -94,13 +117,16 @@ class _Coordinator:
         self.workers: dict[str, _Worker] = {}
         self.finished: queue.Queue[Future] = queue.Queue()
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.seen = self.full = time.monotonic()
+        self.began = self.seen = self.full = self.asked = time.monotonic()
         self.present: set[str] = set()
-        self.places = [] if cluster is None else sweep.places()
+        #: Cells whose worker died, and its name: they are tried once more.
+        self.died: dict[str, str] = {}
+        self.places = [] if self.pool is None else sweep.places()
         self.wanted = len(self.places)
-        batch = sweep.plan.request.cluster if cluster is None else None
-        self.patience = batch.patience if batch is not None else PATIENCE
-        sweep.state.workers = self.wanted or (batch.workers if batch is not None else 1)
+        self.patience = OWN_PATIENCE if self.pool is not None else PATIENCE
+        if self.jobs is not None:
+            self.patience = self.jobs.spec.patience
+        sweep.state.workers = self.wanted or (1 if self.jobs is None else self.jobs.spec.workers)
 
     def run(self) -> None:
         self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
@@ -128,53 +154,155 @@ class _Coordinator:
             "command.",
         )
 
+    def _listed(self) -> dict[str, Any] | None:
+        """What the scheduler itself says of its workers; None where it said nothing this time.
+
+        Not ``client.scheduler_info``: it returns an attribute that the client's own look, which
+        asks for no workers, may have overwritten meanwhile.
+        """
+        scheduler: Any = self.client.scheduler
+        try:
+            found = self.client.sync(scheduler.identity, n_workers=-1)
+        except (OSError, TimeoutError) as error:
+            if self.client.status != "running":
+                raise self._scheduler_gone() from error
+            return None
+        return dict(found["workers"])
+
     def _look(self) -> None:
         """Who is there, and how much memory each takes."""
-        found = self.client.scheduler_info(n_workers=-1)["workers"]
+        found = self._listed()
+        if found is None:
+            return
+        now = time.monotonic()
+        busy = {flight.worker for flight in self.flights.values()}
+        for address in [a for a in self.workers if a not in found]:
+            worker = self.workers[address]
+            worker.gone = worker.gone or now
+            worker.dead = now - worker.gone > AGAIN
+            if address not in busy:
+                del self.workers[address]
         for address, info in found.items():
             if address not in self.workers:
-                self.workers[address] = _Worker(f"worker {info['name']}", self._place(found))
+                self.workers[address] = self._met(address, f"worker {info['name']}")
             worker = self.workers[address]
+            worker.gone, worker.dead = None, False
             worker.limit = int(info.get("memory_limit") or 0)
             worker.memory = max(worker.memory, int(info.get("metrics", {}).get("memory", 0)))
-        for address in [a for a in self.workers if a not in found]:
-            if not any(f.worker == address for f in self.flights.values()):
-                del self.workers[address]
-        self.present = set(found)
+        self.present = {a for a in found if self._fit(a) and not self._dead(a)}
+        self._judge()
         self._refill()
         if self.present:
-            self.seen = time.monotonic()
-            if self.cluster is None:
+            self.seen = now
+            if self.pool is None:
                 self.sweep.state.workers = len(self.present)
-        elif time.monotonic() - self.seen > self.patience:
-            from ...errors import StoppedError
+        else:
+            self._alone(now)
 
+    def _alone(self, now: float) -> None:
+        """Wait for a worker as long as there is hope that one comes.
+
+        Raises
+        ------
+        StoppedError
+        """
+        from ...errors import StoppedError
+
+        if now - self.seen > self.patience:
             raise StoppedError(f"no worker for {self.patience:.0f} s", self._advice())
+        if self.jobs is None or now - max(self.seen, self.asked) < ASK:
+            return
+        self.asked = now
+        if not self.jobs.over():
+            return
+        if self.seen > self.began:
+            raise StoppedError(
+                "all jobs have ended", "What was finished is stored. Give the same command again, "
+                "with more jobs or a longer walltime in [cluster].")
+        said = self.jobs.words()
+        raise StoppedError(
+            f"all jobs have ended before a worker came{f'; {said}' if said else ''}",
+            self._advice())
+
+    def _dead(self, address: str) -> bool:
+        """Whether a worker's process is gone, or the scheduler has said twice that it is.
+
+        One that is silent, or that a single look has missed, is waited for.
+        """
+        ended = self.pool is not None and address in self.pool.endings
+        return ended or self.workers[address].dead
+
+    def _met(self, address: str, name: str) -> _Worker:
+        """A worker that has just come; one that others started is asked what it can do."""
+        if self.pool is not None:
+            return _Worker(name, self._place())
+        return _Worker(name, probe=self.client.submit(
+            unfit, self.request, workers=[address], allow_other_workers=False, pure=False,
+            retries=0,
+        ))
+
+    def _fit(self, address: str) -> bool:
+        """Whether a worker can run the plan, as far as it has said."""
+        from distributed.scheduler import KilledWorker
+
+        worker = self.workers[address]
+        if worker.probe is not None and worker.probe.done():
+            error = worker.probe.exception() if worker.probe.status == "error" else None
+            if isinstance(error, KilledWorker):  # it will not be listed any more
+                return False
+            worker.probe, worker.unfit = None, reason_of(error) if error is not None else ""
+        return worker.probe is None and not worker.unfit
+
+    def _judge(self) -> None:
+        """Say which workers are given nothing, and why.
+
+        Raises
+        ------
+        SettingError
+            Every worker that is there.
+        """
+        unfit = [worker for worker in self.workers.values() if worker.unfit]
+        if unfit and len(unfit) == len(self.workers):
+            raise SettingError(
+                f"no worker can run this plan; {unfit[0].name}: {unfit[0].unfit}",
+                self._advice(),
+            )
+        for worker in unfit:
+            if not worker.told and self.present:
+                worker.told = True
+                self.sweep.show(
+                    self.sweep.state, f"{worker.name} is given nothing: {worker.unfit}")
 
     def _advice(self) -> str:
-        if self.sweep.plan.request.cluster is not None:
-            return "Look at the jobs with squeue and at their output; see logs of [cluster]."
-        if self.cluster is not None:
+        if self.jobs is not None:
+            return ("Look at the jobs with squeue and at their output (logs of [cluster]), and "
+                    "at what they ask for: queue, directives, prologue, python.")
+        if self.pool is not None:
             return "Run the same command with --workers 1 to see what is wrong."
         return "Start one with: dask worker tcp://HOST:PORT --nthreads 1"
 
-    def _place(self, present: Mapping[str, Any]) -> str:
+    def _place(self) -> str:
         """Device of a new worker: the one that is shortest of those it should have."""
-        if not self.places:
-            return ""
-        taken = [w.device for a, w in self.workers.items() if a in present]
+        taken = [w.device for w in self.workers.values() if w.gone is None]
         return max(dict.fromkeys(self.places),
                    key=lambda d: self.places.count(d) - taken.count(d))
 
     def _refill(self) -> None:
         """Add workers to a pool where a nanny is gone as well; else it brings its worker back."""
-        missing = self.wanted - len(self.present)
         now = time.monotonic()
-        if self.cluster is None or missing <= 0:
+        missing = 0 if self.pool is None else self.wanted - len(self.pool.nannies())
+        if self.pool is None or missing <= 0:
             self.full = now
         elif now - self.full > REFILL:
             self.full = now
-            self.cluster.scale(len(self.cluster.worker_spec) + missing)
+            self.pool.cluster.scale(len(self.pool.cluster.worker_spec) + missing)
+
+    def _next(self, worker: str) -> CellTask:
+        """The next task; a cell whose worker died goes to another if there is anything else."""
+        chosen = next((task for task in self.ready
+                       if self.died.get(task.specs[0].key) != worker), self.ready[0])
+        self.ready.remove(chosen)
+        return chosen
 
     def _hand_out(self) -> None:
         """Give each idle worker a task."""
@@ -182,7 +310,7 @@ class _Coordinator:
         for address in sorted(self.present - busy):
             if not self.ready:
                 return
-            task = self.ready.popleft()
+            task = self._next(self.workers[address].name)
             states = {key: self.sweep.store.get_state(key) for key in task.keys}
             worker = self.workers[address]
             request = self.request
@@ -233,7 +361,7 @@ class _Coordinator:
         )
         while not concurrent.futures.wait([coming], timeout=TICK).done:
             self._look()
-            if flight.worker not in self.present:
+            if self._dead(flight.worker):
                 coming.cancel()
                 return None
         return coming.exception() or coming.result()
@@ -306,42 +434,60 @@ class _Coordinator:
         from distributed.scheduler import KilledWorker
 
         flight.future.cancel(force=True)
-        task = flight.task
+        task, name = flight.task, self.workers[flight.worker].name
         waiting = self._dependents(task)
         status: Status = "killed"
+        words, again = "", False
+        if self.pool is not None and self.pool.endings.ended(flight.worker) < flight.began:
+            self.sweep.state.requeue(name)  # it was gone already, and the cell has not begun
+            self.ready.extendleft(reversed([replace(task, pretrain=()), *waiting]))
+            return
         if flight.ending:
             reason = flight.ending
         elif error is None or isinstance(error, KilledWorker):
-            reason = self._cause(flight)
+            reason, words = self._cause(flight)
+            again = len(task.specs) == 1 and task.specs[0].key not in self.died
         else:
             because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
             status, reason = "failed", f"{type(error).__name__}: {error}{because}"
-        if len(task.specs) > 1:  # smaller stacks may do, and down to a cell they tell which it is
-            self.sweep.state.requeue(self.workers[flight.worker].name)
-            self.sweep.show(self.sweep.state, f"a stack of {len(task.specs)} was lost and is "
-                            f"tried again as two: {reason}")
+        if again:
+            self.died[task.specs[0].key] = name
+            self._tried_again(name, f"{task.specs[0].label} is tried once more: {reason}")
+            waiting = [replace(task, pretrain=()), *waiting]
+        elif len(task.specs) > 1:  # smaller stacks may do, and to a cell they tell which it is
+            self._tried_again(name, f"a stack of {len(task.specs)} was lost and is tried again "
+                              f"as two: {reason}")
             waiting = [*task.halves(), *waiting]
         else:
-            self.sweep.fail(task.specs[0], status, reason)
+            before = self.died.get(task.specs[0].key)
+            also = f"; {before} died of it before" if before is not None else ""
+            self.sweep.fail(task.specs[0], status, reason + also, words)
         self.ready.extendleft(reversed(waiting))
 
-    def _cause(self, flight: _Flight) -> str:
+    def _tried_again(self, worker: str, line: str) -> None:
+        self.sweep.state.requeue(worker)
+        self.sweep.show(self.sweep.state, line)
+
+    def _cause(self, flight: _Flight) -> tuple[str, str]:
+        """Why a worker died, in a sentence; what it wrote last."""
         worker = self.workers[flight.worker]
         took = time.monotonic() - flight.began
+        words = "" if self.pool is None else self.pool.endings.words(flight.worker)
         if worker.limit and worker.memory > FULL * worker.limit:
             return (f"out of memory: {worker.name} was ended at its limit of "
                     f"{worker.limit / 1e9:.2g} GB (last seen at {worker.memory / 1e9:.2g} GB); "
-                    "give it more with --memory, or use fewer workers")
-        return (f"{worker.name} died {took:.0f} s into the cell: killed from outside (the system "
-                f"does so when memory runs out), or crashed; last seen at "
-                f"{worker.memory / 1e9:.2g} GB")
+                    "give it more with --memory, or use fewer workers"), words
+        code = None if self.pool is None else self.pool.endings.code(flight.worker)
+        said = gist(words)
+        return (f"{worker.name} died {took:.0f} s into the cell: {how(code)}; last seen at "
+                f"{worker.memory / 1e9:.2g} GB{f'; its last words: {said}' if said else ''}"), words
 
     def _watch(self) -> None:
         """End cells that take too long, and notice workers that are gone without a word."""
         limit = self.sweep.options.timeout
         for key, flight in list(self.flights.items()):
             took = time.monotonic() - flight.began
-            if flight.worker not in self.present and took > 4 * TICK:
+            if self._dead(flight.worker):
                 if flight.future.done():  # its result is on the way to us
                     continue
                 del self.flights[key]
@@ -354,10 +500,9 @@ class _Coordinator:
         self.sweep.state.write()
 
     def _end(self, flight: _Flight) -> None:
-        """End a worker; its nanny starts another."""
-        if self.cluster is not None:
-            with contextlib.suppress(Exception):  # it may have ended by itself meanwhile
-                pid = self.client.run(os.getpid, workers=[flight.worker])[flight.worker]
+        """End a worker; its nanny starts another. It is not asked: it may be past answering."""
+        if self.pool is None:
+            self.client.restart_workers([flight.worker], timeout=30, raise_for_error=False)
+        elif (pid := self.pool.pid(flight.worker)) is not None:
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
                 os.kill(pid, signal.SIGKILL)
-                return
-        self.client.restart_workers([flight.worker], timeout=30, raise_for_error=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...cells.cell import Event
-from ...errors import reason_of, trace_of
+from ...devices import devices
+from ...errors import SettingError, reason_of, trace_of
 from ...registry import include
 from ...store.memory import CarriedStore, NeedsStates, State, Trained
 from ...store.records import Record
@@ -105,6 +107,22 @@ def work(
     except (Exception, SystemExit) as error:
         outcomes = [error] * len(task.specs)
     return Result(states=store.trained, done=[_done(o, store) for o in outcomes])
+
+
+def unfit(request: Request) -> None:
+    """Find out on a worker that others started whether it can run any cell of a plan.
+
+    Raises
+    ------
+    BenchError
+        It has not the device, an included file or the folder of the corpora.
+    """
+    for item in request.include:
+        include(item)
+    devices(request.device)
+    if request.data is not None and not request.data.is_dir():
+        raise SettingError(
+            f"the folder of the corpora, {request.data}, is not there on {socket.gethostname()}")
 
 
 def _done(outcome: Record | BaseException, store: CarriedStore) -> Done:

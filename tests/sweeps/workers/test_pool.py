@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.sweeps.run import execute
+from bench.sweeps.workers.endings import Endings, gist, how
 
 from sweep_plugin import write_toy
 from sweep_support import assert_equal, records, sweep_of, swept
@@ -21,6 +24,14 @@ pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy(tmp_path_factory.mktemp("toy"))
+
+
+def dask_set(values: dict[str, object]) -> contextlib.AbstractContextManager[object]:
+    """Settings of dask for a while; what ``distributed`` adds to them must be there before."""
+    import dask
+    import distributed  # noqa: F401
+
+    return dask.config.set(values)
 
 
 def test_two_workers_give_what_one_process_gives(data, tmp_path, monkeypatch):
@@ -34,6 +45,104 @@ def test_two_workers_give_what_one_process_gives(data, tmp_path, monkeypatch):
     assert_equal(tmp_path / "one", tmp_path / "two")
     # Two variants share each pre-training, whichever worker comes first.
     assert len((tmp_path / "trace").read_text().splitlines()) == 4
+
+
+def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
+    """The client's own look at the scheduler asks for no workers, here all the time.
+
+    It shares an attribute with ``client.scheduler_info``, by which all of these cells were killed.
+    """
+    with dask_set({"distributed.client.scheduler-info-interval": "1ms"}):
+        state = swept(data, tmp_path, seeds=4, workers=2, params={"toy": {"sleep": 0.5}})
+    assert (state.counts["done"], state.left) == (4, 0), state.problems
+
+
+def test_a_cell_whose_worker_died_is_tried_once_more(data, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("TOY_TRACE", str(tmp_path / "trace"))
+    lines: list[str] = []
+    state = execute(sweep_of(data, tmp_path, methods="toy-dies-once,toy-crashes,toy-says",
+                             seeds=[3], workers=2, lines=lines))
+    assert (state.counts["done"], state.counts["killed"], state.left) == (2, 1, 0)
+    assert capfd.readouterr().err.count("a warning of the method") == 3  # a fold each
+    again = [line for line in lines if "is tried once more: worker" in line]
+    assert sorted(line.partition(" ")[0] for line in again) == ["toy-crashes", "toy-dies-once"]
+    assert any("killed from outside by SIGKILL (the system does so when memory" in a for a in again)
+    (crashed,) = [r for r in records(tmp_path).values() if r.status == "killed"]
+    assert re.search(r"worker \d died \d+ s into the cell: it crashed \(SIGSEGV, segmentation "
+                     r"fault\).*its last words: Fatal Python error: Segmentation fault, in File .*"
+                     r"; worker \d died of it before$", crashed.reason), crashed.reason
+    assert 'sweep_plugin.py", line' in crashed.info["traceback"]
+    assert " in fit" in crashed.info["traceback"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_answers_nobody_is_waited_for(data, tmp_path):
+    """Half a minute without a word, where dask would begin it anew after ten seconds."""
+    with dask_set({"distributed.scheduler.worker-ttl": "1s"}):
+        state = swept(data, tmp_path, methods="toy-silent", workers=2,
+                      params={"toy-silent": {"sleep": 10}})
+    assert (state.counts["done"], state.left) == (1, 0), state.problems
+
+
+@pytest.mark.slow
+def test_a_worker_that_answers_nobody_is_ended_when_its_time_is_over(data, tmp_path):
+    began = time.monotonic()
+    state = swept(data, tmp_path, methods="toy-silent", workers=2, timeout=5,
+                  params={"toy-silent": {"sleep": 900}})
+    assert (state.counts["killed"], state.left) == (1, 0)
+    assert state.problems[0]["reason"] == "took longer than --timeout 5 s"
+    assert time.monotonic() - began < 600  # and not as long as its first fold
+
+
+@pytest.mark.slow
+def test_a_stopped_worker_is_waited_for(data, tmp_path):
+    """As on a machine that swaps: no sign of life for eight seconds, then the cell goes on."""
+    import psutil
+
+    sweep = sweep_of(data, tmp_path, seeds=2, workers=2, params={"toy": {"sleep": 0.5}})
+    stopped: list[psutil.Process] = []
+    since = [0.0]
+
+    def show(state, line):
+        if len(state.running) == 2 and not stopped:
+            stopped.append(next(p for p in psutil.Process().children(recursive=True)
+                                if "spawn_main" in " ".join(p.cmdline())))
+            stopped[0].suspend()
+            since[0] = time.monotonic()
+        elif stopped and since[0] and time.monotonic() - since[0] > 8:
+            stopped[0].resume()
+            since[0] = 0.0
+
+    sweep.show = show
+    state = execute(sweep)
+    assert stopped
+    assert (state.counts["done"], state.left) == (2, 0), state.problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [0, 4])
+def test_cells_on_a_crowded_machine(tmp_path, kills):
+    """``python tests/crowded.py`` does the same with 500 cells."""
+    from crowded import check, crowded
+
+    outcome = crowded(tmp_path, cells=40, beside=10, kills=kills, minutes=10)
+    assert outcome.kills == kills
+    check(tmp_path, outcome)
+
+
+def test_how_a_process_ended_in_words():
+    assert how(None) == "the scheduler has lost it, and knows no more"
+    assert how(3) == "its process ended itself with status 3"
+    assert how(-signal.SIGABRT) == "it crashed (SIGABRT, aborted)"
+    assert how(-signal.SIGTERM) == "killed from outside by SIGTERM"
+
+
+def test_the_last_words_of_a_worker(tmp_path):
+    endings = Endings(tmp_path)
+    assert endings.words("tcp://127.0.0.1:5") == ""
+    (tmp_path / "tcp-127-0-0-1-5.log").write_text("one\n\x1b[31mtwo\n\n")
+    assert gist(endings.words("tcp://127.0.0.1:5")) == "[31mtwo"
+    assert gist("") == ""
 
 
 @pytest.mark.slow
@@ -92,7 +201,8 @@ def test_a_scheduler_that_is_not_there(data, tmp_path):
 @pytest.mark.parametrize("error", [
     RuntimeError("Nanny failed to start."), TimeoutError("too slow"), OSError(12, "no memory"),
 ])
-def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(error, monkeypatch):
+def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(
+        error, monkeypatch, tmp_path):
     import distributed
 
     from bench.sweeps.workers import start as workers
@@ -108,12 +218,13 @@ def test_a_pool_that_does_not_start_is_tried_again_and_then_given_up(error, monk
     monkeypatch.setattr(distributed, "LocalCluster", cluster)
     monkeypatch.setattr(workers, "PAUSE", 0.0)
     needed = workers.STARTS
-    assert workers._local(2, None) == "a pool"
+    endings = Endings(tmp_path)
+    assert workers._local(2, None, endings) == "a pool"
     assert [t["n_workers"] for t in tries] == [2] * workers.STARTS
     tries.clear()
     needed = workers.STARTS + 1
     with pytest.raises(BenchError, match="do not start, tried 5 times") as caught:
-        workers._local(2, None)
+        workers._local(2, None, endings)
     assert "Nothing was lost" in caught.value.hint
 
 

@@ -9,15 +9,22 @@ import pytest
 
 from bench.errors import BenchError, SettingError
 from bench.sweeps.request import read_request
-from bench.sweeps.workers.slurm import ClusterSpec
+from bench.sweeps.slurm import ClusterSpec
 
 from sweep_plugin import write_toy
-from sweep_support import assert_equal, bench, records, swept
+from sweep_support import PLUGIN, assert_equal, bench, records, sweep_of, swept
 
 FAKES = {
     "sbatch": """#!{python}
 import os, pathlib, subprocess, sys
 here = pathlib.Path(__file__).parent
+if sys.argv[1] == "--test-only":
+    (here / "tried").write_text(pathlib.Path(sys.argv[-1]).read_text())
+    if " -p nowhere" in (here / "tried").read_text():
+        sys.exit("allocation failure: Invalid partition name specified")
+    if " -p down" in (here / "tried").read_text():
+        sys.exit("allocation failure: Requested partition configuration not available now")
+    sys.exit(0)
 number = len(list(here.glob("*.job"))) + 1
 script = pathlib.Path(sys.argv[-1]).read_text()
 (here / f"{number}.job").write_text(script)
@@ -81,19 +88,91 @@ def test_a_sweep_as_jobs_gives_the_records_of_one_process(slurm, tmp_path):
     assert_equal(tmp_path / "here", tmp_path / "jobs")
 
 
+#: Makes this process one with a GPU, if it is a job: what is asked of CUDA, the CPU does.
+STAND_IN = """
+CATALOGUE = []
+import os
+if "OF_THE_JOB" in os.environ:
+    from bench.runs import build
+    from bench.sweeps.workers import worker
+    def devices(text):
+        assert text == "cuda", text
+        return ["cpu"]
+    build.devices = worker.devices = devices
+"""
+
+
+def cuda_plan(tmp_path: Path, data: Path, **keys) -> Path:
+    """Of two jobs with a GPU each, and a file that stands in for it there, and only there."""
+    from sweep_support import write_plan
+
+    stand_in = tmp_path / "stand_in.py"
+    stand_in.write_text(STAND_IN)
+    plan = write_plan(tmp_path / "sweep.toml", data, seeds=3, device="cuda",
+                      include=[str(PLUGIN), str(stand_in)], **keys)
+    plan.write_text(plan.read_text() + '[cluster]\njobs = 2\nmemory = "1GB"\nqueue = "gpu"\n'
+                    'directives = ["--gres=gpu:1"]\nprologue = ["export OF_THE_JOB=yes"]\n')
+    return plan
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_a_plan_for_cuda_workers_is_made_where_there_is_no_cuda(slurm, tmp_path):
+    data = write_toy(tmp_path / "data")
+    plan = cuda_plan(tmp_path, data)
+    shown = bench("sweep", plan, "--runs", tmp_path / "runs", CUDA_VISIBLE_DEVICES="")
+    assert shown.returncode == 0, shown.stderr
+    done = records(tmp_path / "runs").values()
+    assert [r.status for r in done] == ["done"] * 3
+    assert "#SBATCH --gres=gpu:1" in (slurm / "tried").read_text()
+    swept(data, tmp_path / "here", seeds=3)
+    assert_equal(tmp_path / "here", tmp_path / "runs")
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_jobs_without_the_device_are_one_mistake(slurm, tmp_path):
+    plan = cuda_plan(tmp_path, write_toy(tmp_path / "data"))
+    plan.write_text(plan.read_text().replace("OF_THE_JOB", "OF_NOBODY"))
+    shown = bench("sweep", plan, "--runs", tmp_path / "runs", CUDA_VISIBLE_DEVICES="")
+    assert shown.returncode == 2
+    assert shown.stderr.count("device 'cuda' cannot be used") == 1, shown.stderr
+    assert "no worker can run this plan; worker SLURMCluster-" in shown.stderr
+    assert not list((tmp_path / "runs").glob("cells/*"))
+
+
+@pytest.mark.usefixtures("clean_registry", "module_cache")
+def test_jobs_that_end_before_a_worker_comes_are_not_waited_for(slurm, tmp_path, monkeypatch):
+    from bench.sweeps.workers import pool
+
+    monkeypatch.setattr(pool, "ASK", 0.5)
+    (slurm / "squeue").write_text("#!/bin/sh\necho \"slurm_load_jobs error: Invalid job id\" >&2\n"
+                                  "exit 1\n")
+    (slurm / "squeue").chmod(0o755)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "bench-sweep-1.err").write_text("no such module: python\n\n")
+    state = swept(write_toy(tmp_path / "data"), tmp_path / "runs",
+                  cluster={"python": "/bin/false", "logs": str(logs)})
+    assert (state.left, state.exit_code) == (1, 1)
+    assert state.stopped.startswith("all jobs have ended before a worker came; ")
+    assert "bench-sweep-1.err: no such module: python\nLook at the jobs" in state.stopped
+
+
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingError, match="needs the command sbatch"):
-        ClusterSpec().start()
-    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
+        ClusterSpec().check()
+    monkeypatch.setitem(sys.modules, "dask_jobqueue.slurm", None)
     with pytest.raises(SettingError, match="dask-jobqueue, which is not installed"):
-        ClusterSpec().start()
+        ClusterSpec().check()
 
 
 def test_a_refused_job_says_why(slurm):
-    (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition: nowhere' >&2\nexit 1\n")
-    with pytest.raises(BenchError, match="sbatch refused the job: .*invalid partition: nowhere"):
-        ClusterSpec(queue="nowhere").start()
+    ClusterSpec(queue="down").check()  # it would only have to wait
+    with pytest.raises(BenchError, match="sbatch refused the job: .*Invalid partition name"):
+        ClusterSpec(queue="nowhere").check()
+    (slurm / "sbatch").write_text("#!/bin/sh\necho 'too many jobs' >&2\nexit 1\n")
+    with pytest.raises(BenchError, match="sbatch refused the job: .*too many jobs"):
+        ClusterSpec().start()
 
 
 def test_a_wrong_table_is_refused():
@@ -125,8 +204,6 @@ def test_lengths_of_jobs_as_slurm_writes_them():
 
 @pytest.mark.usefixtures("clean_registry", "module_cache")
 def test_a_plan_with_a_cluster_needs_no_device_here(tmp_path):
-    from sweep_support import sweep_of
-
     data = write_toy(tmp_path / "data")
     sweep = sweep_of(data, tmp_path / "runs", device="cuda:3", cluster={"kind": "slurm"})
     assert sweep.processes
