@@ -120,6 +120,8 @@ class Replays:
         self.graphs: dict[bool, Any] = {}
         self.seen: set[bool] = set()
         self.refused = self.compiled = False
+        #: Why what was compiled could not be run.
+        self.broken: list[Exception] = []
         #: Seconds of the first replays, until it is decided whether to compile.
         self.timed: list[float] | None = [] if self.steps.compile else None
 
@@ -146,6 +148,9 @@ class Replays:
         self.seen.add(short)
         if self.compiled:  # watched before it was compiled
             self.body(short)
+            if self.broken:
+                self.compiled = False
+                self.steps.because(f"not compiled: {_first_line(self.broken[0])}")
             return
         with Watch(self.device) as watch:
             self.body(short)
@@ -183,7 +188,7 @@ class Replays:
             return
         self.timed = None
         if statistics.median(timed) * SAVED * self.left > COMPILING * len(self.seen):
-            self.compiling(self._uncompiled)
+            self.compiling(self.broken.append)
             self.compiled, self.graphs, self.seen = True, {}, set()
 
     def _seconds(self, replay: Callable[[], None]) -> float:
@@ -192,10 +197,6 @@ class Replays:
         replay()
         torch.cuda.synchronize(self.device)
         return time.perf_counter() - began
-
-    def _uncompiled(self, error: Exception) -> None:
-        self.compiled = False
-        self.steps.because(f"not compiled: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

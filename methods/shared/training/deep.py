@@ -139,7 +139,7 @@ class SourceTrained(FineTuned):
         return None
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor | None:
-        """Pseudo-labels (n,) of one model's target windows (1, n, C, F), once an epoch."""
+        """Pseudo-labels (K, n) of models' target windows (K, n, C, F), once an epoch."""
         return None
 
     def network_of(self, source: Windows) -> Network:
@@ -253,10 +253,9 @@ class _Feed:
             return
         picked = filled(self.lengths, self.order.steps, self.size, self.target_order.at(epoch))
         self._picked = kept(self._picked, (self.starts + picked).transpose(0, 1))
-        guessed = [self._labels(k) for k in range(len(self.lengths))]
-        labels = [guess for guess in guessed if guess is not None]
-        if labels:
-            self._pseudo = kept(self._pseudo, torch.cat(labels))
+        labels = self._labels()
+        if labels is not None:
+            self._pseudo = kept(self._pseudo, labels)
 
     def __call__(self, at: Moment) -> Batch:
         """Batch of a moment."""
@@ -271,11 +270,24 @@ class _Feed:
             self.x[index], self.y[index], self.domain[index], target, at.progress, drawn, pseudo,
         )
 
-    def _labels(self, k: int) -> Tensor | None:
-        p = {name: t[k : k + 1] for name, t in self.model.items()}
-        own = self.target.split(self.lengths)[k]
-        with torch.no_grad():
-            return self.methods[k].pseudo_labels(self.net, p, own.unsqueeze(0))
+    @torch.no_grad()
+    def _labels(self) -> Tensor | None:
+        """Pseudo-labels of all target windows, those of one model after those of another."""
+        counts = self.lengths
+        if len(set(counts)) == 1:
+            windows = self.target.unflatten(0, (len(counts), counts[0]))
+            labels = self.every.pseudo_labels(self.net, self.model, windows)
+            return None if labels is None else labels.flatten()
+        each = [
+            one.pseudo_labels(
+                self.net, {name: t[k : k + 1] for name, t in self.model.items()}, own.unsqueeze(0)
+            )
+            for k, (one, own) in enumerate(
+                zip(self.methods, self.target.split(counts), strict=True)
+            )
+        ]
+        found = [labels[0] for labels in each if labels is not None]
+        return torch.cat(found) if found else None
 
 
 def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
