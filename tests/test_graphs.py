@@ -17,11 +17,11 @@ class Fake(Replays):
     """Its recordings run the step; a replay takes so many seconds."""
 
     seconds = 0.001
-    broken: tuple[str, ...] = ()
+    fails: tuple[str, ...] = ()
 
     def _recorded(self, short):
-        if self.broken:
-            raise RuntimeError(self.broken[0])
+        if self.fails:
+            raise RuntimeError(self.fails[0])
         step = self.body
 
         class Graph:
@@ -66,7 +66,7 @@ def test_a_step_that_reads_a_value_is_never_recorded():
 
 def test_a_failed_recording_leaves_the_steps_as_they_are():
     class Broken(Fake):
-        broken = ("operation not permitted when stream is capturing\nand more",)
+        fails = ("operation not permitted when stream is capturing\nand more",)
 
     seen = []
     steps = steps_of(seen.append, "..-..-", Broken)
@@ -99,7 +99,7 @@ def test_what_cannot_be_compiled_is_recorded_as_it_is():
         seconds = COMPILING
 
     def body(short):
-        if failed:
+        if failed:  # as a compiled function does that cannot be: it tells, and runs as written
             failed.pop()(ValueError("no compiler"))
 
     steps = steps_of(body, "." * 40, Slow, True, failed.append)
