@@ -19,7 +19,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from .cells.cell import Cell
-from .cells.contract import check_compatible, check_probabilities, restrict_source, restrict_views
+from .cells.contract import (
+    alone_too,
+    check_compatible,
+    check_probabilities,
+    restrict_source,
+    restrict_views,
+)
 from .cells.models import pack
 from .data.channels import POSITIONS
 from .data.pair import Pair
@@ -224,7 +230,7 @@ class _Case:
         # Two windows are too few to be checked for independence, which is a check of its own.
         few = min(2, len(test))
         check_probabilities(
-            self.cell.method, predictor, test.take(np.arange(few)), proba[:few],
+            self.cell.method, test.take(np.arange(few)), proba[:few], [],
             len(self.folds[0].view.classes),
         )
         if len(proba) != len(test):
@@ -350,8 +356,9 @@ class _Suite:
         case, predictor, proba = self.base()
         if case.cell.method.transductive:
             raise CheckSkippedError("declares that it is transductive")
-        check_probabilities(case.cell.method, predictor, case.folds[0].open_test(), proba,
-                            proba.shape[1])
+        method, test = case.cell.method, case.folds[0].open_test()
+        alone = [predictor.predict_proba(test.x[i : i + 1]) for i in alone_too(method, test)]
+        check_probabilities(method, test, proba, alone, proba.shape[1])
 
     def class_order(self) -> str:
         """Classes far apart are not found less often than by chance."""

@@ -73,6 +73,7 @@ class Cell:
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     deterministic: bool = False
+    compile: str = "auto"
     save_models: bool = False
     diagnostics: bool = False
     shortcut: str | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, IncompatibleError
-from ..method import Method, Needs, Predictor
+from ..method import Method, Needs
 from ..protocols.base import Fold, Protocol, View
 
 AnyWindows = Windows | UnlabelledWindows
@@ -74,10 +74,22 @@ def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
     return out
 
 
+def alone_too(method: Method, test: Windows) -> list[int]:
+    """Windows that are to be predicted a second time, alone."""
+    if method.transductive or len(test) < 3:
+        return []
+    return np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1].tolist()
+
+
 def check_probabilities(
-    method: Method, predictor: Predictor, test: Windows, proba: np.ndarray, classes: int
+    method: Method, test: Windows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int
 ) -> None:
     """Refuse predictions that break the contract.
+
+    Parameters
+    ----------
+    alone : sequence of (1, classes)
+        Of the windows of :func:`alone_too`.
 
     Raises
     ------
@@ -93,11 +105,9 @@ def check_probabilities(
         abs(proba.sum(axis=1) - 1) > 1e-3
     ).any():
         raise BenchError(f"{method.name} predicted rows that are no probabilities")
-    if method.transductive or len(test) < 3:
+    if not alone:
         return
-    some = np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1]
-    alone = np.concatenate([predictor.predict_proba(test.x[i : i + 1]) for i in some])
-    worst = float(np.abs(alone - proba[some]).max())
+    worst = float(np.abs(np.concatenate(alone) - proba[alone_too(method, test)]).max())
     if worst > INDEPENDENCE:
         raise IncompatibleError(
             f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",

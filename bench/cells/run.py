@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.windows import UnlabelledWindows
+from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
@@ -22,7 +23,8 @@ from ..store.hashing import code_hash, key_of
 from ..store.provenance import provenance
 from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
-from .contract import check_probabilities, restrict_source, restrict_views
+from .contract import alone_too, check_probabilities, restrict_source, restrict_views
+from .looks import Passes
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -96,7 +98,7 @@ class Run:
 
         cell, record = self.cell, self.record
         observer, predictors = result.observer, result.predictors
-        finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        finals = self._predicted(predictors)
         observer.finish(predictors)
         by_rule = columns(evaluated(cell.selection, cell.protocol), observer, finals)
         record.selections = {name: column for name, (column, _) in by_rule.items()}
@@ -258,12 +260,22 @@ class Run:
             fold_key=(fold.subject, fold.session), params=self.cell.method.params,
         )
 
-    def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
+    def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
-        test = fold.open_test()
-        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
-        check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
-        return proba
+        method = self.cell.method
+        passes = Passes(self.cell.device, dtype_of(self.cell.precision))
+        tests = [(p, f.open_test()) for f, p in zip(self.folds, predictors, strict=True)]
+        finals = passes.predict([(p, test.x) for p, test in tests])
+        alone = passes.predict([
+            (p, test.x[i : i + 1]) for p, test in tests for i in alone_too(method, test)
+        ])
+        rest = iter(alone)
+        for fold, (_, test), proba in zip(self.folds, tests, finals, strict=True):
+            some = alone_too(method, test)
+            check_probabilities(
+                method, test, proba, [next(rest) for _ in some], len(fold.view.classes)
+            )
+        return finals
 
     def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
         models = {}

@@ -67,8 +67,9 @@ def build_cell(
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
         scale=resolve_scale(options, pair), seed=seed, sessions=options.sessions,
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
-        deterministic=options.deterministic, save_models=options.save_models,
-        diagnostics=options.diagnostics, tuning=tuning, shared=shared,
+        deterministic=options.deterministic, compile=options.compile,
+        save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
+        shared=shared,
     )
     check_unseen(cell)
     return cell

@@ -197,6 +197,10 @@ class CellOptions:
     deterministic: bool = option(
         False, "Only kernels that repeat bit by bit (matters on a GPU).", HOW,
     )
+    compile: Literal["auto", "off"] = option(
+        "auto", "auto, or off. auto: on a GPU, compile a training's step where the steps to come "
+        "repay the 15 s that takes.", HOW,
+    )
     energy: bool = option(
         False, "Measure the energy (needs CodeCarbon).", OUT, commands=("run", "sweep", "audit"),
     )
