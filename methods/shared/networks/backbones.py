@@ -7,9 +7,10 @@ of other libraries are torch modules, wrapped so that they look the same from ou
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,16 +240,24 @@ class ModuleEncoder(Encoder):
 
 def _run(module: nn.Module, own: State, x: Tensor, draws: Tensor | None) -> Tensor:
     """Output (B, width) of one model for windows (B, C, F); counts the pass in ``draws``."""
+    if draws is None:
+        with _constants_like(x):
+            return torch.func.functional_call(module, own, (x,)).flatten(1)
+    with torch.no_grad():
+        high, low, passes = draws.long().unbind()
+        draws[2].add_(1).remainder_(_WHOLE)
+    with _constants_like(x), KeyedDropout(Draws(high * _WHOLE + low).at(passes)):
+        return torch.func.functional_call(module, own, (x,)).flatten(1)
+
+
+@contextlib.contextmanager
+def _constants_like(x: Tensor) -> Iterator[None]:
+    """Give constants that modules make as they go the type of a tensor, and its device."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(x.dtype)  # some modules make constants as they go
+    torch.set_default_dtype(x.dtype)
     try:
-        if draws is None:
-            return torch.func.functional_call(module, own, (x,)).flatten(1)
-        with torch.no_grad():
-            high, low, passes = draws.long().unbind()
-            draws[2].add_(1).remainder_(_WHOLE)
-        with KeyedDropout(Draws(high * _WHOLE + low).at(passes)):
-            return torch.func.functional_call(module, own, (x,)).flatten(1)
+        with contextlib.nullcontext() if x.device.type == "cpu" else x.device:
+            yield
     finally:
         torch.set_default_dtype(before)
 
@@ -318,4 +327,5 @@ def _build(shape: ModuleEncoder) -> nn.Module:
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             # Some have 0.01: running statistics of a short training would be mostly their start.
             part.momentum = MOMENTUM
+            part.num_batches_tracked = None  # it decides nothing, and would be counted on the CPU
     return module

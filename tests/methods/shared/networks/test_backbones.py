@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from recording import replayed
 
 from bench.cells.cell import Cell
 from bench.cells.engine import run_cell
@@ -17,6 +18,7 @@ from bench.data.pair import Pair
 from bench.data.windows import Space
 from bench.draws import Draws
 from bench.errors import IncompatibleError, UnknownNameError
+from bench.graphs import Watch
 from bench.methods.shared.networks.backbones import (
     BACKBONES,
     DRAWS,
@@ -85,6 +87,27 @@ class TestEncoder:
                     torch.testing.assert_close(tensor, theirs, rtol=1e-10, atol=1e-10)
             moved = [n for n in alone if not torch.equal(alone[n], states[k][n].double())]
             assert any(not is_buffer(n) for n in moved)
+
+    def test_an_encoding_makes_nothing_elsewhere(self, name):
+        """On tensors without values: what is made on the CPU would hold up a GPU."""
+        encoder = encoder_of(name)
+        p = stack(starts(encoder, 2), "meta", torch.float32)
+        x = windows(encoder, 2, dtype=torch.float32).to("meta")
+        assert encoder.width  # a module is built once, on the CPU
+        with Watch(x.device) as watch:
+            encoder(p, x, training=True).sum().backward()
+        assert not watch.found
+
+    @pytest.mark.slow
+    def test_a_recorded_step_is_the_step(self, name, monkeypatch):
+        encoder = encoder_of(name)
+        states, x = starts(encoder, 2), windows(encoder, 2, dtype=torch.float32)
+        written = trained(encoder, states, x, steps=22)
+        with replayed(monkeypatch) as recordings:
+            again = trained(encoder, states, x, steps=22)
+        assert recordings[0].replayed == {False: 20, True: 0}
+        for one, two in zip(written, again, strict=True):
+            assert all(torch.equal(tensor, two[n]) for n, tensor in one.items())
 
     def test_what_a_neighbour_holds_changes_nothing(self, name):
         encoder = encoder_of(name)
