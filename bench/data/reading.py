@@ -169,12 +169,15 @@ def read_corpus(
     parts: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
     fingerprints, code = Fingerprints(), _code(adapter)
+    # The default by name is the same as the default: a rerun knows the name.
+    kind = options.official_kind
+    kind = "" if kind.lower() in (k.lower() for k in adapter.official_kinds[:1]) else kind
     seen: dict[tuple[int, int, int], Recording] = {}
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
-            options.official_kind, *map(fingerprints.of, recording.others), *code,
+            kind, *map(fingerprints.of, recording.others), *code,
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         _check_once(seen, recording, arrays["number"].tolist())
