@@ -16,13 +16,14 @@ from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import FoldOutcome
+from ..selection.looking import look
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
-from ..store.provenance import provenance
+from ..store.provenance import is_ours, provenance
 from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
-from .contract import check_probabilities, restrict_source, restrict_views
+from .contract import check_probabilities, predicted, restrict_source, restrict_views
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -259,8 +260,10 @@ class Run:
     def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
         test = fold.open_test()
-        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
-        check_probabilities(self.cell.method, predictor, test, proba, len(fold.view.classes))
+        method = self.cell.method
+        with look(predictor, live=not is_ours(method.parts())) as still:
+            proba = predicted(method, still, test.x)
+            check_probabilities(method, still, test, proba, len(fold.view.classes))
         return proba
 
     def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:

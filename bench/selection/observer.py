@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..method import Context, Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import fold_scores
+from .looking import look
 from .rules import Rule
 
 Key = tuple[int, int]
@@ -107,7 +108,9 @@ class Observer:
         if predictor is not None and (ctx.stage != "pretrain" or self.pretrained):
             due = not shared or number == of or number % math.ceil(of / LOOKS) == 0
             wanted = [f for f in concerned if due or self._due(f, number, of)]
-            row |= self._see(wanted, ctx.stage, number, of, predictor)
+            if wanted:
+                with look(predictor) as still:
+                    row |= self._see(wanted, ctx.stage, number, of, still)
         if not shared:
             axes = ctx.seed_axes
             curve = curve.setdefault(f"{axes['subject']}/{axes['session']}", {})
@@ -123,7 +126,8 @@ class Observer:
                 continue
             for name, planned in self.planned.get(key, {}).items():
                 self.picks[key][name] = SelectedEpoch(1, 1, planned.score)
-            self._judged(key, 1, 1, self.scorer(fold, predictor))
+            with look(predictor, live=False) as still:
+                self._judged(key, 1, 1, self.scorer(fold, still))
         self._scores.flush()
 
     def picked(
