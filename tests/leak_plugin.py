@@ -1,7 +1,8 @@
 """Mistakes that a plugin's author may make in good faith, each with its correct twin.
 
-Given to runs and sweeps by --include. ``TWINS`` says which is whose, and what becomes of the mistake:
-it is refused, has no effect (it predicts as its twin, to the bit), or is worth no more than chance.
+Given to runs and sweeps by --include. ``TWINS`` says which is whose, and what becomes of the
+mistake: it is refused, has no effect (it predicts as its twin, to the bit), or is worth no more
+than chance.
 """
 
 from __future__ import annotations

@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ..data.windows import Space
 from ..errors import IncompatibleError
 from ..method import Job, Method
+from ..protocols.base import View
 from ..store.provenance import is_ours
-from .proof import check_leaks
+from .contract import fresh
+from .proof import check_leaks, pair_like
 
 #: How deep, and at how many values, modules are looked through.
 DEPTH, MOST = 6, 20_000
@@ -46,7 +49,7 @@ def guarded(method: Method, jobs: Sequence[Job]) -> Iterator[None]:
         yield
         return
     if method.together:
-        proved(method, "it takes several folds at once")
+        proved(method, jobs[0].view, "it takes several folds at once")
     before, kept = _checksums(jobs), kept_by(type(method))
     yield
     if _checksums(jobs) != before:
@@ -56,25 +59,26 @@ def guarded(method: Method, jobs: Sequence[Job]) -> Iterator[None]:
         )
     changed = changes(kept, kept_by(type(method)))
     if changed:
-        proved(method, f"it keeps something between folds ({', '.join(changed[:3])})")
+        proved(method, jobs[0].view, f"it keeps something between folds ({', '.join(changed[:3])})")
 
 
-#: Methods that passed, by class and parameters.
-_passed: set[tuple[type, str]] = set()
+#: Methods that passed, by class, parameters and space of the windows.
+_passed: set[tuple[type, str, Space, int]] = set()
 
 
-def proved(method: Method, why: str) -> None:
-    """Try a method on windows made up on the spot, once a process.
+def proved(method: Method, view: View, why: str) -> None:
+    """Try a method on windows made up on the spot, of the space of a view; once a process.
 
     Raises
     ------
     IncompatibleError
         It fails; names the check.
     """
-    key = (type(method), repr(method.params))
+    space = next(p.space for p in (view.source, view.calibration, view.unlabelled) if p is not None)
+    key = (type(method), repr(method.params), space, len(view.classes))
     if key in _passed:
         return
-    for check in check_leaks(lambda: type(method)(method.params)):
+    for check in check_leaks(lambda: fresh(method), pair_like(space, len(view.classes))):
         if check.passed is False:
             raise IncompatibleError(
                 f"{method.name} is refused because {why} and fails the check "

@@ -15,12 +15,12 @@ import numpy as np
 
 from ..data.channels import POSITIONS
 from ..data.pair import Pair
-from ..data.windows import Kind, Windows
+from ..data.windows import Kind, Space, Windows
 from ..errors import BenchError, IncompatibleError
 from ..method import Budget, Context, Job, Method, Predictor, observing
 from ..protocols.base import Fold, Protocol
 from ..registry import entries, load
-from ..selection.looking import look
+from ..selection.looking import generators_kept, look
 from .cell import Cell
 from .contract import (
     check_compatible,
@@ -83,17 +83,21 @@ def outcome_of(name: str, check: Callable[[], str | None]) -> Check:
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-def check_leaks(make: Callable[[], Method]) -> list[Check]:
+def check_leaks(make: Callable[[], Method], pair: Pair | None = None) -> list[Check]:
     """The checks of a method by which nothing of one fold gets into another.
 
     Parameters
     ----------
     make : callable
         Gives a new instance.
+    pair : Pair, optional
+        Made-up corpora; of a size of their own if not given.
     """
-    with warnings.catch_warnings():
+    suite = LeakChecks(make, pair)
+    # It may be in the middle of a run, whose observer and random numbers this must not touch.
+    with observing(None), generators_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [outcome_of(name, check) for name, check in LeakChecks(make).checks().items()]
+        return [outcome_of(name, check) for name, check in suite.checks().items()]
 
 
 def synthetic(
@@ -130,6 +134,20 @@ def synthetic_pair(
     source = synthetic("A", classes, channels, subjects=2, trials=2, effect=effect, kind=kind)
     target = synthetic("B", classes, channels, subjects=3, trials=3, effect=effect, kind=kind)
     return Pair(source, target, "A:own", "B:own", ("a", "b"))
+
+
+def pair_like(space: Space, classes: int) -> Pair:
+    """Two made-up corpora of a space, in which a third of the numbers go with the class."""
+    made = synthetic_pair(classes, channels=2)
+
+    def like(windows: Windows) -> Windows:
+        shape = (len(windows), len(space.channels), space.width)
+        x = np.random.default_rng(len(windows)).normal(size=shape)
+        for k in range(classes):
+            x[windows.y == k, :, k % space.width :: 3] += 0.3
+        return replace(windows, x=x.astype(np.float32), space=space)
+
+    return replace(made, source=like(made.source), target=like(made.target))
 
 
 def pair_for(method: Method, classes: int = 3, channels: int = 14, effect: float = 1.0) -> Pair:
@@ -235,8 +253,8 @@ class LeakChecks:
     rounding alone.
     """
 
-    def __init__(self, make: Callable[[], Method]) -> None:
-        self.make = make
+    def __init__(self, make: Callable[[], Method], pair: Pair | None = None) -> None:
+        self.make, self.pair = make, pair
         self._alone: list[np.ndarray] | None = None
         self._watched: tuple[Case, Predictor] | None = None
 
@@ -252,7 +270,7 @@ class LeakChecks:
     def case(self, pair: Pair | None = None) -> Case:
         """Three folds under the protocol that tells most."""
         method = self.make()
-        pair = pair or pair_for(method, effect=0.3)
+        pair = pair or self.pair or pair_for(method, effect=0.3)
         fitting = {n: p for n, p in suited(method, pair).items() if isinstance(p, Protocol)}
         if not fitting:
             raise CheckFailedError("no protocol suits its needs")

@@ -15,12 +15,13 @@ from ..data.windows import UnlabelledWindows
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
+from ..registry import entries
 from ..scoring.metrics import FoldOutcome
 from ..selection.looking import look
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
-from ..store.provenance import is_ours, provenance
+from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
 from .contract import check_probabilities, predicted, restrict_source, restrict_views
@@ -117,6 +118,7 @@ class Run:
         count = getattr(predictors[0], "parameters", None)
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
+            "method_origin": origin_of(type(cell.method)),
             "parameters": count() if callable(count) else None,
             "pretraining_reused": result.reused, **info(),
         }
@@ -128,7 +130,7 @@ class Run:
         cell, record = self.cell, self.record
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
-        record.notices = [*cell.pair.notices, *cut.notices]
+        record.notices = [*cell.pair.notices, *cut.notices, *_borrowed_name(cell.method)]
         record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
@@ -321,6 +323,17 @@ def _predictions(fold: Fold, proba: NDArray[np.float64]) -> pd.DataFrame:
         "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
         **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
     })
+
+
+def _borrowed_name(method: Method) -> list[str]:
+    """Notice of a method that bears a name of ours, and whose code is not ours."""
+    known = entries("methods").get(method.name)
+    if known is None or not known.target.startswith(f"{GROUP}.") or is_ours([type(method)]):
+        return []
+    origin = origin_of(type(method))
+    where = f"{origin['package']} {origin['version']}" if origin["package"] else origin["file"]
+    return [f"{method.name} is the name of a method of ours, but this is {origin['class']}, the "
+            f"code of {where or 'no file'}"]
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:

@@ -62,12 +62,12 @@ def look(predictor: Predictor, live: bool = True) -> Iterator[StillPredictor]:
             "Show one of plain values: modules, arrays and detached tensors (tensor.detach()), no "
             "generators, locks or open files.",
         ) from error
-    with _generators_kept():
+    with generators_kept():
         yield StillPredictor(shown)
 
 
 @contextlib.contextmanager
-def _generators_kept() -> Iterator[None]:
+def generators_kept() -> Iterator[None]:
     """Put the global generators back to where they were, those of torch if it is loaded."""
     torch = sys.modules.get("torch")
     plain, numpy = random.getstate(), np.random.get_state()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 
+import gc_plugin
+import leak_plugin
 import numpy as np
 import pytest
+from leak_plugin import CHANCE, EQUAL, REFUSED, TWINS
 
 from bench.cells.cell import Cell
 from bench.cells.engine import run_cell
@@ -15,9 +18,9 @@ from bench.data.windows import Windows
 from bench.errors import IncompatibleError
 from bench.store.records import Store
 
-import leak_plugin
-from leak_plugin import CHANCE, EQUAL, REFUSED, TWINS
 from support import paired
+from sweep_plugin import write_toy
+from sweep_support import PLUGIN, bench
 from tiny import PROTOCOLS
 
 UNDER = ("few-shot", "within", "transductive")
@@ -112,3 +115,18 @@ def test_the_list_of_mistakes_is_in_the_documentation():
         assert f"`{name.name}`" in page
     assert CHANCE in {fate for _, _, fate in TWINS}
     assert sys.modules["leak_plugin"] is leak_plugin
+
+
+def test_no_tested_label_can_be_reached_by_gc(tmp_path):
+    """From method, view, context, predictor and the windows it predicts: 10,000s of objects."""
+    data, found = write_toy(tmp_path / "toy"), tmp_path / "found.txt"
+    done = bench(
+        "run", "--method", "searches", "--src", "TOYA", "--tgt", "TOYB", "--data", data,
+        "--runs", tmp_path / "runs", "--include", PLUGIN, "--include", gc_plugin.__file__,
+        "--quiet", GC_FOUND=str(found),
+    )
+    assert done.returncode == 0, done.stderr
+    lines = found.read_text().splitlines()
+    assert {line.split()[0] for line in lines} == {"fit", "predict"}
+    assert all(int(line.split()[1]) > 10_000 for line in lines)
+    assert all(line.endswith(" []") for line in lines), lines

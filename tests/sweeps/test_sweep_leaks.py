@@ -1,0 +1,47 @@
+"""Mistakes of plugins in a sweep: as many are refused by two workers as by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import leak_plugin
+import pytest
+from leak_plugin import EQUAL, REFUSED, TWINS
+
+from sweep_plugin import write_toy
+from sweep_support import PLUGIN, records, swept
+
+UNDER = ("few-shot", "within", "unsupervised")
+
+
+@pytest.mark.slow
+def test_one_worker_and_two_refuse_the_same(tmp_path):
+    """All mistakes and twins: the same cells fail, the others give the same numbers."""
+    data = write_toy(tmp_path / "toy")
+    tables: dict[int, Any] = {}
+    for workers in (1, 2):
+        runs = tmp_path / f"runs{workers}"
+        swept(
+            data, runs, methods=[m.name for m in leak_plugin.METHODS], protocols=list(UNDER),
+            protocol={"unsupervised": {"form": "transductive"}}, workers=workers,
+            include=[str(PLUGIN), leak_plugin.__file__],
+        )
+        tables[workers] = {
+            (r.identity["method"], r.identity["protocol"]["name"]): (
+                r.status, r.reason, None if r.status != "done" else r.predictions()
+            )
+            for r in records(runs).values()
+        }
+    assert tables[1].keys() == tables[2].keys()
+    for mistake, twin, fate in TWINS:
+        for protocol in UNDER:
+            (status, reason, table), other = (tables[n][mistake.name, protocol] for n in (1, 2))
+            assert status == other[0] == ("failed" if fate == REFUSED else "done"), reason
+            if fate == REFUSED:
+                assert mistake.name in reason
+                assert mistake.name in other[1]
+                continue
+            assert table.equals(other[2])
+            right = tables[2][twin.name, protocol]
+            assert right[0] == "done"
+            assert fate != EQUAL or table.equals(right[2])
