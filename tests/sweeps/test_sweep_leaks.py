@@ -8,6 +8,8 @@ import leak_plugin
 import pytest
 from leak_plugin import EQUAL, REFUSED, TWINS
 
+from bench.registry import include
+
 from sweep_plugin import write_toy
 from sweep_support import PLUGIN, records, swept
 
@@ -18,6 +20,7 @@ UNDER = ("few-shot", "within", "unsupervised")
 def test_one_worker_and_two_refuse_the_same(tmp_path):
     """All mistakes and twins: the same cells fail, the others give the same numbers."""
     data = write_toy(tmp_path / "toy")
+    include(leak_plugin.__file__)
     tables: dict[int, Any] = {}
     for workers in (1, 2):
         runs = tmp_path / f"runs{workers}"
