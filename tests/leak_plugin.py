@@ -333,6 +333,20 @@ class ChangesState(FromState):
         return self.joined(state, *rows(view), len(view.classes))
 
 
+class StashesPretraining(FromState):
+    """Keeps what it pre-trained in its class, and returns nothing that says so."""
+
+    name: ClassVar[str] = "stashes-pretraining"
+    stash: ClassVar[Any] = None
+
+    def pretrain(self, source: Any, ctx: Any) -> Any:
+        type(self).stash = super().pretrain(source, ctx)
+        return {"rows": [], "y": []}
+
+    def fit(self, view: Any, state: Any, ctx: Any) -> Any:
+        return super().fit(view, self.stash, ctx)
+
+
 class _Shown:
     """A network of torch, in the mode it happens to be in."""
 
@@ -426,6 +440,7 @@ TWINS: list[tuple[type[Method], type[Method], str]] = [
     (CentresTheBatch, Right, REFUSED),
     (AdaptsOnAndOn, AdaptsAnew, EQUAL),
     (ChangesState, FromState, EQUAL),
+    (StashesPretraining, FromState, REFUSED),
     (ShowsTraining, ShowsEval, EQUAL),
     (FilmsByNumber, Right, CHANCE),
     (FilmsByOrder, Right, CHANCE),

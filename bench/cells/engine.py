@@ -178,8 +178,12 @@ class Engine:
         if not trainings:
             return {}
         observers = {i: training.new_observer() for i, training in trainings.items()}
+        method = self.runs[next(iter(trainings))].cell.method
+        views = [fold.view for training in trainings.values() for fold in training.folds]
         try:
-            with observing(lambda ctx, *seen: observers[ctx.cell](ctx, *seen)):
+            with guarded(method, views), observing(
+                lambda ctx, *seen: observers[ctx.cell](ctx, *seen)
+            ):
                 return self._fit(trainings, observers, self._states(trainings, observers))
         except (Exception, SystemExit) as error:
             which, half = list(trainings), len(trainings) // 2
@@ -247,8 +251,7 @@ class Engine:
         jobs = {i: self.runs[i].jobs(trainings[i].folds, states[i]) for i in going}
         method = self.runs[going[0]].cell.method
         every = [job for own in jobs.values() for job in own]
-        with guarded(method, every):
-            rest = iter(fit_folds(method, every))
+        rest = iter(fit_folds(method, every))
         return {
             i: TrainingResult(
                 observers[i], list(itertools.islice(rest, len(jobs[i]))), stack=len(going),

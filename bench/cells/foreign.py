@@ -18,7 +18,7 @@ import numpy as np
 
 from ..data.windows import Space
 from ..errors import IncompatibleError
-from ..method import Job, Method
+from ..method import Method
 from ..protocols.base import View
 from ..store.provenance import is_ours
 from .contract import fresh
@@ -36,8 +36,8 @@ KEEP_NOTHING = (
 
 
 @contextlib.contextmanager
-def guarded(method: Method, jobs: Sequence[Job]) -> Iterator[None]:
-    """Watch a training by a method that is not ours; of ours, the tests say the same.
+def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
+    """Watch a training on views by a method that is not ours; of ours, the tests say the same.
 
     Raises
     ------
@@ -49,17 +49,17 @@ def guarded(method: Method, jobs: Sequence[Job]) -> Iterator[None]:
         yield
         return
     if method.together:
-        proved(method, jobs[0].view, "it takes several folds at once")
-    before, kept = _checksums(jobs), kept_by(type(method))
+        proved(method, views[0], "it takes several folds at once")
+    before, kept = _checksums(views), kept_by(type(method))
     yield
-    if _checksums(jobs) != before:
+    if _checksums(views) != before:
         raise IncompatibleError(
             f"{method.name} changed the windows it was handed, which other folds share",
             "A tensor of torch.from_numpy(x) is the array itself: change torch.tensor(x), a copy.",
         )
     changed = changes(kept, kept_by(type(method)))
     if changed:
-        proved(method, jobs[0].view, f"it keeps something between folds ({', '.join(changed[:3])})")
+        proved(method, views[0], f"it keeps something between folds ({', '.join(changed[:3])})")
 
 
 #: Methods that passed, by class, parameters and space of the windows.
@@ -87,11 +87,10 @@ def proved(method: Method, view: View, why: str) -> None:
     _passed.add(key)
 
 
-def _checksums(jobs: Sequence[Job]) -> list[int]:
+def _checksums(views: Sequence[View]) -> list[int]:
     """Of the arrays of all parts of all views, each array once."""
-    parts = {id(p): p for job in jobs
-             for p in (job.view.source, job.view.calibration, job.view.unlabelled)
-             if p is not None}
+    parts = {id(p): p for view in views
+             for p in (view.source, view.calibration, view.unlabelled) if p is not None}
     return [zlib.crc32(np.ascontiguousarray(getattr(part, name)).view(np.uint8).data)
             for part in parts.values() for name in ("x", *part.columns())]
 
@@ -103,7 +102,7 @@ def kept_by(cls: type) -> dict[str, Any]:
     default arguments, and caches of functions. Names and numbers do not count: a counter is no
     memory of windows.
     """
-    tops = {_top(base) for base in cls.__mro__} - {"bench", "builtins", "abc", "typing"}
+    tops = {_top(base) for base in cls.__mro__ if issubclass(base, Method)} - {"bench"}
     notes = _Notes()
     for name, module in list(sys.modules.items()):
         if module is not None and name.partition(".")[0] in tops:

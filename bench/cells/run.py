@@ -263,7 +263,7 @@ class Run:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
         test = fold.open_test()
         method = self.cell.method
-        with look(predictor, live=not is_ours(method.parts())) as still:
+        with look(predictor, "no" if is_ours(method.parts()) else "if possible") as still:
             proba = predicted(method, still, test.x)
             check_probabilities(method, still, test, proba, len(fold.view.classes))
         return proba

@@ -13,7 +13,7 @@ import copy
 import random
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,22 +46,26 @@ def lent(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @contextlib.contextmanager
-def look(predictor: Predictor, live: bool = True) -> Iterator[StillPredictor]:
-    """Lend a predictor, or a copy of one that is ``live``; all is afterwards as it was.
+def look(
+    predictor: Predictor, copied: Literal["always", "if possible", "no"] = "always"
+) -> Iterator[StillPredictor]:
+    """Lend a copy of a predictor, or itself; all is afterwards as it was.
 
     Raises
     ------
     IncompatibleError
-        It cannot be copied.
+        It cannot be copied, and must be.
     """
+    shown = predictor
     try:
-        shown = copy.deepcopy(predictor) if live else predictor
+        shown = copy.deepcopy(predictor) if copied != "no" else predictor
     except Exception as error:  # whatever stands in a third party's predictor
-        raise IncompatibleError(
-            f"the predictor shown to the engine cannot be copied: {error}",
-            "Show one of plain values: modules, arrays and detached tensors (tensor.detach()), no "
-            "generators, locks or open files.",
-        ) from error
+        if copied == "always":
+            raise IncompatibleError(
+                f"the predictor shown to the engine cannot be copied: {error}",
+                "Show one of plain values: modules, arrays and detached tensors "
+                "(tensor.detach()), no generators, locks or open files.",
+            ) from error
     with generators_kept():
         yield StillPredictor(shown)
 

@@ -126,7 +126,7 @@ class Observer:
                 continue
             for name, planned in self.planned.get(key, {}).items():
                 self.picks[key][name] = SelectedEpoch(1, 1, planned.score)
-            with look(predictor, live=False) as still:
+            with look(predictor, "no") as still:
                 self._judged(key, 1, 1, self.scorer(fold, still))
         self._scores.flush()
 
