@@ -48,6 +48,8 @@ def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
     if is_ours(method.parts()):
         yield
         return
+    if type(method) in _refused:  # what it kept then it has now, and nothing need change
+        raise IncompatibleError(_refused[type(method)], KEEP_NOTHING)
     if method.together:
         proved(method, views[0], "it takes several folds at once")
     before, kept = _checksums(views), kept_by(type(method))
@@ -64,6 +66,8 @@ def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
 
 #: Methods that passed, by class, parameters and space of the windows.
 _passed: set[tuple[type, str, Space, int]] = set()
+#: Those that did not, and why.
+_refused: dict[type, str] = {}
 
 
 def proved(method: Method, view: View, why: str) -> None:
@@ -80,10 +84,11 @@ def proved(method: Method, view: View, why: str) -> None:
         return
     for check in check_leaks(lambda: fresh(method), pair_like(space, len(view.classes))):
         if check.passed is False:
-            raise IncompatibleError(
+            _refused[type(method)] = (
                 f"{method.name} is refused because {why} and fails the check "
-                f"'{check.name}': {check.detail}", KEEP_NOTHING,
+                f"'{check.name}': {check.detail}"
             )
+            raise IncompatibleError(_refused[type(method)], KEEP_NOTHING)
     _passed.add(key)
 
 

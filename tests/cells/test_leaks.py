@@ -59,6 +59,13 @@ def pair():
     return paired(null("A", 1), null("B", 2))
 
 
+def test_what_was_refused_once_is_refused_from_then_on(plugin, pair, tmp_path):
+    """The model that a module keeps is there in the next cell, and nothing changes any more."""
+    for protocol in UNDER:
+        with pytest.raises(IncompatibleError, match="kept-by-the-module is refused"):
+            outcome(plugin.KeptByTheModule, pair, protocol, tmp_path)
+
+
 def outcome(cls, pair, protocol, folder):
     cell = Cell(cls(), "default", pair, PROTOCOLS[protocol], scale="null")
     record = run_cell(cell, Store(folder))

@@ -39,7 +39,9 @@ def test_one_worker_and_two_refuse_the_same(tmp_path):
     for mistake, twin, fate in TWINS:
         for protocol in UNDER:
             (status, reason, table), other = (tables[n][mistake.name, protocol] for n in (1, 2))
-            assert status == other[0] == ("failed" if fate == REFUSED else "done"), reason
+            assert status == other[0] == (
+                "failed" if fate == REFUSED else "done"
+            ), (mistake.name, protocol, reason)
             if fate == REFUSED:
                 assert mistake.name in reason
                 assert mistake.name in other[1]
