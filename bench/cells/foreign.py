@@ -65,7 +65,7 @@ def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
 
 
 #: Methods that passed, by class, parameters and space of the windows.
-_passed: set[tuple[type, str, Space, int]] = set()
+_passed: set[tuple[type, str, Space | None, int]] = set()
 #: Those that did not, and why.
 _refused: dict[type, str] = {}
 
@@ -78,11 +78,13 @@ def proved(method: Method, view: View, why: str) -> None:
     IncompatibleError
         It fails; names the check.
     """
-    space = next(p.space for p in (view.source, view.calibration, view.unlabelled) if p is not None)
+    parts = [p for p in (view.source, view.calibration, view.unlabelled) if p is not None]
+    space = parts[0].space if parts else None
     key = (type(method), repr(method.params), space, len(view.classes))
     if key in _passed:
         return
-    for check in check_leaks(lambda: fresh(method), pair_like(space, len(view.classes))):
+    pair = None if space is None else pair_like(space, len(view.classes))
+    for check in check_leaks(lambda: fresh(method), pair):
         if check.passed is False:
             _refused[type(method)] = (
                 f"{method.name} is refused because {why} and fails the check "
