@@ -17,7 +17,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from .cells.contract import check_probabilities
+from .cells.contract import alone_too, check_probabilities, predicted
 from .cells.models import pack
 from .cells.proof import (  # noqa: F401  plugins' tests import what is made up from here
     FEW,
@@ -27,8 +27,8 @@ from .cells.proof import (  # noqa: F401  plugins' tests import what is made up 
     CheckFailedError,
     CheckSkippedError,
     LeakChecks,
-    outcome_of,
     pair_for,
+    run_check,
     same,
     suited,
     synthetic,
@@ -39,7 +39,7 @@ from .errors import BenchError, IncompatibleError, UnknownNameError
 from .method import Budget, Method, Predictor
 from .protocols.base import Fold, Protocol
 from .protocols.few_shot import FewShot
-from .registry import entry, include, load
+from .registry import entries, entry, include, load
 
 
 def check_method(
@@ -58,7 +58,7 @@ def check_method(
     suite = _Suite(cls, values or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [outcome_of(name, check) for name, check in suite.checks().items()]
+        return [run_check(name, check) for name, check in suite.checks().items()]
 
 
 def failures(method: str | type[Method], values: Mapping[str, Any] | None = None) -> list[Check]:
@@ -66,24 +66,26 @@ def failures(method: str | type[Method], values: Mapping[str, Any] | None = None
     return [c for c in check_method(method, values) if c.passed is False]
 
 
-def methods_of(what: str) -> list[str]:
-    """Names of the methods that a name, a module or a Python file stands for.
+def named_by(what: str) -> list[tuple[str, str]]:
+    """Group and name of each method and corpus that a name, a module or a file stands for.
 
     Raises
     ------
     UnknownNameError
-        Neither a method nor a module.
+        Neither a method, nor a corpus, nor a module.
     """
+    if what.lower() in {name.lower() for name in entries("corpora")}:
+        return [("corpora", entry("corpora", what).name)]
     try:
         load("methods", what)
     except UnknownNameError:
         if not (what.endswith(".py") or "." in what or _importable(what)):
             raise
     else:
-        return [what if ":" in what else entry("methods", what).name]
-    names = [e.name for e in include(what) if e.group == "methods"]
+        return [("methods", what if ":" in what else entry("methods", what).name)]
+    names = [(e.group, e.name) for e in include(what) if e.group in ("methods", "corpora")]
     if not names:
-        raise BenchError(f"the CATALOGUE of {what} names no method")
+        raise BenchError(f"the CATALOGUE of {what} names no method and no corpus")
     return names
 
 
@@ -216,8 +218,9 @@ class _Suite:
         case, predictor, proba = self.base()
         if case.cell.method.transductive:
             raise CheckSkippedError("declares that it is transductive")
-        check_probabilities(case.cell.method, predictor, case.folds[0].open_test(), proba,
-                            proba.shape[1])
+        method, test = case.cell.method, case.folds[0].open_test()
+        alone = [predicted(method, predictor, test.x[i : i + 1]) for i in alone_too(method, test)]
+        check_probabilities(method, test, proba, alone, proba.shape[1])
 
     def class_order(self) -> str:
         """Classes far apart are not found less often than by chance."""

@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Hashable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from .errors import SettingError, UnknownNameError
 
@@ -25,6 +28,8 @@ PRECISIONS = {
 PROCESS = 600e6
 #: A cell's windows, their batches, activations and gradients, as a multiple of its windows.
 COPIES = 8
+#: Cells that are trained together before it is known what such cells take.
+FIRST = 8
 #: Share of a GPU's free memory that cells may be planned to take.
 USABLE = 0.8
 
@@ -150,6 +155,51 @@ def places(
     return out
 
 
+class Room:
+    """How many cells of a kind a device has room for, by what such cells took before.
+
+    Nothing is known of the first: :data:`FIRST` are trained together, and what they take at most
+    is measured. Elsewhere than on a GPU there is always room.
+
+    Parameters
+    ----------
+    device : str
+    kind : hashable
+        Cells equal in this take as much.
+    """
+
+    #: Bytes a cell took at most, by device and kind.
+    taken: ClassVar[dict[Hashable, float]] = {}
+
+    def __init__(self, device: str, kind: Hashable) -> None:
+        self.device, self.key = device, (device, kind)
+
+    def most(self) -> int:
+        """Cells that may be trained together."""
+        if not self.device.startswith("cuda"):
+            return sys.maxsize
+        if self.key not in self.taken:
+            return FIRST
+        return max(1, int(USABLE * self._free() / self.taken[self.key]))
+
+    def measure(self, cells: int) -> None:
+        """Note what so many cells took, since the peak was last reset."""
+        if self.device.startswith("cuda"):
+            self.taken[self.key] = max(self.taken.get(self.key, 1.0), self._peak() / cells)
+
+    def _free(self) -> float:
+        """Bytes that are free, or that torch holds and does not use."""
+        import torch
+
+        held = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return float(torch.cuda.mem_get_info(self.device)[0] + held)
+
+    def _peak(self) -> float:
+        import torch
+
+        return float(torch.cuda.max_memory_allocated(self.device))
+
+
 def check_precision(precision: str) -> None:
     """Refuse a precision that is not known.
 
@@ -189,3 +239,55 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before)
         torch.use_deterministic_algorithms(strict)
+
+
+@dataclass
+class Steps:
+    """How steps of trainings are to be run, and how they were.
+
+    Attributes
+    ----------
+    compile : bool
+        Compile where the steps to come repay it.
+    eager, replayed, compiled : int
+        Steps run as they are written, replayed, and those of the latter that were compiled.
+    reasons : list of str
+        Why something was not recorded, or not compiled.
+    """
+
+    compile: bool = False
+    eager: int = 0
+    replayed: int = 0
+    compiled: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def because(self, reason: str) -> None:
+        """Note a reason, once."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def info(self) -> dict[str, Any]:
+        """For a record; empty where no step could have been recorded, as on a CPU."""
+        if not self.eager + self.replayed:
+            return {}
+        said = {"eager": self.eager, "replayed": self.replayed, "compiled": self.compiled}
+        return {"steps": said | ({"reasons": self.reasons} if self.reasons else {})}
+
+
+_steps: ContextVar[Steps | None] = ContextVar("bench_steps", default=None)
+
+
+@contextlib.contextmanager
+def counting(compile: bool = False) -> Iterator[Steps]:
+    """Let trainings inside the block be run, and counted, in a way."""
+    steps = Steps(compile)
+    token = _steps.set(steps)
+    try:
+        yield steps
+    finally:
+        _steps.reset(token)
+
+
+def counted() -> Steps:
+    """The counter of the block that this is called in, or one that nobody reads."""
+    return _steps.get() or Steps()

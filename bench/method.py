@@ -29,6 +29,8 @@ from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both fro
 if TYPE_CHECKING:
     import torch
 
+    from .draws import Draws
+
 Scale = Literal["linear", "log", "choice"]
 Stage = Literal["network", "pretrain", "fit"]
 
@@ -227,8 +229,17 @@ class Context:
         axes = sorted((str(k), str(v)) for k, v in {**self.seed_axes, "purpose": purpose}.items())
         return int.from_bytes(hashlib.sha256(repr(axes).encode()).digest()[:8], "big") >> 1
 
+    def draws(self, purpose: str) -> Draws:
+        """Random numbers of a purpose, drawn where the tensors are: see :mod:`bench.draws`."""
+        from .draws import Draws
+
+        return Draws.of(self.seed(purpose))
+
     def generator(self, purpose: str) -> torch.Generator:
-        """Torch generator (on the CPU, so that devices draw the same) of a purpose."""
+        """Torch generator of a purpose, on the CPU: what it draws depends on what it drew before.
+
+        For networks use :meth:`draws`, whose numbers depend on nothing but their keys.
+        """
         import torch
 
         return torch.Generator().manual_seed(self.seed(purpose))
@@ -254,6 +265,21 @@ class Context:
         observer = _observer.get()
         if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
+
+
+def tell_epoch(
+    contexts: Sequence[Context], number: int, of: int, losses: Sequence[Mapping[str, float]],
+    predictors: Sequence[Predictor] | None = None,
+) -> None:
+    """Tell the engine that an epoch of several models is over: :meth:`Context.epoch` of each.
+
+    The engine may then let the predictors of all predict in one pass.
+    """
+    foresee = getattr(_observer.get(), "foresee", None)
+    if predictors is not None and foresee is not None:
+        predictors = foresee(contexts, number, of, predictors)
+    for k, ctx in enumerate(contexts):
+        ctx.epoch(number, of, losses[k], None if predictors is None else predictors[k])
 
 
 @dataclass(frozen=True, eq=False)
@@ -373,15 +399,18 @@ class Method(abc.ABC):
     ``transductive = True`` is declared. A training that fails raises a
     :class:`~bench.errors.BenchError`.
 
-    **Randomness.** From ``ctx.generator("purpose")`` (torch) or ``ctx.rng("purpose")`` (NumPy), one
-    purpose for each use, and from nowhere else: equal seeds then give equal numbers, whatever ran
-    before. The seed of a purpose follows from the cell's seed and the fold; ``ctx.shared("stage")``
-    is for what several folds have in common.
+    **Randomness.** From ``ctx.rng("purpose")`` (NumPy), ``ctx.draws("purpose")`` (torch, on any
+    device: :class:`~bench.draws.Draws`) or ``ctx.generator("purpose")`` (a torch generator on the
+    CPU), one purpose for each use, and from nowhere else: equal seeds then give equal numbers,
+    whatever ran before. The seed of a purpose follows from the cell's seed and the fold;
+    ``ctx.shared("stage")`` is for what several folds have in common.
 
     **Epochs.** ``ctx.epoch(number, of, losses, predictor)`` after each epoch, counted from 1, gives
     curves, the progress line and the choice of an epoch. ``losses`` are floats by name, "total" the
     one minimised; ``predictor`` predicts with the network as it is now, and the engine looks at a
     copy of it (:func:`copy.deepcopy`). It returns nothing. Without it the last epoch is scored.
+    :func:`tell_epoch` does so for all models of a stack at once; predictors of ours, which offer
+    ``predict_many``, then predict in one pass (:mod:`bench.cells.looks`).
     ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`

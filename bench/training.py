@@ -2,21 +2,30 @@
 
 A *stack* is K models of equal shape whose parameters share a leading axis. One Adam over stacked
 leaves is exactly K Adams, as long as the loss is the sum of the models' own losses; every model
-draws from generators of its own, so its result does not depend on who shares its stack.
+draws by a key of its own (:mod:`bench.draws`), so its result does not depend on who shares its
+stack.
+
+A step is handed no number that changes from step to step, but a :class:`Moment` of tensors: so it
+can be recorded once and replayed (:mod:`bench.graphs`), and no method need know of it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from . import graphs
+from .draws import Draws, meeting
 from .errors import DivergedError
 from .method import Context, Method
+
+#: Whether steps are recorded and replayed where that can be done; off to compare with.
+RECORD = True
 
 State = dict[str, Tensor]
 Losses = dict[str, Tensor]
@@ -42,17 +51,30 @@ class Optimiser:
     weight_decay: float | Tensor = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
 
-    def build(self, leaves: Sequence[Tensor]) -> torch.optim.Optimizer:
-        """One Adam over stacked leaves."""
-        if isinstance(self.lr, Tensor) or isinstance(self.weight_decay, Tensor):
+    def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
+        """One Adam over stacked leaves; its learning rate is a tensor, to be changed in place."""
+        wide = leaves[0].device.type == "cuda" and leaves[0].dtype == torch.float64
+        if wide or isinstance(self.lr, Tensor) or isinstance(self.weight_decay, Tensor):
             return StackedAdam(leaves, self)
-        return torch.optim.Adam(
-            list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
-            weight_decay=self.weight_decay, fused=True,
-        )
+        return torch.optim.Adam(list(leaves), **self.settings(leaves[0]))
 
-    def rate(self, epoch: int, epochs: int) -> float | Tensor:
-        """Learning rate of an epoch, counted from 0; one for each model if they differ."""
+    def settings(self, leaf: Tensor) -> dict[str, Any]:
+        """Keywords of torch's Adam for leaves like one."""
+        on_cuda = leaf.device.type == "cuda"
+        # The fused kernel for CUDA reads a learning rate of 32 bits, and MPS has no others.
+        dtype = torch.float64 if leaf.device.type in ("cpu", "meta") else torch.float32
+        decay = self.weight_decay
+        return {
+            "lr": torch.as_tensor(self.lr, dtype=dtype, device=leaf.device).clone(),
+            "betas": (self.beta1, self.beta2), "fused": True, "capturable": on_cuda,
+            "weight_decay": 0.0 if isinstance(decay, Tensor) else decay,
+        }
+
+    def rate(self, epoch: int, epochs: int, loss: float | None = None) -> float | Tensor:
+        """Learning rate of an epoch, counted from 0; one for each model if they differ.
+
+        ``loss`` is the mean total loss of the epoch before, None in the first.
+        """
         if self.schedule == "constant":
             return self.lr
         return self.lr * 0.5 * (1 + math.cos(math.pi * epoch / epochs))
@@ -63,7 +85,7 @@ class StackedAdam(torch.optim.Adam):
 
     How far a step goes is proportional to the learning rate, and nothing else of Adam depends on
     it. So the fused step of all models is taken at a rate of 1, and each goes its own share of
-    the way.
+    the way. On a CUDA device this is also how a rate of 64 bits is kept.
 
     Parameters
     ----------
@@ -74,11 +96,11 @@ class StackedAdam(torch.optim.Adam):
 
     def __init__(self, leaves: Sequence[Tensor], settings: Optimiser) -> None:
         decay = settings.weight_decay
-        self.decay = decay if isinstance(decay, Tensor) else None
-        super().__init__(
-            list(leaves), lr=1.0, betas=(settings.beta1, settings.beta2),
-            weight_decay=0.0 if isinstance(decay, Tensor) else decay, fused=True,
-        )
+        self.decay = decay.to(leaves[0]) if isinstance(decay, Tensor) else None
+        rate = torch.as_tensor(settings.lr, dtype=torch.float64).to(leaves[0], copy=True)
+        super().__init__(list(leaves), **settings.settings(leaves[0]) | {"lr": 1.0})
+        for group in self.param_groups:
+            group["lr"] = rate
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -93,14 +115,7 @@ class StackedAdam(torch.optim.Adam):
             super().step()
             group["lr"] = rate
             for leaf, start in zip(moved, before, strict=True):
-                torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)).to(leaf), out=leaf)
-
-
-def meeting(value: float | Tensor, other: Tensor) -> float | Tensor:
-    """A value of each model (K,), shaped to multiply a tensor (K, ...); or one of all models."""
-    if not isinstance(value, Tensor):
-        return value
-    return value.to(other).view(-1, *[1] * (other.dim() - 1))
+                torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)), out=leaf)
 
 
 def is_buffer(name: str) -> bool:
@@ -122,10 +137,8 @@ def unstack(stacked: Mapping[str, Tensor], k: int) -> State:
     return {name: t.detach()[k].to("cpu", copy=True) for name, t in stacked.items()}
 
 
-def batches(
-    windows: int, size: int, generator: torch.Generator, draw: int | None = None
-) -> list[Tensor]:
-    """One epoch's batches as index tensors: a fresh permutation, cut.
+def batches(windows: int, size: int, draws: Draws, draw: int | None = None) -> list[Tensor]:
+    """One epoch's batches of K models as index tensors (K, B): a fresh permutation each, cut.
 
     A rest of one window is dropped (batch normalisation has no variance of one sample).
 
@@ -135,12 +148,13 @@ def batches(
         How many there are.
     size : int
         Windows per batch.
+    draws : Draws
+        Of this epoch.
     draw : int, optional
         Use only this many, drawn afresh each epoch from all.
     """
-    order = torch.randperm(windows, generator=generator)[:draw]
-    parts = list(order.split(size))
-    if len(parts) > 1 and len(parts[-1]) < 2:
+    parts = list(draws.permutation(windows, take=draw).split(size, dim=-1))
+    if len(parts) > 1 and parts[-1].shape[-1] < 2:
         parts.pop()
     return parts
 
@@ -151,37 +165,37 @@ def steps_per_epoch(windows: int, size: int, draw: int | None = None) -> int:
     return max(1, math.ceil(used / size) - (used > size and used % size == 1))
 
 
-class Order:
-    """Batches of K models over equally many windows, each drawn by a generator of its own.
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Where a training is. A recorded step reads the tensors anew; a Python number it would freeze.
 
-    Parameters
+    Attributes
     ----------
-    windows, size, draw
-        As in :func:`batches`.
-    generators : sequence of torch.Generator
-        One for each model.
-    device : str
+    batch, step : () int Tensor
+        Number of the batch in its epoch, and of the step in the training, from 0.
+    progress : () float Tensor
+        Share of the training that is over, in [0, 1).
+    short : bool
+        Whether the batch is the smaller one that ends an epoch.
     """
 
-    def __init__(
-        self, windows: int, size: int, generators: Sequence[torch.Generator],
-        draw: int | None = None, device: str = "cpu",
-    ) -> None:
-        self.windows, self.size, self.draw, self.device = windows, size, draw, device
-        self.generators = list(generators)
-        self._plan: list[Tensor] = []
+    batch: Tensor
+    step: Tensor
+    progress: Tensor
+    short: bool = False
 
-    @property
-    def steps(self) -> int:
-        """Batches in an epoch."""
-        return steps_per_epoch(self.windows, self.size, self.draw)
+    @classmethod
+    def start(cls, device: torch.device) -> Moment:
+        """The first step of a training."""
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        batch, step = torch.zeros(2, dtype=torch.int64, device=device).unbind()
+        return cls(batch, step, torch.zeros((), dtype=dtype, device=device))
 
-    def __call__(self, batch: int) -> Tensor:
-        """Indices (K, B) of a batch; batch 0 begins a new epoch."""
-        if batch == 0:
-            drawn = [batches(self.windows, self.size, g, self.draw) for g in self.generators]
-            self._plan = [torch.stack(b).to(self.device) for b in zip(*drawn, strict=True)]
-        return self._plan[batch]
+    def advance(self, of: int) -> None:
+        """Go on to the next of so many steps, in place."""
+        self.batch.add_(1)
+        self.step.add_(1)
+        self.progress.copy_(self.step).div_(of)
 
 
 @dataclass(frozen=True)
@@ -191,36 +205,43 @@ class Phase:
     Attributes
     ----------
     losses : callable
-        ``losses(epoch, batch)`` gives the losses of each model as (K,) tensors.
+        Gives the losses of each model, (K,) tensors, of what the step is fed.
     trains : callable or None
         Whether a leaf of a given name is changed by this step; None: all are.
     """
 
-    losses: Callable[[int, int], Losses]
+    losses: Callable[[Any], Losses]
     trains: Callable[[str], bool] | None = None
 
 
 def train(
     stacked: State,
-    step: Callable[[int, int], Losses] | Sequence[Phase],
+    step: Callable[[Any], Losses] | Sequence[Phase],
     *,
     epochs: int,
     steps: int,
     optimiser: Optimiser,
     on_epoch: Callable[[int, list[dict[str, float]]], None],
     names: Sequence[str],
-    after_step: Callable[[int, int], None] | None = None,
+    short: bool = False,
+    feed: Callable[[Moment], Any] | None = None,
+    before_epoch: Callable[[int], None] | None = None,
+    after_step: Callable[[Moment], None] | None = None,
 ) -> list[DivergedError | None]:
     """Train a stack in place.
 
     A model whose loss is not finite is lost, and the others go on as if nothing had happened.
+
+    ``feed``, ``step`` and ``after_step`` may be recorded and replayed: all that changes from step
+    to step they read of tensors that stay where they are. ``before_epoch`` runs as it is written,
+    and writes to such tensors.
 
     Parameters
     ----------
     stacked : dict of (K, ...) tensors
         From :func:`stack`.
     step : callable or sequence of Phase
-        ``step(epoch, batch)`` gives the losses of each model as (K,) tensors; "total" is
+        Gives the losses of each model as (K,) tensors, of what ``feed`` gives; "total" is
         minimised. It must not mix models. Or a sequence of phases for alternating optimisation,
         taken one after the other on each batch; Adam's moments of a leaf rest while it does.
     epochs, steps : int
@@ -230,9 +251,15 @@ def train(
         that is lost is NaN from then on.
     names : sequence of str
         What to call each model when it diverges.
+    short : bool
+        Whether the last batch of an epoch is smaller than the others.
+    feed : callable, optional
+        ``feed(moment)``: what all phases of a step are handed; by default the moment itself.
+    before_epoch : callable, optional
+        Called with the number of the epoch that begins.
     after_step : callable, optional
-        Called with epoch and batch after each step of the optimiser; may change buffers, such as
-        a moving average of parameters.
+        Called after each step of the optimiser, the moment being the next; may change buffers,
+        such as a moving average of parameters.
 
     Returns
     -------
@@ -244,39 +271,113 @@ def train(
     DivergedError
         The only model diverged, or all of them; the first of these errors.
     """
-    leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
-    adam = optimiser.build(list(leaves.values()))
+    device = next(iter(stacked.values())).device
     phases = [Phase(step)] if callable(step) else list(step)
-    inputs = [
-        [t for name, t in leaves.items() if p.trains(name)] if p.trains else None for p in phases
-    ]
+    body = _Step(stacked, phases, optimiser, (epochs, steps), feed or (lambda at: at), after_step)
     lost: list[DivergedError | None] = [None] * len(names)
-    for epoch in range(epochs):
-        for group in adam.param_groups:
-            group["lr"] = optimiser.rate(epoch, epochs)
-        history: list[Losses] = []
-        for batch in range(steps):
-            seen: Losses = {}
-            for phase, trained in zip(phases, inputs, strict=True):
-                adam.zero_grad(set_to_none=True)
-                losses = phase.losses(epoch, batch)
-                losses["total"].sum().backward(inputs=trained)
-                adam.step()  # leaves without a gradient rest
-                total = losses["total"].detach() + seen.get("total", 0.0)
-                seen |= {k: v.detach() for k, v in losses.items()} | {"total": total}
-            if after_step is not None:
-                after_step(epoch, batch)
-            history.append(seen)
-        table = {k: torch.stack([h[k] for h in history]) for k in history[0]}
-        _note_lost(lost, table["total"], epoch, names)
-        if all(lost):
-            raise next(error for error in lost if error is not None)
-        means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
-        on_epoch(epoch, [
-            {k: math.nan if lost[i] and k == "total" else v[i] for k, v in means.items()}
-            for i in range(len(names))
-        ])
+    with graphs.at(device):
+        take = (graphs.recorder(body, device, epochs * steps, body.compile) if RECORD
+                else body)
+        loss: float | None = None
+        for epoch in range(epochs):
+            body.begin(optimiser.rate(epoch, epochs, loss))
+            if before_epoch is not None:
+                before_epoch(epoch)
+            for batch in range(steps):
+                take(short and batch == steps - 1)
+            table = body.read()
+            _note_lost(lost, table["total"], epoch, names)
+            if all(lost):
+                raise next(error for error in lost if error is not None)
+            loss = table["total"].mean().item()
+            means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
+            on_epoch(epoch, [
+                {k: math.nan if lost[i] and k == "total" else v[i] for k, v in means.items()}
+                for i in range(len(names))
+            ])
     return lost
+
+
+class _Step:
+    """A step of a training, from its batch to the optimiser: reads and writes tensors alone."""
+
+    def __init__(  # noqa: PLR0917 - what train() is given
+        self, stacked: State, phases: Sequence[Phase], optimiser: Optimiser,
+        length: tuple[int, int], feed: Callable[[Moment], Any],
+        after_step: Callable[[Moment], None] | None,
+    ) -> None:
+        leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
+        self.adam = optimiser.build(list(leaves.values()))
+        self.phases: list[tuple[Callable[[Any], Losses], list[Tensor] | None]] = [
+            (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
+            for p in phases
+        ]
+        self.epochs, self.steps = length
+        self.feed, self.after_step = feed, after_step
+        self.now = Moment.start(next(iter(leaves.values())).device)
+        self.next = {False: self.now, True: replace(self.now, short=True)}
+        self.names: list[str] = []
+        self.table: Tensor | None = None
+
+    def begin(self, rate: float | Tensor) -> None:
+        """Begin an epoch, at a learning rate."""
+        self.now.batch.zero_()
+        for group in self.adam.param_groups:
+            group["lr"].copy_(rate) if isinstance(rate, Tensor) else group["lr"].fill_(rate)
+
+    def __call__(self, short: bool) -> None:
+        """Take the step."""
+        now, seen = self.next[short], Losses()
+        given = self.feed(now)
+        for losses_of, trained in self.phases:
+            self.adam.zero_grad(set_to_none=True)
+            losses = losses_of(given)
+            losses["total"].sum().backward(inputs=trained)
+            self.adam.step()  # leaves without a gradient rest
+            total = losses["total"].detach() + seen.get("total", 0.0)
+            seen |= {k: v.detach() for k, v in losses.items()} | {"total": total}
+        self._keep(seen)
+        now.advance(self.epochs * self.steps)
+        if self.after_step is not None:
+            self.after_step(now)
+
+    def _keep(self, seen: Losses) -> None:
+        row = torch.stack(list(seen.values())).unsqueeze(0)
+        if self.table is None:
+            self.names = list(seen)
+            self.table = row.new_zeros(self.steps, *row.shape[1:])
+        self.table.index_copy_(0, self.now.batch.view(1), row)
+
+    def read(self) -> Losses:
+        """Losses of the epoch, each (steps, K); the only look at numbers of the device."""
+        if self.table is None:
+            raise ValueError("no step was taken")
+        return dict(zip(self.names, self.table.cpu().unbind(dim=1), strict=True))
+
+    def compile(self, failed: Callable[[Exception], None]) -> None:
+        """Compile what feeds the step, and its losses; ``failed`` is told of an error."""
+        torch._dynamo.reset()  # it keeps so many versions of a function, those of others too
+        self.feed = _compiled(self.feed, failed)
+        self.phases = [(_compiled(of, failed), trained) for of, trained in self.phases]
+
+
+def _compiled(
+    function: Callable[[Any], T], failed: Callable[[Exception], None]
+) -> Callable[[Any], T]:
+    """A compiled function; the function itself from the first error on."""
+    going: list[Callable[[Any], T]] = [torch.compile(function, dynamic=False)]
+
+    def call(given: Any) -> T:
+        try:
+            return going[0](given)
+        except Exception as error:
+            if going[0] is function:
+                raise
+            going[0] = function
+            failed(error)
+            return function(given)
+
+    return call
 
 
 def _note_lost(

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional
 
+from bench.draws import Draws
 from bench.training import Losses
 
 from .shared.losses.transfer import domain_confusion
@@ -29,7 +30,7 @@ class ADDA(FromSource):
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Domain classifier, and the encoder of the source, which rests."""
         kept = {name: start[name].clone() for name in names_of(net.encoder)}
         return self._classifier(net).init(g) | prefixed(FIXED, kept)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import is_buffer, meeting
 
@@ -44,7 +45,7 @@ class BYOLTask(TwoViews):
         """Network from an online projection to the target's."""
         return Projector(self.projector.out, self.projector.hidden, self.projector.out)
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Projector, predictor and a target network of its own random start."""
         online = self.projector.init(g)
         target = self.encoder.init(g) | self.projector.init(g)
@@ -59,9 +60,9 @@ class BYOLTask(TwoViews):
         swapped = torch.cat(halves(target)[::-1], dim=1)
         return {"total": 2 * byol(prediction, swapped)}
 
-    def after_step(self, p: State, progress: float) -> None:
+    def after_step(self, p: State, progress: Tensor) -> None:
         """Let the target follow the online network; batch statistics are its own."""
-        share = (1 - self.params.momentum) * 0.5 * (1 + math.cos(math.pi * progress))
+        share = (1 - self.params.momentum) * 0.5 * (1 + torch.cos(math.pi * progress))
         with torch.no_grad():
             for name, tensor in scoped(TARGET, p).items():
                 if not is_buffer(name):

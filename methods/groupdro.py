@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
@@ -34,7 +35,7 @@ class GroupDRO(Supervised):
     Params = GroupDROParams
     params: GroupDROParams
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Equal weights of all subjects."""
         return {WEIGHTS: torch.full((net.domains,), 1 / net.domains)}
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.scmm import window_mask
@@ -41,18 +42,18 @@ class MAETask(Pretext):
 
     params: MAEParams
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Decoder, and the token (C, F) that stands for a hidden entry."""
         channels, features = self.encoder.channels, self.encoder.features
         hidden = self.params.decoder
         return (
             init_linear("decoder1", hidden, self.encoder.width, g)
             | init_linear("decoder2", channels * features, hidden, g)
-            | {"token": 0.02 * torch.randn(channels, features, generator=g)}
+            | {"token": 0.02 * g.normal(channels, features)}
         )
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Which entries to keep, (B, C, F) booleans."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Which entries to keep, (K, B, C, F) booleans."""
         whole = 1.0 if self.params.patch == "channel" else 0.0
         shape = (batch, self.encoder.channels, self.encoder.features)
         return window_mask(shape, self.params.mask_ratio, whole, g, self.encoder.raw)

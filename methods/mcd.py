@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
@@ -47,7 +48,7 @@ class MCD(Adaptation):
     Params = MCDParams
     params: MCDParams
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Second head."""
         return prefixed(OTHER, net.head.init(g))
 

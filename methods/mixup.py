@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-from scipy.special import betaincinv
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
@@ -33,15 +32,13 @@ class Mixup(Supervised):
     Params = MixupParams
     params: MixupParams
 
-    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
-        """Share s, then a permutation: (1 + batch,), drawn by inverting Beta's distribution."""
-        u = torch.rand((), generator=g, dtype=torch.float64).item()
-        share = torch.tensor([betaincinv(self.params.alpha, self.params.alpha, u)])
-        return torch.cat([share, torch.randperm(batch, generator=g).to(share)])
+    def draw(self, net: Network, batch: int, g: Draws) -> tuple[Tensor, Tensor]:
+        """Shares s (K,), and which windows are mixed in (K, batch)."""
+        return g.beta(self.params.alpha, self.params.alpha), g.permutation(batch)
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Cross-entropy of mixed windows with both classes."""
-        share, partner = batch.drawn[:, 0].to(batch.x), batch.drawn[:, 1:].long()
+        share, partner = batch.drawn[0].to(batch.x), batch.drawn[1]
         logits = net.head(p, net.encoder(p, mixed(batch.x, share, partner), training=True))
         own = cross_entropy(logits, batch.y).mean(dim=1)
         other = cross_entropy(logits, batch.y.gather(1, partner)).mean(dim=1)

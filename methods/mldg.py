@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses, is_buffer, meeting
 
@@ -43,11 +44,11 @@ class MLDG(Supervised):
     Params = MLDGParams
     params: MLDGParams
 
-    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
-        """Which subjects (D,) are held out: at least one, and not all where there are two."""
+    def draw(self, net: Network, batch: int, g: Draws) -> Tensor:
+        """Which subjects (K, D) are held out: at least one, and not all where there are two."""
         count = round(self.params.held_out * net.domains)
         count = max(1, min(count, net.domains - 1))
-        return torch.randperm(net.domains, generator=g) < count
+        return g.permutation(net.domains) < count
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of both parts."""

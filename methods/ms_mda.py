@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Windows
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
 from .shared.losses.transfer import branch_disagreement, cross_entropy, domain_means, domain_shift
-from .shared.networks.layers import Head, State, init_linear, linear
+from .shared.networks.layers import Head, State, init_linear, linear, within
 from .shared.training.alignment import AlignmentParams, ramp
 from .shared.training.deep import Adaptation, Batch, Network
 
@@ -50,14 +51,14 @@ class Branches:
     subjects: int
     hidden: int
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model: first all layers, then all classifiers."""
         state = init_linear("branch", self.subjects * self.hidden, self.width, g)
         bound = self.hidden**-0.5
         shapes = {"weight": (self.subjects, self.classes, self.hidden),
                   "bias": (self.subjects, self.classes)}
         return state | {
-            f"branch_head.{name}": torch.empty(shape).uniform_(-bound, bound, generator=g)
+            f"branch_head.{name}": within(bound, g, *shape)
             for name, shape in shapes.items()
         }
 

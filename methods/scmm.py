@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Space
+from bench.draws import Draws
 from bench.method import Deviation, hyper
 
 from .shared.losses.scmm import (
@@ -86,7 +87,7 @@ class SCMMNetwork(Pretext):
     projector: Projector
     params: SCMMParams
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters beside the encoder's: projector, decoder, balance of the two losses."""
         size = self.encoder.channels * self.encoder.features
         return (
@@ -95,8 +96,8 @@ class SCMMNetwork(Pretext):
             | {"loss_balance": torch.ones(2)}
         )
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Masks (m, B, C, F) of one batch of one model."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Masks (K, m, B, C, F) of one batch."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
         q = self.params
         return window_mask(shape, q.mask_ratio, q.channel_mask, g, self.encoder.raw)

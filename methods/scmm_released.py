@@ -21,13 +21,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
-from bench.training import Optimiser, batches, stack, steps_per_epoch, train, unstack
+from bench.training import Moment, Optimiser, batches, stack, train, unstack
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
 from .shared.networks.layers import Head, Projector, State
 from .shared.training.finetuning import NetworkPredictor, labelled
-from .shared.training.sampling import ShuffledBatches
+from .shared.training.sampling import Order, ShuffledBatches
 
 
 class SCMMReleasedParams(SCMMParams):
@@ -61,14 +62,10 @@ class SCMMReleasedParams(SCMMParams):
 class LossStepped(Optimiser):
     """Adam whose cosine schedule is given the last epoch's loss in place of its number."""
 
-    seen: list[Tensor] = field(default_factory=list)
-
-    def rate(self, epoch: int, epochs: int) -> float | Tensor:
-        """Learning rate of the next epoch; forgets the losses it is made from."""
-        if not self.seen:
+    def rate(self, epoch: int, epochs: int, loss: float | None = None) -> float | Tensor:
+        """Learning rate of the next epoch."""
+        if loss is None:
             return self.lr
-        loss = float(torch.stack(self.seen).mean())
-        self.seen.clear()
         return self.lr * 0.5 * (1 + math.cos(math.pi * loss / epochs))
 
 
@@ -85,10 +82,7 @@ class UnclearedOptimiser(Optimiser):
 
     def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
         """One Adam over stacked leaves."""
-        return _Uncleared(
-            list(leaves), lr=self.lr, betas=(self.beta1, self.beta2),
-            weight_decay=float(self.weight_decay), fused=True,
-        )
+        return _Uncleared(list(leaves), **self.settings(leaves[0]))
 
 
 @dataclass(frozen=True)
@@ -97,11 +91,11 @@ class Fixed(ShuffledBatches):
 
     chosen: list[Tensor] = field(default_factory=list)
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (B,) of one epoch."""
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, B) of one epoch."""
         if not self.chosen:
-            self.chosen.append(torch.randperm(self.windows, generator=g)[: self.draw])
-        return [self.chosen[0][part] for part in batches(self.draw, self.size, g)]
+            self.chosen.append(g.permutation(self.windows, take=self.draw))
+        return [self.chosen[0].gather(-1, part) for part in batches(self.draw, self.size, g)]
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,6 @@ class ReleasedNetwork(SCMMNetwork):
     """The pre-training of SCMM with the switches of the released code."""
 
     params: SCMMReleasedParams
-    seen: list[Tensor] = field(default_factory=list)
 
     def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> ShuffledBatches:
         """Ten batches chosen once, or any windows."""
@@ -121,17 +114,14 @@ class ReleasedNetwork(SCMMNetwork):
         """Adam under the schedule as it runs, or as it is meant."""
         q = self.params
         if q.loss_stepped_schedule:
-            return LossStepped(q.lr, 0.9, q.beta2, q.weight_decay, "cosine", self.seen)
+            return LossStepped(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
         return super().optimiser()
 
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Losses of windows (K, B, C, F) under masks (K, m, B, C, F), each (K,)."""
         if self.params.aliased_mask and self.params.masked_copies == 1:
             x = x * keep[:, 0]  # a view where a copy was meant: both are masked
-        losses = super().losses(p, x, keep)
-        if self.params.loss_stepped_schedule:
-            self.seen.append(losses["total"].detach().mean())
-        return losses
+        return super().losses(p, x, keep)
 
 
 class _Best:
@@ -197,19 +187,18 @@ class SCMMReleased(SCMM):
         q, ctx, windows = self.params, job.ctx, labelled(job.view)
         encoder = self.encoder(windows.space)
         head = Head(encoder.width, len(job.view.classes))
-        start = self._encoder_state(job, encoder) | head.init(ctx.generator("init head"))
+        start = self._encoder_state(job, encoder) | head.init(ctx.draws("init head"))
         dtype = getattr(torch, ctx.dtype)
         model = stack([start], ctx.device, dtype)
         x = torch.from_numpy(windows.x).to(ctx.device, dtype)
         y = torch.from_numpy(windows.y).to(ctx.device)
-        steps = steps_per_epoch(len(x), q.fit_batch)
-        epochs = ctx.budget.epochs(q.fit_epochs, steps, "fit")
-        order, plan, best = ctx.generator("fit order"), list[Tensor](), _Best(model)
+        order = Order(ShuffledBatches(len(x), q.fit_batch, len(x)),
+                      Draws.stack([ctx.draws("fit order")], ctx.device))
+        epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
+        best = _Best(model)
 
-        def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            if batch == 0:
-                plan[:] = batches(len(x), q.fit_batch, order)
-            index = plan[batch].to(ctx.device)
+        def step(at: Moment) -> dict[str, Tensor]:
+            index = order(at)[0]
             logits = head(model, encoder(model, x[index].unsqueeze(0), training=True))[0]
             loss = functional.cross_entropy(logits, y[index])
             right = (logits.argmax(dim=1) == y[index]).to(dtype).mean()
@@ -223,7 +212,8 @@ class SCMMReleased(SCMM):
 
         kind = UnclearedOptimiser if q.uncleared_gradients else Optimiser
         train(
-            model, step, epochs=epochs, steps=steps, names=[ctx.fold], on_epoch=on_epoch,
+            model, step, epochs=epochs, steps=order.steps, short=order.short, names=[ctx.fold],
+            before_epoch=order.begin, on_epoch=on_epoch,
             optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
         )
         return NetworkPredictor(encoder, head, unstack(model, 0))

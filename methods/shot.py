@@ -46,7 +46,7 @@ class SHOT(FromSource):
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor:
         """Nearest class centroids of all target windows, at the beginning of each epoch."""
         h = net.encoder(p, windows, training=False)
-        return nearest_centroids(h, torch.softmax(net.head(p, h), dim=2))[0]
+        return nearest_centroids(h, torch.softmax(net.head(p, h), dim=2))
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Information maximisation and pseudo-labels."""

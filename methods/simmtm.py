@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.scmm import balanced_sum, masked_copies, window_mask
@@ -41,7 +42,7 @@ class SimMTMTask(Projected):
 
     params: SimMTMParams
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Projector, decoder, balance of the two losses."""
         size = self.encoder.channels * self.encoder.features
         return (
@@ -50,8 +51,8 @@ class SimMTMTask(Projected):
             | {"loss_balance": torch.ones(2)}
         )
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Masks (m, B, C, F) of one batch of one model."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Masks (K, m, B, C, F) of one batch."""
         shape = (self.params.masked_copies, batch, self.encoder.channels, self.encoder.features)
         return window_mask(shape, self.params.mask_ratio, 0.0, g, self.encoder.raw)
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import consistency, nt_xent
@@ -56,7 +57,7 @@ class TFCTask(TwoViews):
 
     params: TFCParams
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Projector of time; encoder and projector of frequency."""
         frequency = self.encoder.init(g) | self.projector.init(g)
         return self.projector.init(g) | prefixed(FREQUENCY, frequency)
@@ -65,11 +66,11 @@ class TFCTask(TwoViews):
         """Windows and those that follow them: batches (2, B)."""
         return successive(source, 2, size, draw)
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Augmentations (2, 2B, C, F): of time, then of frequency."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Augmentations (K, 2, 2B, C, F): of time, then of frequency."""
         q, shape = self.params, (batch // 2, self.encoder.channels, self.encoder.features)
         frequency = Augmentation(hide_bands=q.hide_bands)
-        return torch.cat([self.augmentation.draw(shape, g), frequency.draw(shape, g)], dim=1)
+        return torch.cat([self.augmentation.draw(shape, g), frequency.draw(shape, g)], dim=-3)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Losses of windows and their successors (K, 2, B, C, F), each (K,)."""

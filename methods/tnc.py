@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import neighbourhood
@@ -46,7 +47,7 @@ class TNCTask(Pretext):
 
     params: TNCParams
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of the discriminator."""
         hidden = self.params.discriminator
         return init_linear("pair1", hidden, 2 * self.encoder.width, g) | init_linear(

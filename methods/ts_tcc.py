@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import info_nce, nt_xent
@@ -57,7 +58,7 @@ class TSTCCTask(TwoViews):
         """Network from contexts to the space that the loss compares."""
         return Projector(self.params.context)
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of context, predictions and projector."""
         q, width = self.params, self.encoder.width
         state = self.projector.init(g)
@@ -69,13 +70,13 @@ class TSTCCTask(TwoViews):
         """Runs of successive windows: batches (T, B)."""
         return successive(source, self.params.past + self.params.future, size, draw)
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Augmentations (2, 2B, C, F): weak ones, then strong ones."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Augmentations (K, 2, 2B, C, F): weak ones, then strong ones."""
         q, shape = self.params, (batch, self.encoder.channels, self.encoder.features)
         raw = self.encoder.raw
         weak = Augmentation(q.jitter, q.gain, raw=raw)
         strong = Augmentation(2 * q.jitter, q.gain, q.hide_channels, q.hide_bands, raw)
-        return torch.cat([weak.draw(shape, g), strong.draw(shape, g)], dim=1)
+        return torch.cat([weak.draw(shape, g), strong.draw(shape, g)], dim=-3)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Losses of runs (K, T, B, C, F), each (K,)."""

@@ -26,18 +26,17 @@ class PenaltyParams(NetworkParams):
         0.25, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
     )
 
-    def at(self, progress: float) -> float | Tensor:
-        """Weight at a point of the training, (K,) where models have weights of their own."""
+    def at(self, progress: Tensor) -> Tensor:
+        """Weight at a point of the training: (), or (K,) where models have weights of their own."""
         weight: float | Tensor = self.weight
-        if progress >= self.anneal:
-            return weight
-        return weight.clamp(max=1.0) if isinstance(weight, Tensor) else min(1.0, weight)
+        first = weight.clamp(max=1.0) if isinstance(weight, Tensor) else min(1.0, weight)
+        late = (progress >= self.anneal).to(progress.dtype)
+        return first * (1 - late) + weight * late
 
-    def scaled(self, risk: Tensor, penalty: Tensor, progress: float) -> Tensor:
+    def scaled(self, risk: Tensor, penalty: Tensor, progress: Tensor) -> Tensor:
         """Risk and weighted penalty (K,), divided so that steps do not jump when it sets in."""
         weight = self.at(progress)
-        size = weight.clamp(min=1.0) if isinstance(weight, Tensor) else max(1.0, weight)
-        return (risk + weight * penalty) / size
+        return (risk + weight * penalty) / weight.clamp(min=1.0)
 
 
 class VREx(Supervised):

@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = {
     "step": "a step of SCMM's pre-training, 256 + 256 windows, against a plain baseline",
     "finetune": "15 fine-tunings as one stack, against one after another",
+    "draws": "random numbers by keys, against torch's own generator",
     "ways": "gradients of 15 networks: a loop, vmap, dense maps of stacked parameters",
     "trials": "8 trials of a tuning as one stack, against one after another",
     "scmm": "a whole published-size cell of SCMM, against a plain baseline",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from bench.draws import Draws
 from bench.method import Context
 from bench.methods.scmm import SCMM
 from bench.training import is_buffer, stack
@@ -46,16 +47,15 @@ def flops() -> float:
 def _ours(device: str) -> Callable[[], None]:
     method, ctx = SCMM(), Context({"seed": 0})
     network = method.network(timing.windows(np.random.default_rng(0), [3]).space)
-    first = network.encoder.init(ctx.generator("init")) | network.init(
-        ctx.generator("init heads"))
+    first = network.encoder.init(ctx.draws("init")) | network.init(ctx.draws("init heads"))
     model = stack([first], device, torch.float32)
     adam = network.optimiser().build([t for n, t in model.items() if not is_buffer(n)])
     x = torch.rand(1, BATCH, timing.CHANNELS, 5, device=device)
-    noise = ctx.generator("noise")
+    noise = Draws.stack([ctx.draws("noise")], device)
 
     def run() -> None:
-        for _ in range(STEPS):
-            keep = network.noise(BATCH, noise).unsqueeze(0).to(device)
+        for number in range(STEPS):
+            keep = network.noise(BATCH, noise.at(number))
             adam.zero_grad(set_to_none=True)
             network.losses(model, x, keep)["total"].sum().backward()
             adam.step()

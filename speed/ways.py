@@ -85,7 +85,7 @@ def _dense(x: Tensor, y: Tensor, device: str) -> Callable[[], None]:
     encoder = SCMM().encoder(timing.windows(np.random.default_rng(0), [3]).space)
     head = Head(encoder.width, CLASSES)
     model = stack([
-        encoder.init(ctx.generator("init")) | head.init(ctx.generator("head"))
+        encoder.init(ctx.draws("init")) | head.init(ctx.draws("head"))
         for _ in range(MODELS)
     ], device, torch.float32)
 

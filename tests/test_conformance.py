@@ -12,7 +12,7 @@ import torch
 import bench.data.corpus
 import bench.method
 import bench.protocols.base
-from bench.conformance import Check, check_method, failures, methods_of, table
+from bench.conformance import Check, check_method, failures, named_by, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
 from bench.registry import entries
@@ -185,17 +185,17 @@ def test_a_method_that_raises_or_declares_nonsense_is_found():
 
 
 def test_what_a_name_stands_for(clean_registry, tmp_path):
-    assert methods_of("SCMM") == ["scmm"]
-    assert methods_of("sklearn:sklearn.svm.SVC") == ["sklearn:sklearn.svm.SVC"]
-    assert methods_of("support") == ["means"]
+    assert named_by("SCMM") == [("methods", "scmm")]
+    assert named_by("sklearn:sklearn.svm.SVC") == [("methods", "sklearn:sklearn.svm.SVC")]
+    assert named_by("support") == [("corpora", "TOY"), ("methods", "means")]
     with pytest.raises(UnknownNameError, match="no method named 'scm'"):
-        methods_of("scm")
+        named_by("scm")
     path = tmp_path / "none.py"
     path.write_text("CATALOGUE = []")
     with pytest.raises(BenchError, match="names no method"):
-        methods_of(str(path))
+        named_by(str(path))
     with pytest.raises(BenchError, match="is not there"):
-        methods_of("nowhere.py")
+        named_by("nowhere.py")
 
 
 def test_the_table_counts():
@@ -240,4 +240,4 @@ def test_the_command(bench, tmp_path):
     assert "columns must follow view.classes" in done.stdout
     none = bench("check")
     assert none.returncode == 2
-    assert "give a method to check, or --reference FILE" in none.stderr
+    assert "give a method or corpus to check, or --reference FILE" in none.stderr

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.draws import Draws
 from bench.errors import DivergedError
 from bench.method import Budget, Context
 from bench.training import (
@@ -36,9 +37,9 @@ def quadratic(k: int, seed: int = 0):
 def fit(states, data, wanted, epochs=4, schedule="cosine", lr=0.05, decay=1e-3):
     model = stack(states, "cpu", torch.float64)
 
-    def step(epoch, batch):
-        out = (data[:, batch] @ model["w"].unsqueeze(2))[..., 0]
-        return {"total": (out - wanted[:, batch]).square().mean(dim=1)}
+    def step(at):
+        out = (data[:, at.batch] @ model["w"].unsqueeze(2))[..., 0]
+        return {"total": (out - wanted[:, at.batch]).square().mean(dim=1)}
 
     seen = []
     lost = train(
@@ -142,7 +143,7 @@ def test_each_model_may_have_a_learning_rate_and_a_weight_decay_of_its_own(sched
 def test_leaves_of_a_phase_that_does_not_train_them_rest_in_either_adam():
     for kind in (0.1, torch.tensor([0.1, 0.1])):
         model = stack([{"a": torch.ones(2), "b": torch.ones(2)}] * 2, "cpu", torch.float64)
-        train(model, [Phase(lambda e, b: {"total": (model["a"] * model["b"]).sum(dim=1)},
+        train(model, [Phase(lambda at: {"total": (model["a"] * model["b"]).sum(dim=1)},
                             lambda name: name == "a")],
               epochs=2, steps=2, names=["x", "y"], optimiser=Optimiser(kind),
               on_epoch=lambda e, losses: None)
@@ -161,7 +162,7 @@ def test_gradients_are_cleared_before_every_step(steps):
     seen = []
     model = stack([{"w": torch.ones(1)}], "cpu", torch.float64)
 
-    def step(epoch, batch):
+    def step(at):
         seen.append(model["w"].grad)
         return {"total": 2 * model["w"].sum(dim=1)}
 
@@ -190,7 +191,7 @@ def test_stacking_and_unstacking():
 
 @given(st.integers(1, 300), st.integers(2, 64), st.one_of(st.none(), st.integers(1, 400)))
 def test_batches_are_a_permutation_cut(windows, size, draw):
-    parts = batches(windows, size, torch.Generator().manual_seed(0), draw)
+    parts = batches(windows, size, Draws.of(0), draw)
     assert len(parts) == steps_per_epoch(windows, size, draw)
     index = torch.cat(parts).tolist()
     used = min(windows, draw or windows)
@@ -203,8 +204,8 @@ def test_batches_are_a_permutation_cut(windows, size, draw):
 
 
 def test_every_epoch_draws_afresh_from_all():
-    g = torch.Generator().manual_seed(0)
-    epochs = [set(torch.cat(batches(1000, 32, g, 100)).tolist()) for _ in range(80)]
+    g = Draws.of(0)
+    epochs = [set(torch.cat(batches(1000, 32, g.at(e), 100)).tolist()) for e in range(80)]
     assert all(len(e) == 100 for e in epochs)
     assert epochs[0] != epochs[1]
     assert set.union(*epochs) == set(range(1000))
@@ -233,4 +234,6 @@ def test_randomness_follows_from_named_axes_alone():
     assert torch.equal(torch.rand(3, generator=one.generator("a")),
                        torch.rand(3, generator=one.generator("a")))
     assert one.rng("a").random() == one.rng("a").random()
+    assert torch.equal(one.draws("a").words(3), same.draws("a").words(3))
+    assert not torch.equal(one.draws("a").words(3), one.draws("b").words(3))
     assert torch.equal(before, torch.random.get_rng_state())

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError
 from ..scoring.metrics import fold_scores
 from ..store.records import Record, Store
+from .alarms import alarms
 from .findings import Finding, Report, Severity
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def check_records(runs: Path) -> Report:
     report = Report(f"Audit of the records in {runs}", "")
     seeds: dict[str, set[int]] = defaultdict(set)
     names: dict[str, str] = {}
+    known: list[Record] = []
     count = 0
     for record in store.records():
         count += 1
         try:
             report.findings += check_record(record)
+            known.append(record)
             key = json.dumps({**record.identity, "seed": None}, sort_keys=True)
             if record.status == "done" and record.kind == "method":
                 seeds[key].add(int(record.identity["seed"]))
@@ -63,6 +66,7 @@ def check_records(runs: Path) -> Report:
         Finding("warning", "one seed: the spread between seeds is unknown", names[k])
         for k, its_seeds in seeds.items() if len(its_seeds) == 1
     ]
+    report.findings += alarms(known)
     report.checked = f"{count} record{'s' * (count != 1)}"
     return report
 

@@ -73,6 +73,7 @@ class Cell:
     rule: LabelRule = field(default_factory=LabelRule)
     device: str = "cpu"
     deterministic: bool = False
+    compile: str = "auto"
     save_models: bool = False
     diagnostics: bool = False
     shortcut: str | None = None
@@ -137,7 +138,7 @@ class Cell:
             "label_map": self._label_map(),
             **self._source_map(),
             "label_rule": {
-                "threshold": self.rule.threshold,
+                "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
             },
             "scaling": self._scaling(),
@@ -169,6 +170,14 @@ class Cell:
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
         return {**self.scaling.describe(self.protocol), **tested}
+
+    def _threshold(self) -> float | dict[str, float]:
+        """What cuts ratings: a number, or one for each corpus where they differ."""
+        cuts = dict(self.pair.thresholds)
+        if len(set(cuts.values())) > 1:
+            return cuts
+        unused = 5.0 if self.rule.threshold is None else self.rule.threshold
+        return next(iter(cuts.values()), unused)
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped

@@ -183,10 +183,22 @@ def _handed(windows: Any) -> Any:
     return locked(recoded(windows) if isinstance(windows, UnlabelledWindows) else windows)
 
 
+def alone_too(method: Method, test: Windows) -> list[int]:
+    """Windows that are to be predicted a second time, alone."""
+    if method.transductive or len(test) < 3:
+        return []
+    return np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1].tolist()
+
+
 def check_probabilities(
-    method: Method, predictor: Predictor, test: Windows, proba: np.ndarray, classes: int
+    method: Method, test: Windows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int
 ) -> None:
     """Refuse predictions that break the contract.
+
+    Parameters
+    ----------
+    alone : sequence of (1, classes)
+        Of the windows of :func:`alone_too`.
 
     Raises
     ------
@@ -202,11 +214,9 @@ def check_probabilities(
         abs(proba.sum(axis=1) - 1) > 1e-3
     ).any():
         raise BenchError(f"{method.name} predicted rows that are no probabilities")
-    if method.transductive or len(test) < 3:
+    if not alone:
         return
-    some = np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1]
-    alone = np.concatenate([predicted(method, predictor, test.x[i : i + 1]) for i in some])
-    worst = float(np.abs(alone - proba[some]).max())
+    worst = float(np.abs(np.concatenate(alone) - proba[alone_too(method, test)]).max())
     if worst > INDEPENDENCE:
         raise IncompatibleError(
             f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",

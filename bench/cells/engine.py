@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..devices import arithmetic
+from ..devices import Room, Steps, arithmetic, counting, dtype_of
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
@@ -25,6 +25,7 @@ from ..store.records import Record, Store
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
 from .foreign import guarded
+from .looks import Looks, Passes
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -91,6 +92,11 @@ class Engine:
         self.on_event, self.reports = on_event or (lambda event: None), reports
         self.outcomes: dict[int, CellOutcome] = {}
         self.runs: dict[int, Run] = {}
+        first = cells[0]
+        self.room = Room(first.device, (
+            first.method.name, first.pair.source_name, first.pair.target_name,
+            first.protocol.name, first.precision, first.scale,
+        ))
         #: Cells that a state was trained for; a retry finds it stored, but it was not reused.
         self.pretrained: set[int] = set()
 
@@ -100,8 +106,9 @@ class Engine:
         if self.runs:
             first = self.cells[0]
             meter = Meter(first.device, len(self.runs), self.energy)
-            with arithmetic(first.precision, first.deterministic), meter:
-                self._train_and_score(meter)
+            ways = arithmetic(first.precision, first.deterministic)
+            with ways, counting(first.compile == "auto") as steps, meter:
+                self._train_and_score(meter, steps)
         return [self.outcomes[i] for i in range(len(self.cells))]
 
     def validate(self) -> list[float | BaseException | None]:
@@ -114,7 +121,8 @@ class Engine:
             ]
         self._start()
         trainings = self._validations()
-        with arithmetic(first.precision, first.deterministic):
+        ways = arithmetic(first.precision, first.deterministic)
+        with ways, counting(first.compile == "auto"):
             results = self._train(trainings)
         scores: dict[int, float | None] = {}
         for i, result in results.items():
@@ -135,7 +143,7 @@ class Engine:
                 run.cut()
                 self.runs[i] = run
 
-    def _train_and_score(self, meter: Meter) -> None:
+    def _train_and_score(self, meter: Meter, steps: Steps) -> None:
         share_sources([run.folds for run in self.runs.values()])
         for i, result in self._train(self._validations()).items():
             with self._isolated(i):
@@ -148,7 +156,9 @@ class Engine:
         meter.trained()
         for i, result in results.items():
             with self._isolated(i):
-                self.outcomes[i] = self.runs[i].finish(result, meter.read)
+                self.outcomes[i] = self.runs[i].finish(
+                    result, lambda: meter.read() | steps.info()
+                )
 
     def _validations(self) -> dict[int, Training]:
         """Trainings without what the rule holds out, of the cells that have such."""
@@ -170,23 +180,29 @@ class Engine:
             self.outcomes[i] = error
 
     def _train(self, trainings: Mapping[int, Training]) -> dict[int, TrainingResult]:
-        """Train all at once; if that fails, each half, down to one cell.
+        """Train all at once, or what there is room for; if that fails, each half, down to a cell.
 
         Cells that fail have no result, but an outcome.
         """
         trainings = {i: t for i, t in trainings.items() if i not in self.outcomes}
         if not trainings:
             return {}
+        which, most = list(trainings), self.room.most()
+        if len(which) > most:
+            some, rest = ({i: trainings[i] for i in part} for part in (which[:most], which[most:]))
+            return self._train(some) | self._train(rest)
         observers = {i: training.new_observer() for i, training in trainings.items()}
         method = self.runs[next(iter(trainings))].cell.method
         views = [fold.view for training in trainings.values() for fold in training.folds]
         try:
-            with guarded(method, views), observing(
-                lambda ctx, *seen: observers[ctx.cell](ctx, *seen)
-            ):
-                return self._fit(trainings, observers, self._states(trainings, observers))
+            cell = self.cells[0]
+            passes = Passes(cell.device, dtype_of(cell.precision))
+            with guarded(method, views), observing(Looks(observers, passes)):
+                found = self._fit(trainings, observers, self._states(trainings, observers))
+            self.room.measure(len(which))
+            return found
         except (Exception, SystemExit) as error:
-            which, half = list(trainings), len(trainings) // 2
+            half = len(which) // 2
             if not half:
                 self.outcomes[which[0]] = error
                 return {}

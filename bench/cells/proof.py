@@ -69,7 +69,7 @@ class CheckSkippedError(Exception):
     """A check that does not apply, with the reason."""
 
 
-def outcome_of(name: str, check: Callable[[], str | None]) -> Check:
+def run_check(name: str, check: Callable[[], str | None]) -> Check:
     """Run one check."""
     try:
         return Check(name, True, check() or "")
@@ -97,7 +97,7 @@ def check_leaks(make: Callable[[], Method], pair: Pair | None = None) -> list[Ch
     # It may be in the middle of a run, whose observer and random numbers this must not touch.
     with observing(None), generators_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [outcome_of(name, check) for name, check in suite.checks().items()]
+        return [run_check(name, check) for name, check in suite.checks().items()]
 
 
 def synthetic(
@@ -237,7 +237,7 @@ class Case:
         # Two windows are too few to be checked for independence, which is a check of its own.
         few = min(2, len(test))
         check_probabilities(
-            self.cell.method, predictor, test.take(np.arange(few)), proba[:few],
+            self.cell.method, test.take(np.arange(few)), proba[:few], [],
             len(self.folds[0].view.classes),
         )
         if len(proba) != len(test):

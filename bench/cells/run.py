@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.windows import UnlabelledWindows
+from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
@@ -24,7 +25,14 @@ from ..store.hashing import code_hash, key_of
 from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
-from .contract import check_probabilities, predicted, restrict_source, restrict_views
+from .contract import (
+    alone_too,
+    check_probabilities,
+    predicted,
+    restrict_source,
+    restrict_views,
+)
+from .looks import Passes
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -98,7 +106,7 @@ class Run:
 
         cell, record = self.cell, self.record
         observer, predictors = result.observer, result.predictors
-        finals = [self._predict(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        finals = self._predicted(predictors)
         observer.finish(predictors)
         by_rule = columns(evaluated(cell.selection, cell.protocol), observer, finals)
         record.selections = {name: column for name, (column, _) in by_rule.items()}
@@ -130,7 +138,10 @@ class Run:
         cell, record = self.cell, self.record
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
-        record.notices = [*cell.pair.notices, *cut.notices, *_borrowed_name(cell.method)]
+        borrowed = _borrowed_name(cell.method)
+        record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
+        for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
+            self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
@@ -259,13 +270,32 @@ class Run:
             fold_key=(fold.subject, fold.session), params=self.cell.method.params,
         )
 
-    def _predict(self, fold: Fold, predictor: Predictor) -> np.ndarray:
+    def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
-        test = fold.open_test()
         method = self.cell.method
-        with look(predictor, "no" if is_ours(method.parts()) else "if possible") as still:
+        if not is_ours(method.parts()):
+            return [self._of_copy(f, p) for f, p in zip(self.folds, predictors, strict=True)]
+        passes = Passes(self.cell.device, dtype_of(self.cell.precision))
+        tests = [(p, f.open_test()) for f, p in zip(self.folds, predictors, strict=True)]
+        finals = passes.predict([(p, test.x) for p, test in tests])
+        alone = passes.predict([
+            (p, test.x[i : i + 1]) for p, test in tests for i in alone_too(method, test)
+        ])
+        rest = iter(alone)
+        for fold, (_, test), proba in zip(self.folds, tests, finals, strict=True):
+            some = alone_too(method, test)
+            check_probabilities(
+                method, test, proba, [next(rest) for _ in some], len(fold.view.classes)
+            )
+        return finals
+
+    def _of_copy(self, fold: Fold, predictor: Predictor) -> NDArray[np.float64]:
+        """As above, of one fold by a copy, so that nothing goes on from fold to fold."""
+        method, test = self.cell.method, fold.open_test()
+        with look(predictor, "if possible") as still:
             proba = predicted(method, still, test.x)
-            check_probabilities(method, still, test, proba, len(fold.view.classes))
+            alone = [predicted(method, still, test.x[i : i + 1]) for i in alone_too(method, test)]
+        check_probabilities(method, test, proba, alone, len(fold.view.classes))
         return proba
 
     def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:

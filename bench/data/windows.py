@@ -243,9 +243,9 @@ class Windows(_Grid):
         x : (n, channels, features)
             Differential entropy (``kind="de"``) or samples (``kind="raw"``).
         y : (n,)
-            Class indices from 0.
+            Classes: indices from 0, or names among ``labels``.
         subject, trial, session, stimulus : (n,) or scalar
-            Integers. ``stimulus`` defaults to ``trial``.
+            Integers. ``stimulus`` defaults to ``trial``. A trial has one class.
         order : (n,) or None
             Rank of presentation; defaults to the trial number.
         onset : (n,) or None
@@ -253,6 +253,12 @@ class Windows(_Grid):
         source : str
             Who computed the features: "bench" if :mod:`bench.data.features` did. Windows of
             different origin are not put into one pair.
+
+        Raises
+        ------
+        BenchError
+            A column that holds no whole numbers or has another length, a class that is not among
+            ``labels``, or a trial whose windows are of two classes.
 
         Examples
         --------
@@ -267,10 +273,13 @@ class Windows(_Grid):
         data = np.ascontiguousarray(x, dtype=np.float32)
         n = len(data)
 
-        def column(value: ArrayLike, dtype: type = np.int64) -> NDArray:
-            return np.broadcast_to(np.asarray(value, dtype=dtype), (n,)).copy()
+        def column(name: str, value: ArrayLike, dtype: type = np.int64) -> NDArray:
+            return column_of(name, value, n, dtype)
 
-        subjects, sessions, trials = column(subject), column(session), column(trial)
+        subjects = column("subject", subject)
+        sessions, trials = column("session", session), column("trial", trial)
+        classes = column("y", class_indices(y, labels))
+        _check_classes(classes, labels, np.stack([subjects, sessions, trials]))
         if onset is None:
             groups: dict[tuple[int, int, int], int] = {}
             counts = np.zeros(n, np.float32)
@@ -284,8 +293,72 @@ class Windows(_Grid):
             rate=rate, window_s=window_s, source=source,
         )
         return cls(
-            x=data, y=column(y), corpus=np.full(n, corpus), subject=subjects, session=sessions,
-            trial=trials, stimulus=trials if stimulus is None else column(stimulus),
-            order=trials if order is None else column(order),
-            onset=column(onset, np.float32), space=space, labels=tuple(labels),
+            x=data, y=classes, corpus=np.full(n, corpus), subject=subjects, session=sessions,
+            trial=trials, stimulus=trials if stimulus is None else column("stimulus", stimulus),
+            order=trials if order is None else column("order", order),
+            onset=column("onset", onset, np.float32), space=space, labels=tuple(labels),
+        )
+
+
+def column_of(name: str, value: ArrayLike, n: int, dtype: type = np.int64) -> NDArray[Any]:
+    """(n,) numbers of a type, of a scalar or of as many.
+
+    Raises
+    ------
+    BenchError
+        They are no numbers, no whole ones where the type is, or not as many.
+    """
+    given = np.asarray(value)
+    try:
+        numbers: NDArray[Any] = given.astype(dtype)
+        if np.issubdtype(dtype, np.integer) and not (numbers == given.astype(float)).all():
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        what = "whole numbers" if np.issubdtype(dtype, np.integer) else "numbers"
+        shown = ", ".join(map(repr, given.ravel()[:3].tolist()))
+        raise BenchError(
+            f"{name} must hold {what}, not {shown}",
+            f"Names become numbers by: np.unique({name}, return_inverse=True)[1] + 1",
+        ) from None
+    if numbers.ndim and numbers.shape != (n,):
+        raise BenchError(f"{name} has shape {numbers.shape}, expected ({n},)")
+    return np.broadcast_to(numbers, (n,)).copy()
+
+
+def class_indices(y: ArrayLike, labels: Sequence[str]) -> ArrayLike:
+    """Classes as indices, if they were given by name.
+
+    Raises
+    ------
+    BenchError
+        A name that is not among ``labels``.
+    """
+    given = np.asarray(y)
+    if given.dtype.kind not in "USO":
+        return y
+    names, wrong = list(labels), sorted({str(c) for c in given.ravel()} - set(labels))
+    if wrong:
+        raise BenchError(f"y holds {', '.join(map(repr, wrong[:3]))}, which labels does not name",
+                         f"labels: {', '.join(names)}")
+    return np.array([names.index(str(c)) for c in given.ravel()], np.int64).reshape(given.shape)
+
+
+def _check_classes(y: NDArray, labels: Sequence[str], trials: NDArray) -> None:
+    """Refuse a trial, one column of ``trials``, whose windows are of two classes."""
+    if not len(y):
+        return
+    groups, number = np.unique(trials, axis=1, return_inverse=True)
+    first = np.zeros(groups.shape[1], np.int64)
+    first[number] = y  # of each trial any one
+    mixed = np.flatnonzero(y != first[number])
+    if len(mixed):
+        i = mixed[0]
+        subject, session, trial = trials[:, i].tolist()
+        both = (int(y[i]), int(first[number[i]]))
+        names = [str(labels[k]) if 0 <= k < len(labels) else str(k) for k in both]
+        raise BenchError(
+            f"trial {trial} of subject {subject}, session {session} has windows of two classes, "
+            f"{' and '.join(sorted(names))}",
+            "A trial has one class, or its windows would stand on both sides of a split: number "
+            "what follows another stimulus as another trial.",
         )

@@ -26,6 +26,7 @@ from .lookup import (
     Source,
     check_corpora,
     check_options,
+    check_rule,
     choose_params,
     corpus_root,
     make_protocol,
@@ -66,8 +67,9 @@ def build_cell(
         scaling=Scaling(options.scaling, options.scaling_scope), selection=options.selection,
         scale=resolve_scale(options, pair), seed=seed, sessions=options.sessions,
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
-        deterministic=options.deterministic, save_models=options.save_models,
-        diagnostics=options.diagnostics, tuning=tuning, shared=shared,
+        deterministic=options.deterministic, compile=options.compile,
+        save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
+        shared=shared,
     )
     check_unseen(cell)
     return cell
@@ -94,6 +96,7 @@ def cell_of_run(
     sources = source_sides(src)
     names, target = [side_name(side) for side in sources], side_name(tgt)
     check_corpora([n.corpus for n in names], target.corpus)
+    check_rule((*sources, tgt), options)
     corpora = PLUS.join(n.corpus for n in names), target.corpus
     params, origin = choose_params(cls, options.preset, options.params, corpora)
     tuned = None

@@ -85,8 +85,12 @@ class TuningSetting:
         said = about(options)
         rest = {name: value for name, value in options.deciding().items()
                 if said[name].panel != DATA and name not in ("scale", "preset")}
+        read = asdict(options.read)
+        if not options.rule.own:  # a setting of before corpora had thresholds of their own is found
+            default = 5.0 if options.rule.threshold is None else options.rule.threshold
+            read["rule"] = {"threshold": default, "drop_middle": options.drop_middle}
         rest |= {
-            "protocol": dict(protocol[1]), "read": asdict(options.read),
+            "protocol": dict(protocol[1]), "read": read,
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
             "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
         }

@@ -104,13 +104,10 @@ class Observer:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         curve = self.curves.setdefault(ctx.stage, {})
         shared = "subject" not in ctx.seed_axes
-        concerned = self._concerned(ctx, shared)
-        if predictor is not None and (ctx.stage != "pretrain" or self.pretrained):
-            due = not shared or number == of or number % math.ceil(of / LOOKS) == 0
-            wanted = [f for f in concerned if due or self._due(f, number, of)]
-            if wanted:
-                with look(predictor) as still:
-                    row |= self._see(wanted, ctx.stage, number, of, still)
+        wanted = [] if predictor is None else self._seen(ctx, number, of)
+        if predictor is not None and wanted:
+            with look(predictor) as still:
+                row |= self._see(wanted, ctx.stage, number, of, still)
         if not shared:
             axes = ctx.seed_axes
             curve = curve.setdefault(f"{axes['subject']}/{axes['session']}", {})
@@ -118,6 +115,17 @@ class Observer:
         for name, value in row.items():
             curve.setdefault(name, []).append(value)
         self.tell(ctx.stage, number, of, detail)
+
+    def wanted(self, ctx: Context, number: int, of: int) -> list[NDArray[Any]]:
+        """Windows that a predictor is asked for when told of an epoch, each array once."""
+        looked_at: Callable[[Fold], list[NDArray[Any]]] | None
+        looked_at = getattr(self.scorer, "windows", None)
+        arrays = [
+            x for fold in self._seen(ctx, number, of)
+            for x in ([fold.open_test().x] if self.tested else [])
+            + ([] if looked_at is None else looked_at(fold))
+        ]
+        return list({id(x): x for x in arrays}.values())
 
     def finish(self, predictors: Sequence[Predictor]) -> None:
         """Training is over: a fold that showed no epoch has its predictor as only candidate."""
@@ -137,6 +145,14 @@ class Observer:
         of = self.shown.get(key, ("", 1))[1]
         found = self.picks[key].get(name) or SelectedEpoch(of, of)
         return found, final if found.proba is None or found.epoch == of else found.proba
+
+    def _seen(self, ctx: Context, number: int, of: int) -> list[Fold]:
+        """Folds that are looked at in an epoch."""
+        if ctx.stage == "pretrain" and not self.pretrained:
+            return []
+        shared = "subject" not in ctx.seed_axes
+        due = not shared or number == of or number % math.ceil(of / LOOKS) == 0
+        return [f for f in self._concerned(ctx, shared) if due or self._due(f, number, of)]
 
     def _concerned(self, ctx: Context, shared: bool) -> list[Fold]:
         """Folds that a network is of: one, or all that share the source it is trained on."""

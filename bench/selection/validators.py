@@ -38,23 +38,46 @@ def scorer_of(
     ``unlabelled`` windows of the fold. A rule without a value (all predictions alike, say) is left
     out.
     """
-    names = tuple(rules)
+    return RuleScorer(tuple(rules), unlabelled)
 
-    def scorer(fold: Fold, predictor: Predictor) -> dict[str, float]:
-        target = unlabelled.get((fold.subject, fold.session))
+
+class RuleScorer:
+    """What :func:`scorer_of` gives; it also says which windows it looks at."""
+
+    def __init__(
+        self, names: tuple[str, ...], unlabelled: Mapping[Key, UnlabelledWindows | None]
+    ) -> None:
+        self.names, self.unlabelled = names, unlabelled
+        self._some: dict[Key, Array] = {}
+
+    def windows(self, fold: Fold) -> list[Array]:
+        """Arrays that a predictor of a fold is asked for as a whole."""
+        held = [fold.open_test().x] if any(n in _HELD_OUT for n in self.names) else []
+        target = self._target(fold)
+        return held if target is None else [*held, target]
+
+    def _target(self, fold: Fold) -> Array | None:
+        """Unlabelled windows of a fold that rules look at, the same array each time."""
+        key = (fold.subject, fold.session)
+        target = self.unlabelled.get(key)
+        if target is None or not any(n in _TARGET for n in self.names):
+            return None
+        return self._some.setdefault(key, some(target.x))
+
+    def __call__(self, fold: Fold, predictor: Predictor) -> dict[str, float]:
+        """Values by rule."""
+        names, target = self.names, self.unlabelled.get((fold.subject, fold.session))
         found: dict[str, float] = {}
         if any(n in _HELD_OUT for n in names):
             held, classes = fold.open_test(), len(fold.view.classes)
             found |= {n: _balanced(predictor, held, classes) for n in names if n in _HELD_OUT}
             if target is not None:
                 found |= {n: _BOTH[n](predictor, held, target) for n in names if n in _BOTH}
-        if target is not None and any(n in _TARGET for n in names):
-            x = some(target.x)
+        x = self._target(fold)
+        if x is not None:
             proba = np.asarray(predictor.predict_proba(x), dtype=np.float64)
             found |= {n: _TARGET[n](predictor, x, proba) for n in names if n in _TARGET}
         return {n: v for n, v in found.items() if np.isfinite(v)}
-
-    return scorer
 
 
 def some(x: Array, most: int = MOST) -> Array:

@@ -48,6 +48,8 @@ def _reach(module: str) -> set[str]:
         reached.add(name)
         if name == module or (package and name.startswith(package + ".")):
             todo += _imports(name)
+    if "bench.method" in reached:
+        reached.add("bench.draws")  # what a Context draws by, whether a method names it or not
     return reached
 
 

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from ..store.hashing import key_of
 from .plan import CellSpec
 
-#: Cells of one stack, unless asked for, on an accelerator: there the launch of a kernel costs as
-#: much as a few models' arithmetic. Not measured; memory that does not suffice halves the stack.
-ON_ACCELERATOR = 8
+#: Most cells of one stack, unless asked for, on an accelerator: there a step of 60 networks takes
+#: little longer than one of a single network. Those that there is no room for at once
+#: (:class:`bench.devices.Room`) are trained one part after the other.
+ON_ACCELERATOR = 64
 #: And on a CPU: its cores are busy with one cell's folds already.
 ON_CPU = 1
 #: Of a cell, what its training does not depend on, or what a stack does not share.

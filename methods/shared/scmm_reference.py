@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.draws import Draws
 from bench.errors import BenchError, DataError
 from bench.method import FIRST_STEP, TRAJECTORY, Deviation
-from bench.training import Optimiser, State, stack, train
+from bench.training import Moment, Optimiser, State, stack, train
 
 from .networks.layers import ConvEncoder
 
@@ -108,7 +109,7 @@ def _compute(
     trace: list[list[float]] = []
     norms = [n for n in reference if n.startswith("grad_norm_")]
 
-    def step(epoch: int, batch: int) -> dict[str, torch.Tensor]:
+    def step(at: Moment) -> dict[str, torch.Tensor]:
         losses, quantities = network.parts(model, stacked, originals)
         if not first:
             first.update({n: q.detach()[0].numpy().copy() for n, q in quantities.items()})
@@ -141,7 +142,7 @@ def _model(
     names = {"upper_bound": float, "sharpness": float, "temperature": float, "metric": str}
     settings = {name: kind(reference[name].item()) for name, kind in names.items()}
     network = network_of(settings | {"masked_copies": int(reference["mask_num"])}, encoder)
-    g = torch.Generator().manual_seed(0)
+    g = Draws.of(0)
     state = encoder.init(g) | network.init(g)
     for theirs, ours in _NAMES.items():
         value = torch.from_numpy(np.asarray(reference[f"param_{theirs}"], dtype=np.float64))

@@ -13,6 +13,7 @@ from bench.cells.contract import restrict_views
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model
 from bench.data.pair import Pair
+from bench.draws import Draws
 from bench.errors import IncompatibleError, SettingError
 from bench.method import Budget, Context, Job
 from bench.methods.shared.training.deep import Adaptation, Supervised
@@ -176,7 +177,7 @@ def test_budgets_limit_the_steps(pair):
 
     class Watching(load("methods", "dann")):
         def losses(self, net, p, batch):
-            seen.append((batch.progress, batch.x.shape[1], batch.target.shape[1]))
+            seen.append((float(batch.progress), batch.x.shape[1], batch.target.shape[1]))
             return super().losses(net, p, batch)
 
     method = Watching(Watching.parse(TINY | {"epochs": 50}))
@@ -190,7 +191,7 @@ def test_phases_train_their_own_leaves():
     first = {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}
     model = stack([first], "cpu", torch.float64)
 
-    def loss(epoch, batch):
+    def loss(at):
         return {"total": ((model["a"] - 3) ** 2 + (model["a"] * model["b"]) ** 2).sum(1)}
 
     train(model, [Phase(loss, lambda n: n == "a"), Phase(loss, lambda n: n == "b")], epochs=3,
@@ -214,13 +215,13 @@ def test_mldg_is_the_gradient_after_an_inner_step(pair):
     cls = load("methods", "mldg")
     method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
     net = method.network_of(pair.source)
-    g = torch.Generator().manual_seed(0)
+    g = Draws.of(0)
     model = stack([net.encoder.init(g) | net.head.init(g)], "cpu", torch.float64)
     x = torch.from_numpy(pair.source.x[:30].astype(float))
     y = torch.from_numpy(pair.source.y[:30])
     domain = torch.arange(30) % 3
     out = torch.tensor([False, True, False])
-    batch = Batch(x[None], y[None], domain[None], x[None, :0], 0.0, out[None])
+    batch = Batch(x[None], y[None], domain[None], x[None, :0], torch.tensor(0.0), out[None])
 
     def risk(p, rows):
         logits = net.head(p, net.encoder(p, x[None], training=True))[0]
@@ -247,13 +248,14 @@ def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
     method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))
     net = method.network_of(pair.source)
     g = torch.Generator().manual_seed(0)
-    models = [net.encoder.init(g) | net.head.init(g) for _ in range(2)]
+    models = [net.encoder.init(d) | net.head.init(d) for d in map(Draws.of, range(2))]
     x = torch.randn(2, 12, 4, 5, generator=g, dtype=torch.float64)
     target = torch.randn(2, 6, 4, 5, generator=g, dtype=torch.float64) + 1
     y = torch.randint(0, 3, (2, 12), generator=g)
     domain = torch.randint(0, 2, (2, 12), generator=g)  # the third subject does not occur
     stacked = stack(models, "cpu", torch.float64)
-    batch = Batch(x, y, domain, target, 0.2, torch.empty(2, 0))
+    progress = torch.tensor(0.2, dtype=torch.float64)
+    batch = Batch(x, y, domain, target, progress, torch.empty(2, 0))
     found = method.losses(net, stacked, batch)["total"].detach()
     ramp = 2 / (1 + np.exp(-10 * 0.2)) - 1
     for k, model in enumerate(models):

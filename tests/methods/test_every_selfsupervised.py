@@ -10,6 +10,7 @@ import torch
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.datasets.shared.facts import SEED_CHANNELS
+from bench.draws import Draws
 from bench.errors import IncompatibleError
 from bench.method import Budget, Context, Method, observing
 from bench.methods.byol import TARGET
@@ -125,8 +126,8 @@ class TestEveryMethod:
 
 class TestSamplers:
     def test_the_default_is_the_plain_shuffle(self):
-        mine = ShuffledBatches(50, 16, 40).epoch(torch.Generator().manual_seed(3))
-        theirs = batches(50, 16, torch.Generator().manual_seed(3), 40)
+        mine = ShuffledBatches(50, 16, 40).epoch(Draws.of(3))
+        theirs = batches(50, 16, Draws.of(3), 40)
         assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
     @pytest.mark.parametrize("mixed", [False, True])
@@ -135,7 +136,7 @@ class TestSamplers:
         if mixed:
             windows = windows.take(np.random.default_rng(0).permutation(len(windows)))
         sampler = successive(windows, 4, 48, 192)
-        plan = sampler.epoch(torch.Generator().manual_seed(0))
+        plan = sampler.epoch(Draws.of(0))
         assert len(plan) == sampler.steps
         assert plan[0].shape == (4, 12)
         for part in plan:
@@ -154,7 +155,7 @@ class TestSamplers:
     def test_neighbours_are_near_and_distant_windows_are_not(self):
         windows = toy().take(np.random.default_rng(0).permutation(len(toy())))
         seen = set()
-        plan = neighbours(windows, 2.0, 48, 216).epoch(torch.Generator().manual_seed(0))
+        plan = neighbours(windows, 2.0, 48, 216).epoch(Draws.of(0))
         for anchor, near, far in torch.cat(plan, dim=1).T.tolist():
             assert windows.trial_key()[anchor] == windows.trial_key()[near]
             assert 0 < abs(windows.onset[anchor] - windows.onset[near]) <= 2
@@ -169,7 +170,7 @@ class TestSamplers:
     def test_pairs_share_stimulus_and_moment(self):
         windows = toy().take(np.random.default_rng(0).permutation(len(toy())))
         sampler = SameStimulus.of(windows, 48, 192)
-        plan = sampler.epoch(torch.Generator().manual_seed(0))
+        plan = sampler.epoch(Draws.of(0))
         assert len(plan) == sampler.steps == 4
         for part in plan:
             one, other = part.numpy()
@@ -178,6 +179,31 @@ class TestSamplers:
             assert (windows.onset[one] == windows.onset[other]).all()
             assert (windows.subject[one] != windows.subject[other]).all()
             assert all(len(set(windows.stimulus[row])) == 6 for row in one)
+
+    @pytest.mark.parametrize("make", [
+        lambda w: ShuffledBatches(len(w), 16, 40), lambda w: successive(w, 4, 48, 192),
+        lambda w: neighbours(w, 2.0, 48, 216), lambda w: SameStimulus.of(w, 48, 192),
+    ])
+    def test_a_stack_is_each_model_alone(self, make):
+        sampler = make(toy())
+        together = sampler.epoch(Draws.stack([Draws.of(k) for k in range(3)]).at(5))
+        for k in range(3):
+            alone = sampler.epoch(Draws.of(k).at(5))
+            assert all(torch.equal(a[k], b) for a, b in zip(together, alone, strict=True))
+
+    def test_padding_is_no_stimulus(self):
+        """Subjects who share fewer stimuli than others: no batch holds one that they do not."""
+        windows = toy()
+        seen = windows.take((windows.subject > 1) | (windows.stimulus > windows.stimulus.max() - 3))
+        sampler = SameStimulus.of(seen, 6, 600)
+        plan = torch.cat(sampler.epoch(Draws.of(0)), dim=1).numpy()
+        one, other = plan
+        assert (seen.stimulus[one] == seen.stimulus[other]).all()
+        assert (seen.subject[one] != seen.subject[other]).all()
+        pairs = set(zip(seen.subject[one].ravel(), seen.subject[other].ravel(), strict=True))
+        assert {1} < {s for pair in pairs for s in pair}
+        shared = {s for row in seen.stimulus[one] for s in row}
+        assert shared == set(seen.stimulus)
 
     def test_unshared_stimuli_are_refused(self):
         windows = toy()
@@ -189,18 +215,18 @@ class TestSamplers:
 class TestAugmentation:
     def test_nothing_asked_is_nothing_done(self):
         x = torch.rand(1, 6, 4, 5)
-        drawn = Augmentation().draw((6, 4, 5), torch.Generator().manual_seed(0))
+        drawn = Augmentation().draw((6, 4, 5), Draws.of(0))
         torch.testing.assert_close(Augmentation().apply(x, drawn.unsqueeze(0)), x)
 
     def test_gain_shifts_all_bands_of_a_channel_alike(self):
-        drawn = Augmentation(gain=1.0).draw((6, 4, 5), torch.Generator().manual_seed(0))
+        drawn = Augmentation(gain=1.0).draw((6, 4, 5), Draws.of(0))
         assert (drawn[0] == drawn[0, :, :, :1]).all()
         assert drawn[0, :, :, 0].std() > 0.5
 
     def test_the_gain_of_raw_windows_is_a_factor(self):
         x = torch.rand(1, 6, 4, 5)
         made = Augmentation(gain=0.5, raw=True)
-        drawn = made.draw((6, 4, 5), torch.Generator().manual_seed(0))
+        drawn = made.draw((6, 4, 5), Draws.of(0))
         factor = made.apply(x, drawn.unsqueeze(0)) / x
         torch.testing.assert_close(factor, factor[..., :1].expand_as(factor))
         assert factor.log().std() > 0.3
@@ -208,7 +234,7 @@ class TestAugmentation:
 
     def test_hidden_entries_take_the_mean(self):
         x = torch.rand(1, 2000, 4, 5)
-        drawn = Augmentation(hide_channels=0.3).draw(x.shape[1:], torch.Generator().manual_seed(0))
+        drawn = Augmentation(hide_channels=0.3).draw(x.shape[1:], Draws.of(0))
         out, keep = Augmentation().apply(x, drawn.unsqueeze(0)), drawn[1] > 0
         assert float(keep.float().mean()) == pytest.approx(0.7, abs=0.02)
         assert (keep == keep[..., :1]).all()
@@ -222,15 +248,15 @@ class TestByol:
         task = made.network(Space(tuple(map(str, range(14)))))
         p = {k: torch.zeros(1, 2) for k in ("a", f"{TARGET}a", f"{TARGET}b.running_mean")}
         p["a"] += 1
-        task.after_step(p, 0.0)
+        task.after_step(p, torch.tensor(0.0))
         torch.testing.assert_close(p[f"{TARGET}a"], torch.full((1, 2), 0.1))
-        task.after_step(p, 1.0)  # the end of the schedule: it stands still
+        task.after_step(p, torch.tensor(1.0))  # the end of the schedule: it stands still
         torch.testing.assert_close(p[f"{TARGET}a"], torch.full((1, 2), 0.1))
 
     def test_the_target_has_no_gradient(self):
         made, ctx = method("byol", momentum=0.0), context(steps=2)
         task = made.network(Space(tuple(map(str, range(14)))))
-        start = task.init(ctx.generator("init heads"))
+        start = task.init(ctx.draws("init heads"))
         state = made.pretrain(toy().without_labels(), ctx)
         moved = [k for k in start if k.startswith(TARGET) and not torch.equal(start[k], state[k])]
         assert f"{TARGET}conv1.weight" in moved

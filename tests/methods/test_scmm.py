@@ -10,6 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import MinMaxScaler
 
 from bench.data.windows import Space
+from bench.draws import Draws
 from bench.errors import DivergedError, SettingError
 from bench.method import Budget, Context, Job, observing
 from bench.methods.scmm import SCMM, SCMMNetwork, SCMMParams
@@ -38,7 +39,7 @@ def generator(seed=0):
 def stacked_windows(originals=6, copies=1, channels=5, seed=0, models=1):
     """Windows with masked copies, (K, N, C, F) float64."""
     x = torch.rand(models, originals, channels, 5, generator=generator(seed), dtype=torch.float64)
-    keep = hybrid_mask((models, copies, originals, channels, 5), 0.5, 0.1, generator(seed + 1))
+    keep = hybrid_mask((models, copies, originals, channels, 5), 0.5, 0.1, Draws.of(seed))
     return masked_copies(x, keep)
 
 
@@ -143,7 +144,7 @@ def test_masking_works_on_a_copy(dtype, copies):
     """The released code overwrites the batch: float32 and one copy alias the original there."""
     x = torch.rand(1, 4, 5, 5, generator=generator(), dtype=dtype) + 1
     before = x.clone()
-    keep = hybrid_mask((1, copies, 4, 5, 5), 0.5, 0.1, generator(1))
+    keep = hybrid_mask((1, copies, 4, 5, 5), 0.5, 0.1, Draws.of(1))
     out = masked_copies(x, keep)
     assert torch.equal(x, before)
     assert torch.equal(out[:, :4], before)
@@ -166,7 +167,7 @@ def test_pretraining_leaves_the_source_as_it_was():
 
 @pytest.mark.parametrize(("ratio", "share"), [(0.5, 0.1), (0.3, 0.5), (0.8, 0.0), (0.5, 1.0)])
 def test_hybrid_masks_hide_what_they_should(ratio, share):
-    keep = hybrid_mask((200, 62, 5), ratio, share, generator())
+    keep = hybrid_mask((200, 62, 5), ratio, share, Draws.of(0))
     assert keep.float().mean().item() == pytest.approx(1 - ratio, abs=0.01)
     whole = (keep.all(dim=-1) | ~keep.any(dim=-1)).float().mean().item()
     by_chance = ratio**5 + (1 - ratio) ** 5
@@ -179,7 +180,7 @@ def network(channels=5, **params):
 
 
 def state_of(task, seed):
-    return task.encoder.init(generator(seed)) | task.init(generator(seed + 100))
+    return task.encoder.init(Draws.of(seed)) | task.init(Draws.of(seed + 100))
 
 
 def test_a_masked_copy_reconstructs_its_input_or_the_original():
@@ -214,8 +215,8 @@ def pretrained(states, data, task, steps=6):
     model = stack(states, "cpu", data.dtype)
     seen = []
 
-    def step(epoch, batch):
-        return task.parts(model, data[:, batch], data.shape[2] // 2)[0]
+    def step(at):
+        return task.parts(model, data[:, at.batch], data.shape[2] // 2)[0]
 
     adam = Optimiser(1e-3, 0.9, 0.99, 3e-4)
     train(model, step, epochs=1, steps=steps, optimiser=adam, names=["pre-training"] * len(states),

@@ -27,6 +27,7 @@ SMALL = {"subjects": 2, "length": 0.05}
 OTHER = {
     "preset": ("published", {"method": "scmm"}), "scale": ("table", {}),
     "device": ("auto", {}), "precision": ("float64", {}), "deterministic": (True, {}),
+    "compile": ("off", {}),
     "energy": (True, {}), "include": (["sweep_plugin"], {}), "scaling": ("z-score", {}),
     "scaling_scope": ("source", {}), "selection": ("calibration-val", {}),
     "data": ("copy of the corpora", {}),

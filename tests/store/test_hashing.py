@@ -32,7 +32,7 @@ def package(tmp_path, monkeypatch):
 def hashes(package):
     """As a new process would see it."""
     codehash._hash.cache_clear()
-    codehash._path.cache_clear()
+    codehash.source_of.cache_clear()
     return [
         code_hash(getattr(importlib.import_module(f"some_plugin.{name.lower()}"), name))
         for name in ("First", "Second")
@@ -64,6 +64,11 @@ def test_what_scmm_depends_on():
             f"{shared}.training.selfsupervised", "bench.training"} <= reach
     assert not {"bench.store.records", "bench.cli.main", "bench.methods.majority"} & reach
     assert code_hash(load("methods", "scmm")) != code_hash(load("methods", "majority"))
+
+
+def test_what_a_context_draws_by_is_part_of_every_method():
+    assert "bench.draws" in codehash._reach("bench.methods.lr")
+    assert "bench.draws" not in codehash._reach("bench.datasets.seed")
 
 
 def test_a_class_in_a_test_or_a_file_has_a_hash():

@@ -16,27 +16,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.draws import Draws
+
 Metric = Literal["cosine", "euclidean", "manhattan"]
 #: Samples that a mask of raw windows hides together: an eighth of a second at 128 Hz.
 STRETCH = 16
 
 
 def hybrid_mask(
-    shape: tuple[int, ...], ratio: float, channel_share: float, g: torch.Generator
+    shape: tuple[int, ...], ratio: float, channel_share: float, g: Draws
 ) -> Tensor:
-    """Which entries to keep: (..., C, F) booleans.
+    """Which entries to keep: (K, ..., C, F) booleans for a shape (..., C, F).
 
     Every (window, channel) takes the random mask, each feature on its own, or with probability
     ``channel_share`` the channel mask, all its features together; both hide ``ratio``.
     """
-    random = torch.rand(shape, generator=g) >= ratio
-    whole = torch.rand((*shape[:-1], 2), generator=g)
-    channel = (whole[..., :1] >= ratio).expand(shape)
-    return torch.where(whole[..., 1:] < channel_share, channel, random)
+    random, channel = g.mask(ratio, *shape), g.mask(ratio, *shape[:-1], 1)
+    return torch.where(g.mask(channel_share, *shape[:-1], 1), random, channel)
 
 
 def window_mask(
-    shape: tuple[int, ...], ratio: float, channel_share: float, g: torch.Generator, raw: bool
+    shape: tuple[int, ...], ratio: float, channel_share: float, g: Draws, raw: bool
 ) -> Tensor:
     """:func:`hybrid_mask`, which on raw windows hides stretches of :data:`STRETCH` samples.
 

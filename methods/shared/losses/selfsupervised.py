@@ -103,12 +103,12 @@ def aggregation(z: Tensor, originals: int, temperature: float) -> tuple[Tensor, 
     return weights, loss * (n - 1) / copies
 
 
-def temporal_weights(steps: int, sharpness: float) -> Tensor:
+def temporal_weights(steps: int, sharpness: float, device: torch.device | None = None) -> Tensor:
     """How much two moments count as the same (SoftCLT, eq. 4): (T, T).
 
     w_st = 2 / (1 + exp(sharpness * |s - t|)): 1 for equal moments, falling with distance.
     """
-    t = torch.arange(steps, dtype=torch.float64)
+    t = torch.arange(steps, dtype=torch.float64, device=device)
     return 2 * torch.sigmoid(-sharpness * (t[:, None] - t).abs())
 
 
@@ -135,7 +135,7 @@ def soft_contrastive_in_time(
     across = z.permute(0, 2, 1, 3, 4).reshape(models * steps, 2 * runs, -1)
     along = z.permute(0, 3, 1, 2, 4).reshape(models * runs, 2 * steps, -1)
     between_runs = instance.repeat(1, 2, 2).repeat_interleave(steps, dim=0)
-    moments = temporal_weights(steps, sharpness).to(z).repeat(2, 2)
+    moments = temporal_weights(steps, sharpness, z.device).to(z).repeat(2, 2)
     between_moments = moments.expand(models * runs, -1, -1)
     per_moment = soft_contrastive(across, between_runs, runs, temperature)
     per_run = soft_contrastive(along, between_moments, steps, temperature)

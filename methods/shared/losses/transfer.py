@@ -27,14 +27,19 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(dim=2)
 
 
+def one_hot(index: Tensor, count: int) -> Tensor:
+    """Whether an index (...) is each of so many: (..., count) bool; torch's own reads values."""
+    return index.unsqueeze(-1) == torch.arange(count, device=index.device)
+
+
 def domain_means(values: Tensor, domain: Tensor, domains: int) -> tuple[Tensor, Tensor]:
     """Mean of (K, B) values over each domain, and which domains occur: (K, D), (K, D) bool.
 
     The mean of a domain that does not occur is 0.
     """
-    one_hot = functional.one_hot(domain, domains).to(values.dtype)
-    counts = one_hot.sum(dim=1)
-    return (values.unsqueeze(1) @ one_hot).squeeze(1) / counts.clamp(min=1), counts > 0
+    member = one_hot(domain, domains).to(values.dtype)
+    counts = member.sum(dim=1)
+    return (values.unsqueeze(1) @ member).squeeze(1) / counts.clamp(min=1), counts > 0
 
 
 def group_dro(
@@ -80,10 +85,11 @@ def irm(logits: Tensor, y: Tensor, domain: Tensor, domains: int) -> Tensor:
     y, domain : (K, B)
     """
     p = torch.softmax(logits, dim=2)
-    slope = ((p - functional.one_hot(y, logits.shape[2]).to(p.dtype)) * logits).sum(dim=2)
+    slope = ((p - one_hot(y, logits.shape[2]).to(p.dtype)) * logits).sum(dim=2)
     half = torch.arange(y.shape[1], device=y.device) % 2
     means, present = domain_means(slope, 2 * domain + half, 2 * domains)
-    product = means.view(-1, domains, 2).prod(dim=2)
+    even, odd = means.view(-1, domains, 2).unbind(dim=2)  # the backward of prod() reads values
+    product = even * odd
     both = present.view(-1, domains, 2).all(dim=2)
     return (product * both).sum(dim=1) / both.sum(dim=1).clamp(min=1)
 
@@ -104,7 +110,7 @@ def mixed(values: Tensor, share: Tensor, partner: Tensor) -> Tensor:
 
 class _Reverse(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: float | Tensor) -> Tensor:
         ctx.scale = scale
         return x.view_as(x)
 
@@ -113,7 +119,7 @@ class _Reverse(torch.autograd.Function):
         return -meeting(ctx.scale, gradients[0]) * gradients[0], None
 
 
-def reverse_gradient(x: Tensor, scale: float) -> Tensor:
+def reverse_gradient(x: Tensor, scale: float | Tensor) -> Tensor:
     """The identity, whose gradient is multiplied by ``-scale`` (Ganin and Lempitsky)."""
     out: Tensor = _Reverse.apply(x, scale)
     return out
@@ -237,7 +243,7 @@ def local_mmd(
         Class probabilities, used as constants.
     """
     kernel = gaussian_kernels(torch.cat([source, target], dim=1), kernels)
-    own = functional.one_hot(y, target_p.shape[2]).to(kernel.dtype)
+    own = one_hot(y, target_p.shape[2]).to(kernel.dtype)
     theirs = target_p.detach()
     tiny = torch.finfo(kernel.dtype).tiny
     left = own / own.sum(dim=1, keepdim=True).clamp(min=1)
@@ -280,9 +286,9 @@ def domain_shift(source: Tensor, domain: Tensor, target: Tensor) -> Tensor:
         Windows in the spaces of all D domains.
     domain : (K, B) int
     """
-    one_hot = functional.one_hot(domain, source.shape[2]).to(source.dtype)
-    counts = one_hot.sum(dim=1)
-    means = (one_hot.unsqueeze(3) * source).sum(dim=1) / counts.clamp(min=1).unsqueeze(2)
+    member = one_hot(domain, source.shape[2]).to(source.dtype)
+    counts = member.sum(dim=1)
+    means = (member.unsqueeze(3) * source).sum(dim=1) / counts.clamp(min=1).unsqueeze(2)
     distance = (means - target.mean(dim=1)).square().sum(dim=2)
     occurs = counts > 0
     return (distance * occurs).sum(dim=1) / occurs.sum(dim=1)
@@ -330,5 +336,5 @@ def nearest_centroids(h: Tensor, p: Tensor, rounds: int = 2) -> Tensor:
         # A class that no window was given has no centroid and attracts none.
         near = near.masked_fill((weight.sum(dim=1) == 0).unsqueeze(1), -torch.inf)
         y = near.argmax(dim=2)
-        weight = functional.one_hot(y, p.shape[2]).to(p.dtype)
+        weight = one_hot(y, p.shape[2]).to(p.dtype)
     return y

@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.data.windows import Space
+from bench.draws import Draws
 from bench.errors import IncompatibleError, UnknownNameError
 
 from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
@@ -25,8 +27,8 @@ from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
 DEFAULT = {"de": "cnn", "raw": "eegnet"}
 #: Stands before the names of a wrapped module's tensors.
 PREFIX = "net."
-#: Buffer (2,) of a wrapped module: seed of its dropout, and passes made so far. Whole numbers
-#: below 2^24 are exact in float32.
+#: Buffer (3,) of a wrapped module: key of its dropout in two parts, and passes made so far. Whole
+#: numbers below 2^24 are exact in float32.
 DRAWS = PREFIX + "dropout.running_draws"
 _WHOLE = 2**24
 
@@ -180,9 +182,9 @@ class ModuleEncoder(Encoder):
     """A torch module as a pure function of stacked parameters.
 
     Parameters and running statistics stand in the state, model by model; the module itself only
-    lends its structure. Models are run one after the other, each under a random generator of its
-    own: what dropout draws depends on the model's own seed and on how many passes it has made,
-    both kept in its state, not on who shares the stack or on torch's global generator.
+    lends its structure. Models are run one after the other. What dropout draws depends on the
+    model's own key and on how many passes it has made, both kept in its state, not on who shares
+    the stack, on the device or on torch's generators.
 
     Attributes
     ----------
@@ -205,13 +207,13 @@ class ModuleEncoder(Encoder):
         """Length of the flattened output."""
         return _template(self)[1]
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model, as the module initialises itself."""
-        seed = int(torch.randint(2**62, (), generator=g))
+        seed = g.seed()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = _build(self)
-        draws = torch.tensor([float(seed % _WHOLE), 0.0])
+        draws = torch.tensor([float(seed // _WHOLE % _WHOLE), float(seed % _WHOLE), 0.0])
         return {PREFIX + n: t.detach().clone() for n, t in _tensors(module)} | {DRAWS: draws}
 
     def __call__(
@@ -242,13 +244,35 @@ def _run(module: nn.Module, own: State, x: Tensor, draws: Tensor | None) -> Tens
     try:
         if draws is None:
             return torch.func.functional_call(module, own, (x,)).flatten(1)
-        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            seed, passes = (int(v) for v in draws.tolist())
-            torch.manual_seed(seed * _WHOLE + passes)
-            draws[1] = (passes + 1) % _WHOLE
+        with torch.no_grad():
+            high, low, passes = draws.long().unbind()
+            draws[2].add_(1).remainder_(_WHOLE)
+        with KeyedDropout(Draws(high * _WHOLE + low).at(passes)):
             return torch.func.functional_call(module, own, (x,)).flatten(1)
     finally:
         torch.set_default_dtype(before)
+
+
+class KeyedDropout(TorchDispatchMode):
+    """Inside it, dropout of any module is drawn by a key instead of torch's generators."""
+
+    def __init__(self, draws: Draws) -> None:
+        super().__init__()
+        self.draws = draws
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        aten = torch.ops.aten
+        if func is aten.bernoulli_.float:  # of torch.dropout on a CPU
+            kept = args[1] if len(args) > 1 else 0.5  # its default is not handed on
+            return args[0].copy_(self.draws.mask(1 - kept, *args[0].shape))
+        if func is aten.native_dropout.default:  # on a GPU
+            keep = self.draws.mask(args[1], *args[0].shape)
+            return args[0] * keep / (1 - args[1]), keep
+        if torch.Tag.nondeterministic_seeded in func.tags and "attention" not in str(func):
+            raise NotImplementedError(f"a backbone draws by {func}, which no key decides")
+        return func(*args, **(kwargs or {}))
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:

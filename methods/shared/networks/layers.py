@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bench.draws import Draws
+
 State = dict[str, Tensor]
 EPS = 1e-5
 MOMENTUM = 0.1
@@ -30,13 +32,15 @@ def linear(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     return torch.baddbmm(p[f"{name}.bias"].unsqueeze(1), x, p[f"{name}.weight"].mT)
 
 
-def init_linear(name: str, out: int, inputs: int, g: torch.Generator) -> State:
+def within(bound: float, g: Draws, *shape: int) -> Tensor:
+    """Uniform between minus and plus a bound, as torch's layers begin."""
+    return (2 * g.uniform(*shape) - 1) * bound
+
+
+def init_linear(name: str, out: int, inputs: int, g: Draws) -> State:
     """Weights as torch.nn.Linear draws them, without the axis K."""
     bound = 1 / math.sqrt(inputs)
-    return {
-        f"{name}.weight": torch.empty(out, inputs).uniform_(-bound, bound, generator=g),
-        f"{name}.bias": torch.empty(out).uniform_(-bound, bound, generator=g),
-    }
+    return {f"{name}.weight": within(bound, g, out, inputs), f"{name}.bias": within(bound, g, out)}
 
 
 def init_norm(name: str, width: int) -> State:
@@ -107,8 +111,8 @@ class Encoder(abc.ABC):
         """Length of an encoding."""
 
     @abc.abstractmethod
-    def init(self, g: torch.Generator) -> State:
-        """Fresh parameters and running statistics of one model."""
+    def init(self, g: Draws) -> State:
+        """Fresh parameters and running statistics of one model, by a key without an axis K."""
 
     @abc.abstractmethod
     def __call__(
@@ -133,7 +137,7 @@ class Encoder(abc.ABC):
 @functools.lru_cache(maxsize=256)
 def names_of(part: Any) -> tuple[str, ...]:
     """Names of the tensors of an encoder or a head."""
-    return tuple(part.init(torch.Generator()))
+    return tuple(part.init(Draws.of(0)))
 
 
 def norm_names(p: Mapping[str, Tensor]) -> list[str]:
@@ -177,14 +181,13 @@ class ConvEncoder(Encoder):
         """Length of the flattened output (384 for five bands)."""
         return self.filters[-1] * self.lengths()[-1][2]
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model, as torch.nn.Conv1d and BatchNorm1d draw them."""
         state: State = {}
         inputs = self.channels
         for i, filters in enumerate(self.filters, 1):
             bound = 1 / math.sqrt(inputs * self.kernel)
-            weight = torch.empty(filters, inputs, self.kernel)
-            state[f"conv{i}.weight"] = weight.uniform_(-bound, bound, generator=g)
+            state[f"conv{i}.weight"] = within(bound, g, filters, inputs, self.kernel)
             state |= init_norm(f"bn{i}", filters)
             inputs = filters
         return state
@@ -220,19 +223,21 @@ class ConvEncoder(Encoder):
         """
         models, filters, inputs, kernel = weight.shape
         taps = functional.pad(weight.permute(0, 3, 2, 1), (0, 0, 0, 0, 0, 1))
-        rows = _rows(inputs, kernel, self.padding, length, convolved, windows)
-        dense = taps.reshape(models, -1, filters).index_select(1, rows.to(weight.device))
+        rows = _rows(inputs, kernel, self.padding, length, convolved, windows, weight.device)
+        dense = taps.reshape(models, -1, filters).index_select(1, rows)
         return dense.view(models, length * inputs, convolved * filters)
 
 
 @functools.lru_cache(maxsize=64)
 def _rows(  # noqa: PLR0917 - shapes
-    inputs: int, kernel: int, padding: int, length: int, convolved: int, windows: bool
+    inputs: int, kernel: int, padding: int, length: int, convolved: int, windows: bool,
+    device: torch.device,
 ) -> Tensor:
     """Which (tap, input channel) stands at each input and output position; zeros are the last."""
-    tap = torch.arange(length)[:, None] - torch.arange(convolved) + padding
-    tap = torch.where((tap < 0) | (tap >= kernel), kernel, tap)
-    channel = torch.arange(inputs)
+    place = torch.arange(max(length, convolved), device=device)
+    tap = place[:length, None] - place[:convolved] + padding
+    tap = tap.masked_fill((tap < 0) | (tap >= kernel), kernel)
+    channel = torch.arange(inputs, device=device)
     if windows:
         return (tap * inputs + channel[:, None, None]).flatten()
     return (tap[:, None] * inputs + channel[:, None]).flatten()
@@ -287,7 +292,7 @@ class MlpEncoder(Encoder):
         """Length of an encoding."""
         return self.out
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model."""
         inputs = self.channels * self.features
         return (
@@ -314,7 +319,7 @@ class Projector:
     hidden: int = 256
     out: int = 128
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model."""
         return (
             init_linear("proj1", self.hidden, self.width, g)
@@ -336,7 +341,7 @@ class Head:
     classes: int
     hidden: int = 128
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model."""
         return init_linear("head1", self.hidden, self.width, g) | init_linear(
             "head2", self.classes, self.hidden, g
@@ -356,7 +361,7 @@ class Mlp:
     out: int = 1
     hidden: int = 128
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Fresh parameters of one model."""
         return init_linear(f"{self.name}1", self.hidden, self.width, g) | init_linear(
             f"{self.name}2", self.out, self.hidden, g

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
@@ -16,9 +15,9 @@ from .deep import Adaptation, Batch, Encodings, Network
 from .finetuning import NetworkParams
 
 
-def ramp(progress: float) -> float:
+def ramp(progress: Tensor) -> Tensor:
     """Schedule of Ganin et al., 2 / (1 + exp(-10 p)) - 1: from 0 to 1 over the training."""
-    return 2 / (1 + math.exp(-10 * progress)) - 1
+    return 2 / (1 + torch.exp(-10 * progress)) - 1
 
 
 class AlignmentParams(NetworkParams):
@@ -48,7 +47,7 @@ class Alignment(Adaptation):
         total = risk + self.strength(batch) * distance
         return {"total": total, "risk": risk, "adaptation": distance}
 
-    def strength(self, batch: Batch) -> float:
+    def strength(self, batch: Batch) -> Tensor:
         """Weight of the adaptation term at this point of the training."""
         return self.params.weight * ramp(batch.progress)
 
@@ -64,7 +63,7 @@ class Adversarial(Alignment):
         """Shape of the domain classifier."""
         return Mlp("domain", net.encoder.width)
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Domain classifier."""
         return self.classifier(net).init(g)
 

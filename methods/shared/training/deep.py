@@ -10,6 +10,7 @@ other protocols source and target share their classes and the head trained on th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -19,13 +20,14 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
-from bench.method import Context, Job, LostPredictor, Needs, Predictor
+from bench.method import Context, Job, LostPredictor, Needs, Predictor, tell_epoch
 from bench.registry import ANY_FEATURES
 from bench.training import (
     Losses,
+    Moment,
     Optimiser,
-    Order,
     Phase,
     groups_of_equal,
     stack,
@@ -37,6 +39,7 @@ from bench.training import (
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
+from .sampling import Order, ShuffledBatches, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -82,9 +85,9 @@ class Batch:
         Their subjects, counted from 0.
     target : (K, T, C, F)
         Unlabelled target windows; T is 0 where none are granted.
-    progress : float
+    progress : () float Tensor
         Share of the training that is over, in [0, 1).
-    drawn : (K, ...)
+    drawn : (K, ...), a tuple of such, or None
         What the method's :meth:`SourceTrained.draw` drew.
     pseudo : (K, T) int or None
         Pseudo-labels of the target windows, for methods that give any.
@@ -94,8 +97,8 @@ class Batch:
     y: Tensor
     domain: Tensor
     target: Tensor
-    progress: float
-    drawn: Tensor
+    progress: Tensor
+    drawn: Any
     pseudo: Tensor | None = None
 
 
@@ -124,16 +127,19 @@ class SourceTrained(FineTuned):
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
 
-    def beside(self, net: Network, start: State, g: torch.Generator) -> State:
+    def beside(self, net: Network, start: State, g: Draws) -> State:
         """Parameters of one model beside encoder and head, e.g. a domain classifier."""
         return {}
 
-    def draw(self, net: Network, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch of source windows."""
-        return torch.empty(0)
+    def draw(self, net: Network, batch: int, g: Draws) -> Any:
+        """What the losses of K models draw for one batch of source windows.
+
+        ``g`` holds the keys of the models at this step; tensors (K, ...).
+        """
+        return None
 
     def pseudo_labels(self, net: Network, p: State, windows: Tensor) -> Tensor | None:
-        """Pseudo-labels (n,) of one model's target windows (1, n, C, F), once an epoch."""
+        """Pseudo-labels (K, n) of models' target windows (K, n, C, F), once an epoch."""
         return None
 
     def network_of(self, source: Windows) -> Network:
@@ -153,25 +159,24 @@ class SourceTrained(FineTuned):
         model = stack(
             [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
-        feed = _Feed(self, net, model, sets)
+        feed = _Feed(self, every, net, model, sets)
         epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
 
-        def phase(of: LossOf) -> Callable[[int, int], Losses]:
-            return lambda epoch, batch: of(net, model, feed(epoch, epochs, batch))
+        def phase(of: LossOf) -> Callable[[Batch], Losses]:
+            return lambda batch: of(net, model, batch)
 
         phases = [Phase(phase(of), trains) for trains, of in every.phases(net)]
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for k, given in enumerate(sets):
-                now = None
-                if watched:
-                    now = self.alone(given.ctx).predicting(NetworkPredictor(
-                        net.encoder, net.head, net.own({n: t[k] for n, t in model.items()})
-                    ))
-                given.ctx.epoch(epoch + 1, epochs, losses[k], now)
+            own = net.own(model)
+            tell_epoch([given.ctx for given in sets], epoch + 1, epochs, losses, [
+                self.alone(given.ctx).predicting(NetworkPredictor(net.encoder, net.head, own, k))
+                for k, given in enumerate(sets)
+            ] if watched else None)
 
         lost = train(
-            model, phases, epochs=epochs, steps=feed.order.steps, on_epoch=on_epoch,
+            model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,
+            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch,
             names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
@@ -182,10 +187,10 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.generator("init")) | net.head.init(
-                ctx.generator("init source head")
+            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+                ctx.draws("init source head")
             )
-        return own | self.beside(net, own, ctx.generator("init extra"))
+        return own | self.beside(net, own, ctx.draws("init extra"))
 
     def _predictors(self, jobs: Sequence[Job], ready: Sequence[bool]) -> list[Predictor]:
         """Predictors with the head of the source where a job is ready, else with a new head."""
@@ -207,86 +212,103 @@ LossOf = Callable[[Network, State, Batch], Losses]
 
 
 class _Feed:
-    """Batches of a stack of sets; the same batch for all phases of a step."""
+    """Batches of a stack of sets."""
 
     def __init__(
-        self, method: SourceTrained, net: Network, model: State, sets: Sequence[TrainingSet]
+        self, method: SourceTrained, every: SourceTrained, net: Network, model: State,
+        sets: Sequence[TrainingSet],
     ) -> None:
         q, ctx, source = method.params, sets[0].ctx, sets[0].source
-        self.net, self.model, self.device = net, model, ctx.device
+        self.every, self.net, self.model = every, net, model
         self.methods = [method.alone(given.ctx) for given in sets]
         dtype = getattr(torch, ctx.dtype)
         self.x = torch.from_numpy(source.x).to(ctx.device, dtype)
         self.y = torch.from_numpy(source.y).to(ctx.device)
         subjects = np.unique(source.subject, return_inverse=True)[1]
         self.domain = torch.from_numpy(subjects).to(ctx.device)
-        self.targets = [
-            torch.from_numpy(given.target.x).to(ctx.device, dtype)
-            for given in sets if given.target is not None
-        ]
+        targets = [given.target for given in sets if given.target is not None]
+        self.lengths = [len(t) for t in targets]
+        #: First row of each model's target windows, among those of all.
+        firsts = [0, *itertools.accumulate(self.lengths)][: len(targets)]
+        self.starts = torch.tensor(firsts, device=ctx.device).view(-1, 1, 1)
+        self.target = torch.from_numpy(
+            np.concatenate([t.x for t in targets]) if targets else source.x[:0]
+        ).to(ctx.device, dtype)
         # Half of a batch is target where there is any: a step costs all methods the same.
-        sides = 2 if self.targets else 1
+        sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
         draw = min(len(source), max(2, q.windows_per_epoch // sides))
-        orders = [given.ctx.generator("order") for given in sets]
-        self.order = Order(len(source), self.size, orders, draw, ctx.device)
-        self.rounds = [
-            _Round(len(t), given.ctx.generator("target order"))
-            for t, given in zip(self.targets, sets, strict=False)
-        ]
-        self.draws = [given.ctx.generator("draws") for given in sets]
-        self._at: tuple[int, int] | None = None
-        self._pseudo: list[Tensor | None] = []
+        order, self.target_order, self.draws = (
+            Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
+            for name in ("order", "target order", "draws")
+        )
+        self.order = Order(ShuffledBatches(len(source), self.size, draw), order)
+        self._picked: Tensor | None = None
+        self._pseudo: Tensor | None = None
 
-    def __call__(self, epoch: int, epochs: int, batch: int) -> Batch:
-        """Batch of an epoch, drawn when first asked for."""
-        if self._at != (epoch, batch):
-            self._at = (epoch, batch)
-            self._batch = self._next((epoch + batch / self.order.steps) / epochs, batch)
-        return self._batch
+    def begin(self, epoch: int) -> None:
+        """Draw the batches of an epoch, and guess the classes of the target windows."""
+        self.order.begin(epoch)
+        if not self.lengths:
+            return
+        picked = filled(self.lengths, self.order.steps, self.size, self.target_order.at(epoch))
+        self._picked = kept(self._picked, (self.starts + picked).transpose(0, 1))
+        labels = self._labels()
+        if labels is not None:
+            self._pseudo = kept(self._pseudo, labels)
 
-    def _next(self, progress: float, batch: int) -> Batch:
-        index = self.order(batch)
-        models, size = index.shape
-        if batch == 0:
-            self._pseudo = [self._labels(k) for k in range(len(self.targets))]
-        target, pseudo = self.x.new_empty((models, 0, *self.x.shape[1:])), None
-        if self.targets:
-            picked = [r.take(self.size).to(self.device) for r in self.rounds]
-            target = torch.stack([t[i] for t, i in zip(self.targets, picked, strict=True)])
-            guessed = [
-                labels[i] for labels, i in zip(self._pseudo, picked, strict=True)
-                if labels is not None
-            ]
-            pseudo = torch.stack(guessed) if guessed else None
-        drawn = torch.stack([
-            m.draw(self.net, size, g) for m, g in zip(self.methods, self.draws, strict=True)
-        ])
+    def __call__(self, at: Moment) -> Batch:
+        """Batch of a moment."""
+        index = self.order(at)
+        target, pseudo = self.x.new_empty((len(index), 0, *self.x.shape[1:])), None
+        if self._picked is not None:
+            picked = self._picked.index_select(0, at.batch.view(1)).squeeze(0)
+            target = self.target[picked]
+            pseudo = None if self._pseudo is None else self._pseudo[picked]
+        drawn = self.every.draw(self.net, index.shape[1], self.draws.at(at.step))
         return Batch(
-            self.x[index], self.y[index], self.domain[index], target, progress,
-            drawn.to(self.device), pseudo,
+            self.x[index], self.y[index], self.domain[index], target, at.progress, drawn, pseudo,
         )
 
-    def _labels(self, k: int) -> Tensor | None:
-        p = {name: t[k : k + 1] for name, t in self.model.items()}
-        with torch.no_grad():
-            return self.methods[k].pseudo_labels(self.net, p, self.targets[k].unsqueeze(0))
+    @torch.no_grad()
+    def _labels(self) -> Tensor | None:
+        """Pseudo-labels of all target windows, those of one model after those of another."""
+        counts = self.lengths
+        if len(set(counts)) == 1:
+            windows = self.target.unflatten(0, (len(counts), counts[0]))
+            labels = self.every.pseudo_labels(self.net, self.model, windows)
+            return None if labels is None else labels.flatten()
+        each = [
+            one.pseudo_labels(
+                self.net, {name: t[k : k + 1] for name, t in self.model.items()}, own.unsqueeze(0)
+            )
+            for k, (one, own) in enumerate(
+                zip(self.methods, self.target.split(counts), strict=True)
+            )
+        ]
+        found = [labels[0] for labels in each if labels is not None]
+        return torch.cat(found) if found else None
 
 
-class _Round:
-    """Indices in endless permutations, so that a small target fills batches of any size."""
+def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
+    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
 
-    def __init__(self, windows: int, generator: torch.Generator) -> None:
-        self.windows, self.generator = windows, generator
-        self.waiting = torch.empty(0, dtype=torch.int64)
+    Parameters
+    ----------
+    windows : sequence of int
+        How many each model has; few fill batches again and again.
+    draws : Draws
+        Of this epoch.
+    """
+    count = steps * size
 
-    def take(self, count: int) -> Tensor:
-        """Next ``count`` indices."""
-        while len(self.waiting) < count:
-            more = torch.randperm(self.windows, generator=self.generator)
-            self.waiting = torch.cat([self.waiting, more])
-        out, self.waiting = self.waiting[:count], self.waiting[count:]
-        return out
+    def of(n: int, g: Draws) -> Tensor:
+        rounds = g.permutation(n, -(-count // n), take=count)
+        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
+
+    if len(set(windows)) == 1:
+        return of(windows[0], draws)
+    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 class Supervised(SourceTrained):

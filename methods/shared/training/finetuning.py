@@ -7,6 +7,7 @@ grants none, a labelled source in the target's classes takes their place.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Literal
@@ -19,12 +20,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Space, Windows
+from bench.draws import Draws
 from bench.errors import BenchError
-from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, hyper
+from bench.method import (
+    Context,
+    Job,
+    LostPredictor,
+    Method,
+    Params,
+    Predictor,
+    hyper,
+    tell_epoch,
+)
 from bench.protocols.base import View
 from bench.training import (
+    Moment,
     Optimiser,
-    Order,
     groups_of_equal,
     is_buffer,
     stack,
@@ -35,8 +46,11 @@ from bench.training import (
 
 from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
 from ..networks.layers import Encoder, Head, State, names_of
+from .sampling import Order, ShuffledBatches
 
 Finetune = Literal["full", "probe"]
+#: Most numbers in the windows of one pass of predictions: 256 MB of float32.
+PASS = 2**26
 
 
 class NetworkParams(Params):
@@ -183,21 +197,20 @@ class FineTuned(Method):
         head = Head(encoder.width, len(jobs[0].view.classes))
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            self._encoder_state(j, encoder) | head.init(j.ctx.generator("init head"))
+            self._encoder_state(j, encoder) | head.init(j.ctx.draws("init head"))
             for j in jobs
         ], ctx.device, dtype)
         x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
         y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
-        order = Order(
-            n, q.fit_batch, [j.ctx.generator("fit order") for j in jobs], device=ctx.device,
-            draw=min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n,
-        )
+        draw = min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n
+        order = Order(ShuffledBatches(n, q.fit_batch, draw),
+                      Draws.stack([j.ctx.draws("fit order") for j in jobs], ctx.device))
         epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
         windows, classes = x.flatten(0, 1), y.flatten()
         start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
 
-        def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            index = (start + order(batch)).flatten()
+        def step(at: Moment) -> dict[str, Tensor]:
+            index = (start + order(at)).flatten()
             drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
             logits = head(model, encoder(model, drawn, training=True))
             loss = functional.cross_entropy(
@@ -206,14 +219,15 @@ class FineTuned(Method):
             return {"total": loss.view(len(jobs), -1).mean(dim=1)}
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for k, job in enumerate(jobs):
-                now = NetworkPredictor(encoder, head, {n: t[k] for n, t in model.items()})
-                job.ctx.epoch(epoch + 1, epochs, losses[k], self.alone(job.ctx).predicting(now))
+            tell_epoch([j.ctx for j in jobs], epoch + 1, epochs, losses, [
+                self.alone(job.ctx).predicting(NetworkPredictor(encoder, head, model, k))
+                for k, job in enumerate(jobs)
+            ])
 
         lost = train(
-            model, step, epochs=epochs, steps=order.steps, names=[j.ctx.fold for j in jobs],
+            model, step, epochs=epochs, steps=order.steps, short=order.short,
+            names=[j.ctx.fold for j in jobs], before_epoch=order.begin, on_epoch=on_epoch,
             optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
-            on_epoch=on_epoch,
         )
         return [
             LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))
@@ -235,7 +249,7 @@ class FineTuned(Method):
     def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Pre-trained encoder, or a fresh one."""
         if job.state is None:
-            return encoder.init(job.ctx.generator("init"))
+            return encoder.init(job.ctx.draws("init"))
         return {name: job.state[name] for name in names_of(encoder)}
 
 
@@ -267,10 +281,25 @@ def _alike(job: Job) -> tuple[object, ...]:
 
 
 class NetworkPredictor:
-    """Encoder and head with running statistics: each window on its own."""
+    """Encoder and head with running statistics: each window on its own.
 
-    def __init__(self, encoder: Encoder, head: Any, state: State) -> None:
-        self.encoder, self.head, self.state = encoder, head, state
+    Parameters
+    ----------
+    encoder, head : Encoder and head
+    state : dict of Tensor
+        Of one model; or of a stack (K, ...), of which it is model ``k``.
+    k : int, optional
+    """
+
+    def __init__(self, encoder: Encoder, head: Any, state: State, k: int | None = None) -> None:
+        self.encoder, self.head, self.k, self._given = encoder, head, k, state
+
+    @functools.cached_property
+    def state(self) -> State:
+        """Tensors of the model, without an axis of models."""
+        if self.k is None:
+            return self._given
+        return {name: t[self.k] for name, t in self._given.items()}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NetworkPredictor:
         """The network as it is now: of a model in training, its own part of the stack."""
@@ -282,6 +311,30 @@ class NetworkPredictor:
         p, h = self._encoded(x)
         with torch.no_grad():
             return torch.softmax(self.head(p, h)[0].double(), dim=1).cpu().numpy()
+
+    @staticmethod
+    @torch.no_grad()
+    def predict_many(
+        pairs: Sequence[tuple[NetworkPredictor, Tensor]]
+    ) -> list[NDArray[np.float64]]:
+        """Probabilities (n, classes) of pairs of a predictor and windows, in few passes.
+
+        Windows (n, channels, features) may be differently many, and stand on any device: the
+        passes are taken there.
+        """
+        out: dict[int, NDArray[np.float64]] = {}
+        for group in groups_of_equal(pairs, lambda pair: (pair[0].encoder, pair[0].head)):
+            first = pairs[group[0]]
+            size = max(len(pairs[i][1]) for i in group) * first[1][0].numel()
+            most = max(1, PASS // size)
+            for some in (group[i : i + most] for i in range(0, len(group), most)):
+                p = _side_by_side([pairs[i][0] for i in some], first[1])
+                # Rows are predicted on their own, so that shorter ones may be filled up.
+                x = torch.nn.utils.rnn.pad_sequence([pairs[i][1] for i in some], batch_first=True)
+                logits = first[0].head(p, first[0].encoder(p, x, training=False))
+                proba = torch.softmax(logits.double(), dim=2).cpu().numpy()
+                out |= {i: proba[k, : len(pairs[i][1])] for k, i in enumerate(some)}
+        return [out[i] for i in range(len(pairs))]
 
     def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Output of the encoder (n, width) for windows (n, channels, features)."""
@@ -305,3 +358,14 @@ class NetworkPredictor:
     def parameters(self) -> int:
         """Number of trained parameters."""
         return sum(t.numel() for name, t in self.state.items() if not is_buffer(name))
+
+
+def _side_by_side(predictors: Sequence[NetworkPredictor], like: Tensor) -> State:
+    """States of networks of equal shape as a stack, of the type and on the device of a tensor."""
+    given = predictors[0]._given
+    if [p.k for p in predictors] == list(range(len(next(iter(given.values()))))) and all(
+        p._given is given for p in predictors
+    ):  # they are a whole stack already
+        return {name: t.detach().to(like) for name, t in given.items()}
+    states = [p.state for p in predictors]
+    return {name: torch.stack([s[name].detach() for s in states]).to(like) for name in states[0]}

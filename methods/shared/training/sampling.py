@@ -1,4 +1,4 @@
-"""Which windows form a batch of a pre-training task.
+"""Which windows form a batch, and where its indices are kept.
 
 Most tasks take windows as they come (:class:`ShuffledBatches`). Others want windows that belong
 together: successive ones of a trial, neighbours in time, two subjects at the same stimulus. A
@@ -7,9 +7,9 @@ sampler yields index tensors; their shape says how the windows are grouped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import abc
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.errors import IncompatibleError
-from bench.training import batches, steps_per_epoch
+from bench.training import Moment, batches, steps_per_epoch
 
 Source = Windows | UnlabelledWindows
 
@@ -30,13 +31,70 @@ class Sampler(Protocol):
     def steps(self) -> int:
         """Batches in an epoch; equal for all epochs."""
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Index tensors of one epoch's batches, all windows of a batch in one tensor."""
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller than the others."""
+
+    def to(self, device: str) -> Self:
+        """The sampler with its tables on a device."""
+
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Index tensors (K, ...) of one epoch's batches, all windows of a batch in one tensor.
+
+        ``g`` holds the keys of K models at this epoch, on the sampler's device.
+        """
+
+
+class _Tables:
+    """A dataclass whose tensors can be moved to a device."""
+
+    def to(self, device: str) -> Self:
+        """The same with its tensors on a device."""
+        own: Any = self
+        tensors = {f.name: getattr(own, f.name) for f in fields(own)}
+        return replace(own, **{n: t.to(device) for n, t in tensors.items() if torch.is_tensor(t)})
+
+
+def kept(buffer: Tensor | None, value: Tensor) -> Tensor:
+    """A value in the place of the one before, where a recorded step finds it."""
+    return value.clone() if buffer is None else buffer.copy_(value)
+
+
+class Order:
+    """Batches of K models, drawn an epoch at a time and kept where the tensors are.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    draws : Draws
+        Of K models, on the sampler's device.
+    """
+
+    def __init__(self, sampler: Sampler, draws: Draws) -> None:
+        self.sampler, self.draws = sampler, draws
+        self.steps, self.short = sampler.steps, sampler.short
+        self._whole: Tensor | None = None
+        self._rest: Tensor | None = None
+
+    def begin(self, epoch: int) -> None:
+        """Draw the batches of an epoch."""
+        drawn = self.sampler.epoch(self.draws.at(epoch))
+        self._whole = kept(self._whole, torch.stack(drawn[:-1] if self.short else drawn))
+        if self.short:
+            self._rest = kept(self._rest, drawn[-1])
+
+    def __call__(self, at: Moment) -> Tensor:
+        """Indices (K, ...) of the batch of a moment."""
+        if at.short and self._rest is not None:
+            return self._rest
+        if at.short or self._whole is None:
+            raise ValueError("no epoch was begun")
+        return self._whole.index_select(0, at.batch.view(1)).squeeze(0)
 
 
 @dataclass(frozen=True)
-class ShuffledBatches:
-    """``draw`` of all windows, afresh each epoch, in batches (B,) of ``size``."""
+class ShuffledBatches(_Tables):
+    """``draw`` of all windows, afresh each epoch, in batches (K, B) of ``size``."""
 
     windows: int
     size: int
@@ -47,32 +105,41 @@ class ShuffledBatches:
         """Batches in an epoch."""
         return steps_per_epoch(self.windows, self.size, self.draw)
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (B,) of one epoch."""
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller: more than one window is left over."""
+        return self.steps > 1 and min(self.windows, self.draw) % self.size > 1
+
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, B) of one epoch."""
         return batches(self.windows, self.size, g, self.draw)
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """Groups of ``members`` windows around anchors, in batches (members, B).
+class Grouped(_Tables, abc.ABC):
+    """Groups of ``members`` windows around anchors, in batches (K, members, B).
 
     Batch and epoch count windows, not groups: all methods see equally many per step.
 
     Attributes
     ----------
+    window : (n,) Tensor
+        Which window stands at a position in time.
     anchors : (A,) Tensor
-        What a group can start from.
-    gather : callable
-        ``gather(anchors (B,), generator)`` gives the windows of the groups, (members, B).
+        Positions that a group can start from.
     members, size, draw : int
         Windows in a group, in a batch, in an epoch.
     """
 
+    window: Tensor
     anchors: Tensor
-    gather: Callable[[Tensor, torch.Generator], Tensor]
     members: int
     size: int
     draw: int
+
+    @abc.abstractmethod
+    def gather(self, anchors: Tensor, g: Draws) -> Tensor:
+        """Positions (K, members, B) of the groups of anchors (K, B)."""
 
     @property
     def _inner(self) -> ShuffledBatches:
@@ -85,9 +152,15 @@ class Grouped:
         """Batches in an epoch."""
         return self._inner.steps
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (members, B) of one epoch."""
-        return [self.gather(self.anchors[part], g) for part in self._inner.epoch(g)]
+    @property
+    def short(self) -> bool:
+        """Whether the last batch of an epoch is smaller than the others."""
+        return self._inner.short
+
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, members, B) of one epoch."""
+        parts = self._inner.epoch(g)
+        return [self.window[self.gather(self.anchors[part], g)] for part in parts]
 
 
 @dataclass(frozen=True)
@@ -129,6 +202,15 @@ class _Timeline:
         return np.searchsorted(groups, groups), np.searchsorted(groups, groups, side="right")
 
 
+@dataclass(frozen=True)
+class Successive(Grouped):
+    """Runs of successive windows, from :func:`successive`."""
+
+    def gather(self, anchors: Tensor, g: Draws) -> Tensor:
+        """Positions of the anchors and those that follow."""
+        return anchors.unsqueeze(-2) + torch.arange(self.members, device=anchors.device)[:, None]
+
+
 def successive(source: Source, length: int, size: int, draw: int) -> Grouped:
     """Runs of ``length`` successive windows of a trial; batches (length, B).
 
@@ -150,12 +232,34 @@ def successive(source: Source, length: int, size: int, draw: int) -> Grouped:
             f"no trial of the source has {length} successive windows",
             "Use shorter runs or shorter windows.",
         )
-    window, offsets = torch.from_numpy(line.window), torch.arange(length)[:, None]
+    window, anchors = torch.from_numpy(line.window), torch.from_numpy(starts)
+    return Successive(window, anchors, length, size, draw)
 
-    def gather(anchors: Tensor, g: torch.Generator) -> Tensor:
-        return window[anchors + offsets]
 
-    return Grouped(torch.from_numpy(starts), gather, length, size, draw)
+@dataclass(frozen=True)
+class Neighbours(Grouped):
+    """Anchors, windows near them and distant ones, from :func:`neighbours`.
+
+    Attributes
+    ----------
+    near, recording : (2, n) Tensor
+        First position, and the one after the last, of each position's neighbourhood and of its
+        recording.
+    """
+
+    near: Tensor
+    recording: Tensor
+
+    def gather(self, anchors: Tensor, g: Draws) -> Tensor:
+        """Positions of anchors, neighbours and distant windows."""
+        count = anchors.shape[-1]
+        a, b = self.near[0][anchors], self.near[1][anchors]
+        start, stop = self.recording[0][anchors], self.recording[1][anchors]
+        near = a + g.integers(b - a - 1, count)
+        near = near + (near >= anchors)  # skips the anchor itself
+        far = start + g.integers(stop - start - (b - a), count)
+        far = torch.where(far >= a, far + (b - a), far)  # skips the neighbourhood
+        return torch.stack([anchors, near, far], dim=-2)
 
 
 def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
@@ -181,43 +285,43 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
             f"no window of the source has a neighbour within {seconds:g} s and a distant window",
             "Widen the neighbourhood.",
         )
-    window, lo, hi, start, stop = (
-        torch.from_numpy(a) for a in (line.window, low, high, first, last)
+    window, anchors, near, recording = (
+        torch.from_numpy(a)
+        for a in (line.window, usable, np.stack([low, high]), np.stack([first, last]))
     )
-
-    def gather(anchors: Tensor, g: torch.Generator) -> Tensor:
-        a, b = lo[anchors], hi[anchors]
-        u = torch.rand(2, len(anchors), generator=g, dtype=torch.float64)
-        near = a + (u[0] * (b - a - 1)).long()
-        near += near >= anchors  # skips the anchor itself
-        far = start[anchors] + (u[1] * (stop[anchors] - start[anchors] - (b - a))).long()
-        far = torch.where(far >= a, far + (b - a), far)  # skips the neighbourhood
-        return window[torch.stack([anchors, near, far])]
-
-    return Grouped(torch.from_numpy(usable), gather, 3, size, draw)
+    return Neighbours(window, anchors, 3, size, draw, near, recording)
 
 
 @dataclass(frozen=True)
-class SameStimulus:
-    """Pairs of subjects at the same moments of the same stimuli, in batches (2, P, S).
+class SameStimulus(_Tables):
+    """Pairs of subjects at the same moments of the same stimuli, in batches (K, 2, P, S).
 
     Each of P pairs of subjects contributes S stimuli: one window of either subject, at the same
     position of the same stimulus.
 
     Attributes
     ----------
-    trials : dict
-        (subject, stimulus) to the trials, each the indices of its windows in order of time.
-    pairs : list of (subject, subject, stimuli)
-        Subjects, and what both were shown.
+    window : (n,) Tensor
+        Which window stands at a position in time.
+    trials : (2, R) Tensor
+        First position of each trial, and how many windows it has.
+    shows : (2, G) Tensor
+        Trials of a subject with one stimulus: the first of them, and how many there are.
+    pairs : (N, M, 2) Tensor
+        For each pair of subjects and stimulus that both were shown, where in ``shows`` they stand.
+    shared : (N,) Tensor
+        How many stimuli these are; the rest of M is padding.
     stimuli : int
         S.
     size, draw : int
         Windows in a batch, in an epoch.
     """
 
-    trials: dict[tuple[int, int], list[NDArray[np.int64]]]
-    pairs: list[tuple[int, int, NDArray[np.int64]]]
+    window: Tensor
+    trials: Tensor
+    shows: Tensor
+    pairs: Tensor
+    shared: Tensor
     stimuli: int
     size: int
     draw: int
@@ -232,23 +336,34 @@ class SameStimulus:
             No two subjects share two stimuli.
         """
         line = _Timeline.of(source)
-        trials: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
-        shown: dict[int, set[int]] = {}
-        for part in np.split(line.window, np.flatnonzero(np.diff(line.trial)) + 1):
-            subject, stimulus = int(source.subject[part[0]]), int(source.stimulus[part[0]])
-            trials.setdefault((subject, stimulus), []).append(part)
-            shown.setdefault(subject, set()).add(stimulus)
+        first = np.flatnonzero(np.diff(line.trial, prepend=-1))
+        seen = np.stack([source.subject[line.window[first]], source.stimulus[line.window[first]]])
+        order = np.lexsort(seen[::-1])
+        groups, start, count = np.unique(
+            seen[:, order], axis=1, return_index=True, return_counts=True
+        )
+        shown = {int(s): groups[1, groups[0] == s] for s in groups[0]}
+        place = {(int(s), int(film)): i for i, (s, film) in enumerate(groups.T)}
         both = [
-            (a, b, np.array(sorted(shown[a] & shown[b]))) for a in shown for b in shown if a < b
+            (a, b, np.intersect1d(shown[a], shown[b])) for a in shown for b in shown if a < b
         ]
-        most = max((len(s) for _, _, s in both), default=0)
+        most = max((len(films) for _, _, films in both), default=0)
         if most < 2:
             raise IncompatibleError(
                 "no two subjects of the source were shown the same two stimuli",
                 "To compare subjects at a stimulus, two subjects must share it.",
             )
         stimuli = max(2, min(most, size // 2))
-        return cls(trials, [p for p in both if len(p[2]) >= stimuli], stimuli, size, draw)
+        both = [pair for pair in both if len(pair[2]) >= stimuli]
+        pairs = np.zeros((len(both), most, 2), dtype=np.int64)
+        for row, (a, b, films) in zip(pairs, both, strict=True):
+            row[: len(films)] = [(place[a, int(f)], place[b, int(f)]) for f in films]
+        lengths = np.diff(first, append=len(line.trial))
+        window, trials, shows, table, shared = (torch.from_numpy(a) for a in (
+            line.window, np.stack([first, lengths])[:, order], np.stack([start, count]), pairs,
+            np.array([len(films) for _, _, films in both]),
+        ))
+        return cls(window, trials, shows, table, shared, stimuli, size, draw)
 
     @property
     def _pairs_per_batch(self) -> int:
@@ -259,25 +374,22 @@ class SameStimulus:
         """Batches in an epoch."""
         return max(1, round(self.draw / (2 * self.stimuli * self._pairs_per_batch)))
 
-    def epoch(self, g: torch.Generator) -> list[Tensor]:
-        """Batches (2, P, S) of one epoch."""
-        rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=g)))
-        return [
-            torch.from_numpy(
-                np.stack([self._pair(rng) for _ in range(self._pairs_per_batch)], axis=1)
-            )
-            for _ in range(self.steps)
-        ]
+    @property
+    def short(self) -> bool:
+        """All batches are alike."""
+        return False
 
-    def _pair(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Windows (2, S) of a pair of subjects at stimuli and moments drawn anew."""
-        first, second, shared = self.pairs[rng.integers(len(self.pairs))]
-        out = []
-        for stimulus in rng.permutation(shared)[: self.stimuli]:
-            mine, yours = (
-                runs[rng.integers(len(runs))]
-                for runs in (self.trials[first, stimulus], self.trials[second, stimulus])
-            )
-            moment = rng.integers(min(len(mine), len(yours)))
-            out.append((mine[moment], yours[moment]))
-        return np.array(out).T
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, 2, P, S) of one epoch."""
+        count, most = self.steps * self._pairs_per_batch, self.pairs.shape[1]
+        pair = g.integers(len(self.pairs), count)
+        order = g.permutation(most, count)
+        # Of the permutation, what both were shown comes first, in its order.
+        padding = order >= self.shared[pair].unsqueeze(-1)
+        order = order.gather(-1, padding.int().argsort(dim=-1, stable=True))[..., : self.stimuli]
+        show = self.pairs[pair.unsqueeze(-1), order]
+        trial = self.shows[0][show] + g.integers(self.shows[1][show], *show.shape[-3:])
+        moment = g.integers(self.trials[1][trial].amin(dim=-1), *trial.shape[-3:-1])
+        drawn = self.window[self.trials[0][trial] + moment.unsqueeze(-1)]
+        drawn = drawn.unflatten(-3, (self.steps, self._pairs_per_batch))
+        return list(drawn.movedim(-1, -3).unbind(-4))

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
-from bench.method import Context, Needs, hyper
+from bench.draws import Draws
+from bench.method import Context, Needs, hyper, tell_epoch
 from bench.registry import ANY_FEATURES
-from bench.training import Optimiser, stack, stacked, train, unstack
+from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
 from ..networks.layers import Encoder, Projector, State
 from .finetuning import FineTuned
-from .sampling import Sampler, ShuffledBatches
+from .sampling import Order, Sampler, ShuffledBatches
 
 
 class Pretext:
@@ -36,7 +37,7 @@ class Pretext:
     def __init__(self, encoder: Encoder, params: Any) -> None:
         self.encoder, self.params = encoder, params
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of one model beside the encoder's."""
         return {}
 
@@ -49,19 +50,22 @@ class Pretext:
         q = self.params
         return Optimiser(q.lr, 0.9, q.beta2, q.weight_decay, "cosine")
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """What one model's loss draws for one batch of windows (masks, augmentations)."""
-        return torch.empty(0)
+    def noise(self, batch: int, g: Draws) -> Any:
+        """What the losses of K models draw for one batch of windows (masks, augmentations).
 
-    def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        ``g`` holds the keys of the models at this step; tensors (K, ...).
+        """
+        return None
+
+    def losses(self, p: State, x: Tensor, noise: Any) -> dict[str, Tensor]:
         """Losses, each (K,), of windows (K, ..., C, F); "total" is minimised.
 
         Between K and C the windows have the shape of the sampler's indices: (B,) by default.
         """
         raise NotImplementedError
 
-    def after_step(self, p: State, progress: float) -> None:
-        """Change buffers after a step of the optimiser; ``progress`` goes from 0 to 1."""
+    def after_step(self, p: State, progress: Tensor) -> None:
+        """Change buffers after a step of the optimiser; ``progress``, (), goes from 0 to 1."""
 
 
 class Projected(Pretext):
@@ -72,7 +76,7 @@ class Projected(Pretext):
         """Network from encodings to the space that the loss compares."""
         return Projector(self.encoder.width)
 
-    def init(self, g: torch.Generator) -> State:
+    def init(self, g: Draws) -> State:
         """Parameters of the projector."""
         return self.projector.init(g)
 
@@ -121,36 +125,33 @@ class SelfSupervised(FineTuned):
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
         task = stacked(self, contexts).network(source.space)
-        each = [self.alone(c).network(source.space) for c in contexts]
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            task.encoder.init(c.generator("init")) | task.init(c.generator("init heads"))
+            task.encoder.init(c.draws("init")) | task.init(c.draws("init heads"))
             for c in contexts
         ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
-        orders, noises = ([c.generator(name) for c in contexts] for name in ("order", "noise"))
+        orders, noise = (Draws.stack([c.draws(name) for c in contexts], ctx.device)
+                         for name in ("order", "noise"))
         sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
-        steps = sampler.steps
-        epochs = ctx.budget.epochs(q.epochs, steps, "pretrain")
-        plan: list[Tensor] = []
+        order = Order(sampler.to(ctx.device), orders)
+        epochs = ctx.budget.epochs(q.epochs, order.steps, "pretrain")
 
-        def step(epoch: int, batch: int) -> dict[str, Tensor]:
-            if batch == 0:
-                plan[:] = map(torch.stack, zip(*(sampler.epoch(g) for g in orders), strict=True))
-            chosen = plan[batch]
-            size = chosen[0].numel()
-            drawn = torch.stack([t.noise(size, g) for t, g in zip(each, noises, strict=True)])
-            return task.losses(model, data[chosen.to(ctx.device)], drawn.to(ctx.device))
+        def feed(at: Moment) -> tuple[Tensor, Any]:
+            chosen = order(at)
+            return data[chosen], task.noise(chosen[0].numel(), noise.at(at.step))
 
-        def after_step(epoch: int, batch: int) -> None:
-            task.after_step(model, (epoch * steps + batch + 1) / (epochs * steps))
+
+        def step(given: tuple[Tensor, Any]) -> dict[str, Tensor]:
+            return task.losses(model, *given)
 
         def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            for c, row in zip(contexts, losses, strict=True):
-                c.epoch(epoch + 1, epochs, row)
+            tell_epoch(contexts, epoch + 1, epochs, losses)
 
         lost = train(
-            model, step, epochs=epochs, steps=steps, names=["pre-training"] * len(contexts),
-            after_step=after_step, optimiser=task.optimiser(), on_epoch=on_epoch,
+            model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
+            names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
+            before_epoch=order.begin,
+            after_step=lambda at: task.after_step(model, at.progress),
         )
         return [error or unstack(model, k) for k, error in enumerate(lost)]

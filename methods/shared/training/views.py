@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.draws import Draws, meeting
 from bench.method import hyper
 
 from ..networks.layers import State
@@ -62,17 +63,22 @@ class Augmentation:
     hide_bands: float = 0.0
     raw: bool = False
 
-    def draw(self, shape: tuple[int, ...], g: torch.Generator) -> Tensor:
-        """Shifts and factors, (2, ...), of windows (..., C, F); a factor of 0 hides an entry."""
+    def draw(self, shape: tuple[int, ...], g: Draws) -> Tensor:
+        """Shifts and factors, (K, 2, ...), of windows (..., C, F); a factor of 0 hides an entry."""
         *lead, channels, features = shape
-        shift = self.jitter * torch.randn(shape, generator=g)
-        gain = self.gain * torch.randn(*lead, channels, 1, generator=g)
-        other = self.gain * torch.randn(*lead, 1, 1, generator=g)
-        keep = torch.rand(*lead, channels, 1, generator=g) >= self.hide_channels
-        keep = keep & (torch.rand(*lead, 1, features, generator=g) >= self.hide_bands)
+
+        def spread(size: float, *shape: int) -> Tensor:
+            z = g.normal(*shape)
+            return z * meeting(size, z)
+
+        shift = spread(self.jitter, *shape)
+        gain = spread(self.gain, *lead, channels, 1) + spread(self.gain, *lead, 1, 1)
+        keep = g.mask(self.hide_channels, *lead, channels, 1)
+        keep = keep & g.mask(self.hide_bands, *lead, 1, features)
+        both = (shift + gain, keep.to(shift.dtype).expand_as(shift))
         if self.raw:  # the factor of what is kept
-            return torch.stack([shift, keep * torch.exp(gain + other)])
-        return torch.stack([shift + gain + other, keep.to(shift.dtype)])
+            both = (shift, keep * torch.exp(gain).expand_as(shift))
+        return torch.stack(both, dim=-1 - len(shape))
 
     def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
         """Augmented windows.
@@ -103,8 +109,8 @@ class TwoViews(Projected):
         q = self.params
         return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw)
 
-    def noise(self, batch: int, g: torch.Generator) -> Tensor:
-        """Augmentations (2, 2B, C, F): of the first view's windows, then of the second's."""
+    def noise(self, batch: int, g: Draws) -> Tensor:
+        """Augmentations (K, 2, 2B, C, F): of the first view's windows, then of the second's."""
         shape = (2 * batch, self.encoder.channels, self.encoder.features)
         return self.augmentation.draw(shape, g)
 

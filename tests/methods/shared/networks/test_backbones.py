@@ -15,8 +15,15 @@ from bench.cells.models import load_model
 from bench.conformance import synthetic, synthetic_pair
 from bench.data.pair import Pair
 from bench.data.windows import Space
+from bench.draws import Draws
 from bench.errors import IncompatibleError, UnknownNameError
-from bench.methods.shared.networks.backbones import BACKBONES, DRAWS, encoder_for, encoder_from
+from bench.methods.shared.networks.backbones import (
+    BACKBONES,
+    DRAWS,
+    KeyedDropout,
+    encoder_for,
+    encoder_from,
+)
 from bench.methods.shared.networks.layers import names_of, norm_names
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
@@ -41,7 +48,7 @@ def encoder_of(name):
 
 
 def starts(encoder, models=3):
-    return [encoder.init(torch.Generator().manual_seed(k)) for k in range(models)]
+    return [encoder.init(Draws.of(k)) for k in range(models)]
 
 
 def windows(encoder, models=3, batch=6, dtype=torch.float64):
@@ -54,7 +61,7 @@ def trained(encoder, states, x, steps=2):
     """States after a few optimiser steps towards encodings of one half and not the other."""
     model = stack(states, "cpu", x.dtype)
 
-    def step(epoch, batch):
+    def step(at):
         h = encoder(model, x, training=True)
         one, other = h.chunk(2, dim=1)
         return {"total": (one - 1).square().mean((1, 2)) + other.square().mean((1, 2))}
@@ -115,7 +122,7 @@ class TestEncoder:
         assert encoder_from(dataclasses.asdict(encoder)) == encoder
 
     def test_has_norms_to_adapt(self, name):
-        p = encoder_of(name).init(torch.Generator())
+        p = encoder_of(name).init(Draws.of(0))
         names = norm_names(p)
         assert names
         assert not any(is_buffer(n) for n in names)
@@ -129,10 +136,10 @@ def test_dropout_draws_anew_at_each_pass_and_can_be_left_out(name):
     p = stack(starts(encoder, 1), "cpu", x.dtype)
     first, second = (encoder(p, x, training=True) for _ in range(2))
     assert not torch.equal(first, second)
-    assert p[DRAWS][0, 1] == 2
+    assert p[DRAWS][0, -1] == 2
     sure = [encoder(p, x, training=True, dropout=False) for _ in range(2)]
     assert torch.equal(*sure)
-    assert p[DRAWS][0, 1] == 2
+    assert p[DRAWS][0, -1] == 2
 
 
 def test_wrapper_is_the_library_s_network():
@@ -158,7 +165,7 @@ def test_wrapper_is_the_library_s_network():
 def test_torcheeg_leaves_logging_alone():
     import logging
 
-    encoder_of("dgcnn").init(torch.Generator())
+    encoder_of("dgcnn").init(Draws.of(0))
     assert "torcheeg" in sys.modules
     assert logging.getLogger("mne").level in (logging.NOTSET, logging.WARNING, logging.INFO)
 
@@ -275,7 +282,7 @@ class TestRefusals:
     def test_windows_that_are_too_short(self):
         short = Space(CHANNELS, kind="raw", bands=(), rate=128.0, window_s=0.05)
         with pytest.raises(IncompatibleError, match="shallow cannot be built for .* 6 samples"):
-            encoder_for("shallow", short).init(torch.Generator())
+            encoder_for("shallow", short).init(Draws.of(0))
 
 
 def test_number_of_parameters_as_documented():
@@ -286,7 +293,31 @@ def test_number_of_parameters_as_documented():
     for name, entry in BACKBONES.items():
         names = tuple(f"C{i}" for i in range(32))
         raw = {"kind": "raw", "bands": (), "rate": 128.0} if entry.kind == "raw" else {}
-        state = encoder_for(name, Space(names, **raw)).init(torch.Generator())
+        state = encoder_for(name, Space(names, **raw)).init(Draws.of(0))
         count = sum(t.numel() for n, t in state.items() if not is_buffer(n))
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{count:,}" in row, f"{name}: {count:,}"
+
+
+class TestKeyedDropout:
+    def test_a_gpu_s_dropout_is_a_cpu_s(self):
+        """Torch drops out by one operation on a CPU and by another on a GPU."""
+        x = torch.randn(50, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        with KeyedDropout(Draws.of(3)):
+            one = torch.nn.functional.dropout(x, 0.3)
+        with KeyedDropout(Draws.of(3)):
+            other, kept = torch.ops.aten.native_dropout(x, 0.3, True)
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+        assert torch.equal(kept, one != 0)
+        assert kept.double().mean().item() == pytest.approx(0.7, abs=0.05)
+        torch.testing.assert_close(one[kept], x[kept] / 0.7)
+
+    def test_whole_channels_are_dropped_too(self):
+        with KeyedDropout(Draws.of(3)):
+            out = torch.nn.functional.dropout2d(torch.ones(20, 6, 4, 5), 0.5)
+        assert set(out.unique().tolist()) == {0.0, 2.0}
+        assert (out == out[..., :1, :1]).all()
+
+    def test_what_no_key_decides_is_refused(self):
+        with KeyedDropout(Draws.of(3)), pytest.raises(NotImplementedError, match="randn"):
+            torch.randn(3)

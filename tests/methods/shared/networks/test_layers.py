@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.draws import Draws
 from bench.methods.shared.networks.layers import (
     ConvEncoder,
     Head,
@@ -47,7 +48,7 @@ class Plain(nn.Module):
 def random_state(encoder: ConvEncoder, seed: int):
     """Fresh parameters whose batch norms are not the identity."""
     g = torch.Generator().manual_seed(seed)
-    state = encoder.init(g)
+    state = encoder.init(Draws.of(seed))
     for name in state:
         if name.startswith("bn") and "running" not in name:
             state[name] = torch.randn(state[name].shape, generator=g)
@@ -94,14 +95,14 @@ def test_encoder_is_torchs_convolutions(channels, bands, models):
 
 def test_width_for_five_bands_is_the_published_one():
     assert ConvEncoder(62, 5).width == 384
-    state = ConvEncoder(62, 5).init(torch.Generator())
+    state = ConvEncoder(62, 5).init(Draws.of(0))
     assert sum(t.numel() for n, t in state.items() if "running" not in n) == (
         62 * 32 * 8 + 32 * 64 * 8 + 64 * 128 * 8 + 2 * (32 + 64 + 128)
     )
 
 
 def test_an_encoder_starts_as_torch_starts_its_own():
-    state = ConvEncoder(62, 5).init(torch.Generator().manual_seed(0))
+    state = ConvEncoder(62, 5).init(Draws.of(0))
     bound = 1 / (62 * 8) ** 0.5
     assert state["conv1.weight"].abs().max() <= bound
     assert state["conv1.weight"].std().item() == pytest.approx(bound / 3**0.5, rel=0.02)
