@@ -18,7 +18,7 @@ from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
 from ..protocols.scaling import Scaling
 from ..registry import PLUS
-from ..store.hashing import code_hash
+from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
 
 #: Optimiser steps of each named scale; None is what the parameters say.
@@ -147,7 +147,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
-            **({"tuning": dict(self.tuning)} if self.tuning else {}),
+            **({"tuning": _shortened(self.tuning)} if self.tuning else {}),
             **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
@@ -224,6 +224,13 @@ class Cell:
             budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
+
+
+def _shortened(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """What an identity says of a tuning: of the trials that it saw, a hash."""
+    seen = tuning.get("seen")
+    return {**tuning, "seen": key_of("seen", dict(seen))[:16]} if isinstance(seen, Mapping) \
+        else dict(tuning)
 
 
 def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:

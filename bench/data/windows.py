@@ -88,14 +88,15 @@ class _Grid:
                 f"windows of shape {self.x.shape[1:]} do not fit a space of "
                 f"{len(self.space.channels)} channels x {self.space.width} features"
             )
-        for name in self._columns():
+        for name in self.columns():
             if getattr(self, name).shape != (n,):
                 raise BenchError(
                     f"{name} has shape {getattr(self, name).shape}, expected ({n},): one per window"
                 )
 
     @classmethod
-    def _columns(cls) -> tuple[str, ...]:
+    def columns(cls) -> tuple[str, ...]:
+        """Names of all arrays beside ``x``."""
         return _PER_WINDOW
 
     def __len__(self) -> int:
@@ -109,7 +110,7 @@ class _Grid:
         """
         index = np.asarray(index)
         changes: dict[str, Any] = {
-            name: getattr(self, name)[index].copy() for name in ("x", *self._columns())
+            name: getattr(self, name)[index].copy() for name in ("x", *self.columns())
         }
         return dataclasses.replace(self, **changes)
 
@@ -135,7 +136,7 @@ class _Grid:
     def digest(self) -> str:
         """Sha256 of everything in the object, for cache keys and records."""
         h = hashlib.sha256(repr(self.space).encode())
-        for name in ("x", *self._columns()):
+        for name in ("x", *self.columns()):
             array = np.ascontiguousarray(getattr(self, name))
             if array.dtype.kind == "U":
                 array = np.char.encode(array, "utf-8")
@@ -154,7 +155,7 @@ class _Grid:
                 raise BenchError(f"cannot join windows of {first.space} and {part.space}")
             if getattr(part, "labels", ()) != getattr(first, "labels", ()):
                 raise BenchError("cannot join windows with different classes; map them first")
-        names = ("x", *cls._columns())
+        names = ("x", *cls.columns())
         joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
         return dataclasses.replace(first, **joined)
 
@@ -200,7 +201,8 @@ class Windows(_Grid):
             )
 
     @classmethod
-    def _columns(cls) -> tuple[str, ...]:
+    def columns(cls) -> tuple[str, ...]:
+        """Names of all arrays beside ``x``."""
         return ("y", "stimulus", *_PER_WINDOW)
 
     @property
