@@ -22,6 +22,7 @@ import numpy as np
 
 import bench
 from bench.registry import entries
+from bench.reports.shared.text import p_value
 from bench.scoring.inference import holm, paired
 from bench.store.files import write_text
 from bench.store.records import Record, Store
@@ -70,8 +71,8 @@ def table(records: list[Record]) -> str:
         [r.id for r in honest], holm([tests[r.id].p for r in honest]), strict=True
     ))
     lines = [
-        f"{records[0].pair}, scale {records[0].identity['scale']}: {len(honest)} methods and "
-        f"controls on one null corpus, {len(records[0].folds)} subjects; balanced accuracy per "
+        f"{records[0].pair}, scale {records[0].identity['scale']}: {len(honest)} method"
+        f"{'s and controls' * (len(honest) > 1)} on one null corpus, {len(records[0].folds)} subjects; balanced accuracy per "
         "window less chance, in points, with a 95 % interval over subjects; two-sided Wilcoxon "
         "over subjects, Holm over methods. *Simulated, class effect 0.*", "",
         "| method | off chance | 95 % interval | p | p after Holm |",
@@ -81,10 +82,10 @@ def table(records: list[Record]) -> str:
         test, name = tests[record.id], record.identity["method"]
         network = record.identity["params"].get("network")
         low, high = (100 * v for v in test.interval or (np.nan, np.nan))
-        after = f"{adjusted[record.id]:.3f}" if record.id in adjusted else "oracle, not ranked"
+        after = p_value(adjusted[record.id]) if record.id in adjusted else "oracle, not ranked"
         lines.append(
             f"| {name}{f' ({network})' if network else ''} | {100 * test.mean:+.1f} | {low:+.1f} "
-            f"to {high:+.1f} | {test.p:.3f} | {after} |"
+            f"to {high:+.1f} | {p_value(test.p)} | {after} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -105,7 +106,7 @@ def choosing(records: list[Record]) -> str:
             low, high = (100 * v for v in test.interval or (np.nan, np.nan))
             lines.append(
                 f"| {record.identity['method']} | {100 * test.mean:+.1f} | {low:+.1f} to "
-                f"{high:+.1f} | {test.p:.3f} | {test.wins} of {test.n} |"
+                f"{high:+.1f} | {p_value(test.p)} | {test.wins} of {test.n} |"
             )
     return "\n".join(lines) + "\n"
 
