@@ -246,8 +246,8 @@ def first_trials(windows: Windows, size: CalibrationSize) -> list[int] | str:
 
     The first share of the session, rounded up, whatever their class; where a class would then
     be on one side only, the cut is moved to the nearest place where each class is on both. With a
-    number of trials, the first so many of each class; what comes before the last of them and is not among
-    them is on neither side.
+    number of trials, the first so many of each class; what comes before the last of them and is not
+    among them is on neither side.
     """
     count = size.trials
     table = trial_table(windows)

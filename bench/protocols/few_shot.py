@@ -12,7 +12,7 @@ sides.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -109,6 +109,13 @@ class FewShot(Protocol):
     def access(self) -> str:
         """What of the target a method sees under these options."""
         return self.target_access + _ACCESS[self.draw]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, options and target access; of a curve only where it is a point of one."""
+        described = super().describe()
+        if not self.curve:
+            del described["params"]["curve"]
+        return described
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """Cut each target subject and session."""

@@ -87,8 +87,10 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             setting = setting_of(control.method, pair, cell.protocol, options)
             found = find_tuned(options.runs, setting, cell.seed)
             if found is None:
-                on_event(Event(f"{cls.name} is not tuned and runs with its defaults: less than a "
-                               f"fair comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
+                on_event(Event(
+                    f"{cls.name} is not tuned and runs with its defaults: less than a fair "
+                    f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0,
+                ))
             else:
                 control = with_tuned(control, found)
         out.append(control)
