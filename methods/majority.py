@@ -18,6 +18,7 @@ class Majority(Method):
 
     name: ClassVar[str] = "majority"
     kind: ClassVar[str] = "control"
+    seeded: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:

@@ -22,6 +22,7 @@ from ..devices import check_precision, devices
 from ..errors import MissingCorpusError, SettingError, UnknownNameError, refused_value
 from ..method import Method
 from ..protocols.base import Protocol
+from ..protocols.calibration import sizes_of
 from ..protocols.scaling import Scaling
 from ..registry import PLUS, entries, load
 from ..selection.rules import rule
@@ -136,6 +137,31 @@ def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
         ) from error
 
 
+def points(
+    cls: type[Protocol], values: Mapping[str, Any], sizes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Options of a protocol for each calibration size, all of which are tested on the same trials.
+
+    Without sizes, and for a protocol that has no calibration, these are the options alone.
+
+    Raises
+    ------
+    SettingError
+        No size, or one beside another that the options give.
+    """
+    if not sizes or "curve" not in cls.model_fields:
+        return [dict(values)]
+    both = {"calibration_trials", "share", "curve"} & set(values)
+    if both:
+        raise SettingError(
+            f"--calibration {','.join(sizes)} and {cls.name}'s {', '.join(sorted(both))} exclude "
+            "each other", "Give one of the two.",
+        )
+    found = sizes_of(sizes)
+    curve = {"curve": ",".join(map(str, found))} if len(found) > 1 else {}
+    return [{**values, **size.options(), **curve} for size in found]
+
+
 def choose_params(
     cls: type[Method], preset: str, given: Mapping[str, Any], corpora: Sequence[str]
 ) -> tuple[Any, str]:
@@ -172,6 +198,23 @@ def choose_params(
         )
     origin = f"{preset} (selection unknown)" + (" + set" if given else "")
     return cls.parse({**table[pair], **given}), origin
+
+
+def controls_for(
+    method: Method, options: CellOptions
+) -> list[tuple[type[Method], Any]]:
+    """Controls to run beside a method, as the options say: classes and parameters, each once."""
+    asked = list(method.controls()) if options.controls else []
+    if options.shuffled_source and method.kind == "method" and method.needs.source == "labelled":
+        own = {"network": method.name, "shuffle": "source"}
+        asked.append(("shuffled", {**own, **method.params.model_dump()}))
+    found: list[tuple[type[Method], Any]] = []
+    for name, values in asked:
+        cls: type[Method] = load("methods", name)
+        one = cls, cls.parse(values)
+        if one not in found:
+            found.append(one)
+    return found
 
 
 def resolve_scale(options: CellOptions, pair: Pair) -> str:

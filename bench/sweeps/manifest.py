@@ -114,7 +114,8 @@ class Memo:
     ) -> Resolved:
         """As :func:`bench.sweeps.plan.resolve`, without importing a method that is known."""
         pair = [] if request.preset == "default" else list(corpora)
-        key = key_of("method", code_stamp(), method, values, request.preset, request.controls, pair)
+        key = key_of("method", code_stamp(), method, values, request.preset, request.controls,
+                     request.shuffled_source, pair)
         if key not in self._methods:
             self._methods[key] = asdict(resolve(method, values, request, corpora))
             self._changed = True

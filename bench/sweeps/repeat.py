@@ -161,7 +161,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
         identity["protocol"]["params"], identity["seed"], tuning=identity.get("tuning"),
-        shared=identity.get("label_map") is not None,
+        classes="own" if identity.get("label_map") is None else "shared",
     )
     return request, spec
 

@@ -111,6 +111,11 @@ class Request(CellOptions):
         dict, "Option of a protocol, repeatable. In a file a table per protocol.", SEE,
         flags=("--protocol-set",), metavar="PROTOCOL.NAME=VALUE", many=True, parse=as_tables,
     )
+    calibration: list[str] = option(
+        list, "Trials of each class that calibrate (few-shot), with commas: 1,2,3,5,60%. Several "
+        "make a curve, tested on the same trials: those that the largest leaves.", SEE,
+        metavar="SIZES", parse=as_names,
+    )
     tune: Tune | None = option(
         None, "Tune every method first, in each pair and protocol, with so many trials. In a file "
         "a table with trials, rule, storage, together.", RUN, metavar="TRIALS", parse=as_tuning,

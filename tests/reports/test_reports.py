@@ -189,7 +189,7 @@ class TestNumbers:
 
     def test_says_how_many_pairs_each_row_ran_where_one_lacks_some(self, full, tmp_path):
         assert not only(full).covered
-        assert "pairs" not in shown(full).split("scmm")[0]
+        assert "pairs" not in shown(full).split("per window")[1].split("scmm")[0]
         put(full, "mae", [0.9] * 4, simulated=RECIPE)
         table = only(full)
         assert table.covered
@@ -580,7 +580,8 @@ class TestFiles:
     def test_terminal_fits(self, full, width):
         text = shown(full, width)
         assert max(map(len, text.splitlines())) <= width
-        assert text.startswith("few-shot, 3 trials a class: balanced accuracy per window")
+        assert text.startswith("Simulated corpora. In ")
+        assert "\nfew-shot, 3 trials a class: balanced accuracy per window" in text
         for row in only(full).methods:
             for value in row.values.values():
                 assert f"{100 * value.mean:.1f}" in text

@@ -156,7 +156,7 @@ def _parameters(cell: CellSpec, differ: list[str]) -> str:
         shown = [f"{name}={cell.params.get(name)}" for name in differ[:_NAMES]]
         shown += [f"… #{cell.key[:4]}"] * (len(differ) > _NAMES)
         text = text.removesuffix("set") + ", ".join(shown)
-    return text + (", shared classes" if cell.shared else "") \
+    return text + (", shared classes" if cell.classes == "shared" else "") \
         + (", control" if cell.control else "")
 
 
@@ -164,7 +164,7 @@ def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
     """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
     values: dict[tuple[str, ...], dict[str, set[str]]] = {}
     for cell in cells:
-        names = values.setdefault((cell.method, cell.pair, cell.protocol), {})
+        names = values.setdefault((cell.title, cell.pair, cell.protocol), {})
         for name, value in cell.params.items():
             names.setdefault(name, set()).add(repr(value))
     return {
@@ -178,8 +178,8 @@ def _plan_table(plan: Plan, done: Mapping[str, str]) -> Table:
     told, pairs = _told_apart(plan.cells), list(dict.fromkeys(c.pair for c in plan.cells))
     rows: dict[tuple[str, ...], dict[str, list[CellSpec]]] = {}
     for cell in plan.cells:
-        given = _parameters(cell, told[cell.method, cell.pair, cell.protocol])
-        row = rows.setdefault((cell.method, given, cell.protocol), {})
+        given = _parameters(cell, told[cell.title, cell.pair, cell.protocol])
+        row = rows.setdefault((cell.title, given, cell.setting), {})
         row.setdefault(cell.pair, []).append(cell)
     table = Table(box=None, header_style="dim", pad_edge=False)
     several = len(pairs) > 1
