@@ -30,6 +30,7 @@ import torch
 
 from bench import graphs
 from bench.devices import Steps, arithmetic, counting
+from bench.draws import Draws
 from bench.method import Context, observing
 from bench.methods.scmm import SCMM
 
@@ -142,7 +143,8 @@ def _contexts(count: int, device: str = DEVICE, **more: Any) -> list[Context]:
 
 
 def _equal(found: Findings) -> None:
-    """States after a few epochs of pre-training, in float64."""
+    """Random numbers; and states after a few epochs of pre-training, in float64."""
+    _drawn(found)
     source, epochs = _source(640), 3
     every = _method(epochs, batch=64).pretrain_many(source, _contexts(3, dtype="float64"))
     alone = _method(epochs, batch=64).pretrain_many(source, _contexts(1, dtype="float64"))
@@ -153,6 +155,25 @@ def _equal(found: Findings) -> None:
         eager = _method(epochs, batch=64).pretrain_many(source, _contexts(3, dtype="float64"))
     # Not to the bit: kernels that add up by atomics do so in another order each time.
     found.compare("recorded steps against eager ones, float64", _worst(every, eager), 1e-10)
+
+
+def _drawn(found: Findings) -> None:
+    """A million numbers of each kind: whole ones to the bit, logarithms nearly."""
+    def draw(device: str) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        step = torch.tensor(7, device=device)
+        g, n = Draws.stack([Draws.of(k) for k in range(5)], device).at(step), 200_000
+        exact = [g.words(n), g.uniform(n), g.uniform(n, dtype=torch.float64), g.mask(0.3, n),
+                 g.integers(62, n), g.permutation(n), g.permutation(n, take=2560)]
+        near = [g.normal(n), g.normal(n, dtype=torch.float64), g.beta(0.2, 0.2, n // 10)]
+        return [t.double().cpu() for t in exact], [t.double().cpu() for t in near]
+
+    (exact, near), (exact_cpu, near_cpu) = draw(DEVICE), draw("cpu")
+    pairs = list(zip(exact, exact_cpu, strict=True))
+    found.compare(f"random words, uniform numbers, masks, permutations on {DEVICE} and CPU",
+                  max(float((a - b).abs().max()) for a, b in pairs), 0.0)
+    pairs = list(zip(near, near_cpu, strict=True))
+    found.compare(f"normal and Beta numbers on {DEVICE} and CPU",
+                  max(float(((a - b).abs() / b.abs().clamp(min=1)).max()) for a, b in pairs), 1e-6)
 
 
 def _worst(one: list[Any], two: list[Any]) -> float:
