@@ -14,9 +14,9 @@ torch.Size([2, 2, 3])
 >>> bool(torch.equal(both.at(7).uniform(2, 3)[1], other.at(7).uniform(2, 3)))
 True
 
-Words are 32 bits: a Weyl sequence that begins at one half of the key goes through two rounds of
-multiplication and xor with its own shift (Wellons' ``lowbias32``), the other half of the key added
-between them. Keys are 64 bits, mixed for each draw by the finaliser of SplitMix64 (Steele et al.,
+Words are 32 bits: counters that one half of the key is laid over, spread by the golden ratio, go
+through two rounds of multiplication and xor with their own shift (Wellons' ``lowbias32``), the
+other half of the key added between them. Keys are 64 bits, mixed for each draw by the finaliser of SplitMix64 (Steele et al.,
 OOPSLA 2014). All of it is a dozen operations on integers that wrap around; nothing is read back
 from the device.
 """
@@ -64,8 +64,10 @@ def _mixed(z: Tensor) -> Tensor:
 
 def _hashed(low: Tensor, high: Tensor, count: int) -> Tensor:
     """Words (..., count), int32, of keys' halves (..., 1), int32."""
-    counter = torch.arange(count, dtype=torch.int32, device=low.device)
-    x = torch.add(low, counter, alpha=_WORD)
+    # Xor before the product: a compiler would fold a product of counters into one constant, which
+    # overflows in its 32 bits.
+    x = torch.arange(count, dtype=torch.int32, device=low.device) ^ low
+    x *= _WORD
     x ^= (x >> 16).bitwise_and_(_ones(32, 16))
     x = torch.add(high, x, alpha=_ROUNDS[0])
     x ^= (x >> 15).bitwise_and_(_ones(32, 15))
@@ -181,13 +183,13 @@ class Draws:
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal, by Box and Muller from pairs of words: up to 6.7 in size.
 
-        Logarithm, sine and cosine differ between devices in the last bits: numbers do by at most
-        1e-6, relative where they are above 1.
+        Logarithm, sine and cosine differ between devices in the last bits of float64, in which they
+        are taken where the device has it.
         """
         count = math.prod(shape)
         half = (count + 1) // 2
         first, second = self.words(2, half).unbind(self.keys.dim())
-        inner = torch.float64 if dtype == torch.float64 else torch.float32
+        inner = torch.float32 if self.device.type == "mps" else torch.float64
         share = (first & _M31).to(inner).add_(0.5).mul_(2.0**-31)
         angle = second.to(inner).mul_(math.pi * 2.0**-31)
         radius = share.log_().mul_(-2).sqrt_()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
+#: Names that a message lists: all of what we register, but not of 341 electrodes.
+_MOST_NAMES = 100
+
+
 class BenchError(Exception):
     """Something the user can mend.
 
@@ -93,7 +97,9 @@ class UnknownNameError(BenchError):
         lower = {n.lower(): n for n in names}
         near = difflib.get_close_matches(name.lower(), list(lower), n=2, cutoff=0.5)
         hint = f"Did you mean {' or '.join(repr(lower[n]) for n in near)}? " if near else ""
-        super().__init__(f"there is no {what} named {name!r}", hint + f"Known: {', '.join(names)}")
+        listed = ", ".join(names[:_MOST_NAMES])
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        super().__init__(f"there is no {what} named {name!r}", f"{hint}Known: {listed}{more}")
 
 
 class SettingError(BenchError):

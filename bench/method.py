@@ -354,17 +354,18 @@ class Method(abc.ABC):
     under a protocol, with a seed):
 
     1. :meth:`parse` makes the parameters and ``cls(params)`` the method, in every process that
-       deals with the cell. Keep nothing in the object that a fold changes.
+       deals with the cell. Every training is done by a fresh copy of that object: nothing that is
+       kept in it reaches the next fold.
     2. :meth:`resolved` settles what depends on the kind of windows; then :meth:`needs_under` and
        :meth:`check_space` say whether the method fits. A method that does not is refused before
        anything is trained.
     3. :meth:`pretrain`, once a source and seed, if the class defines it. The state is stored and
        read back for every fold, cell and process that sees the same source with the same code and
        the same parameters of the stages "network" and "pretrain".
-    4. :meth:`fit_many`, once, with a :class:`Job` for each fold of the cell. By default it calls
-       :meth:`fit` job by job.
+    4. :meth:`fit_many` for each fold of the cell, with its :class:`Job` alone, which calls
+       :meth:`fit`; or once with all jobs, if the method is :attr:`together`.
     5. ``predict_proba`` of each predictor on the tested windows, after all folds are trained. Some
-       windows are asked for a second time, alone.
+       windows are asked for a second time, alone. It is handed a copy of the windows.
     6. Where models are saved, ``payload`` of each predictor; later :meth:`restore`.
 
     Where a selection rule holds data out, 3 and 4 are gone through twice: first without that data.
@@ -388,8 +389,10 @@ class Method(abc.ABC):
     ``needs.unlabelled`` under ``few-shot`` hands the calibration windows without their labels.
     ``maps_labels = True`` asks for source and calibration in the shared classes, always. A protocol
     that does not grant what is needed refuses the method; :meth:`needs_under` may ask for other
-    things where no calibration is granted. Arrays are shared between folds: read them, never write
-    to them. Test windows are in no view, and no file is to be opened.
+    things where no calibration is granted. Arrays cannot be written to: change copies. Windows
+    without labels have codes in ``trial`` instead of numbers, another permutation in every set,
+    and -1 in ``order``: in SEED the number of a trial is its film, and so its class. Test windows
+    are in no view, and no file is to be opened.
 
     **What is given back.** Probabilities (n, classes), float64, rows that sum to 1, columns in the
     order of ``view.classes``; each window predicted on its own, whichever others are passed, unless
@@ -404,17 +407,19 @@ class Method(abc.ABC):
 
     **Epochs.** ``ctx.epoch(number, of, losses, predictor)`` after each epoch, counted from 1, gives
     curves, the progress line and the choice of an epoch. ``losses`` are floats by name, "total" the
-    one minimised; ``predictor`` predicts with the network as it is now. It returns nothing. Without
-    it the last epoch is scored. :func:`tell_epoch` does so for all models of a stack at once;
-    predictors that offer ``predict_many`` then predict in one pass (:mod:`bench.cells.looks`).
+    one minimised; ``predictor`` predicts with the network as it is now, and the engine looks at a
+    copy of it (:func:`copy.deepcopy`). It returns nothing. Without it the last epoch is scored.
+    :func:`tell_epoch` does so for all models of a stack at once; predictors of ours, which offer
+    ``predict_many``, then predict in one pass (:mod:`bench.selection.looks`).
     ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`
-    (and :meth:`pretrain_many`); the outcome of a job must not depend on its neighbours. If
-    :attr:`stacks` is True, jobs of several cells come in one call. They differ in their seed and in
-    parameters declared ``per_model``: :meth:`alone` is the method with the parameters of one
-    job, :func:`bench.training.stacked` that with the parameters of all, as tensors (K, 1, ...). A
-    job that fails alone is answered by a :class:`LostPredictor`, a state by the error.
+    (and :meth:`pretrain_many`) and says so by :attr:`together`; the outcome of a job must not
+    depend on its neighbours. If :attr:`stacks` is True as well, jobs of several cells come in one
+    call. They differ in their seed and in parameters declared ``per_model``: :meth:`alone` is the
+    method with the parameters of one job, :func:`bench.training.stacked` that with the parameters
+    of all, as tensors (K, 1, ...). A job that fails alone is answered by a :class:`LostPredictor`,
+    a state by the error.
 
     **Saved models.** ``predictor.payload()`` returns tensors, numbers, strings and containers of
     these; :meth:`restore` makes a predictor of it. Without ``payload`` models cannot be saved.
@@ -484,12 +489,23 @@ class Method(abc.ABC):
         return None
 
     @property
+    def together(self) -> bool:
+        """Whether several jobs may be handed to one :meth:`fit_many`.
+
+        If not, each goes alone to an instance of its own. A method that says so gives a fold the
+        same predictions alone, among others, and in any order; ``bench check`` tries it, and so
+        does a run before it hands over the folds of a method that is not one of ours.
+        """
+        return False
+
+    @property
     def stacks(self) -> bool:
         """Whether jobs of several cells may be handed to one ``fit_many`` or ``pretrain_many``.
 
-        They differ in their seed, and in parameters that are declared ``per_model``. A method
-        that says so takes nothing of one job (its seed, its parameters, its folds' common source)
-        for another's: see :meth:`alone` and :func:`bench.training.stacked`.
+        For methods that are :attr:`together`. The jobs differ in their seed, and in parameters
+        that are declared ``per_model``. A method that says so takes nothing of one job (its seed,
+        its parameters, its folds' common source) for another's: see :meth:`alone` and
+        :func:`bench.training.stacked`.
         """
         return False
 

@@ -28,7 +28,9 @@ _FAMILIES = {
 #: does, paper, and what it declares if that is not the family's.
 _METHODS: dict[str, list[tuple[Any, ...]]] = {
     "control": [
-        ("majority", "Majority", "the calibration trials' class frequencies, whatever the window"),
+        ("majority", "Majority",
+         "the calibration trials' class frequencies, else the source's, whatever the window", "",
+         replace(_FAMILIES["control"], bare=_NET)),
         ("target-only", "TargetOnly",
          "a method's network from scratch on the calibration trials, without a source"),
         ("random", "Random", "classes drawn by their frequencies, whatever the window", "",

@@ -7,23 +7,31 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.windows import Windows
 from bench.method import Context, Method, Needs
 from bench.protocols.base import View
 from bench.registry import ANY_FEATURES
 
 
 class Majority(Method):
-    """Predict the class frequencies of the calibration windows, whatever the window."""
+    """Predict the class frequencies of the calibration windows, or else of the source's."""
 
     name: ClassVar[str] = "majority"
     kind: ClassVar[str] = "control"
     needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
+    def needs_under(self, grants: frozenset[str]) -> Needs:
+        """Source labels only where there is no calibration to count."""
+        if "calibration" in grants:
+            return self.needs
+        return Needs(source="labelled", features=self.needs.features)
+
     def fit(self, view: View, state: Any, ctx: Context) -> Constant:
-        """Count the calibration windows of each class."""
-        if view.calibration is None:
-            raise ValueError("majority needs calibration windows")
-        counts = np.bincount(view.calibration.y, minlength=len(view.classes))
+        """Count the windows of each class."""
+        known = view.source if view.calibration is None else view.calibration
+        if not isinstance(known, Windows):
+            raise ValueError("majority needs labelled windows to count")
+        counts = np.bincount(known.y, minlength=len(view.classes))
         return Constant(counts / counts.sum())
 
     def restore(self, payload: dict[str, Any]) -> Constant:

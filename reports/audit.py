@@ -64,8 +64,8 @@ def caption(audit: Audit) -> list[str]:
     lines = [
         f"Balanced accuracy in %, and what a shortcut adds in percentage points: leaky twin less "
         f"honest run, mean over {audit.subjects} target subjects (sessions and seeds averaged "
-        f"within a subject first; seeds {numbers(audit.seeds)}), with its 95 % bootstrap "
-        f"interval clustered on subjects. p: two-sided Wilcoxon signed-rank over subjects, Holm "
+        f"within a subject first; seeds {numbers(audit.seeds)}), with the 95 % interval of "
+        f"that mean (Student's t). p: two-sided Wilcoxon signed-rank over subjects, Holm "
         f"over the {audit.compared} shortcut{'s' * (audit.compared != 1)} of the table. "
         "The line honest − chance is the honest run itself, its p unadjusted.",
         f"Honest run: selection {clean(identity['selection'])}, scaling "

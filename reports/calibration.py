@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.reporting import ReportOptions
-from bench.scoring.inference import bootstrap_interval
+from bench.scoring.inference import mean_interval
 from bench.store.records import Store
 
 from .shared.cells import ScoredCell, TableSetting, collect
@@ -89,7 +89,7 @@ def _group(members: Sequence[Table]) -> Panels:
                 name = table.labels[column]
                 chance[name] = table.chance(column)
                 scores = list(value.subjects.values())
-                step = Step(trials, value.mean, bootstrap_interval(scores), len(scores))
+                step = Step(trials, value.mean, mean_interval(scores), len(scores))
                 curves[name][row.label].append(step)
                 if row.key.kind == "control":
                     controls.add(row.label)

@@ -38,6 +38,8 @@ class Square:
         Source and target are one corpus: no cross-corpus pair.
     classes : int
         Number of classes that were scored; 0 where nothing was.
+    subjects : int
+        Target subjects that the score is of.
     """
 
     mean: float | None
@@ -45,6 +47,7 @@ class Square:
     height: float | None
     same_corpus: bool
     classes: int = 0
+    subjects: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _square(table: Table, row: TableRow, pair: tuple[str, str], same: bool) -> S
     value = row.values[column]
     floor = floor_of(table, column)
     return Square(value.mean, value.sd, (value.mean - floor) / (1 - floor), same,
-                  len(column.classes))
+                  len(column.classes), len(value.subjects))
 
 
 def _target(table: Table, column: Column) -> str:
@@ -159,7 +162,7 @@ def _head(figure: Figure, table: Table, shown: list[Matrix], hidden: int) -> Non
     headline(figure, table, clean(name, 24), 16)
     spread = any(q.sd is not None for m in shown for line in m.squares for q in line)
     what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
-    what += "mean ± SD over subjects" if spread else "one subject"
+    what += "mean ± SD (n) over n subjects" if spread else "one subject"
     what += f"; {number(hidden, 'more method')} left out" if hidden > 0 else ""
     note(figure, what)
 
@@ -183,7 +186,8 @@ def _draw_matrix(
             field_text(axes, j, i, f"{100 * one.mean:.1f}", 0.5 if one.sd is None else 0.42,
                        size=size, color=ink)
             if one.sd is not None:
-                field_text(axes, j, i, f"±{100 * one.sd:.1f}", 0.72, size=size * 0.68, color=ink)
+                field_text(axes, j, i, f"±{100 * one.sd:.1f} ({one.subjects})", 0.72,
+                           size=size * 0.6, color=ink)
     x, y = ([two_lines(n, classes.get(n)) for n in side] for side, classes in (
         (matrix.targets, matrix.target_classes), (matrix.sources, matrix.source_classes)))
     frame(axes, x, y, names)

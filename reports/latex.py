@@ -54,12 +54,11 @@ def _letter(c: str) -> str:
     return "".join(_SPECIAL.get(p, p) for p in parts)
 
 
-def heading(label: str) -> str:
-    """Heading of a pair: the target under the source, half as wide."""
+def heading(label: str, subjects: int) -> str:
+    """Heading of a pair: the target under the source, half as wide, and how many subjects."""
     source, arrow, target = label.partition("→")
-    if not arrow:
-        return latex(label)
-    lines = rf"{latex(source)}$\to$\\{latex(target)}"
+    lines = rf"{latex(source)}$\to$\\{latex(target)}" if arrow else latex(label)
+    lines += rf"\\$n = {subjects}$"
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
 
 
@@ -81,7 +80,8 @@ def caption_of(table: Table) -> str:
 def lines(table: Table) -> list[str]:
     """The whole table environment."""
     labels = table.short_labels()
-    head = ["Method", *(heading(labels[c]) for c in table.columns), *table.summary_heads]
+    head = ["Method", *(heading(labels[c], table.n(c)) for c in table.columns),
+            *table.summary_heads]
     chance = ["chance", *(latex(percent(table.chance(c))) for c in table.columns),
               *map(latex, table.summary_of_chance())]
     body, controls, oracles = (
@@ -111,8 +111,8 @@ def _row(table: Table, row: TableRow) -> list[str]:
             continue
         text = _MARKS[table.mark(row, column)] % percent(value.mean)
         text += r"\dag{}" if value.partial else ""
-        if value.sd is not None:
-            text += rf" {{\scriptsize$\pm${100 * value.sd:.1f}}}"
+        n = f" ($n$ {len(value.subjects)})" if value.partial else ""
+        text += n if value.sd is None else rf" {{\scriptsize$\pm${100 * value.sd:.1f}{n}}}"
         cells.append(text)
     return cells + table.summary(row, _MARKS[table.mark(row, None)] % latex(percent(row.mean)))
 

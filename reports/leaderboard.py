@@ -19,10 +19,18 @@ from bench.scoring.inference import standard_error
 from bench.scoring.metrics import METRICS, UNITS
 from bench.store.records import Store
 
-from .shared.against import Comparison, against_target_only, footnotes, interval
+from .shared.against import (
+    Comparison,
+    Pooled,
+    against_target_only,
+    footnotes,
+    interval,
+    over_all_pairs,
+)
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
+from .shared.power import smallest
 from .shared.table import Table, TableRow, tables
 from .shared.text import markdown, p_value, percent, signed, spreadsheet
 
@@ -50,7 +58,7 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
         parts += [terminal.leaderboard(table), Text("")]
         compared = against_target_only(table)
         if compared:
-            parts += [terminal.comparisons(table, compared), Text("")]
+            parts += [terminal.comparisons(table, compared, over_all_pairs(table)), Text("")]
     listed = problems(collection)
     if listed:
         parts.append(Text("Without scores", "bold"))
@@ -108,7 +116,7 @@ def _markdown(collection: Collection, compared: Sequence[tuple[Table, list[Compa
             parts.append(bullets(shortened(table.notes), "⚠ "))
         if comparisons:
             parts += ["### Against target-only", _markdown_comparisons(table, comparisons)]
-            parts.append(bullets(footnotes(comparisons)))
+            parts.append(bullets(footnotes(comparisons, over_all_pairs(table))))
     listed = problems(collection)
     if listed:
         parts += ["## Without scores", bullets(listed)]
@@ -116,7 +124,7 @@ def _markdown(collection: Collection, compared: Sequence[tuple[Table, list[Compa
 
 
 def _markdown_table(table: Table) -> str:
-    heads = ["method", *(markdown(table.labels[c]) for c in table.columns)]
+    heads = ["method", *(markdown(f"{table.labels[c]} (n = {table.n(c)})") for c in table.columns)]
     levels = [percent(table.chance(c)) for c in table.columns]
     chance = ["chance (control)", *levels, *table.summary_of_chance()]
     methods = [[markdown(row.label), *_values(table, row)] for row in table.methods]
@@ -146,18 +154,19 @@ def _values(table: Table, row: TableRow) -> list[str]:
             cells.append("–")
             continue
         text = _MARKS[table.mark(row, column)].format(percent(value.mean))
-        text += "†" if value.partial else ""
-        cells.append(text if value.sd is None else f"{text} ± {100 * value.sd:.1f}")
+        cells.append(text + value.spread)
     return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 
 def _markdown_comparisons(table: Table, compared: Sequence[Comparison]) -> str:
     heads = ("method", "pair", "n", "difference", "95 % interval", "p", "p (Holm)", "wins")
+    rows: list[tuple[Comparison | Pooled, str]] = [(c, table.labels[c.column]) for c in compared]
+    rows += [(c, "all pairs") for c in over_all_pairs(table)]
     return markdown_table(heads, [
-        [markdown(c.row.label), markdown(table.labels[c.column]), str(c.test.n),
+        [markdown(c.row.label), markdown(over), str(c.test.n),
          signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p)),
          markdown(p_value(c.holm)), f"{c.test.wins}/{c.test.n}"]
-        for c in compared
+        for c, over in rows
     ], "llrrrrrr")
 
 
@@ -242,5 +251,15 @@ def _comparison_rows(
                 "target": c.column.target, "metric": table.metric, "unit": table.unit,
                 "n_subjects": c.test.n, "seeds": " ".join(map(str, c.seeds)),
                 **mean_columns(c.test), "p_holm": c.holm, **sign_columns(c.test),
+                "detectable": smallest(c.test, len(comparisons)),
                 "note": c.note, **_setting(table),
+            }
+        pooled = over_all_pairs(table)
+        for over in pooled:
+            yield {
+                "table": number, "method": over.row.method, "variant": over.row.variant,
+                "pair": "all pairs", "source": "", "target": "", "metric": table.metric,
+                "unit": table.unit, "n_subjects": over.test.n, "seeds": "",
+                **mean_columns(over.test), "p_holm": over.holm, **sign_columns(over.test),
+                "detectable": smallest(over.test, len(pooled)), "note": "", **_setting(table),
             }

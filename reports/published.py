@@ -22,7 +22,7 @@ from bench.store.records import Store
 
 from .shared.cells import Collection, Column, TableSetting, collect
 from .shared.files import csv_text, markdown_table, write_files
-from .shared.table import Table, tables
+from .shared.table import Table, Value, tables
 from .shared.text import clean, markdown, percent
 
 COLUMNS = ("method", "paper", "source", "target", "classes", "metric", "value", "sd", "design",
@@ -69,7 +69,7 @@ class ComparedFigure:
     """A figure with what was measured in the same setting, or why there is nothing."""
 
     figure: Figure
-    measured: list[tuple[str, float, float | None]]
+    measured: list[tuple[str, Value]]
     reason: str
 
 
@@ -242,7 +242,7 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
                 reasons.append(reason)
                 continue
             measured += [
-                (row.label, row.values[column].mean, row.values[column].sd)
+                (row.label, row.values[column])
                 for row in table.methods if column in row.values
             ]
     if measured:
@@ -282,8 +282,10 @@ def figure_rows(collection: Collection, options: ReportOptions) -> dict[str, Any
             "setting": b.figure.setting, "access": b.figure.access, "seen": b.figure.seen_in,
             "note": b.figure.note, "reason": b.reason,
             "measured": [
-                f"{label} {percent(mean)}" + ("" if sd is None else f" ± {100 * sd:.1f}")
-                for label, mean, sd in b.measured
+                f"{label} {percent(value.mean)}" + (
+                    "" if value.sd is None
+                    else f" ± {100 * value.sd:.1f} (n = {len(value.subjects)})"
+                ) for label, value in b.measured
             ],
         }
         for b in sorted(compare(collection, options), key=lambda b: bool(b.reason))

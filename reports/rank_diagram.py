@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from bench.scoring.inference import Friedman, compare_all
 
 from .shared.pictures import Grid, Picture, head
+from .shared.power import ALPHA
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS
 from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean, p_value
-from .significance import ALPHA, by_subject, friedman_of
+from .significance import by_subject, friedman_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def ranks(table: Table) -> Ranks | None:
     rows = sorted((r for r in table.methods if r.rank is not None), key=lambda r: r.rank or 0.0)
     if len(rows) < 2:
         return None
-    scores = by_subject(table, rows)
+    scores, _ = by_subject(table, rows)
     place = {row.label: i for i, row in enumerate(rows)}
     n = len(scores[rows[0].label])
     apart = {

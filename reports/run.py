@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.scoring.inference import paired, standard_error
+from bench.scoring.inference import MINIMUM, mean_interval, paired
 from bench.scoring.metrics import METRICS
 from bench.store.records import Record
 
 from .shared.against import interval
+from .shared.alarms import alarm_lines
 from .shared.caption import number
+from .shared.power import ALPHA, sensitivity
 from .shared.terminal import house_table, indented
 from .shared.text import METRIC_NAMES, clean, p_value, percent, signed, span
 
@@ -44,7 +46,8 @@ def show(record: Record, console: Console) -> None:
     console.print()
     console.print(title)
     console.print(_table(record))
-    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record)]:
+    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record),
+                 *_alarms(record)]:
         console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))
@@ -97,12 +100,15 @@ def _table(record: Record) -> Table:
     for metric in METRICS:
         name = METRIC_NAMES[metric].replace("balanced accuracy", "balanced acc.")
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
     for unit in ("window", "trial"):
         table.add_row(Text(f"per {unit}", style="italic dim"), *[""] * len(METRICS))
         for name, folds, style in _rows(record):
+            n = len({f["subject"] for f in folds})
             table.add_row(
                 Text(f" {name}", style=style),
-                *(Text(_mean_sd(folds, unit, m), style=style) for m in METRICS),
+                *(Text(_mean_sd(folds, unit, m, n), style=style) for m in METRICS),
+                Text(str(n), style="dim"),
             )
         classes = len(record.classes)
         levels = [f"{100 / classes:.1f}"] * 2 + ["–", "50.0"]
@@ -127,7 +133,8 @@ def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float
     return {k: v for k, v in scores.items() if v is not None}
 
 
-def _mean_sd(folds: Folds, unit: str, metric: str) -> str:
+def _mean_sd(folds: Folds, unit: str, metric: str, beside: int | None = None) -> str:
+    """``63.5 ± 5.1``, with its n where it is not the one that stands beside."""
     by_subject: dict[int, list[float]] = {}
     for (subject, _), value in _values(folds, unit, metric).items():
         by_subject.setdefault(subject, []).append(value)
@@ -135,9 +142,10 @@ def _mean_sd(folds: Folds, unit: str, metric: str) -> str:
     if not means:
         return "–"
     mean = sum(means) / len(means)
+    n = "" if len(means) == beside else f" (n {len(means)})"
     if len(means) == 1:
-        return percent(mean)
-    return f"{percent(mean)} ± {percent(stdev(means))}"
+        return percent(mean) + n * (beside is not None)
+    return f"{percent(mean)} ± {percent(stdev(means))}{n}"
 
 
 def _meaning(record: Record) -> list[Text]:
@@ -179,7 +187,10 @@ def _rule(record: Record) -> str:
         return ""
     dropped = rule["drop_middle"]
     middle = f", from {dropped[0]:g} to {dropped[1]:g} are left out" if dropped else ""
-    return f" Ratings above {rule['threshold']:g} are high{middle}."
+    cuts = rule["threshold"]
+    words = " and ".join(f"{cut:g} ({clean(name)})" for name, cut in cuts.items()) \
+        if isinstance(cuts, dict) else f"{cuts:g}"
+    return f" Ratings above {words} are high{middle}."
 
 
 def _epoch(record: Record) -> str:
@@ -219,11 +230,17 @@ def _above_chance(record: Record, ours: dict[tuple[int, int], float]) -> Text:
     subjects = sorted({s for s, _ in ours})
     means = [fmean(v for (s, _), v in ours.items() if s == subject) for subject in subjects]
     above = fmean(means) - 1 / len(record.classes)
-    error = standard_error(means)
+    found = mean_interval([mean - 1 / len(record.classes) for mean in means])
+    sure = f"95 % interval {signed(found[0])} to {signed(found[1])}, " if found else ""
     return Text.assemble(
-        "Above chance: ", (f"{signed(above)} points", "bold"), " balanced accuracy per window"
-        + (f", {signed(above / error / 100)} standard errors." if error else "."),
+        "Above chance: ", (f"{signed(above)} points", "bold"), " balanced accuracy per window "
+        f"({sure}{number(len(means), 'subject')}{_doubt(len(means))}).",
     )
+
+
+def _doubt(subjects: int) -> str:
+    """Said where there are too few subjects for an interval."""
+    return "" if subjects >= MINIMUM else ": too few to tell how sure that is"
 
 
 def _difference(
@@ -238,11 +255,21 @@ def _difference(
         return [sum(v) / len(v) for v in per]
 
     test = paired(means(ours), means(theirs))
-    sure = "" if test.n < 2 else f"95 % interval {interval(test)}, Wilcoxon p {p_value(test.p)}, "
-    return Text.assemble(
+    sure = "" if test.interval is None else \
+        f"95 % interval {interval(test)}, Wilcoxon p {p_value(test.p)}, "
+    line = Text.assemble(
         f"{what}: ", (f"{signed(test.mean)} points", "bold"),
-        f" balanced accuracy per window ({clean(names)}; {sure}{number(test.n, 'subject')}).",
+        f" balanced accuracy per window ({clean(names)}; {sure}{number(test.n, 'subject')}"
+        f"{_doubt(test.n)}).",
     )
+    if test.n >= MINIMUM and test.p > ALPHA:
+        line.append(f" Not significant. {sensitivity([test], 1)}".rstrip(), "dim")
+    return line
+
+
+def _alarms(record: Record) -> list[Text]:
+    return [Text(line, style="bold red" if line.startswith("LEAK") else "yellow")
+            for line in alarm_lines([record, *record.controls], read=True)]
 
 
 def _left_out(record: Record) -> list[Text]:

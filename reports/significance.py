@@ -6,7 +6,7 @@ the sources that a subject was tested from: none of them makes a subject more.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,20 @@ from bench.scoring.inference import (
 )
 from bench.store.records import Store
 
-from .shared.against import interval
+from .shared.against import Subject, interval, of_subjects
 from .shared.caption import title
 from .shared.cells import Column
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import drawable
+from .shared.power import ALPHA, sensitivity, smallest
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed
 
-ALPHA = 0.05
 #: Pairs of methods that a table of the Markdown lists; the CSV has all.
 LISTED = 60
 #: Name of the family over all pairs of corpora together.
 POOLED = "all source→target pairs"
-Scores = dict[str, dict[Hashable, float]]
+Scores = Mapping[str, Mapping[Any, float]]
 
 
 @dataclass(frozen=True)
@@ -81,40 +81,53 @@ def families(table: Table) -> list[Family]:
     if len(table.columns) > 1:
         complete = [r for r in table.methods if len(r.values) == len(table.columns)]
         rest = [r.label for r in table.methods if r not in complete]
-        out.append(_family(POOLED, by_subject(table, complete), rest))
+        scores, pairs = by_subject(table, complete)
+        out.append(_family(POOLED, scores, rest, pairs=pairs))
     for column in table.columns:
         rows = [r for r in table.methods if column in r.values]
         rest = [r.label for r in table.methods if r not in rows]
-        scores: Scores = {}
-        for row in rows:
-            scores[row.label] = dict(row.values[column].subjects.items())
-        out.append(_family(table.labels[column], scores, rest, _chance(table, column, rows)))
+        alone = {row.label: row.values[column].subjects for row in rows}
+        out.append(_family(table.labels[column], alone, rest, _chance(table, column, rows)))
     return [f for f in out if f.differences]
 
 
-def _family(over: str, scores: Scores, rest: list[str], chance: str = "") -> Family:
-    compared = sorted(compare_all(scores), key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
+def _family(
+    over: str, scores: Scores, rest: list[str], chance: str = "",
+    pairs: Mapping[str, float] | None = None,
+) -> Family:
+    """Comparisons of a family; ``pairs`` of each target corpus, where the family is over several.
+
+    The mean of a difference is then that of the leaderboard's means over pairs.
+    """
+    corpora = {s: s[0] for its in scores.values() for s in its} if pairs else None
+    compared = sorted(compare_all(scores, corpora, pairs),
+                      key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
     return Family(over, scores, compared, friedman_of(scores), rest, chance)
 
 
-def by_subject(table: Table, rows: Sequence[TableRow]) -> Scores:
+def by_subject(
+    table: Table, rows: Sequence[TableRow]
+) -> tuple[dict[str, dict[Subject, float]], dict[str, int]]:
     """Scores over target subjects that all rows have, averaged over the sources of a subject.
 
-    A subject is one of a target corpus: equal numbers of two corpora are different people.
+    Also how many pairs each target corpus has.
     """
-    scores: dict[str, dict[Hashable, list[float]]] = {row.label: {} for row in rows}
-    for column in table.columns if rows else ():
-        shared = set.intersection(*(set(r.values[column].subjects) for r in rows))
-        for subject in sorted(shared, key=natural):
-            for row in rows:
-                mine = scores[row.label].setdefault((column.target, subject), [])
-                mine.append(row.values[column].subjects[subject])
-    return {
-        label: {s: sum(v) / len(v) for s, v in mine.items()} for label, mine in scores.items()
+    scores: dict[str, dict[Subject, float]] = {}
+    pairs: dict[str, int] = {}
+    shared = {
+        column: sorted(set.intersection(*(set(r.values[column].subjects) for r in rows)),
+                       key=natural)
+        for column in table.columns if rows
     }
+    for row in rows:
+        scores[row.label], pairs = of_subjects(
+            (column, {s: row.values[column].subjects[s] for s in subjects})
+            for column, subjects in shared.items()
+        )
+    return scores, pairs
 
 
-def friedman_of(scores: Mapping[str, Mapping[Hashable, float]]) -> Friedman | None:
+def friedman_of(scores: Scores) -> Friedman | None:
     """Friedman's test over the subjects that all methods have; None for fewer than two."""
     if len(scores) < 2:
         return None
@@ -158,7 +171,10 @@ def caption(table: Table, family: Family) -> list[str]:
         "less second. The unit is the target subject: seeds and sessions are averaged within a "
         "subject first" + (", and so are the sources it was tested from" if pooled else "")
         + f"; {family.subjects} subjects.",
-        "95 % interval: bootstrap over subjects. p: two-sided Wilcoxon signed-rank, exact up to "
+        "95 % interval: Student's t" + (
+            ", of subjects within their corpora, each pair weighing the same; it tells of other "
+            "subjects, not of other corpora" if pooled else " over subjects"
+        ) + ". p: two-sided Wilcoxon signed-rank, exact up to "
         f"50 subjects; Holm over all {pairs} pair{'s' * (pairs > 1)} of {m} methods. Effect: "
         "rank-biserial, −1 to 1.",
         f"Among {m} methods nothing can be significant at {100 * ALPHA:g} % after Holm with fewer "
@@ -174,6 +190,10 @@ def caption(table: Table, family: Family) -> list[str]:
             f"{(t.methods - 1) * (t.blocks - 1)}) = {_f(t.f)}, p {p_value(t.p)}, over the "
             f"{t.blocks} subjects that all {t.methods} methods have."
         )
+    tests = [c.test for c in family.differences]
+    if family.subjects >= needed and not any(c.holm <= ALPHA for c in family.differences):
+        seen = sensitivity(tests, pairs)
+        lines.append(f"No difference is significant here. {seen}".rstrip())
     if family.chance:
         lines.append(family.chance + ".")
     if family.left_out:
@@ -252,5 +272,6 @@ def _rows(made: Made) -> Iterator[dict[str, Any]]:
                     "p_holm": c.holm, "comparisons": len(family.differences),
                     "subjects_needed": subjects_needed(len(family.scores), ALPHA),
                     **sign_columns(c.test),
+                    "detectable": smallest(c.test, len(family.differences)),
                     "simulated": "simulated" if table.simulated else "no",
                 }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.scoring.inference import bootstrap_interval
+from bench.scoring.inference import mean_interval
 
 from .heatmap import is_mapped
 from .shared.against import Comparison, against_target_only
@@ -141,11 +141,11 @@ def _short(label: str) -> str:
 
 
 def _mean(axes: Axes, x: float, values: list[float], colour: str) -> None:
-    """Mean as a diamond with its bootstrap interval over subjects; none for a single one."""
+    """Mean as a diamond with its interval over subjects; none for a single one."""
     if len(values) < 2:
         return
     middle = sum(values) / len(values)
-    interval = bootstrap_interval(values)
+    interval = mean_interval(values)
     if interval is not None:
         axes.plot([x, x], interval, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=4)
     axes.scatter([x], [middle], s=20, marker="D", color=colour, edgecolors="white",

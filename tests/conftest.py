@@ -63,6 +63,14 @@ def _registry_of_the_module() -> Iterator[None]:
     registry._tables.clear()
 
 
+@pytest.fixture(scope="module")
+def spying() -> Iterator[None]:
+    """Methods of the module's tests may keep what they are handed: it is looked at afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.cells.foreign.kept_by", lambda cls: {})
+        yield
+
+
 @pytest.fixture
 def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test includes or plugs in is forgotten afterwards."""

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import bench.data.corpus
 import bench.method
 import bench.protocols.base
-from bench.conformance import Check, check_method, failures, methods_of, table
+from bench.conformance import Check, check_method, failures, named_by, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
 from bench.registry import entries
@@ -120,9 +121,18 @@ def test_writing_to_what_was_handed_is_found():
             view.calibration.x[:] += 1
             return super().fit(view, state, ctx)
 
-    assert found(Rude) == {
-        "leaves what it is handed alone": "it changed the calibration windows it was handed"
+    assert set(found(Rude).values()) == {
+        "good writes into windows that it was handed, which other folds share"
     }
+
+    class AroundTheLock(Good):
+        def fit(self, view, state, ctx):
+            torch.from_numpy(view.calibration.x).add_(1)
+            return super().fit(view, state, ctx)
+
+    assert found(AroundTheLock)["leaves what it is handed alone"] == (
+        "it changed the calibration windows it was handed"
+    )
 
 
 def test_looking_for_test_windows_is_found():
@@ -175,23 +185,23 @@ def test_a_method_that_raises_or_declares_nonsense_is_found():
 
 
 def test_what_a_name_stands_for(clean_registry, tmp_path):
-    assert methods_of("SCMM") == ["scmm"]
-    assert methods_of("sklearn:sklearn.svm.SVC") == ["sklearn:sklearn.svm.SVC"]
-    assert methods_of("support") == ["means"]
+    assert named_by("SCMM") == [("methods", "scmm")]
+    assert named_by("sklearn:sklearn.svm.SVC") == [("methods", "sklearn:sklearn.svm.SVC")]
+    assert named_by("support") == [("corpora", "TOY"), ("methods", "means")]
     with pytest.raises(UnknownNameError, match="no method named 'scm'"):
-        methods_of("scm")
+        named_by("scm")
     path = tmp_path / "none.py"
     path.write_text("CATALOGUE = []")
     with pytest.raises(BenchError, match="names no method"):
-        methods_of(str(path))
+        named_by(str(path))
     with pytest.raises(BenchError, match="is not there"):
-        methods_of("nowhere.py")
+        named_by("nowhere.py")
 
 
 def test_the_table_counts():
     shown = table("good", check_method(Good))
     assert shown.title == "good: conforms"
-    assert shown.row_count == 12
+    assert shown.row_count == 16
     bad = [Check("a", True), Check("b", False, "why"), Check("c", None, "not")]
     assert table("b", bad).title == "b: 1 of 3 checks failed"
 
@@ -226,8 +236,8 @@ def test_the_command(bench, tmp_path):
         (tmp_path / "flip.py").write_text(FILE.replace("argMIN", wrong))
         done = bench("check", "flip.py")
         assert done.returncode == status, done.stdout + done.stderr
-    assert "flip: 1 of 12 checks failed" in done.stdout
+    assert "flip: 1 of 16 checks failed" in done.stdout
     assert "columns must follow view.classes" in done.stdout
     none = bench("check")
     assert none.returncode == 2
-    assert "give a method to check, or --reference FILE" in none.stderr
+    assert "give a method or corpus to check, or --reference FILE" in none.stderr

@@ -48,7 +48,7 @@ def slow_words(seed, numbers, calls, count):
     key = mixed(key + calls * 0xD1342543DE82EF95 & M64)
     out = []
     for i in range(count):
-        x = (key & M32) + i * 0x9E3779B9 & M32
+        x = ((key & M32) ^ i) * 0x9E3779B9 & M32
         x = (x ^ x >> 16) * 0x7FEB352D & M32
         x = x + (key >> 32) & M32
         x = (x ^ x >> 15) * 0x846CA68B & M32

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError
 from ..scoring.metrics import fold_scores
 from ..store.records import Record, Store
+from .alarms import alarms
 from .findings import Finding, Report, Severity
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ def check_records(runs: Path) -> Report:
     report = Report(f"Audit of the records in {runs}", "")
     seeds: dict[str, set[int]] = defaultdict(set)
     names: dict[str, str] = {}
+    known: list[Record] = []
     count = 0
     for record in store.records():
         count += 1
         try:
             report.findings += check_record(record)
+            known.append(record)
             key = json.dumps({**record.identity, "seed": None}, sort_keys=True)
             if record.status == "done" and record.kind == "method":
                 seeds[key].add(int(record.identity["seed"]))
@@ -63,6 +66,7 @@ def check_records(runs: Path) -> Report:
         Finding("warning", "one seed: the spread between seeds is unknown", names[k])
         for k, its_seeds in seeds.items() if len(its_seeds) == 1
     ]
+    report.findings += alarms(known)
     report.checked = f"{count} record{'s' * (count != 1)}"
     return report
 
@@ -83,6 +87,7 @@ def check_record(record: Record) -> list[Finding]:
         said.append(("warning", "no predictions stored: scores and tested trials cannot be "
                       "checked"))
     said += [*_trials(record, table, leak), *_scores(record, table), *_stimuli(record, table)]
+    said += _origin(record)
     if record.simulated is not None:
         said.append(("note", "simulated corpora: the scores say nothing of EEG"))
     if len({f["subject"] for f in record.folds}) == 1:
@@ -90,6 +95,18 @@ def check_record(record: Record) -> list[Finding]:
     if record.left_out:
         said.append(("note", "target subjects were left out"))
     return [Finding(severity, what, where) for severity, what in said]
+
+
+def _origin(record: Record) -> Said:
+    """Whose code the method is, where it is not ours."""
+    origin = record.info.get("method_origin")
+    if not isinstance(origin, Mapping) or origin.get("ours"):
+        return
+    whose = f"{origin.get('package')} {origin.get('version')}" if origin.get("package") \
+        else f"{origin.get('file')}, sha256 {str(origin.get('sha256'))[:12]}"
+    yield "note", f"a method of a plugin: {whose}"
+    if any("is the name of a method of ours" in notice for notice in record.notices):
+        yield "warning", "bears the name of a method that comes with bench, and is not it"
 
 
 def _declared(record: Record) -> Said:

@@ -18,7 +18,7 @@ from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
 from ..protocols.scaling import Scaling
 from ..registry import PLUS
-from ..store.hashing import code_hash
+from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
 
 #: Optimiser steps of each named scale; None is what the parameters say.
@@ -138,7 +138,7 @@ class Cell:
             "label_map": self._label_map(),
             **self._source_map(),
             "label_rule": {
-                "threshold": self.rule.threshold,
+                "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
             },
             "scaling": self._scaling(),
@@ -147,7 +147,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
-            **({"tuning": dict(self.tuning)} if self.tuning else {}),
+            **({"tuning": _shortened(self.tuning)} if self.tuning else {}),
             **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
 
@@ -170,6 +170,14 @@ class Cell:
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
         return {**self.scaling.describe(self.protocol), **tested}
+
+    def _threshold(self) -> float | dict[str, float]:
+        """What cuts ratings: a number, or one for each corpus where they differ."""
+        cuts = dict(self.pair.thresholds)
+        if len(set(cuts.values())) > 1:
+            return cuts
+        unused = 5.0 if self.rule.threshold is None else self.rule.threshold
+        return next(iter(cuts.values()), unused)
 
     def _label_map(self) -> dict[str, Any] | None:
         pair, label_map = self.mapped
@@ -216,6 +224,13 @@ class Cell:
             budget=self.budget, stage=stage, dtype=dtype_of(self.precision),
             fold=f"subject {axes['subject']}" if "subject" in axes else "",
         )
+
+
+def _shortened(tuning: Mapping[str, Any]) -> dict[str, Any]:
+    """What an identity says of a tuning: of the trials that it saw, a hash."""
+    seen = tuning.get("seen")
+    return {**tuning, "seen": key_of("seen", dict(seen))[:16]} if isinstance(seen, Mapping) \
+        else dict(tuning)
 
 
 def _named(label_map: LabelMap, windows: Windows) -> dict[str, Any]:

@@ -5,18 +5,25 @@ A method is handed what it needs of what the protocol grants, and no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import contextlib
+import copy
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, IncompatibleError
-from ..method import Method, Needs
+from ..method import Job, Method, Needs, Predictor
 from ..protocols.base import Fold, Protocol, View
+from ..selection.looking import lent
 
 AnyWindows = Windows | UnlabelledWindows
+W = TypeVar("W", Windows, UnlabelledWindows)
 
 #: A prediction may change by this much when a window is predicted alone: rounding of float32.
 INDEPENDENCE = 1e-4
@@ -43,35 +50,137 @@ def check_compatible(method: Method, protocol: Protocol, pair: Pair) -> None:
 def restrict_source(
     source: AnyWindows | None, need: Literal["none", "unlabelled", "labelled"]
 ) -> AnyWindows | None:
-    """Source with its labels, without them, or not at all."""
+    """Source with its labels, without them (and without numbers of films), or not at all."""
     if need == "none":
         return None
     if need == "unlabelled" and isinstance(source, Windows):
-        return source.without_labels()
+        return locked(recoded(source.without_labels()))
     return source
+
+
+def recoded(windows: UnlabelledWindows) -> UnlabelledWindows:
+    """Windows whose trials have codes in place of numbers, and whose order is not said (-1).
+
+    In SEED and SEED-IV a trial's number is its film, and so its class; its place in the order is
+    that number too. Codes are a permutation, drawn afresh for each set of windows by what is in
+    it; windows have the same code if they are of the same trial.
+    """
+    columns = [np.unique(getattr(windows, name), return_inverse=True)[1].ravel()
+               for name in ("corpus", "subject", "session", "trial")]
+    which = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
+    some = windows.x[:: max(1, len(windows) // 64)]
+    content = hashlib.sha256(np.ascontiguousarray(some).tobytes() + which.tobytes())
+    rng = np.random.default_rng(list(content.digest()))
+    codes = rng.permutation(len(np.unique(which))) + 1
+    return replace(windows, trial=codes[which], order=np.full(len(windows), -1))
+
+
+def locked(windows: W) -> W:
+    """The same windows in arrays that cannot be written to: folds share them."""
+    arrays = {}
+    for name in ("x", *windows.columns()):
+        array = getattr(windows, name)
+        # Smaller columns may be those of the windows that a user passed in.
+        array = array if name == "x" and array.base is None else array.copy()
+        array.setflags(write=False)
+        arrays[name] = array
+    return replace(windows, **arrays)
+
+
+@contextlib.contextmanager
+def explained(method: Method) -> Iterator[None]:
+    """Say what to do where a method writes into windows that it was handed.
+
+    Raises
+    ------
+    IncompatibleError
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of torch, once a process: it does not keep tensors of such arrays from being written.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise IncompatibleError(
+            f"{method.name} writes into windows that it was handed, which other folds share",
+            "Change a copy: x = view.source.x.copy(), or x = x - mean in place of x -= mean.",
+        ) from error
+
+
+def fit_folds(method: Method, jobs: Sequence[Job]) -> list[Predictor]:
+    """Predictors of jobs, each by a fresh instance of the method that sees no other job.
+
+    All are handed over at once only where the method is ``together``, which :mod:`.proof` proves
+    of every method that is not ours.
+
+    Raises
+    ------
+    BenchError
+        A training failed, or the method returned another number of predictors.
+    """
+    if method.together:
+        with explained(method):
+            return _as_many(method, fresh(method).fit_many(jobs), len(jobs))
+    out: list[Predictor] = []
+    for job in jobs:
+        alone = fresh(method.alone(job.ctx))
+        with explained(method):
+            found = alone.fit_many([replace(job, state=copy.deepcopy(job.state))])
+        out += _as_many(method, found, 1)
+    return out
+
+
+def fresh(method: Method) -> Method:
+    """An instance that no fold has changed; the given one is never trained."""
+    return copy.deepcopy(method)
+
+
+def _as_many(method: Method, predictors: Sequence[Predictor], folds: int) -> list[Predictor]:
+    if len(predictors) != folds:
+        raise BenchError(
+            f"{method.name} returned {len(predictors)} predictors for {folds} fold"
+            f"{'s' * (folds != 1)}"
+        )
+    return list(predictors)
+
+
+def predicted(method: Method, predictor: Predictor, x: np.ndarray) -> np.ndarray:
+    """Probabilities (n, classes) of windows, of which the predictor is handed a copy."""
+    with explained(method):
+        return np.asarray(predictor.predict_proba(lent(x)), dtype=np.float64)
 
 
 def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
     """Folds whose views are narrowed to a method's needs.
 
     A method that needs unlabelled target windows gets, where the protocol grants labelled ones
-    instead, those without their labels. Folds that share a source go on sharing it.
+    instead, those without their labels. Folds that share a source go on sharing it. No array of a
+    view can be written to, and trials of unlabelled windows have codes: see :func:`recoded`.
     """
     sources: dict[int, AnyWindows | None] = {}
     out = []
     for fold in folds:
         view = fold.view
         if id(view.source) not in sources:
-            sources[id(view.source)] = restrict_source(view.source, needs.source)
+            sources[id(view.source)] = _handed(restrict_source(view.source, needs.source))
         unlabelled = view.unlabelled if needs.unlabelled else None
         if needs.unlabelled and unlabelled is None and view.calibration is not None:
             unlabelled = view.calibration.without_labels()
         narrowed = View(
-            source=sources[id(view.source)], calibration=view.calibration,
-            unlabelled=unlabelled, classes=view.classes,
+            source=sources[id(view.source)], calibration=_handed(view.calibration),
+            unlabelled=_handed(unlabelled), classes=view.classes,
         )
         out.append(Fold(fold.subject, fold.session, narrowed, fold.open_test()))
     return out
+
+
+def _handed(windows: Any) -> Any:
+    """Windows as a method gets them."""
+    if windows is None or not windows.x.flags.writeable:
+        return windows
+    return locked(recoded(windows) if isinstance(windows, UnlabelledWindows) else windows)
 
 
 def alone_too(method: Method, test: Windows) -> list[int]:

@@ -18,12 +18,14 @@ from ..devices import Room, Steps, arithmetic, counting, dtype_of
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
+from ..selection.looks import Looks, Passes
 from ..selection.observer import Observer, Report
 from ..selection.rules import rule
 from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
-from .looks import Looks, Passes
+from .contract import explained, fit_folds, fresh
+from .foreign import guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -190,10 +192,12 @@ class Engine:
             some, rest = ({i: trainings[i] for i in part} for part in (which[:most], which[most:]))
             return self._train(some) | self._train(rest)
         observers = {i: training.new_observer() for i, training in trainings.items()}
+        method = self.runs[next(iter(trainings))].cell.method
+        views = [fold.view for training in trainings.values() for fold in training.folds]
         try:
             cell = self.cells[0]
             passes = Passes(cell.device, dtype_of(cell.precision))
-            with observing(Looks(observers, passes)):
+            with guarded(method, views), observing(Looks(observers, passes)):
                 found = self._fit(trainings, observers, self._states(trainings, observers))
             self.room.measure(len(which))
             return found
@@ -256,19 +260,14 @@ class Engine:
         self, trainings: Mapping[int, Training], observers: Mapping[int, Observer],
         states: Mapping[int, Mapping[int, Any]],
     ) -> dict[int, TrainingResult]:
-        """Fit the folds of all cells whose pre-training was not lost, in one call of the method."""
+        """Fit the folds of all cells whose pre-training was not lost."""
         going = [i for i in trainings if i not in self.outcomes]
         if not going:
             return {}
         jobs = {i: self.runs[i].jobs(trainings[i].folds, states[i]) for i in going}
         method = self.runs[going[0]].cell.method
-        predictors = method.fit_many([job for own in jobs.values() for job in own])
-        folds = sum(map(len, jobs.values()))
-        if len(predictors) != folds:
-            raise BenchError(
-                f"{method.name} returned {len(predictors)} predictors for {folds} folds"
-            )
-        rest = iter(predictors)
+        every = [job for own in jobs.values() for job in own]
+        rest = iter(fit_folds(method, every))
         return {
             i: TrainingResult(
                 observers[i], list(itertools.islice(rest, len(jobs[i]))), stack=len(going),
@@ -289,8 +288,10 @@ def pretrain_all(
             for name in ("pretrain", "pretrain_many")
         )
         if many <= by:
-            return method.pretrain_many(source, contexts)
-    return [method.alone(ctx).pretrain(source, ctx) for ctx in contexts]
+            with explained(method):
+                return fresh(method).pretrain_many(source, contexts)
+    with explained(method):
+        return [fresh(method.alone(ctx)).pretrain(source, ctx) for ctx in contexts]
 
 
 def share_sources(parts: Sequence[list[Fold]]) -> None:

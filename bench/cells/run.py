@@ -16,15 +16,23 @@ from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
+from ..registry import entries
 from ..scoring.metrics import FoldOutcome
+from ..selection.looking import look
+from ..selection.looks import Passes
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
-from ..store.provenance import provenance
+from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
 from .cell import Cell, Event, OnEvent
-from .contract import alone_too, check_probabilities, restrict_source, restrict_views
-from .looks import Passes
+from .contract import (
+    alone_too,
+    check_probabilities,
+    predicted,
+    restrict_source,
+    restrict_views,
+)
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -118,6 +126,7 @@ class Run:
         count = getattr(predictors[0], "parameters", None)
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
+            "method_origin": origin_of(type(cell.method)),
             "parameters": count() if callable(count) else None,
             "pretraining_reused": result.reused, **info(),
         }
@@ -129,7 +138,10 @@ class Run:
         cell, record = self.cell, self.record
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
-        record.notices = [*cell.pair.notices, *cut.notices]
+        borrowed = _borrowed_name(cell.method)
+        record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
+        for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
+            self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
@@ -261,6 +273,8 @@ class Run:
     def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
         method = self.cell.method
+        if not is_ours(method.parts()):
+            return [self._of_copy(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         passes = Passes(self.cell.device, dtype_of(self.cell.precision))
         tests = [(p, f.open_test()) for f, p in zip(self.folds, predictors, strict=True)]
         finals = passes.predict([(p, test.x) for p, test in tests])
@@ -274,6 +288,15 @@ class Run:
                 method, test, proba, [next(rest) for _ in some], len(fold.view.classes)
             )
         return finals
+
+    def _of_copy(self, fold: Fold, predictor: Predictor) -> NDArray[np.float64]:
+        """As above, of one fold by a copy, so that nothing goes on from fold to fold."""
+        method, test = self.cell.method, fold.open_test()
+        with look(predictor, "if possible") as still:
+            proba = predicted(method, still, test.x)
+            alone = [predicted(method, still, test.x[i : i + 1]) for i in alone_too(method, test)]
+        check_probabilities(method, test, proba, alone, len(fold.view.classes))
+        return proba
 
     def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
         models = {}
@@ -330,6 +353,17 @@ def _predictions(fold: Fold, proba: NDArray[np.float64]) -> pd.DataFrame:
         "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
         **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
     })
+
+
+def _borrowed_name(method: Method) -> list[str]:
+    """Notice of a method that bears a name of ours, and whose code is not ours."""
+    known = entries("methods").get(method.name)
+    if known is None or not known.target.startswith(f"{GROUP}.") or is_ours([type(method)]):
+        return []
+    origin = origin_of(type(method))
+    where = f"{origin['package']} {origin['version']}" if origin["package"] else origin["file"]
+    return [f"{method.name} is the name of a method of ours, but this is {origin['class']}, the "
+            f"code of {where or 'no file'}"]
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:

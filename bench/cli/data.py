@@ -9,9 +9,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..registry import entries, load
+from ..registry import entries, include, load
 from ..runs.options import Options, as_pairs
 from .shared import choice
+
+Includes = Annotated[list[str] | None, typer.Option(
+    "--include", help="Python file or module with a CATALOGUE of further corpora, repeatable.",
+    metavar="FILE|MODULE")]
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -28,11 +32,14 @@ def data_check(
         help="bench, raw, official or official-4s.")] = "bench",
     read: Annotated[bool, typer.Option(
         "--read", help="Also read every file and check every signal.")] = False,
+    include_: Includes = None,
 ) -> None:
     """Say which corpora a folder holds, what is missing, and what is passed over."""
     from ..data.corpus import FEATURES
     from .screen.corpora import inspect_folder
 
+    for item in include_ or ():
+        include(item)
     screen = Console()
     if not inspect_folder(
         folder, corpus or list(entries("corpora")), screen, read=read,
@@ -52,6 +59,7 @@ def data_simulate(
     )] = None,
     recipe: Annotated[bool, typer.Option(
         "--recipe", help="Show the recipe and write nothing.")] = False,
+    include_: Includes = None,
 ) -> None:
     """Write simulated corpora in the owners' exact layouts."""
     from ..data.reading import simulate_corpus
@@ -65,7 +73,14 @@ def data_simulate(
     if recipe:
         screen.print(recipe_table(chosen))
         return
+    for item in include_ or ():
+        include(item)
     adapters = [load("corpora", name)() for name in corpus or entries("corpora")]
+    if not corpus:
+        for adapter in adapters:
+            if not adapter.simulates:
+                screen.print(f"[dim]–[/] {adapter.name}: has no simulator", highlight=False)
+        adapters = [a for a in adapters if a.simulates]
     for adapter in adapters:
         with Console(stderr=True).status(f"simulating {adapter.name}"):
             simulate_corpus(adapter, folder / adapter.name, chosen)
@@ -81,14 +96,18 @@ def data_simulate(
                   "DEAP=~/corpora/DEAP")
 def data_set(
     where: Annotated[list[str], typer.Argument(help="CORPUS=DIR", metavar="CORPUS=DIR...")],
+    include_: Includes = None,
 ) -> None:
     """Remember where corpora are, so that --data can be left out."""
     from ..data.locations import set_corpus_folder
+    from ..data.reading import any_inventory
 
+    for item in include_ or ():
+        include(item)
     found = []
     for name, folder in as_pairs("bench data set", where).items():
         adapter = load("corpora", name)()
-        found.append((adapter, adapter.inventory(Path(folder).expanduser())))
+        found.append((adapter, any_inventory(adapter, Path(folder).expanduser())))
     for adapter, inventory in found:
         path = set_corpus_folder(adapter.name, inventory.root)
         Console().print(

@@ -161,21 +161,25 @@ def list_(
 
 
 @app.command(epilog="Examples:\n\n  bench check my_method.py\n\n  bench check scmm\n\n"
+             "  bench check my_corpus.py --data ~/recordings\n\n  bench check SEED-V\n\n"
              "  bench check --reference scmm.npz")
 def check(
     what: Annotated[str | None, typer.Argument(
-        help="Method, or Python file or module with a CATALOGUE of methods.",
-        metavar="[METHOD|FILE|MODULE]")] = None,
+        help="Method or corpus, or Python file or module with a CATALOGUE of some.",
+        metavar="[METHOD|CORPUS|FILE|MODULE]")] = None,
+    data: Annotated[Path | None, typer.Option(
+        help="Check a corpus on the files in this folder; else it is simulated.",
+        metavar="DIR")] = None,
     reference: Annotated[Path | None, typer.Option(
         help="Compare with a file of reference numbers (.npz) instead.", metavar="FILE")] = None,
     method: Annotated[str, typer.Option(help="Whose code to compare with the reference.")] = "scmm",
     set_: Annotated[list[str] | None, typer.Option(
         "--set", help="Parameter of the method, repeatable.", metavar="NAME=VALUE")] = None,
 ) -> None:
-    """Check that a method keeps its contract, or its numbers; exit 1 if it does not."""
+    """Check that a method or corpus keeps its contract; exit 1 if it does not."""
     if (what is None) == (reference is None):
         raise SettingError(
-            "give a method to check, or --reference FILE", "For example: bench check scmm"
+            "give a method or corpus to check, or --reference FILE", "For example: bench check scmm"
         )
     if reference is not None:
         from .screen.tables import deviations
@@ -183,19 +187,24 @@ def check(
         found, passed = deviations(load("methods", method).check_reference(reference), reference)
         Console().print(found)
     else:
-        passed = _conforms(what or "", as_pairs("--set", set_))
+        passed = _conforms(what or "", as_pairs("--set", set_), data)
     if not passed:
         raise typer.Exit(1)
 
 
-def _conforms(what: str, values: dict[str, Any]) -> bool:
-    """Print the checks of a method, or of all methods of a module; whether all passed."""
-    from ..conformance import check_method, methods_of, table
+def _conforms(what: str, values: dict[str, Any], data: Path | None) -> bool:
+    """Print the checks of what a name or a module stands for; whether all passed."""
+    from ..conformance import check_method, named_by, table
+    from ..corpus_conformance import check_corpus
 
     passed = True
-    for name in methods_of(what):
-        load("methods", name).parse(values)  # a wrong parameter is the user's, not the method's
-        checks = check_method(name, values)
+    for group, name in named_by(what):
+        if group == "corpora":
+            with Console(stderr=True).status(f"checking {name}"):
+                checks = check_corpus(name, data)
+        else:
+            load("methods", name).parse(values)  # a wrong parameter is the user's
+            checks = check_method(name, values)
         Console().print(table(name, checks))
         passed = passed and all(c.passed is not False for c in checks)
     return passed
@@ -208,9 +217,23 @@ def new_method_(
         help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
 ) -> None:
     """Write a folder with a method that installs, runs and passes its tests as it stands."""
-    from .new import new_method
+    _new("method", name, folder)
 
-    written = new_method(name, folder)
+
+@new_app.command("corpus", epilog="Example:\n\n  bench new corpus my-corpus")
+def new_corpus_(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    folder: Annotated[Path | None, typer.Option(
+        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
+) -> None:
+    """Write a folder with a reader of a corpus that installs, runs and passes its tests."""
+    _new("corpus", name, folder)
+
+
+def _new(kind: str, name: str, folder: Path | None) -> None:
+    from .new import new_plugin
+
+    written = new_plugin(kind, name, folder)
     screen = Console()
     for path in written:
         screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)

@@ -79,11 +79,11 @@ def positions_of(wanted: Sequence[str], available: Sequence[str]) -> NDArray[np.
     return np.array([where[canonical(c)] for c in wanted], dtype=np.int64)
 
 
-#: Canonical name to (x, y, z) on the unit sphere: x to the right ear, y to the nose, z up; the 62
-#: electrodes of SEED, among which are the 32 of DEAP. Taken once from the montage
-#: ``standard_1005`` of MNE-Python, projected and rounded, so that nothing here needs MNE. CB1 and
-#: CB2 are in no 10-05 system: they stand at its POO9 and POO10, below PO7 and O1 (PO8 and O2),
-#: where the owners' drawings of the cap show them.
+#: Canonical name to (x, y, z) on the unit sphere: x to the right ear, y to the nose, z up; first
+#: the 62 electrodes of SEED, then all others of the 10-05 system. Taken once from the montage
+#: ``colin27_1005`` (once ``standard_1005``) of MNE-Python, projected and rounded, so that nothing
+#: here needs MNE. CB1 and CB2 are in no 10-05 system: they stand at its POO9 and POO10, below PO7
+#: and O1 (PO8 and O2), where the owners' drawings of the cap show them.
 POSITIONS: dict[str, tuple[float, float, float]] = {
     row["name"]: (float(row["right"]), float(row["front"]), float(row["up"]))
     for row in csv.DictReader(

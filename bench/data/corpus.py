@@ -29,11 +29,20 @@ FEATURES: tuple[str, ...] = ("bench", "raw", "official", "official-4s")
 
 @dataclass(frozen=True)
 class Recording:
-    """One file that holds trials of one subject and session."""
+    """Trials of one subject and session, in one file; several recordings may share a file.
+
+    Attributes
+    ----------
+    path : Path
+    subject, session : int
+    others : tuple of Path
+        Further files that :meth:`CorpusAdapter.read` uses: a change of any is noticed.
+    """
 
     path: Path
     subject: int
     session: int
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class CorpusAdapter(abc.ABC):
     expected and what was found.
 
     **What must be there.** ``name``, ``title``, ``access``, ``layout``, ``channels``, ``rate``,
-    ``tasks``, and :meth:`inventory`, :meth:`read`, :meth:`trials` and :meth:`simulate`.
+    ``tasks``, and :meth:`inventory`, :meth:`read` and :meth:`trials`.
 
     **What is called, and when.** To read a corpus:
 
@@ -144,9 +153,9 @@ class CorpusAdapter(abc.ABC):
     compared after scaling only. Owner's features are (channels, windows, bands), bands as in
     ``official_bands``. Numbers of subjects, sessions and trials are the owner's, from 1.
 
-    **Simulation.** :meth:`simulate` writes the same layout from a :class:`Recipe`, so that every
-    path of the reader is tested without data of a person. :meth:`attainable` may say how well its
-    windows can be classified by who knows the truth.
+    **Simulation.** :meth:`simulate`, which may be left out, writes the same layout from a
+    :class:`Recipe`, so that every path of the reader is tested without data of a person.
+    :meth:`attainable` may say how well its windows can be classified by who knows the truth.
 
     ``datasets/deap.py`` is the example to read; ``datasets/shared/`` finds folders, reads MATLAB
     files and pickles, and holds the generator of simulated signals.
@@ -217,9 +226,22 @@ class CorpusAdapter(abc.ABC):
         """Window length and smoothing of the owner's features found at ``inventory``."""
         raise NotImplementedError(f"{self.name} has no features of its owner")
 
-    @abc.abstractmethod
     def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write the corpus below ``root`` in the owner's exact layout (see the simulator)."""
+        """Write the corpus below ``root`` in the owner's exact layout; may be left out.
+
+        Raises
+        ------
+        SettingError
+            The adapter has no simulator.
+        """
+        from ..errors import SettingError
+
+        raise SettingError(f"{self.name} has no simulator", "Point at its files with --data DIR.")
+
+    @property
+    def simulates(self) -> bool:
+        """Whether it has a simulator."""
+        return type(self).simulate is not CorpusAdapter.simulate
 
     def attainable(
         self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int

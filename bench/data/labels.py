@@ -23,24 +23,45 @@ class LabelRule:
 
     Attributes
     ----------
-    threshold : float
-        Ratings above it are high, others low (1 to 9 scale).
+    threshold : float or None
+        Ratings above it are high, others low. None: the task's own, see :class:`Task`.
     drop_middle : (float, float) or None
         Trials rated inside this closed band are dropped.
+    own : tuple of (str, float)
+        Thresholds of single corpora, which go before ``threshold``.
     """
 
-    threshold: float = 5.0
+    threshold: float | None = None
     drop_middle: tuple[float, float] | None = None
+    own: tuple[tuple[str, float], ...] = ()
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.threshold <= 9:
-            raise SettingError(f"rating threshold {self.threshold:g} is outside the scale 1 to 9")
+    def of(self, corpus: str, task: Task) -> LabelRule:
+        """The rule as it is for one task of a corpus: with one threshold, on the task's scale.
+
+        Raises
+        ------
+        SettingError
+            Threshold or band is off the scale that the corpus was rated on.
+        """
+        own = {name.lower(): value for name, value in self.own}
+        if not task.rated:
+            if corpus.lower() in own:
+                raise SettingError(f"{corpus}:{task.name} is not rated, so no threshold cuts it")
+            return self
+        threshold = own.get(corpus.lower(), self.threshold)
+        if threshold is None:
+            threshold = task.threshold
+        (bottom, top), name = task.scale, f"{corpus}:{task.name}"
+        hint = f"For one corpus alone: --threshold {corpus}={task.threshold:g}"
+        if not bottom <= threshold <= top:
+            raise SettingError(f"rating threshold {threshold:g} is outside the scale {bottom:g} to "
+                               f"{top:g} of {name}", hint)
         if self.drop_middle is not None:
             low, high = self.drop_middle
-            if not 1 <= low <= high <= 9:
-                raise SettingError(
-                    f"middle band {low:g}:{high:g} is not an interval inside the scale 1 to 9"
-                )
+            if not bottom <= low <= high <= top:
+                raise SettingError(f"middle band {low:g}:{high:g} is not an interval inside the "
+                                   f"scale {bottom:g} to {top:g} of {name}")
+        return LabelRule(threshold, self.drop_middle)
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,10 @@ class Task:
         Raised whenever the meaning changes.
     doc : str
         One sentence.
+    scale : (float, float)
+        Of a rating: its lowest and highest value.
+    threshold : float
+        Of a rating: what is above it is high, where the user sets none.
     """
 
     name: str
@@ -72,6 +97,13 @@ class Task:
     dropped: frozenset[float] = frozenset()
     version: int = 1
     doc: str = ""
+    scale: tuple[float, float] = (1.0, 9.0)
+    threshold: float = 5.0
+
+    @property
+    def rated(self) -> bool:
+        """Whether a rating decides, and not the class of the stimulus."""
+        return not self.codes
 
     def __hash__(self) -> int:
         return hash((self.name, self.classes, self.version))
@@ -94,23 +126,40 @@ class Task:
                 known = ", ".join(f"{v:g}" for v in sorted({*self.codes, *self.dropped}))
                 raise LabelValueError(f"a label among {known}", f"{value:g}")
             return self.classes.index(self.codes[value])
-        if not (np.isfinite(value) and 1 <= value <= 9):
-            raise LabelValueError(f"a {self.key} rating from 1 to 9", f"{value:g}")
+        low, high = self.scale
+        if not (np.isfinite(value) and low <= value <= high):
+            raise LabelValueError(f"a {self.key} rating from {low:g} to {high:g}", f"{value:g}")
         if rule.drop_middle and rule.drop_middle[0] <= value <= rule.drop_middle[1]:
             return None
-        return int(value > rule.threshold)
+        return int(value > (self.threshold if rule.threshold is None else rule.threshold))
 
 
 @dataclass(frozen=True)
 class LabelMap:
     """Named map from the classes of one label space to those of a shared one.
 
-    Classes not in ``to`` are dropped.
+    Classes not in ``to`` are dropped. Where ``common`` is set, so are those that not every label
+    space reaches; else the spaces must all reach the same.
     """
 
     name: str
     version: int
     to: Mapping[str, str]
+    common: bool = False
+
+    def kept(self, *spaces: tuple[str, ...]) -> tuple[str, ...]:
+        """Classes that all label spaces have under this map, in its order; none if there is one."""
+        reached = [{self.to[c] for c in space if c in self.to} for space in spaces]
+        both = set.intersection(*reached)
+        if len(both) < 2 or not (self.common or all(r == both for r in reached)):
+            return ()
+        return tuple(c for c in dict.fromkeys(self.to.values()) if c in both)
+
+
+_NEGATIVE = ("negative", "anger", "disgust", "fear", "sad", "sadness")
+_POSITIVE = ("positive", "happy", "joy", "amusement", "inspiration", "tenderness")
+_EMOTIONS = ("anger", "disgust", "fear", "sad", "neutral", "surprise", "happy", "amusement",
+             "inspiration", "tenderness")
 
 
 #: Source and target classes meet here when a protocol compares them directly.
@@ -123,6 +172,17 @@ MAPS: tuple[LabelMap, ...] = (
     LabelMap("polarity-2", 1, {
         "negative": "negative", "positive": "positive", "sad": "negative", "happy": "positive",
         "low valence": "negative", "high valence": "positive",
+    }),
+    # Emotions by name, as far as both corpora have them; the rest is dropped.
+    LabelMap("emotions", 1, {**{e: e for e in _EMOTIONS}, "sadness": "sad", "joy": "happy"}, True),
+    # Every emotion by its sign; surprise has none and is dropped.
+    LabelMap("polarity-3-broad", 1, {
+        **dict.fromkeys(_NEGATIVE, "negative"), "neutral": "neutral",
+        **dict.fromkeys(_POSITIVE, "positive"),
+    }),
+    LabelMap("polarity-2-broad", 1, {
+        **dict.fromkeys((*_NEGATIVE, "low valence"), "negative"),
+        **dict.fromkeys((*_POSITIVE, "high valence"), "positive"),
     }),
 )
 
@@ -137,12 +197,7 @@ def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]
     """
     if len(set(spaces)) == 1:
         return LabelMap("identity", 1, {c: c for c in spaces[0]}), spaces[0]
-    candidates = []
-    for label_map in MAPS[1:]:
-        reached = [{label_map.to[c] for c in space if c in label_map.to} for space in spaces]
-        if all(r == reached[0] for r in reached) and len(reached[0]) > 1:
-            order = dict.fromkeys(label_map.to.values())
-            candidates.append((label_map, tuple(c for c in order if c in reached[0])))
+    candidates = [(m, kept) for m in MAPS[1:] if (kept := m.kept(*spaces))]
     if not candidates:
         raise IncompatibleError(
             f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",

@@ -6,8 +6,8 @@ numbered on, so that those of different corpora stay apart, and the classes are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -69,6 +69,8 @@ class Pair:
         Recipes of simulated sides.
     parts : tuple of Part
         The corpora of the source where there are several, else empty.
+    thresholds : mapping of str to float
+        Of each rated corpus: ratings above it are high.
     """
 
     source: Windows
@@ -79,6 +81,7 @@ class Pair:
     notices: tuple[str, ...] = ()
     recipes: tuple[Recipe | None, Recipe | None] = (None, None)
     parts: tuple[Part, ...] = ()
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 def align(source: Reading | Sequence[Reading], target: Reading) -> Pair:
@@ -104,6 +107,9 @@ def align(source: Reading | Sequence[Reading], target: Reading) -> Pair:
         notices=tuple(dict.fromkeys(n for r in (*sources, target) for n in r.notices)),
         recipes=(recipes[0] if recipes else None, target.recipe),
         parts=tuple(_part(r) for r in sources) if len(sources) > 1 else (),
+        thresholds={
+            r.name.corpus: r.threshold for r in (*sources, target) if r.threshold is not None
+        },
     )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import BenchError, DataError, LabelValueError, SettingError
+from ..errors import BenchError, DataError, LabelValueError, MissingCorpusError, SettingError
 from ..registry import load
-from ..store.hashing import key_of
+from ..store.hashing import code_hash, key_of
 from .cache import Fingerprints, cache_root, cached_arrays, one_thread
 from .channels import canonical
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
@@ -54,7 +55,7 @@ class ReadOptions:
     sessions : {"first", "all"}
         Each subject's first session, as in the published experiment, or all.
     rule : LabelRule
-        Threshold of rated corpora.
+        Thresholds of rated corpora.
     exclude : frozenset of int
         Subjects to leave out.
     """
@@ -91,6 +92,8 @@ class Reading:
         What was assumed or passed over; shown to the user and stored in records.
     recipe : Recipe or None
         Recipe if the corpus is simulated.
+    threshold : float or None
+        Ratings above it are high; None if no rating decides.
     """
 
     name: CorpusName
@@ -98,6 +101,24 @@ class Reading:
     digest: str
     notices: tuple[str, ...]
     recipe: Recipe | None
+    threshold: float | None = None
+
+
+def any_inventory(adapter: CorpusAdapter, root: Path) -> Inventory:
+    """What a folder holds of a corpus: its signals, or its owner's features where these are all.
+
+    Raises
+    ------
+    MissingCorpusError, DataError
+        As of the signals, where neither is there.
+    """
+    try:
+        return adapter.inventory(root, "bench")
+    except MissingCorpusError:
+        if adapter.official_kinds:
+            with contextlib.suppress(BenchError):
+                return adapter.inventory(root, "official")
+        raise
 
 
 def parse_name(text: str) -> tuple[CorpusAdapter, CorpusName, Task]:
@@ -138,6 +159,7 @@ def read_corpus(
     """
     options = options or ReadOptions()
     adapter, corpus_name, task = parse_name(name)
+    rule = options.rule.of(adapter.name, task)
     inventory = adapter.inventory(root, options.files)
     notices = [f"{adapter.name}: {m}" for m in inventory.missing]
     notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
@@ -146,16 +168,21 @@ def read_corpus(
     recipe = read_marker(inventory.root)
     parts: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
-    fingerprints = Fingerprints()
+    fingerprints, code = Fingerprints(), _code(adapter)
+    # The default by name is the same as the default: a rerun knows the name.
+    kind = options.official_kind
+    kind = "" if kind.lower() in (k.lower() for k in adapter.official_kinds[:1]) else kind
+    seen: dict[tuple[int, int, int], Recording] = {}
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
-            options.official_kind,
+            kind, *map(fingerprints.of, recording.others), *code,
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
+        _check_once(seen, recording, arrays["number"].tolist())
         trials = adapter.trials(inventory, recording, notices)
-        parts.append(_labelled(arrays, recording, trials, task, options.rule))
+        parts.append(_labelled(arrays, recording, trials, task, rule))
         keys.append(key)
         if progress:
             progress(f"reading {corpus_name}", i + 1, len(recordings))
@@ -163,13 +190,42 @@ def read_corpus(
     windows = _assemble(parts, adapter.name, task, space)
     if not len(windows):
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
+    if not task.rated:
+        windows = _shown(windows, str(corpus_name), notices)
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(
             windows.y.tobytes() + windows.order.tobytes() + windows.trial.tobytes()
         ).hexdigest(),
     )
-    return Reading(corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe)
+    return Reading(
+        corpus_name, windows, digest, tuple(dict.fromkeys(notices)), recipe,
+        rule.threshold if task.rated else None,
+    )
+
+
+def _code(adapter: CorpusAdapter) -> tuple[str, ...]:
+    """Hash of the code that reads a third party's files, so that a change of it is noticed.
+
+    Ours raise their ``version`` where what they read changes, which a comment does not.
+    """
+    ours = type(adapter).__module__.startswith("bench.datasets.")
+    return () if ours else (code_hash(type(adapter)),)
+
+
+def _check_once(
+    seen: dict[tuple[int, int, int], Recording], recording: Recording, numbers: list[int]
+) -> None:
+    """Refuse a trial that two recordings of a subject's session have."""
+    for number in numbers:
+        key = (recording.subject, recording.session, number)
+        twin = seen.setdefault(key, recording)
+        if twin is not recording:
+            raise DataError(
+                recording.path, f"trial {number} of subject {recording.subject}, session "
+                f"{recording.session} in one file", f"it in {twin.path.name}, too",
+                "Several files of a session are one session: number their trials on.",
+            )
 
 
 def _chosen(
@@ -191,11 +247,12 @@ def _chosen(
             f"{adapter.name}: subjects {', '.join(map(str, sorted(options.exclude)))} excluded"
         )
     if options.sessions == "first":
-        first: dict[int, Recording] = {}
+        first: dict[int, int] = {}
         for recording in chosen:
-            first.setdefault(recording.subject, recording)
-        chosen = list(first.values())
-        late = [r.subject for r in chosen if r.session != 1]
+            first.setdefault(recording.subject, recording.session)
+        # A session may be in several files: all that are of the subject's first one are kept.
+        chosen = [r for r in chosen if r.session == first[r.subject]]
+        late = [subject for subject, session in first.items() if session != 1]
         if late:
             notices.append(
                 f"{adapter.name}: session 1 is missing for subjects "
@@ -301,6 +358,11 @@ def _labelled(
         if info is None:
             raise DataError(recording.path, f"a label for trial {number}", "none")
         values = {**dict(zip(arrays["names"].tolist(), row.tolist(), strict=True)), **info.values}
+        if task.key not in values:
+            raise DataError(
+                f"{recording.path} trial {number}", f"a {task.key} for task {task.name}", "none",
+                "The corpus's files of ratings or labels may be missing: bench data check DIR",
+            )
         try:
             label = task.label(values, rule)
         except LabelValueError as error:
@@ -332,6 +394,19 @@ def _assemble(
         corpus=np.full(len(onset), corpus), onset=onset, space=space, labels=task.classes,
         **joined,
     )
+
+
+def _shown(windows: Windows, name: str, notices: list[str]) -> Windows:
+    """Windows in the classes of which there is a trial: a session may show clips of some only."""
+    present = np.unique(windows.y)
+    absent = [c for k, c in enumerate(windows.labels) if k not in present]
+    if not absent or len(present) < 2:
+        return windows
+    notices.append(
+        f"{name}: no trial of {', '.join(absent)} is among those read; {len(present)} classes left"
+    )
+    return replace(windows, y=np.searchsorted(present, windows.y),
+                   labels=tuple(windows.labels[k] for k in present))
 
 
 def simulated_root(

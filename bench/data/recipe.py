@@ -35,8 +35,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subjects: int = Field(6, ge=1, le=32, description="subjects per corpus (at most what it has)")
-    sessions: int = Field(1, ge=1, le=3, description="sessions per subject, where it has several")
+    subjects: int = Field(6, ge=1, le=123, description="subjects per corpus (at most what it has)")
+    sessions: int = Field(1, ge=1, le=4, description="sessions per subject, where it has several")
     length: float = Field(0.1, gt=0, le=1, description="share of the true trial lengths")
     seed: int = Field(0, ge=0, description="seed of everything random")
     class_effect: float = Field(
@@ -72,7 +72,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "demo": {"subjects": 6, "length": 0.1},
     "table": {"subjects": 6, "length": 0.1},
     "null": {"subjects": 15, "length": 0.05, "class_effect": 0.0},
-    "published": {"subjects": 32, "sessions": 3, "length": 1.0},
+    "published": {"subjects": 123, "sessions": 4, "length": 1.0},
 }
 
 

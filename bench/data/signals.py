@@ -12,7 +12,7 @@ from ..errors import BenchError
 from .channels import canonical
 from .features import differential_entropy
 from .reading import check_signal
-from .windows import FIVE_BANDS, Windows
+from .windows import FIVE_BANDS, Windows, class_indices, column_of
 
 
 def from_signals(
@@ -40,8 +40,8 @@ def from_signals(
     ----------
     signals : sequence of (channels, samples)
         One array a trial, of any length; raw or band-passed, not smoothed, any unit.
-    y : (trials,) int
-        Class of each trial, an index into ``labels``.
+    y : (trials,)
+        Class of each trial: an index into ``labels``, or its name.
     rate : float
         Samples per second; at least twice the upper edge of the highest band.
     subject, trial, session, stimulus, order : (trials,) or scalar
@@ -66,7 +66,8 @@ def from_signals(
     DataError
         A signal that is not finite or does not vary: names subject, trial and channels.
     BenchError
-        Wrong shapes, a trial shorter than a window, a rate too low for the bands.
+        Wrong shapes, columns that hold no whole numbers, a class that ``labels`` does not name, two
+        classes of one trial, a trial shorter than a window, a rate too low for the bands.
 
     Examples
     --------
@@ -79,9 +80,9 @@ def from_signals(
     """
     n = len(signals)
     columns = {
-        name: np.broadcast_to(np.asarray(value, dtype=np.int64), (n,))
+        name: column_of(name, value, n)
         for name, value in {
-            "y": y, "subject": subject, "session": session, "trial": trial,
+            "y": class_indices(y, labels), "subject": subject, "session": session, "trial": trial,
             "stimulus": trial if stimulus is None else stimulus,
             "order": trial if order is None else order,
         }.items()

@@ -88,14 +88,15 @@ class _Grid:
                 f"windows of shape {self.x.shape[1:]} do not fit a space of "
                 f"{len(self.space.channels)} channels x {self.space.width} features"
             )
-        for name in self._columns():
+        for name in self.columns():
             if getattr(self, name).shape != (n,):
                 raise BenchError(
                     f"{name} has shape {getattr(self, name).shape}, expected ({n},): one per window"
                 )
 
     @classmethod
-    def _columns(cls) -> tuple[str, ...]:
+    def columns(cls) -> tuple[str, ...]:
+        """Names of all arrays beside ``x``."""
         return _PER_WINDOW
 
     def __len__(self) -> int:
@@ -109,7 +110,7 @@ class _Grid:
         """
         index = np.asarray(index)
         changes: dict[str, Any] = {
-            name: getattr(self, name)[index].copy() for name in ("x", *self._columns())
+            name: getattr(self, name)[index].copy() for name in ("x", *self.columns())
         }
         return dataclasses.replace(self, **changes)
 
@@ -135,7 +136,7 @@ class _Grid:
     def digest(self) -> str:
         """Sha256 of everything in the object, for cache keys and records."""
         h = hashlib.sha256(repr(self.space).encode())
-        for name in ("x", *self._columns()):
+        for name in ("x", *self.columns()):
             array = np.ascontiguousarray(getattr(self, name))
             if array.dtype.kind == "U":
                 array = np.char.encode(array, "utf-8")
@@ -154,7 +155,7 @@ class _Grid:
                 raise BenchError(f"cannot join windows of {first.space} and {part.space}")
             if getattr(part, "labels", ()) != getattr(first, "labels", ()):
                 raise BenchError("cannot join windows with different classes; map them first")
-        names = ("x", *cls._columns())
+        names = ("x", *cls.columns())
         joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
         return dataclasses.replace(first, **joined)
 
@@ -200,7 +201,8 @@ class Windows(_Grid):
             )
 
     @classmethod
-    def _columns(cls) -> tuple[str, ...]:
+    def columns(cls) -> tuple[str, ...]:
+        """Names of all arrays beside ``x``."""
         return ("y", "stimulus", *_PER_WINDOW)
 
     @property
@@ -241,9 +243,9 @@ class Windows(_Grid):
         x : (n, channels, features)
             Differential entropy (``kind="de"``) or samples (``kind="raw"``).
         y : (n,)
-            Class indices from 0.
+            Classes: indices from 0, or names among ``labels``.
         subject, trial, session, stimulus : (n,) or scalar
-            Integers. ``stimulus`` defaults to ``trial``.
+            Integers. ``stimulus`` defaults to ``trial``. A trial has one class.
         order : (n,) or None
             Rank of presentation; defaults to the trial number.
         onset : (n,) or None
@@ -251,6 +253,12 @@ class Windows(_Grid):
         source : str
             Who computed the features: "bench" if :mod:`bench.data.features` did. Windows of
             different origin are not put into one pair.
+
+        Raises
+        ------
+        BenchError
+            A column that holds no whole numbers or has another length, a class that is not among
+            ``labels``, or a trial whose windows are of two classes.
 
         Examples
         --------
@@ -265,10 +273,13 @@ class Windows(_Grid):
         data = np.ascontiguousarray(x, dtype=np.float32)
         n = len(data)
 
-        def column(value: ArrayLike, dtype: type = np.int64) -> NDArray:
-            return np.broadcast_to(np.asarray(value, dtype=dtype), (n,)).copy()
+        def column(name: str, value: ArrayLike, dtype: type = np.int64) -> NDArray:
+            return column_of(name, value, n, dtype)
 
-        subjects, sessions, trials = column(subject), column(session), column(trial)
+        subjects = column("subject", subject)
+        sessions, trials = column("session", session), column("trial", trial)
+        classes = column("y", class_indices(y, labels))
+        _check_classes(classes, labels, np.stack([subjects, sessions, trials]))
         if onset is None:
             groups: dict[tuple[int, int, int], int] = {}
             counts = np.zeros(n, np.float32)
@@ -282,8 +293,72 @@ class Windows(_Grid):
             rate=rate, window_s=window_s, source=source,
         )
         return cls(
-            x=data, y=column(y), corpus=np.full(n, corpus), subject=subjects, session=sessions,
-            trial=trials, stimulus=trials if stimulus is None else column(stimulus),
-            order=trials if order is None else column(order),
-            onset=column(onset, np.float32), space=space, labels=tuple(labels),
+            x=data, y=classes, corpus=np.full(n, corpus), subject=subjects, session=sessions,
+            trial=trials, stimulus=trials if stimulus is None else column("stimulus", stimulus),
+            order=trials if order is None else column("order", order),
+            onset=column("onset", onset, np.float32), space=space, labels=tuple(labels),
+        )
+
+
+def column_of(name: str, value: ArrayLike, n: int, dtype: type = np.int64) -> NDArray[Any]:
+    """(n,) numbers of a type, of a scalar or of as many.
+
+    Raises
+    ------
+    BenchError
+        They are no numbers, no whole ones where the type is, or not as many.
+    """
+    given = np.asarray(value)
+    try:
+        numbers: NDArray[Any] = given.astype(dtype)
+        if np.issubdtype(dtype, np.integer) and not (numbers == given.astype(float)).all():
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        what = "whole numbers" if np.issubdtype(dtype, np.integer) else "numbers"
+        shown = ", ".join(map(repr, given.ravel()[:3].tolist()))
+        raise BenchError(
+            f"{name} must hold {what}, not {shown}",
+            f"Names become numbers by: np.unique({name}, return_inverse=True)[1] + 1",
+        ) from None
+    if numbers.ndim and numbers.shape != (n,):
+        raise BenchError(f"{name} has shape {numbers.shape}, expected ({n},)")
+    return np.broadcast_to(numbers, (n,)).copy()
+
+
+def class_indices(y: ArrayLike, labels: Sequence[str]) -> ArrayLike:
+    """Classes as indices, if they were given by name.
+
+    Raises
+    ------
+    BenchError
+        A name that is not among ``labels``.
+    """
+    given = np.asarray(y)
+    if given.dtype.kind not in "USO":
+        return y
+    names, wrong = list(labels), sorted({str(c) for c in given.ravel()} - set(labels))
+    if wrong:
+        raise BenchError(f"y holds {', '.join(map(repr, wrong[:3]))}, which labels does not name",
+                         f"labels: {', '.join(names)}")
+    return np.array([names.index(str(c)) for c in given.ravel()], np.int64).reshape(given.shape)
+
+
+def _check_classes(y: NDArray, labels: Sequence[str], trials: NDArray) -> None:
+    """Refuse a trial, one column of ``trials``, whose windows are of two classes."""
+    if not len(y):
+        return
+    groups, number = np.unique(trials, axis=1, return_inverse=True)
+    first = np.zeros(groups.shape[1], np.int64)
+    first[number] = y  # of each trial any one
+    mixed = np.flatnonzero(y != first[number])
+    if len(mixed):
+        i = mixed[0]
+        subject, session, trial = trials[:, i].tolist()
+        both = (int(y[i]), int(first[number[i]]))
+        names = [str(labels[k]) if 0 <= k < len(labels) else str(k) for k in both]
+        raise BenchError(
+            f"trial {trial} of subject {subject}, session {session} has windows of two classes, "
+            f"{' and '.join(sorted(names))}",
+            "A trial has one class, or its windows would stand on both sides of a split: number "
+            "what follows another stimulus as another trial.",
         )

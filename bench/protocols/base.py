@@ -17,9 +17,11 @@ from pydantic import BaseModel, ConfigDict
 
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
+from ..errors import IncompatibleError
 
 #: How calibration trials are chosen within each class: the first ones, or drawn with the seed.
-Draw = Literal["chronological", "random"]
+#: ``strictly-later`` cuts the session at one time, so that nothing tested precedes them.
+Draw = Literal["chronological", "strictly-later", "random"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,14 +230,48 @@ def earlier_trials(
     return chosen
 
 
+def first_trials(windows: Windows, *, share: float, count: int | None = None) -> list[int] | str:
+    """Trials of one subject and session that come before all tested ones, or why there are none.
+
+    The first ``share`` of the session, rounded up, whatever their class; where a class would then
+    be on one side only, the cut is moved to the nearest place where each class is on both. With a
+    ``count``, the first so many of each class; what comes before the last of them and is not among
+    them is on neither side.
+    """
+    table = trial_table(windows)
+    table = table[np.argsort(table[:, 2], kind="stable")]
+    seen = np.cumsum(table[:, 1, None] == np.arange(len(windows.labels)), axis=0)
+    both = (seen[:-1] >= (count or 1)) & (seen[-1] > seen[:-1])
+    cuts = np.flatnonzero(both.all(axis=1)) + 1
+    if not len(cuts):
+        return (f"at no time of the session there are {count or 1} trials of each class before "
+                "and one after")
+    if count is None:
+        wanted = math.ceil(round(share * len(table), 9))
+        return table[: cuts[np.abs(cuts - wanted).argmin()], 0].tolist()
+    early = table[: cuts[0]]
+    return [int(t) for label in range(len(windows.labels))
+            for t in early[early[:, 1] == label, 0][:count]]
+
+
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Windows of one subject and session, in two parts that share no trial."""
+    """Windows of one subject and session, in two parts that share no trial.
+
+    ``later`` is later within each class: a trial of it may precede an earlier one of another class,
+    unless the cut is strict.
+    """
 
     subject: int
     session: int
     earlier: Windows
     later: Windows
+
+    @property
+    def preceding(self) -> int:
+        """Trials of the later part that were shown before the last of the earlier part."""
+        before = self.later.order < self.earlier.order.max()
+        return len(np.unique(self.later.trial[before]))
 
     def fold(
         self, pair: Pair, calibration: Windows | None = None,
@@ -246,25 +282,51 @@ class Cut:
         return Fold(self.subject, self.session, view, self.later)
 
 
+def check_order(target: Windows) -> None:
+    """Refuse windows whose order of presentation is not known.
+
+    Raises
+    ------
+    IncompatibleError
+    """
+    if (target.order < 0).any():
+        raise IncompatibleError(
+            "draw=strictly-later needs the order of presentation, which is not known for all "
+            "trials of the target",
+            "Add the file that gives it (DEAP: participant_ratings.csv), or use draw=random.",
+        )
+
+
 def cut_target(
     target: Windows, seed: int, *, share: float, count: int | None = None,
     draw: Draw = "chronological",
 ) -> tuple[list[Cut], Folds]:
-    """Cut each subject and session into earlier and later trials, or into drawn ones and the rest.
+    """Cut each subject and session into the first trials of each class and the others, or by draw.
 
     Returns the cuts, and folds that hold no fold yet but who was left out and what to note.
+
+    Raises
+    ------
+    IncompatibleError
+        Tested trials are to be strictly later, and the order of presentation is not known.
     """
+    if draw == "strictly-later":
+        check_order(target)
     cuts, out, unknown = [], Folds(), False
     for subject, session in subject_sessions(target):
         windows = target.take((target.subject == subject) & (target.session == session))
         unknown = unknown or bool((windows.order < 0).any())
         rng = np.random.default_rng([seed, subject, session])
-        chosen = earlier_trials(windows, rng, share=share, count=count, draw=draw)
+        strict = draw == "strictly-later"
+        chosen = first_trials(windows, share=share, count=count) if strict else earlier_trials(
+            windows, rng, share=share, count=count, draw=draw
+        )
         if isinstance(chosen, str):
             out.left_out.append(LeftOut(subject, session, chosen))
             continue
         first = np.isin(windows.trial, chosen)
-        cuts.append(Cut(subject, session, windows.take(first), windows.take(~first)))
+        rest = windows.order > windows.order[first].max() if strict else ~first
+        cuts.append(Cut(subject, session, windows.take(first), windows.take(rest)))
     if unknown and draw == "chronological":
         out.notices.append(
             "order of presentation unknown: calibration trials are drawn, stratified by "

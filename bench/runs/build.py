@@ -26,6 +26,7 @@ from .lookup import (
     Source,
     check_corpora,
     check_options,
+    check_rule,
     choose_params,
     corpus_root,
     make_protocol,
@@ -95,6 +96,7 @@ def cell_of_run(
     sources = source_sides(src)
     names, target = [side_name(side) for side in sources], side_name(tgt)
     check_corpora([n.corpus for n in names], target.corpus)
+    check_rule((*sources, tgt), options)
     corpora = PLUS.join(n.corpus for n in names), target.corpus
     params, origin = choose_params(cls, options.preset, options.params, corpora)
     tuned = None

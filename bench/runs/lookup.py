@@ -5,7 +5,7 @@ All is checked before anything is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,6 @@ def check_options(options: CellOptions) -> None:
         The first that is wrong.
     """
     Scaling(options.scaling, options.scaling_scope)
-    options.rule  # noqa: B018 - refuses a threshold off the scale
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
@@ -100,13 +99,26 @@ def check_options(options: CellOptions) -> None:
     if options.recipe and not options.simulated:
         raise SettingError("a recipe only concerns simulated corpora", "Add --simulated.")
     known = {name.lower() for name in entries("corpora")}
-    for name in options.exclude:
+    for name in (*options.exclude, *(name for name, _ in options.rule.own)):
         if name.lower() not in known:
             raise UnknownNameError("corpus", name, entries("corpora"))
     devices(options.device)
     check_precision(options.precision)
     if options.energy:
         check_energy()
+
+
+def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
+    """Refuse a threshold that is off the scale of a side; nothing has been read.
+
+    Raises
+    ------
+    SettingError
+    """
+    for side in sides:
+        if isinstance(side, str):
+            adapter, _, task = parse_name(side)
+            options.rule.of(adapter.name, task)
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:

@@ -135,6 +135,24 @@ def as_interval(flag: str, text: str) -> tuple[float, float]:
         ) from None
 
 
+def as_thresholds(flag: str, items: Sequence[str]) -> float | dict[str, float]:
+    """One number, or CORPUS=NUMBER texts as numbers by corpus.
+
+    Raises
+    ------
+    SettingError
+    """
+    texts = as_names(flag, items)
+    try:
+        if len(texts) == 1 and "=" not in texts[0]:
+            return float(texts[0])
+        return {name: float(value) for name, value in as_pairs(flag, texts).items()}
+    except ValueError:
+        raise SettingError(
+            f"{flag} {', '.join(texts)!r} is no number", "For example 4.5, or DREAMER=2.5"
+        ) from None
+
+
 def as_subjects(flag: str, items: Sequence[str]) -> dict[str, list[int]]:
     """CORPUS:N,N texts as subjects by corpus.
 
@@ -237,8 +255,11 @@ class CellOptions:
         1.0, "Window length in s of bench and raw features, e.g. 1 or 4.", DATA,
         identity="features.window_s",
     )
-    threshold: float = option(
-        5.0, "Ratings above it are high (DEAP).", DATA, identity="label_rule.threshold",
+    threshold: float | Mapping[str, float] | None = option(
+        None, "Ratings above it are high: 4.5, or of one corpus DREAMER=2.5, repeatable. Default: "
+        "the middle of each corpus's scale (DEAP 5, DREAMER 3, FACED 3.5).", DATA,
+        metavar="[CORPUS=]NUMBER", parse=as_thresholds, many=True,
+        identity="label_rule.threshold",
     )
     drop_middle: tuple[float, float] | None = option(
         None, "Drop trials rated in this band, e.g. 4.5:5.5.", DATA, metavar="LOW:HIGH",
@@ -275,6 +296,8 @@ class CellOptions:
         """How ratings become classes."""
         from ..data.labels import LabelRule
 
+        if isinstance(self.threshold, Mapping):
+            return LabelRule(None, self.drop_middle, tuple(self.threshold.items()))
         return LabelRule(self.threshold, self.drop_middle)
 
     @property

@@ -7,12 +7,16 @@ hash is of everything else that was set.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, IncompatibleError, SettingError
 from ..method import Method
 from ..protocols.base import Protocol
@@ -26,9 +30,11 @@ if TYPE_CHECKING:
     from ..protocols.base import Fold
     from .options import CellOptions
 
-SCHEMA = 1
+SCHEMA = 2
 #: Sub-folder of a run folder.
 FOLDER = "tuning"
+
+
 @dataclass(frozen=True)
 class TuningSetting:
     """What a tuning is for, in names and numbers: all that is set but what is searched.
@@ -79,8 +85,12 @@ class TuningSetting:
         said = about(options)
         rest = {name: value for name, value in options.deciding().items()
                 if said[name].panel != DATA and name not in ("scale", "preset")}
+        read = asdict(options.read)
+        if not options.rule.own:  # a setting of before corpora had thresholds of their own is found
+            default = 5.0 if options.rule.threshold is None else options.rule.threshold
+            read["rule"] = {"threshold": default, "drop_middle": options.drop_middle}
         rest |= {
-            "protocol": dict(protocol[1]), "read": asdict(options.read),
+            "protocol": dict(protocol[1]), "read": read,
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
             "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
         }
@@ -137,6 +147,9 @@ class Tuned:
         Validation score of the best trial, and of the defaults.
     failed, pruned : int
         Trials that diverged, and that were given up early.
+    seen : dict of str to str
+        Trials of the target corpus that some view held while it was tuned, by name
+        (``corpus/subject/session/trial``), each with a digest of its windows.
     """
 
     setting: TuningSetting
@@ -152,16 +165,18 @@ class Tuned:
     failed: int = 0
     pruned: int = 0
     importance: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, str] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """What a record's identity says of it: how the parameters were chosen, and on what.
+        """What a cell holds of it: how the parameters were chosen, and on what.
 
-        It is part of the identity since it is access: parameters of more trials, or of another
-        rule, are another claim, even where they are the same numbers.
+        In a record's identity a hash stands for the trials that were seen. It is part of the
+        identity since it is access: parameters of more trials, or of another rule, are another
+        claim, even where they are the same numbers.
         """
         return {
             "rule": self.rule, "trials": self.trials, "seed": self.seed, "study": self.study,
-            "data": self.data,
+            "data": self.data, "seen": dict(self.seen),
         }
 
     def write(self, runs: Path) -> Path:
@@ -194,7 +209,7 @@ def read_tuned(path: Path) -> Tuned:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         if body.pop("schema") != SCHEMA:
-            raise ValueError(f"not of schema {SCHEMA}")
+            raise ValueError("it is of another version, which did not write down what it saw")
         return Tuned(**{**body, "setting": TuningSetting(**body["setting"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(
@@ -257,30 +272,83 @@ def check_nested(cell: Cell) -> None:
 
 
 def check_unseen(cell: Cell) -> None:
-    """Refuse tuned parameters whose tuning saw labels of trials that this cell tests.
+    """Refuse tuned parameters whose tuning saw trials that this cell tests.
 
-    Where calibration trials are drawn, another seed has other ones.
+    Trials are those that the tuning wrote down, by name and by what is in them. The cut may have
+    changed since: another seed draws other ones, and where the order of presentation was not known
+    they were drawn too. A record alone has no such list; then the seeds are compared.
 
     Raises
     ------
     IncompatibleError
-        Says which seed to tune with.
+        Says how to tune.
     """
-    if cell.tuning is None or cell.tuning["seed"] == cell.seed:
+    if cell.tuning is None:
         return
-    there = cell.protocol.folds(cell.mapped[0], cell.tuning["seed"]).folds
-    if _labelled(there) & _tested(cell.folds().folds):
+    seed, seen = cell.tuning["seed"], cell.tuning.get("seen")
+    if isinstance(seen, Mapping):
+        tested = _digests(f.open_test() for f in cell.folds().folds)
+        known = set(seen.values())
+        shared = [name for name, digest in tested.items() if name in seen or digest in known]
+    elif seed != cell.seed:
+        there = cell.protocol.folds(cell.mapped[0], seed).folds
+        shared = ["/".join(map(str, trial))
+                  for trial in _labelled(there) & _tested(cell.folds().folds)]
+    else:
+        return
+    if not shared:
+        return
+    if seed != cell.seed:
         raise IncompatibleError(
-            f"the parameters were tuned with seed {cell.tuning['seed']}, whose calibration trials "
-            f"are tested with seed {cell.seed}",
+            f"the parameters were tuned with seed {seed}, whose calibration trials are tested with "
+            f"seed {cell.seed} ({_some(shared)})",
             f"Tune with --seed {cell.seed} as well.",
         )
+    raise IncompatibleError(
+        f"the parameters were tuned on trials that are tested now: {_some(shared)}. The trials "
+        "were cut in another way then, as they are where their order of presentation is not known",
+        "Tune again with the options of this run: bench tune ...",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{len(names)} trial{'s' * (len(names) != 1)}, {names[0]} among them"
+
+
+def seen_by(cell: Cell) -> dict[str, str]:
+    """Trials of the target corpus that a cell's views hold, each with a digest of its windows.
+
+    Tested windows that a transductive protocol grants are not among them: they stand there
+    unlabelled, in the run as in the tuning.
+    """
+    corpora = set(np.unique(cell.pair.target.corpus).tolist())
+    parts: dict[int, Any] = {}
+    for fold in cell.folds().folds:
+        view = fold.view
+        unlabelled = None if cell.protocol.transductive else view.unlabelled
+        source = view.source if isinstance(view.source, Windows) else None
+        parts |= {id(w): w for w in (source, view.calibration, unlabelled) if w is not None}
+    every = _digests(parts.values())
+    return {name: d for name, d in every.items() if name.partition("/")[0] in corpora}
+
+
+def _digests(parts: Iterable[Windows | UnlabelledWindows]) -> dict[str, str]:
+    """Digest of each trial: of how many windows it has, and of the first and the last of them."""
+    out = {}
+    for windows in parts:
+        names, first, which = np.unique(
+            windows.trial_key(), return_index=True, return_inverse=True
+        )
+        last = len(windows) - 1 - np.unique(which[::-1], return_index=True)[1]
+        sizes = np.bincount(which)
+        for name, a, b, n in zip(names.tolist(), first, last, sizes, strict=True):
+            content = windows.x[a].tobytes() + windows.x[b].tobytes()
+            out[str(name)] = hashlib.sha256(f"{n} ".encode() + content).hexdigest()[:16]
+    return dict(sorted(out.items()))
 
 
 def _labelled(folds: list[Fold]) -> set[tuple[Any, ...]]:
     """Trials whose labels some view holds."""
-    from ..data.windows import Windows
-
     parts = {id(w): w for f in folds for w in (f.view.source, f.view.calibration)
              if isinstance(w, Windows)}
     return {trial for windows in parts.values() for trial in _trials(windows)}

@@ -1,17 +1,18 @@
 """Statistics over target subjects: intervals, paired tests, ranks.
 
 The unit is the target subject. The rows of a source-by-target matrix share their subjects and are
-not independent, so a score pooled over pairs is resampled by subject (``clusters``), never by row.
+not independent: a subject's scores from several sources are averaged first, and the interval of a
+mean over pairs is that of subjects within their corpora (``corpora``), never of rows.
 SciPy is imported where it is used: listing commands should not pay for it.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 #: Scores are ratios of small counts. 0.6 - 0.5 and 0.5 - 0.4 are the same difference, though not
 #: in binary, so values are rounded to this many decimals before they are called equal or ranked.
 _DECIMALS = 12
-#: Largest number of pairs for which the signed-rank distribution is counted out.
-_EXACT = 50
+#: Largest number of subjects for which the signed-rank distribution is counted out.
+EXACT = 50
+#: Fewest subjects, of each corpus, with which anything is said of how sure a mean is.
+MINIMUM = 3
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,12 @@ class Paired:
     n : int
         Subjects.
     mean : float
-        Mean of the differences ``a - b``.
+        Mean of the differences ``a - b``; of several corpora as :func:`mean_over` weighs them.
+    sd : float or None
+        Sample standard deviation of the differences within a corpus; None where none has two
+        subjects.
     interval : tuple of float or None
-        Bootstrap interval of the mean over subjects; None for fewer than two.
+        Interval of the mean, see :func:`mean_interval`; None for fewer than three subjects.
     p : float
         Two-sided Wilcoxon signed-rank p; 1 where no difference is seen. With fewer than six
         subjects it cannot fall below 0.05.
@@ -46,6 +52,7 @@ class Paired:
 
     n: int
     mean: float
+    sd: float | None
     interval: tuple[float, float] | None
     p: float
     rank_biserial: float
@@ -96,83 +103,100 @@ class Friedman:
 
 
 def standard_error(values: ArrayLike) -> float | None:
-    """Standard error of the mean; None for fewer than two values."""
+    """Standard error of the mean; None for fewer than three values, of which it says nothing."""
     x = np.asarray(values, dtype=float)
-    return float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else None
+    return float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) >= MINIMUM else None
 
 
-def bootstrap_interval(
-    values: ArrayLike,
-    clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Expanded percentile interval of the mean, resampling whole clusters.
-
-    The plain percentile and BCa intervals are too narrow for the 6 to 32 subjects of these
-    corpora: at n = 6 a "95 %" one covers about 86 %. Following Hesterberg (2015, The American
-    Statistician 69, 371-386) the percentiles are taken further out, at
-    ``Phi(-sqrt(n / (n - 1)) * t)`` with the t quantile of n - 1 degrees of freedom and n the
-    number of clusters, which covers about 95 % and agrees with the plain one for large n.
+def mean_over(
+    values: ArrayLike, corpora: Sequence[Hashable] | None = None,
+    weights: Mapping[Any, float] | None = None,
+) -> float:
+    """Mean of subjects; of several corpora, mean of their means.
 
     Parameters
     ----------
     values : (n,) float
-        One per subject, or several per subject with ``clusters``.
-    clusters : sequence, optional
-        Subject of each value; a subject is drawn with all its values or not at all.
+        One per subject.
+    corpora : (n,) sequence, optional
+        Target corpus of each subject.
+    weights : mapping, optional
+        Of each corpus, in proportion to its pairs; all alike if it is not given. With as many
+        sources to each target this is the mean over pairs.
+    """
+    return float(sum(share * part.mean() for share, part in _parts(values, corpora, weights)))
+
+
+def mean_interval(
+    values: ArrayLike, corpora: Sequence[Hashable] | None = None,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
+) -> tuple[float, float] | None:
+    """Student's t interval of a mean over subjects, which may stand in several corpora.
+
+    Of normal data it covers what it says for any number of subjects. The percentile bootstrap
+    that many tables show covers 75 % of the time with three subjects and 86 % with six.
+
+    Over several corpora only subjects are drawn, within their corpora: variances of the corpora's
+    means are added, with the degrees of freedom of Welch (1947, Biometrika 34, 28-35) and
+    Satterthwaite (1946, Biometrics Bulletin 2, 110-114). It tells of other subjects of these
+    corpora, not of other corpora. It covers 94 % or more with five subjects in each corpus; where
+    one of three or four stands beside much larger ones, 93 %.
+
+    Parameters
+    ----------
+    values, corpora, weights
+        As for :func:`mean_over`.
     level : float
         Nominal coverage.
-    draws, seed : int
-        Resamples and their seed.
 
     Returns
     -------
     (low, high) or None
-        None for fewer than two clusters: one subject has no spread.
+        None where a corpus has fewer than three subjects: too few to tell.
     """
     from scipy import special  # scipy.stats would take a second to import
 
-    x = np.asarray(values, dtype=float)
-    keys = list(range(len(x))) if clusters is None else list(clusters)
-    codes = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    of_value = np.array([codes[key] for key in keys], dtype=int)
-    n = len(codes)
-    if n < 2:
+    parts = _parts(values, corpora, weights)
+    if not parts or min(len(part) for _, part in parts) < MINIMUM:
         return None
-    total, size = np.bincount(of_value, weights=x), np.bincount(of_value)
-    drawn = _drawn(n, draws, seed)
-    # Not a product of matrices: BLAS would sum in another order on another number of threads.
-    means = np.einsum("ij,j->i", drawn, total) / np.einsum("ij,j->i", drawn, size)
-    t = special.stdtrit(n - 1, (1 + level) / 2)
-    tail = special.ndtr(-np.sqrt(n / (n - 1)) * t)
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    errors = np.array([share**2 * part.var(ddof=1) / len(part) for share, part in parts])
+    variance, middle = errors.sum(), float(sum(share * part.mean() for share, part in parts))
+    if variance == 0.0:
+        return middle, middle
+    freedom = variance**2 / (errors**2 / [len(part) - 1 for _, part in parts]).sum()
+    reach = float(special.stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
+    return middle - reach, middle + reach
 
 
-@functools.lru_cache(maxsize=8)
-def _drawn(n: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """How often each of ``n`` clusters is in each resample: (draws, n), the same for every score.
+def _parts(
+    values: ArrayLike, corpora: Sequence[Hashable] | None,
+    weights: Mapping[Any, float] | None,
+) -> list[tuple[float, NDArray[np.float64]]]:
+    """Share in the mean and values of each corpus."""
+    x = np.asarray(values, dtype=float)
+    by_corpus: dict[Hashable, list[float]] = {}
+    for corpus, value in zip(corpora or [None] * len(x), x, strict=True):
+        by_corpus.setdefault(corpus, []).append(value)
+    share = {c: 1.0 if weights is None else weights[c] for c in by_corpus}
+    total = sum(share.values())
+    return [(share[c] / total, np.array(its)) for c, its in by_corpus.items()]
 
-    Reports compare thousands of pairs on the same few numbers of subjects.
-    """
-    pick = np.random.default_rng(seed).integers(0, n, (draws, n))
-    place = pick + n * np.arange(draws)[:, None]
-    counts = np.bincount(place.ravel(), minlength=draws * n).reshape(draws, n).astype(float)
-    counts.setflags(write=False)
-    return counts
 
-
-def paired(a: ArrayLike, b: ArrayLike, level: float | None = 0.95, seed: int = 0) -> Paired:
+def paired(
+    a: ArrayLike, b: ArrayLike, corpora: Sequence[Hashable] | None = None,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
+) -> Paired:
     """Compare two methods on the same subjects.
 
     Parameters
     ----------
     a, b : (n,) float
         Scores of the same subjects in the same order.
-    level, seed
-        Of the bootstrap interval; without a level there is none, which is much quicker.
+    corpora, weights
+        As for :func:`mean_over`, where the subjects are of several corpora. The p is over all
+        subjects, each counting the same.
+    level : float
+        Of the interval.
 
     Notes
     -----
@@ -187,9 +211,13 @@ def paired(a: ArrayLike, b: ArrayLike, level: float | None = 0.95, seed: int = 0
     nonzero = d[d != 0]
     ranks = _ranks(np.abs(nonzero))
     plus, minus = float(ranks[nonzero > 0].sum()), float(ranks[nonzero < 0].sum())
+    parts = [part for _, part in _parts(x - y, corpora, weights)]
+    freedom = sum(len(part) - 1 for part in parts)
+    squares = sum(float(((part - part.mean()) ** 2).sum()) for part in parts)
     return Paired(
-        n=len(d), mean=float((x - y).mean()),
-        interval=None if level is None else bootstrap_interval(x - y, level=level, seed=seed),
+        n=len(d), mean=mean_over(x - y, corpora, weights),
+        sd=math.sqrt(squares / freedom) if freedom else None,
+        interval=mean_interval(x - y, corpora, weights, level),
         p=_wilcoxon_p(nonzero, ranks, min(plus, minus)),
         rank_biserial=(plus - minus) / (plus + minus) if len(nonzero) else 0.0,
         wins=int((d > 0).sum()), losses=int((d < 0).sum()), ties=int((d == 0).sum()),
@@ -199,7 +227,7 @@ def paired(a: ArrayLike, b: ArrayLike, level: float | None = 0.95, seed: int = 0
 def _wilcoxon_p(nonzero: NDArray[np.float64], ranks: NDArray[np.float64], least: float) -> float:
     if not len(nonzero):
         return 1.0
-    if len(nonzero) > _EXACT:
+    if len(nonzero) > EXACT:
         from scipy import stats
 
         return float(stats.wilcoxon(nonzero, method="asymptotic").pvalue)
@@ -225,8 +253,9 @@ def holm(pvalues: Sequence[float]) -> list[float]:
 
 
 def compare_all(
-    table: Mapping[str, Mapping[Hashable, float | Sequence[float]]], level: float = 0.95,
-    seed: int = 0,
+    table: Mapping[str, Mapping[Any, float | Sequence[float]]],
+    corpora: Mapping[Any, Hashable] | None = None,
+    weights: Mapping[Any, float] | None = None, level: float = 0.95,
 ) -> list[Compared]:
     """Every pair of methods on the subjects that both have, with Holm over all pairs.
 
@@ -235,8 +264,10 @@ def compare_all(
     table : mapping
         Method to subject to score; a subject's scores of several seeds are averaged first, since
         seeds are no subjects. Subjects of different corpora need different keys.
-    level, seed
-        Of the bootstrap intervals over subjects.
+    corpora : mapping, optional
+        Subject to target corpus, where there are several.
+    weights, level
+        As for :func:`paired`.
 
     Returns
     -------
@@ -253,10 +284,16 @@ def compare_all(
         if both:
             pairs.append((one, two))
             tests.append(paired(
-                [means[one][s] for s in both], [means[two][s] for s in both], level, seed
+                [means[one][s] for s in both], [means[two][s] for s in both],
+                [corpora[s] for s in both] if corpora else None, weights, level,
             ))
     adjusted = holm([t.p for t in tests])
     return [Compared(*p, t, h) for p, t, h in zip(pairs, tests, adjusted, strict=True)]
+
+
+def least_p(n: int) -> float:
+    """Smallest p of the exact two-sided Wilcoxon test: all ``n`` subjects agree."""
+    return min(1.0, 2.0 ** (1 - n))
 
 
 def subjects_needed(methods: int, alpha: float = 0.05) -> int:
@@ -269,7 +306,7 @@ def subjects_needed(methods: int, alpha: float = 0.05) -> int:
     if methods < 2 or not 0 < alpha < 1:
         raise ValueError(f"two methods and a level are needed, got {methods} and {alpha}")
     pairs, n = math.comb(methods, 2), 1
-    while pairs * 2.0 ** (1 - n) > alpha:
+    while pairs * least_p(n) > alpha:
         n += 1
     return n
 

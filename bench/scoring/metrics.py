@@ -37,6 +37,8 @@ class FoldOutcome:
         How many windows these have.
     majority : float
         Share of the most frequent class among the tested windows.
+    true_windows, predicted_windows : list of int
+        Tested windows of each class, and how many were taken for it.
     scores : dict
         ``{"window": {...}, "trial": {...}}``: see :func:`fold_scores`.
     """
@@ -48,6 +50,8 @@ class FoldOutcome:
     calibration_windows: int
     test_windows: int
     majority: float
+    true_windows: list[int]
+    predicted_windows: list[int]
     scores: dict[str, Scores]
 
     @classmethod
@@ -71,10 +75,12 @@ class FoldOutcome:
         calibration_windows : int
         """
         p = np.asarray(proba)
+        k = p.shape[1]
+        table = confusion(y, p, k)
         return cls(
             int(key[0]), int(key[1]), _numbers(calibration_trials), _numbers(test_trials),
-            calibration_windows, len(p), majority_share(y),
-            fold_scores(y, p, trial_ids, p.shape[1]),
+            calibration_windows, len(p), majority_share(y), table.sum(axis=1).tolist(),
+            table.sum(axis=0).tolist(), fold_scores(y, p, trial_ids, k),
         )
 
     def as_dict(self) -> dict[str, Any]:

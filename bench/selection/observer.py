@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..method import Context, Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import fold_scores
+from .looking import look
 from .rules import Rule
 
 Key = tuple[int, int]
@@ -103,8 +104,10 @@ class Observer:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         curve = self.curves.setdefault(ctx.stage, {})
         shared = "subject" not in ctx.seed_axes
-        if predictor is not None:
-            row |= self._see(self._seen(ctx, number, of), ctx.stage, number, of, predictor)
+        wanted = [] if predictor is None else self._seen(ctx, number, of)
+        if predictor is not None and wanted:
+            with look(predictor) as still:
+                row |= self._see(wanted, ctx.stage, number, of, still)
         if not shared:
             axes = ctx.seed_axes
             curve = curve.setdefault(f"{axes['subject']}/{axes['session']}", {})
@@ -131,7 +134,8 @@ class Observer:
                 continue
             for name, planned in self.planned.get(key, {}).items():
                 self.picks[key][name] = SelectedEpoch(1, 1, planned.score)
-            self._judged(key, 1, 1, self.scorer(fold, predictor))
+            with look(predictor, "no") as still:
+                self._judged(key, 1, 1, self.scorer(fold, still))
         self._scores.flush()
 
     def picked(

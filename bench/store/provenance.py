@@ -6,13 +6,14 @@ import contextlib
 import datetime
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from ..version import __version__
 #: Packages whose versions are kept in every record, as far as they are installed.
 PACKAGES = ("numpy", "scipy", "pandas", "torch", "scikit-learn", "pyarrow", "pydantic", "torcheeg",
             "braindecode", "skada", "optuna", "distributed")
+
+#: Entry points of methods; our own modules are named alike.
+GROUP = "bench.methods"
 
 
 def provenance(device: str, axes: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +71,59 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             out[name] = metadata.version(name)
     return out
+
+
+def is_ours(classes: Iterable[type]) -> bool:
+    """Whether all classes are of the methods that come with this package."""
+    return all(_is_ours(cls.__module__) for cls in classes)
+
+
+@functools.cache
+def _is_ours(module: str) -> bool:
+    file = _file_of(module)
+    return module.startswith(f"{GROUP}.") and file is not None and file.is_relative_to(_methods())
+
+
+def _methods() -> Path:
+    """Folder of our methods, wherever the package was installed from."""
+    spec = importlib.util.find_spec(GROUP)
+    if spec is None or not spec.submodule_search_locations:
+        return Path(__file__).parent
+    return Path(next(iter(spec.submodule_search_locations))).resolve()
+
+
+def _file_of(module: str) -> Path | None:
+    """Source file of a module that is loaded."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+@functools.cache
+def origin_of(cls: type) -> dict[str, Any]:
+    """Whose code a class is.
+
+    Returns
+    -------
+    dict
+        ``class`` (dotted name), ``ours``, ``package`` and ``version`` (None of a file that belongs
+        to none), ``file`` (its name) and ``sha256`` of the file (None of a class without one).
+    """
+    file, ours = _file_of(cls.__module__), is_ours([cls])
+    package, version = ("bench", __version__) if ours else _package_of(cls.__module__)
+    return {
+        "class": f"{cls.__module__}.{cls.__qualname__}", "ours": ours,
+        "package": package, "version": version, "file": None if file is None else file.name,
+        "sha256": None if file is None else hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+
+
+def _package_of(module: str) -> tuple[str | None, str | None]:
+    """Name and version of the installed package whose entry point leads to a module."""
+    top = module.partition(".")[0]
+    for point in metadata.entry_points(group=GROUP):
+        if point.dist is not None and point.module.partition(".")[0] == top:
+            return point.dist.name, point.dist.version
+    return None, None
 
 
 @functools.cache

@@ -53,7 +53,8 @@ class Record:
         Names of the target's classes, in the order of the probabilities.
     folds : list of dict
         One per target subject and session: ``subject``, ``session``, ``calibration_trials``,
-        ``test_trials``, ``majority`` (share of the most frequent test class), and ``scores``
+        ``test_trials``, ``majority`` (share of the most frequent test class), ``true_windows`` and
+        ``predicted_windows`` (test windows of each class, and taken for it), and ``scores``
         ``{"window": {...}, "trial": {...}}`` with ``accuracy``, ``balanced_accuracy``,
         ``macro_f1``, ``auroc`` (None where undefined).
     left_out : list of dict

@@ -160,13 +160,17 @@ def expand(
     BenchError
         The first name or value that is wrong; nothing has been read.
     """
+    from ..runs.lookup import check_rule
+
     methods = [entry("methods", name).name for name in request.methods]
     _check_tables(request, methods)
     protocols = list(_protocols(request))
     _check_values(request)
     seeds = request.numbers()
+    pairs = _pairs(request)
+    check_rule({name: None for s, t in pairs for name in (*s.split(PLUS), t)}, request)
     cells: dict[str, CellSpec] = {}
-    for source, target in _pairs(request):
+    for source, target in pairs:
         corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
@@ -308,15 +312,16 @@ def _present(request: Request) -> list[str]:
     from ..errors import MissingCorpusError
     from ..runs.lookup import corpus_root
 
-    names = []
+    names, features = [], files_of(request.features)
     for name in entries("corpora"):
+        adapter = load("corpora", name)()
+        if features != "bench" and not adapter.official_kinds:
+            continue
         if request.simulated:
-            names.append(name)
+            names += [name] if adapter.simulates else []
             continue
         try:
-            load("corpora", name)().inventory(
-                corpus_root(name, request), files_of(request.features)
-            )
+            adapter.inventory(corpus_root(name, request), features)
         except MissingCorpusError:
             continue
         names.append(name)

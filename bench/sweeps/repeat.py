@@ -147,9 +147,10 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
     identity = record.identity
     owner, _, kind = str(identity["features"]["origin"]).partition(":")
     raw = identity["features"]["kind"] == "raw"
+    official = "official-4s" if identity["features"]["window_s"] == 4 else "official"
     values = {
         **options_of(identity), "methods": [identity["method"]], "data": data,
-        "features": "official" if owner == "owner" else "raw" if raw else "bench",
+        "features": official if owner == "owner" else "raw" if raw else "bench",
         "official_kind": kind, "simulated": record.simulated is not None and data is None,
     }
     if values["simulated"]:
@@ -167,7 +168,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
 
 def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
     """Subjects that are there but not in the record."""
-    from ..data.reading import simulated_root
+    from ..data.reading import files_of, simulated_root
     from ..runs.lookup import corpus_root, simulated_recipe
 
     out = {}
@@ -177,7 +178,9 @@ def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
         corpus = corpora_of(side["name"])[0]
         root = simulated_root(corpus, simulated_recipe(request)) if request.simulated \
             else corpus_root(corpus, request)
-        inventory = load("corpora", corpus)().inventory(root, request.features)
+        inventory = load("corpora", corpus)().inventory(
+            root, files_of(request.features)
+        )
         present = {r.subject for r in inventory.recordings}
         out[corpus] = sorted(present - set(side["subjects"]))
     return {corpus: subjects for corpus, subjects in out.items() if subjects}

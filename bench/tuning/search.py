@@ -24,7 +24,7 @@ from ..cells.contract import check_compatible
 from ..cells.engine import validate_cells
 from ..errors import BenchError, SettingError, reason_of
 from ..method import Tunable
-from ..runs.tuned import FOLDER, Tuned, TuningSetting, check_nested, read_tuned
+from ..runs.tuned import FOLDER, Tuned, TuningSetting, check_nested, read_tuned, seen_by
 from ..selection.rules import check_selection, rule
 from ..store.hashing import key_of
 from ..store.memory import TrialStore
@@ -198,7 +198,10 @@ class _Tuning:
         path = self.store.root / FOLDER / self.setting.file(self.cell.seed)
         if not path.is_file():
             return None
-        found = read_tuned(path)
+        try:
+            found = read_tuned(path)
+        except BenchError:  # of another version: its trials are kept, and give it anew
+            return None
         return found if (found.study, found.trials) == (key, self.options.trials) else None
 
     def key(self) -> str:
@@ -405,7 +408,7 @@ class _Tuning:
             data=data_used(self.rule, self.cell), trials=self.options.trials,
             seed=self.cell.seed, study=key, score=float(best.value or 0.0), default_score=first,
             failed=states.count("FAIL"), pruned=states.count("PRUNED"),
-            importance=_importance(study, len(done)),
+            importance=_importance(study, len(done)), seen=seen_by(self.cell),
         )
 
 

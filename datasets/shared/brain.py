@@ -61,6 +61,14 @@ EMOTIONS: dict[str, Emotion] = {
     "sad": Emotion(-0.80, -0.10),
     "fear": Emotion(-0.60, 0.90),
     "happy": Emotion(0.80, 0.40),
+    "disgust": Emotion(-0.75, 0.35),
+    "anger": Emotion(-0.70, 0.70),
+    "surprise": Emotion(0.25, 0.85),
+    "sadness": Emotion(-0.80, -0.15),
+    "amusement": Emotion(0.85, 0.60),
+    "inspiration": Emotion(0.60, 0.10),
+    "joy": Emotion(0.80, 0.35),
+    "tenderness": Emotion(0.65, -0.35),
 }
 
 #: Emotions a mislabelled trial of a corpus may really have evoked. A corpus that is not listed
@@ -68,6 +76,10 @@ EMOTIONS: dict[str, Emotion] = {
 CONFUSABLE: dict[str, tuple[str, ...]] = {
     "SEED": ("negative", "neutral", "positive"),
     "SEED-IV": ("neutral", "sad", "fear", "happy"),
+    "SEED-V": ("disgust", "fear", "sad", "neutral", "happy"),
+    "SEED-VII": ("disgust", "fear", "sad", "neutral", "happy", "anger", "surprise"),
+    "FACED": ("anger", "disgust", "fear", "sadness", "neutral", "amusement", "inspiration", "joy",
+              "tenderness"),
 }
 
 #: Cortical sources, each below the electrode it is named after.
@@ -158,6 +170,10 @@ SITES: dict[str, Site] = {
     "SEED": Site(False, (0.5, 75.0), 0.0, 0.0, (0.07, 0.00, 0.04), 1.0),
     "SEED-IV": Site(False, (1.0, 75.0), 0.2, -0.3, (-0.16, 0.05, -0.14), 0.6),
     "DEAP": Site(True, (4.0, 45.0), -0.2, 0.4, (-0.16, -0.16, 0.18), 1.5),
+    "SEED-V": Site(False, (0.3, 90.0), 0.1, 0.1, (0.10, -0.12, 0.05), 1.8),
+    "SEED-VII": Site(False, (0.1, 70.0), -0.1, -0.2, (-0.08, 0.14, 0.10), 0.3),
+    "FACED": Site(True, (0.05, 47.0), 0.3, 0.2, (0.14, 0.10, -0.12), 0.4),
+    "DREAMER": Site(False, (0.2, 43.0), -0.3, 0.3, (-0.18, 0.08, 0.16), 0.8),
 }
 
 

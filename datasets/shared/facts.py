@@ -55,6 +55,54 @@ SEED_DATES: dict[int, tuple[int, int, int]] = {
     15: (20130709, 20131016, 20131105),
 }
 
+#: Of SEED-V, per session: class of each clip, 0 disgust, 1 fear, 2 sad, 3 neutral, 4 happy.
+SEED_V_LABELS: tuple[tuple[int, ...], ...] = (
+    (4, 1, 3, 2, 0, 4, 1, 3, 2, 0, 4, 1, 3, 2, 0),
+    (2, 1, 3, 0, 4, 4, 0, 3, 2, 1, 3, 4, 1, 2, 0),
+    (2, 1, 3, 0, 4, 4, 0, 3, 2, 1, 3, 4, 1, 2, 0),
+)
+
+#: Second of the recording in which each clip of SEED-V begins, and in which it ends, per session.
+SEED_V_STARTS: tuple[tuple[int, ...], ...] = (
+    (30, 132, 287, 555, 773, 982, 1271, 1628, 1730, 2025, 2227, 2435, 2667, 2932, 3204),
+    (30, 299, 548, 646, 836, 1000, 1091, 1392, 1657, 1809, 1966, 2186, 2333, 2490, 2741),
+    (30, 353, 478, 674, 825, 908, 1200, 1346, 1451, 1711, 2055, 2307, 2457, 2726, 2888),
+)
+SEED_V_ENDS: tuple[tuple[int, ...], ...] = (
+    (102, 228, 524, 742, 920, 1240, 1568, 1697, 1994, 2166, 2401, 2607, 2901, 3172, 3359),
+    (267, 488, 614, 773, 967, 1059, 1331, 1622, 1777, 1908, 2153, 2302, 2428, 2709, 2817),
+    (321, 418, 643, 764, 877, 1147, 1284, 1418, 1679, 1996, 2275, 2425, 2664, 2857, 3066),
+)
+
+#: Emotion of each clip of SEED-VII, per session.
+SEED_VII_LABELS: tuple[tuple[str, ...], ...] = tuple(
+    (*half, *reversed(half)) * 2 for half in (
+        ("happy", "neutral", "disgust", "sad", "anger"),
+        ("anger", "sad", "fear", "neutral", "surprise"),
+        ("happy", "surprise", "disgust", "fear", "anger"),
+        ("disgust", "sad", "fear", "surprise", "happy"),
+    )
+)
+
+#: 14 electrodes of DREAMER (Emotiv EPOC), in the order of its columns.
+EPOC_CHANNELS: tuple[str, ...] = (
+    "AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4",
+)
+
+#: 30 electrodes of FACED, in the order of its rows without the mastoids A1 and A2.
+FACED_CHANNELS: tuple[str, ...] = (
+    "FP1", "FP2", "FZ", "F3", "F4", "F7", "F8", "FC1", "FC2", "FC5", "FC6", "CZ", "C3", "C4", "T7",
+    "T8", "CP1", "CP2", "CP5", "CP6", "PZ", "P3", "P4", "P7", "P8", "PO3", "PO4", "OZ", "O1", "O2",
+)
+
+#: Emotion that each of FACED's 28 clips is meant to evoke.
+FACED_LABELS: tuple[str, ...] = tuple(
+    emotion for emotion, clips in {
+        "anger": 3, "disgust": 3, "fear": 3, "sadness": 3, "neutral": 4, "amusement": 3,
+        "inspiration": 3, "joy": 3, "tenderness": 3,
+    }.items() for _ in range(clips)
+)
+
 #: Class of each of SEED-IV's clips, per session: 0 neutral, 1 sad, 2 fear, 3 happy.
 SEED_IV_LABELS: tuple[tuple[int, ...], ...] = (
     (1, 2, 3, 0, 2, 0, 0, 1, 0, 1, 2, 1, 1, 1, 2, 3, 2, 2, 3, 3, 0, 3, 0, 3),

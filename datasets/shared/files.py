@@ -215,17 +215,18 @@ def unique(
     return recordings
 
 
-def absent(recordings: Sequence[Recording], subjects: int, sessions: int) -> tuple[str, ...]:
-    """What is not there of a corpus of ``subjects`` x ``sessions``, in words."""
+def absent(
+    recordings: Sequence[Recording], subjects: int, sessions: int, first: int = 1
+) -> tuple[str, ...]:
+    """What is not there of a corpus of ``subjects`` (from ``first``) x ``sessions``, in words."""
     have = {(r.subject, r.session) for r in recordings}
     present = sorted({s for s, _ in have})
-    lost = [s for s in range(1, subjects + 1) if s not in present]
+    lost = [s for s in range(first, subjects + first) if s not in present]
     words = []
     if lost:
         verb = "is" if len(lost) == 1 else "are"
-        words.append(
-            f"{len(present)} of {subjects} subjects: {', '.join(map(str, lost))} {verb} missing"
-        )
+        words.append(f"{len(lost)} of {subjects} subjects {verb} missing: "
+                     f"{', '.join(map(str, lost))}")
     for session in range(1, sessions + 1):
         without = [s for s in present if (s, session) not in have]
         if without == present and present:

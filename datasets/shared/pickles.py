@@ -2,11 +2,14 @@
 
 Unpickling runs code. The reader here is an interpreter of its own for the few instructions that
 numpy arrays in a dict need: it calls nothing, knows four globals by name and refuses every other.
-Long strings are skipped and read on demand, so the ratings of a 100 MB file cost a millisecond.
+What a stranger built is bounded where it is built (a few bytes can double a tuple forty times), and
+never hashed, compared or shown. Long strings are skipped and read on demand, so the ratings of a
+100 MB file cost a millisecond.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import pickletools
 import re
@@ -30,7 +33,11 @@ _GLOBALS = {
     ("_codecs", "encode"): "encode",
 }
 _LONG = 1 << 16  # strings from here on are left in the file
+_LINE = 1 << 26  # bytes of a line: the oldest protocol writes an array as one
 _MOST_INSTRUCTIONS = 100_000  # two arrays take about 60
+_MOST_ITEMS = 32  # of a tuple; the state of an array or of a dtype has nine at most
+_LARGEST = 1 << 29  # bytes of one array; a subject of DEAP takes 103 MB
+_SHOWN = 80  # characters of a stranger's text in a message
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUSHES = frozenset({
@@ -42,6 +49,15 @@ _PUSHES = frozenset({
 
 class RefusedError(Exception):
     """The pickle asks for something that numeric arrays do not need."""
+
+
+def _said(value: object) -> str:
+    """A value for a message, in one short line: only what has no parts is looked into."""
+    if isinstance(value, str | bytes):
+        value = value[:_SHOWN]
+    elif value is not None and not isinstance(value, int | float):
+        return f"{type(value).__name__.strip('_').lower()}"
+    return repr(value)[:_SHOWN]
 
 
 class _Mark:
@@ -78,15 +94,15 @@ class _Dtype:
 
     def __init__(self, name: object) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[fiu][1248]", name):
-            raise RefusedError(f"an array of dtype {name!r}")
+            raise RefusedError(f"an array of dtype {_said(name)}")
         self.name, self.order = name, "<"
 
     def build(self, state: Any) -> None:
         if not (isinstance(state, tuple) and len(state) >= 5 and state[2:5] == (None,) * 3):
             raise RefusedError("an array of a structured dtype")
+        if not isinstance(state[1], str) or state[1] not in ("<", ">", "|", "="):
+            raise RefusedError(f"an array of byte order {_said(state[1])}")
         self.order = state[1]
-        if self.order not in ("<", ">", "|", "="):
-            raise RefusedError(f"an array of byte order {self.order!r}")
 
     def numpy(self) -> np.dtype[Any]:
         return np.dtype(f"{self.order}{self.name}")
@@ -106,13 +122,18 @@ class _Array:
             raise RefusedError("an array without shape, dtype and content")
         _, shape, dtype, self.fortran, self.raw = state
         if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
-            raise RefusedError(f"an array of shape {shape!r}")
+            raise RefusedError("an array whose shape is no tuple of whole numbers")
         self.shape, self.dtype = shape, dtype.numpy()
+        self.size = math.prod(shape) * self.dtype.itemsize
+        if self.size > _LARGEST:
+            raise RefusedError(f"an array of more than {_LARGEST >> 20} MiB")
 
     def read(self, file: BinaryIO) -> NDArray[Any]:
         """The array, read-only."""
         raw = self.raw
         if isinstance(raw, _Span):
+            if raw.length > 2 * self.size:  # of UTF-8 that stands for bytes: two for one, at most
+                raise RefusedError(f"{raw.length} bytes for an array of {self.size}")
             file.seek(raw.start)
             content = file.read(raw.length)
             if raw.utf8:
@@ -123,9 +144,8 @@ class _Array:
             content = raw
         else:
             raise RefusedError("an array without content")
-        size = math.prod(self.shape) * self.dtype.itemsize
-        if len(content) != size:
-            raise RefusedError(f"{len(content)} bytes for an array of {size}")
+        if len(content) != self.size:
+            raise RefusedError(f"{len(content)} bytes for an array of {self.size}")
         order = "F" if self.fortran else "C"
         return np.frombuffer(content, self.dtype).reshape(self.shape, order=order)  # type: ignore[call-overload]
 
@@ -140,7 +160,7 @@ class _Bytes:
     def read(self, n: int) -> bytes:
         start = self._file.tell()
         if n < _LONG or start + n > self._size:  # beyond the end: a short read, told by genops
-            return self._file.read(min(n, self._size))
+            return self._file.read(min(n, _LONG))
         self._file.seek(start + n)
         self.skipped = (start, n)
         result = _Skipped()
@@ -148,10 +168,25 @@ class _Bytes:
         return result
 
     def readline(self) -> bytes:
-        return self._file.readline()
+        return self._file.readline(_LINE)
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+#: What a tuple may hold, and tuples of these.
+_PLAIN = (type(None), bool, int, float, str, bytes, _Name, _Span, _Dtype)
+
+
+def _tuple(items: list[Any]) -> tuple[Any, ...]:
+    """A tuple as arrays need them: of few items, and of tuples only such as hold none."""
+    if len(items) > _MOST_ITEMS:
+        raise RefusedError(f"a tuple of {len(items)} items")
+    for item in items:
+        parts = item if isinstance(item, tuple) else (item,)
+        if not all(isinstance(part, _PLAIN) for part in parts):
+            raise RefusedError("a tuple of tuples of tuples, or of something that is no number")
+    return tuple(items)
 
 
 class _Machine:
@@ -173,9 +208,11 @@ class _Machine:
         return items[::-1]
 
     def name(self, module: object, name: object) -> _Name:
-        what = _GLOBALS.get((module, name)) if isinstance(module, str) else None  # type: ignore[arg-type]
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise RefusedError("a global without a name")
+        what = _GLOBALS.get((module, name))
         if what is None:
-            raise RefusedError(f"the global {module}.{name}")
+            raise RefusedError(f"the global {_said(f'{module}.{name}')[1:-1]}")
         return _Name(what)
 
     def reduce(self) -> Any:
@@ -184,18 +221,24 @@ class _Machine:
         if not isinstance(arguments, tuple) or what in (None, "ndarray"):
             raise RefusedError(f"a call of {what or type(function).__name__}")
         if what == "reconstruct":
-            if arguments[:1] != (_Name("ndarray"),):
+            kind = arguments[0] if arguments else None
+            if not (isinstance(kind, _Name) and kind.what == "ndarray"):
                 raise RefusedError("the reconstruction of something that is no array")
             return _Array()
         if what == "dtype":
             return _Dtype(arguments[0] if arguments else None)
-        if len(arguments) != 2 or arguments[1] not in ("latin1", "latin-1"):
+        if not (len(arguments) == 2 and isinstance(arguments[1], str)
+                and arguments[1] in ("latin1", "latin-1")):
             raise RefusedError("text in another encoding than latin1")
         return arguments[0]  # the text stays text until an array needs its bytes
 
     def set_items(self, pairs: list[Any]) -> None:
         if not self.stack or not isinstance(self.stack[-1], dict):
             raise RefusedError("an item set on something that is no dict")
+        if not all(isinstance(key, str | bytes | int) for key in pairs[::2]):
+            raise RefusedError("a key that is neither text nor a whole number")
+        if len(pairs) % 2:
+            raise ValueError("a key without a value")
         self.stack[-1].update(zip(pairs[::2], pairs[1::2], strict=True))
 
     def build(self) -> None:
@@ -211,16 +254,20 @@ class _Machine:
             self.stack.append(_CONSTANTS[code])
         elif code in _TUPLES:
             items = [self.pop() for _ in range(_TUPLES[code])]
-            self.stack.append(tuple(items[::-1]))
+            self.stack.append(_tuple(items[::-1]))
         elif code in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            if not self.stack:
+                raise ValueError("the pickle keeps something before it is there")
             key = len(self.memo) if code == "MEMOIZE" else argument
             self.memo[key] = self.stack[-1]
         elif code in ("GET", "BINGET", "LONG_BINGET"):
+            if argument not in self.memo:
+                raise ValueError("the pickle uses something before it is there")
             self.stack.append(self.memo[argument])
         elif code in _ACTIONS:
             _ACTIONS[code](self, argument)
         else:
-            module = f" of {str(argument).replace(' ', '.')}" if code == "INST" else ""
+            module = f" of {_said(argument.replace(' ', '.'))[1:-1]}" if code == "INST" else ""
             raise RefusedError(f"the instruction {code}{module}")
 
 
@@ -249,7 +296,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,
     "MARK": lambda m, _: m.stack.append(_Mark()),
-    "TUPLE": lambda m, _: m.stack.append(tuple(m.pop_mark())),
+    "TUPLE": lambda m, _: m.stack.append(_tuple(m.pop_mark())),
     "EMPTY_DICT": lambda m, _: m.stack.append({}),
     "DICT": _dict,
     "SETITEM": _set_item,
@@ -263,8 +310,26 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
 }
 
 
+def _unpacked(path: Path, name: str) -> BinaryIO:
+    """Bytes that an ``.npz`` file holds as an array: NumPy itself unpickles nothing of it."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        large = [i.filename for i in archive.infolist() if i.file_size > _LARGEST]
+        if large:
+            raise RefusedError(f"more than {_LARGEST >> 20} MiB in {_said(large[0])}")
+        if f"{name}.npy" not in archive.namelist():
+            raise ValueError(f"no array {name} in it")
+        with archive.open(f"{name}.npy") as member:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+    if array.dtype.kind not in "SVu" or array.size * array.dtype.itemsize > _LARGEST:
+        raise RefusedError(f"{array.dtype} in place of bytes as {name}")
+    return io.BytesIO(array.tobytes())
+
+
 def _interpret(file: BinaryIO, size: int) -> Any:
     """The one object that the instructions leave."""
+    file.seek(0)
     source, machine = _Bytes(file, size), _Machine()
     for count, (code, argument, _) in enumerate(pickletools.genops(source)):  # type: ignore[arg-type]
         if count > _MOST_INSTRUCTIONS:
@@ -279,13 +344,19 @@ def _interpret(file: BinaryIO, size: int) -> Any:
     return machine.stack[0]
 
 
-def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def load_arrays(
+    path: Path, names: Collection[str], *, bare: str = "", packed: str = ""
+) -> dict[str, NDArray[Any]]:
     """Arrays of a pickled dict, as Python 2 or 3 wrote it.
 
     Parameters
     ----------
     names : collection of str
-        Keys to read; the others cost nothing.
+        Keys to read; the others cost nothing. A key that is a number is named by its digits.
+    bare : str
+        What to call an array that is pickled alone, in no dict; none is allowed if empty.
+    packed : str
+        Array of an ``.npz`` file whose bytes are the pickle; else the file itself is it.
 
     Returns
     -------
@@ -299,14 +370,16 @@ def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         named.
     """
     try:
-        with path.open("rb") as file:
-            content = _interpret(file, path.stat().st_size)
+        with _unpacked(path, packed) if packed else path.open("rb") as file:
+            content = _interpret(file, file.seek(0, io.SEEK_END))
+            if bare and isinstance(content, _Array):
+                content = {bare: content}
             if not isinstance(content, dict):
-                raise RefusedError(f"a {type(content).__name__.strip('_').lower()}")
+                raise RefusedError(_said(content))
             items = {_text(key): value for key, value in content.items()}
             wrong = [k for k in names if k in items and not isinstance(items[k], _Array)]
             if wrong:
-                raise RefusedError(f"{type(items[wrong[0]]).__name__} as {wrong[0]!r}")
+                raise RefusedError(f"{_said(items[wrong[0]])} as {wrong[0]!r}")
             return {k: items[k].read(file) for k in names if k in items}
     except RefusedError as error:
         raise DataError(
@@ -315,14 +388,14 @@ def load_arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         ) from error
     except Exception as error:  # torn files raise a dozen types, struct.error to MemoryError
         raise DataError(
-            path, _EXPECTED, f"{type(error).__name__}: {error}",
+            path, _EXPECTED, f"{type(error).__name__}: {_said(str(error))[1:-1]}",
             "The file may be torn: compare its size with the owner's, and fetch it again.",
         ) from error
 
 
-def _text(key: Any) -> str:
-    """A dict's key: Python 3 may have stored bytes."""
-    return key.decode("latin-1") if isinstance(key, bytes) else str(key)
+def _text(key: str | bytes | int) -> str:
+    """A dict's key: Python 3 may have stored bytes, SEED-V's owners number their trials."""
+    return key.decode("latin-1") if isinstance(key, bytes) else f"{key}"
 
 
 def dump_python2(arrays: Mapping[str, NDArray[Any]]) -> bytes:

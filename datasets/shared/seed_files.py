@@ -1,4 +1,4 @@
-"""What SEED and SEED-IV have in common: files of trials by number, and the owner's features."""
+"""What the corpora of SEED's owners share: files of trials by number, and their features."""
 
 from __future__ import annotations
 
@@ -184,10 +184,11 @@ def described(kind: str, window_s: float) -> OfficialFeatures:
 
 
 def finished(
-    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]]
+    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]],
+    size: tuple[int, int] = (SUBJECTS, SESSIONS),
 ) -> Inventory:
-    """Inventory of recordings that are checked and complete."""
-    subjects, sessions = expected_size(read_marker(root), SUBJECTS, SESSIONS)
+    """Inventory of recordings that are checked, of a corpus of ``size`` subjects and sessions."""
+    subjects, sessions = expected_size(read_marker(root), *size)
     return Inventory(
         root, ordered(recordings), tuple(skipped), absent(recordings, subjects, sessions)
     )
@@ -211,7 +212,7 @@ def shuffled(
 
 
 def owner_features(signal: NDArray[np.float64], window_s: int) -> dict[str, NDArray[np.float64]]:
-    """Features as the owner computes them, four kinds, each (62, windows, 5).
+    """Features as the owner computes them, smoothed and not, each (62, windows, 5).
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ def owner_features(signal: NDArray[np.float64], window_s: int) -> dict[str, NDAr
     de = np.log2(100 * psd)
     return {
         "de_movingAve": _moving_average(de), "de_LDS": _kalman(de),
-        "psd_movingAve": _moving_average(psd), "psd_LDS": _kalman(psd),
+        "psd_movingAve": _moving_average(psd), "psd_LDS": _kalman(psd), "de": de, "psd": psd,
     }
 
 
@@ -332,6 +333,10 @@ class SeedLike(SimulatedCorpus):
         marker = read_marker(inventory.root)
         expected = [self.samples(session, i, marker) for i in range(self.trials_per_session)]
         note_lengths(self.name, recording.path, expected, notices)
+        return self.infos(labels, session)
+
+    def infos(self, labels: Sequence[int], session: int) -> dict[int, TrialInfo]:
+        """Clip, order and class of each trial of a session, from their classes."""
         before = (session - 1) * self.trials_per_session if self.new_clips else 0
         return {
             number: TrialInfo(before + number, number - 1, {"class": float(label)})
@@ -370,7 +375,8 @@ class SeedLike(SimulatedCorpus):
             signals[f"{prefix}_eeg{plan.number}"] = signal
             for window_s, values in features.items():
                 for kind, value in owner_features(signal, window_s).items():
-                    values[f"{kind}{plan.number}"] = value
+                    if kind not in ("de", "psd"):  # of SEED-V and SEED-VII
+                        values[f"{kind}{plan.number}"] = value
         compress = (subject, session) == (1, 1)  # as the owner's; all of them would take a minute
         matlab.write(raw, shuffled(rng, {**signals, **(extra or {})}), compress)
         for window_s, path in official.items():

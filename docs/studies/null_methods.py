@@ -6,7 +6,9 @@ One sweep at the ``null`` scale (15 subjects, class effect 0) under ``few-shot``
 to DEAP: every built-in method. Each is tested against chance over subjects (two-sided Wilcoxon,
 Holm over methods). ``scmm-released`` chooses its epoch on the test set and must come out above;
 with the few steps of this scale its network predicts one class, so it is run beside ``scmm`` a
-second time, with all 50 epochs of fine-tuning and longer trials. What is in RUNS already is not run
+second time, with all 50 epochs of fine-tuning and longer trials. The two differ in seven switches,
+so what choosing the epoch is worth is measured within each: the epoch that is best on the test set
+less the last one, of the same training on the same subjects. What is in RUNS already is not run
 again.
 Writes docs/studies/null_methods.md.
 """
@@ -20,6 +22,7 @@ import numpy as np
 
 import bench
 from bench.registry import entries
+from bench.reports.shared.text import p_value
 from bench.scoring.inference import holm, paired
 from bench.store.files import write_text
 from bench.store.records import Record, Store
@@ -48,8 +51,8 @@ def main() -> None:
         options=bench.SweepOptions(runs=full, workers=args.workers),
         show=lambda state, line: print(line, flush=True) if line else None,
     )
-    tables = (table(done(folder)) for folder in (args.folder, full))
-    text = "# Every method on a null corpus\n\n" + "\n".join(tables)
+    tables = [table(done(folder)) for folder in (args.folder, full)]
+    text = "# Every method on a null corpus\n\n" + "\n".join([*tables, choosing(done(full))])
     write_text(HERE / "null_methods.md", text)
     print(text)
 
@@ -68,8 +71,8 @@ def table(records: list[Record]) -> str:
         [r.id for r in honest], holm([tests[r.id].p for r in honest]), strict=True
     ))
     lines = [
-        f"{records[0].pair}, scale {records[0].identity['scale']}: {len(honest)} methods and "
-        f"controls on one null corpus, {len(records[0].folds)} subjects; balanced accuracy per "
+        f"{records[0].pair}, scale {records[0].identity['scale']}: {len(honest)} method"
+        f"{'s and controls' * (len(honest) > 1)} on one null corpus, {len(records[0].folds)} subjects; balanced accuracy per "
         "window less chance, in points, with a 95 % interval over subjects; two-sided Wilcoxon "
         "over subjects, Holm over methods. *Simulated, class effect 0.*", "",
         "| method | off chance | 95 % interval | p | p after Holm |",
@@ -79,17 +82,39 @@ def table(records: list[Record]) -> str:
         test, name = tests[record.id], record.identity["method"]
         network = record.identity["params"].get("network")
         low, high = (100 * v for v in test.interval or (np.nan, np.nan))
-        after = f"{adjusted[record.id]:.3f}" if record.id in adjusted else "oracle, not ranked"
+        after = p_value(adjusted[record.id]) if record.id in adjusted else "oracle, not ranked"
         lines.append(
             f"| {name}{f' ({network})' if network else ''} | {100 * test.mean:+.1f} | {low:+.1f} "
-            f"to {high:+.1f} | {test.p:.3f} | {after} |"
+            f"to {high:+.1f} | {p_value(test.p)} | {after} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def scores(record: Record) -> np.ndarray:  # type: ignore[type-arg]
-    """Balanced accuracy per window of each subject."""
-    return np.array([f["scores"]["window"]["balanced_accuracy"] for f in record.folds])
+def choosing(records: list[Record]) -> str:
+    """Markdown: what choosing the epoch on the test set adds, within one training of a method."""
+    lines = [
+        "What choosing the epoch on the test set adds: the best test epoch less the last one of "
+        "the same training, paired over subjects; balanced accuracy per window in points, with a "
+        "95 % interval over subjects. *Simulated, class effect 0.*", "",
+        "| method | best test epoch − last | 95 % interval | p | subjects above |",
+        "|---|---:|---|---:|---:|",
+    ]
+    for record in records:
+        rules = record.selections
+        if {"last", "oracle"} <= rules.keys() and rules["last"]["folds"][0]["of"] > 1:
+            test = paired(scores(record, "oracle"), scores(record, "last"))
+            low, high = (100 * v for v in test.interval or (np.nan, np.nan))
+            lines.append(
+                f"| {record.identity['method']} | {100 * test.mean:+.1f} | {low:+.1f} to "
+                f"{high:+.1f} | {p_value(test.p)} | {test.wins} of {test.n} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def scores(record: Record, rule: str = "") -> np.ndarray:  # type: ignore[type-arg]
+    """Balanced accuracy per window of each subject; at the epoch of a rule, or as ranked."""
+    folds = record.selections[rule]["folds"] if rule else record.folds
+    return np.array([f["scores"]["window"]["balanced_accuracy"] for f in folds])
 
 
 if __name__ == "__main__":

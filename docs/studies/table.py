@@ -18,7 +18,7 @@ import pandas as pd
 
 import bench
 from bench.registry import entries
-from bench.scoring.inference import bootstrap_interval
+from bench.scoring.inference import mean_interval, mean_over, standard_error
 from bench.store.files import write_text
 from bench.store.records import Store
 
@@ -63,14 +63,15 @@ def read(folder: Path) -> pd.DataFrame:
 
 def write(scores: pd.DataFrame, exit_code: int) -> None:
     """One table for the target's own classes, one for shared classes."""
+    subjects = len(by_subject(scores, "score"))
     parts = [
         "# Every method on every pair",
         "Balanced accuracy per window in percent. Columns: mean over target subjects; *mean*: over "
-        "the six pairs, ± the standard deviation over target subjects; *over chance* with its "
-        "standard error over target subjects (a corpus's subjects stand in two pairs and count "
-        "once); *source gain*: method less the same network from scratch on the same calibration "
-        "trials, with a 95 % interval clustered on subjects. Three seeds are averaged first. "
-        "*Simulated.*",
+        f"the six pairs, ± the standard deviation over the n = {subjects} target subjects; *over "
+        "chance* ± its standard error over the same n (a corpus's subjects stand in two pairs and "
+        "count once); *source gain*: method less the same network from scratch on the same "
+        "calibration trials, with the 95 % interval of subjects within their corpora (Student's "
+        "t). Three seeds are averaged first. *Simulated.*",
     ]
     for shared, title in ((False, "Classes of the target"), (True, "Classes shared by both")):
         part = scores[scores["shared"] == shared]
@@ -132,7 +133,7 @@ def row(part: pd.DataFrame, method: str, pairs: list[str]) -> str:
              for m in (own[own["pair"] == p]["score"].mean() for p in pairs)]
     subjects = by_subject(own, "score")
     over = by_subject(own.assign(over=own["score"] - own["chance"]), "over")
-    error = over.std(ddof=1) / np.sqrt(len(over))
+    error = standard_error(over) or np.nan
     mean = own.groupby("pair")["score"].mean().mean()
     mark = " ⚠" if over.mean() < -2 * error - 1e-9 else ""
     return (
@@ -156,9 +157,10 @@ def gain(part: pd.DataFrame, method: str) -> str:
         base = scratch[scratch["network"] == network]
         if len(base) and part[part["method"] == method]["kind"].iloc[0] != "control":
             difference = (own - base.set_index(["pair", "subject"])["score"]).dropna()
-            clusters = [(p.partition("→")[2], s) for p, s in difference.index]
-            low, high = bootstrap_interval(difference, clusters) or (np.nan, np.nan)
-            return f"{difference.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+            subjects = by_subject(difference.rename("gain").reset_index(), "gain")
+            corpora = [corpus for corpus, _ in subjects.index]
+            low, high = mean_interval(subjects, corpora) or (np.nan, np.nan)
+            return f"{mean_over(subjects, corpora):+.1f} ({low:+.1f} to {high:+.1f})"
     return ""
 
 

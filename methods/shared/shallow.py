@@ -66,6 +66,11 @@ class Shallow(Method):
     maps_labels: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(source="labelled")
 
+    @property
+    def together(self) -> bool:
+        """Folds that learn from the same windows share one classifier."""
+        return True
+
     def estimator(self, seed: int) -> Any:
         """Unfitted classifier."""
         raise NotImplementedError

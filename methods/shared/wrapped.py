@@ -57,6 +57,11 @@ class Wrapped(Method):
         cls = self._named({"network": self.params.network})
         return cls(cls.parse(self.params.model_extra or {}))
 
+    @property
+    def together(self) -> bool:
+        """As the method."""
+        return self.inner.together
+
     def resolved(self, space: Space) -> Method:
         """With the parameters its method settles on."""
         own = self.kept(self.inner.resolved(space).params)

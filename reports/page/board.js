@@ -45,7 +45,7 @@ function header(key, text, hint) {
     const at = [...document.querySelectorAll("#board thead button")].indexOf(document.activeElement);
     drawBoard();
     document.querySelectorAll("#board thead button")[at]?.focus();
-    say(`sorted by ${text.replace("\n", " ")}, ${state.sort.down ? "highest" : "lowest"} first`);
+    say(`sorted by ${text.replaceAll("\n", " ")}, ${state.sort.down ? "highest" : "lowest"} first`);
   };
   return el("th", { scope: "col", "aria-sort": now ? (state.sort.down ? "descending" : "ascending") : "none" },
     tip(el("button", { type: "button", class: "arrow", onclick: act }, text), hint));
@@ -53,7 +53,7 @@ function header(key, text, hint) {
 
 function heading(c) {
   const [source, target] = c.short.split(ARROW);
-  return target === undefined ? c.short : `${source}${ARROW}\n${target}`;
+  return `${target === undefined ? c.short : `${source}${ARROW}\n${target}`}\nn = ${c.subjects.length}`;
 }
 
 function boardRow(row, columns) {
@@ -66,7 +66,7 @@ function boardRow(row, columns) {
       type: "button", class: `cell ${marks(value[2])}`, "aria-haspopup": "dialog",
       style: { "--h": colour(height(value[0], column)), "--a": height(value[0], column).toFixed(3) }, onclick: () => made(row, column),
     }, el("span", { class: "num" }, fmt(value[0])), value[3] ? "†" : "",
-    value[1] === null ? "" : el("span", { class: "sd" }, `±${fmt(value[1])}`));
+    value[1] === null && !value[3] ? "" : el("span", { class: "sd" }, `${value[1] === null ? "" : `±${fmt(value[1])}`}${value[3] ? ` (n ${known(value[4]).length})` : ""}`));
     return el("td", { class: "value" }, tip(button, () => about(row, column)));
   });
   const name = r.kind === "method"
@@ -159,7 +159,8 @@ function asLatex() {
       const value = s.values[column];
       if (!value) { cells.push("--"); continue; }
       const text = wrap(only ? value[2] : 0, fmt(value[0])) + (value[3] ? "\\dag{}" : "");
-      cells.push(value[1] === null ? text : `${text} {\\scriptsize$\\pm$${fmt(value[1])}}`);
+      const n = value[3] ? ` ($n$ ${known(value[4]).length})` : "";
+      cells.push(value[1] === null ? text + n : `${text} {\\scriptsize$\\pm$${fmt(value[1])}${n}}`);
     }
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);

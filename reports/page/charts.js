@@ -119,8 +119,8 @@ function dots(entries, chance, label) {
       if (v === null) return;
       marks.push(tip(svg("circle", { cx: x(v), cy: y, r: 3, class: `${kind} hover`, opacity: 0.55 }), `${e.name}\n${e.who[k]}: ${fmt(v)}`));
     });
-    marks.push(tip(svg("path", { d: `M${x(e.mean)} ${y - 6}l6 6l-6 6l-6 -6z`, class: `${kind} hover`, "stroke-width": 1 }), `${e.name}\nmean ${fmt(e.mean)}${e.sd === null || e.sd === undefined ? "" : ` ± ${fmt(e.sd)}`}`),
-      svg("text", { x: wide - 4, y: y + 4, "text-anchor": "end", class: e.kind === "method" ? "" : "soft" }, fmt(e.mean) + (e.sd === null || e.sd === undefined ? "" : ` ±${fmt(e.sd)}`)));
+    marks.push(tip(svg("path", { d: `M${x(e.mean)} ${y - 6}l6 6l-6 6l-6 -6z`, class: `${kind} hover`, "stroke-width": 1 }), `${e.name}\nmean ${fmt(e.mean)}${e.sd === null || e.sd === undefined ? "" : ` ± ${fmt(e.sd)} (n ${known(e.scores).length})`}`),
+      svg("text", { x: wide - 4, y: y + 4, "text-anchor": "end", class: e.kind === "method" ? "" : "soft" }, fmt(e.mean) + (e.sd === null || e.sd === undefined ? "" : ` ±${fmt(e.sd)} (n ${known(e.scores).length})`)));
   });
   return chart(wide, tall, label, marks);
 }

@@ -110,7 +110,8 @@ def _table(
         "protocol": setting.protocol, "simulated": table.simulated,
         "setting": [[k.replace("_", " "), v] for k, v in vars(setting).items() if v],
         "columns": [
-            {"label": table.labels[c], "short": short_labels[c], "tex": heading(short_labels[c]),
+            {"label": table.labels[c], "short": short_labels[c],
+             "tex": heading(short_labels[c], table.n(c)),
              "source": c.source, "target": c.target, "classes": list(c.classes),
              "mapped": is_mapped(table, c), "subjects": table.subjects(c)}
             for c in table.columns

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.scoring.inference import Paired, holm, paired
 
 from .cells import SCRATCH, Column, same_network
+from .power import ALPHA, sensitivity, too_few
 from .rows import RowKey
 from .table import Table, TableRow
 from .text import natural, signed
@@ -65,6 +67,70 @@ def _compared(table: Table) -> list[Comparison]:
     return [Comparison(*f[:6], p, f[6]) for f, p in zip(compared, adjusted, strict=True)]
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """A method and its target-only control over all pairs of a table.
+
+    Attributes
+    ----------
+    row : RowKey
+    test : Paired
+        Over target subjects, each averaged over its sources; the interval is that of subjects
+        within corpora.
+    corpora : int
+        How many target corpora these are of.
+    holm : float
+        p adjusted over the methods.
+    """
+
+    row: RowKey
+    test: Paired
+    corpora: int
+    holm: float
+
+
+def over_all_pairs(table: Table) -> list[Pooled]:
+    """Comparisons over all pairs, of the methods that have a control in each of several."""
+    return list(table.once("over all pairs", lambda: _pooled(table)))
+
+
+def _pooled(table: Table) -> list[Pooled]:
+    by_row: dict[RowKey, list[Comparison]] = {}
+    for c in against_target_only(table):
+        by_row.setdefault(c.row, []).append(c)
+    tests = []
+    for row, its in by_row.items():
+        if len(its) == len(table.columns) > 1:
+            one, corpora = of_subjects((c.column, c.method) for c in its)
+            two, _ = of_subjects((c.column, c.control) for c in its)
+            test = paired(list(one.values()), list(two.values()), [corpus for corpus, _ in one],
+                          corpora)
+            tests.append((row, test, len(corpora)))
+    adjusted = holm([test.p for _, test, _ in tests])
+    return [Pooled(*t, p) for t, p in zip(tests, adjusted, strict=True)]
+
+
+#: A target subject: equal numbers of two corpora are different people.
+Subject = tuple[str, str]
+
+
+def of_subjects(
+    scores: Iterable[tuple[Column, Mapping[str, float]]]
+) -> tuple[dict[Subject, float], dict[str, int]]:
+    """Mean score of each target subject over several pairs, and how many pairs each corpus has.
+
+    The tasks of a corpus are of the same people: ``DEAP:valence`` and ``DEAP:arousal`` make no
+    subject twice.
+    """
+    by_subject: dict[Subject, list[float]] = {}
+    pairs: Counter[str] = Counter()
+    for column, subjects in scores:
+        pairs[column.target_corpus] += 1
+        for subject, score in subjects.items():
+            by_subject.setdefault((column.target_corpus, subject), []).append(score)
+    return {who: sum(v) / len(v) for who, v in by_subject.items()}, dict(pairs)
+
+
 def in_common(
     one: TableRow, two: TableRow, column: Column, table: Table
 ) -> tuple[dict[str, float], dict[str, float], tuple[int, ...]] | None:
@@ -87,22 +153,31 @@ def in_common(
 
 
 def interval(test: Paired) -> str:
-    """``+0.9 to +7.5``, a dash for one subject."""
+    """``+0.9 to +7.5``, or that there are too few subjects for one."""
     if test.interval is None:
-        return "–"
+        return "too few" if test.n > 1 else "–"
     return f"{signed(test.interval[0])} to {signed(test.interval[1])}"
 
 
-def footnotes(comparisons: Sequence[Comparison]) -> list[str]:
+def footnotes(comparisons: Sequence[Comparison], pooled: Sequence[Pooled] = ()) -> list[str]:
     """Lines that say what the comparisons mean."""
     lines = [
         "Method less the same network trained from scratch on the same calibration trials, in "
-        "percentage points, paired over target subjects, on the seeds that both ran; bootstrap "
+        "percentage points, paired over target subjects, on the seeds that both ran; Student's t "
         "interval of the mean over subjects; two-sided Wilcoxon signed-rank p"
         + ("; p (Holm) is adjusted over this table." if len(comparisons) > 1 else ".")
     ]
-    if any(c.test.n < 6 for c in comparisons):
-        lines.append("With fewer than 6 subjects that p cannot fall below 0.05.")
+    if pooled:
+        lines.append(
+            f"All pairs: a subject's scores from several sources are averaged first; interval of "
+            f"subjects within their corpora ({pooled[0].corpora}), which tells of "
+            "other subjects, not of other corpora; Holm over the methods."
+        )
+    lines += too_few(c.test for c in comparisons)
+    every: list[Comparison | Pooled] = [*comparisons, *pooled]
+    if not any(c.test.mean > 0 and c.holm <= ALPHA for c in every):
+        seen = sensitivity([c.test for c in comparisons], len(comparisons))
+        lines.append(f"No gain from the source is significant here. {seen}".rstrip())
     return lines + sorted({f"{c.row.label}: {c.note}" for c in comparisons if c.note})
 
 

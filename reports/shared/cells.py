@@ -327,7 +327,10 @@ def _setting(record: Record) -> TableSetting:
     protocol = identity["protocol"]
     features = identity.get("features")
     if isinstance(features, dict):
-        features = {k: v for k, v in features.items() if k not in _OF_THE_PAIR}
+        ours = not str(features.get("origin")).startswith("owner")
+        # The version is that of our extractor, which owners' features have not seen.
+        features = {k: v for k, v in features.items()
+                    if k not in _OF_THE_PAIR and (ours or k != "version")}
     return TableSetting(
         protocol=clean(protocol["name"], 60), protocol_params=_text(protocol.get("params") or {}),
         target_access=_text(protocol.get("target_access")), selection=_text(identity["selection"]),

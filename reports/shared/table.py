@@ -15,6 +15,7 @@ import numpy as np
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
 
+from .alarms import alarm_lines
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, row_keys
 from .text import natural, numbers, percent
@@ -41,6 +42,13 @@ class Value:
     subjects: dict[str, float]
     seeds: tuple[int, ...]
     partial: bool = False
+
+    @property
+    def spread(self) -> str:
+        """``† ± 4.2 (n = 5)``: n where it is not that of the column, which the heading gives."""
+        text = "†" if self.partial else ""
+        text += "" if self.sd is None else f" ± {100 * self.sd:.1f}"
+        return text + (f" (n = {len(self.subjects)})" if self.partial else "")
 
 
 @dataclass
@@ -175,6 +183,10 @@ class Table(Kept):
                 names |= set(row.values[column].subjects)
         return sorted(names, key=natural)
 
+    def n(self, column: Column) -> int:
+        """How many target subjects a column has: what every ± in it runs over."""
+        return len(self.subjects(column))
+
     def seeds(self) -> list[int]:
         """Seeds of all rows."""
         return sorted({s for row in self.rows for v in row.values.values() for s in v.seeds})
@@ -267,7 +279,9 @@ def _table(
     table.methods.sort(key=lambda r: (r.mean is None, -(r.mean or 0), natural(r.label)))
     table.controls.sort(key=lambda r: (_CONTROLS.get(r.key.method, 1), natural(r.label)))
     table.oracles.sort(key=lambda r: natural(r.label))
-    table.notes += [*_coverage(table), *_liberties(table)]
+    records = {c.id: c.record for c in cells}.values()
+    table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
+                    *_coverage(table), *_liberties(table)]
     return table
 
 

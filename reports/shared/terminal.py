@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.reporting import ARROW
 
-from .against import Comparison, footnotes, interval
+from .against import Comparison, Pooled, footnotes, interval
 from .caption import caption, shortened, title
 from .cells import Column
 from .table import Table, TableRow
@@ -82,7 +82,7 @@ def _grid(
     grid.add_column("method", no_wrap=True, vertical="top")
     labels = table.short_labels()
     for column in columns:
-        grid.add_column(_heading(labels[column]), justify="right", no_wrap=True)
+        grid.add_column(_heading(labels[column], table.n(column)), justify="right", no_wrap=True)
     for name in table.summary_heads if summary else ():
         grid.add_column(Text(name.lower()), justify="right", no_wrap=True)
     for row in table.methods:
@@ -99,10 +99,11 @@ def _grid(
     return grid
 
 
-def _heading(label: str) -> Text:
+def _heading(label: str, subjects: int) -> Text:
     """``SEED →`` over ``DEAP:valence``: half as wide, and the arrow stays with the source."""
     source, arrow, target = label.partition(ARROW)
-    return Text(f"{source}{ARROW}\n{target}" if arrow else label)
+    text = Text(f"{source}{ARROW}\n{target}" if arrow else label)
+    return text.append(f"\nn = {subjects}", "not bold")
 
 
 def _cells(
@@ -123,6 +124,9 @@ def _cells(
         if value.sd is not None:
             text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
                         "dim not bold not underline")
+        if value.partial:
+            text.append(f"{chr(10) if stacked else ' '}n = {len(value.subjects)}",
+                        "dim not bold not underline")
         out.append(text)
     styles = {"Mean": _STYLES[table.mark(row, None)],
               "Pairs": "" if row.mean is not None else "yellow"}
@@ -141,7 +145,9 @@ def leaderboard(table: Table) -> RenderableType:
     return Group(head, Leaderboard(table), *map(indented, lines))
 
 
-def comparisons(table: Table, compared: Sequence[Comparison]) -> RenderableType:
+def comparisons(
+    table: Table, compared: Sequence[Comparison], pooled: Sequence[Pooled] = ()
+) -> RenderableType:
     """Small table of methods against their target-only control."""
     grid = house_table()
     grid.add_column("method", overflow="fold")
@@ -149,15 +155,18 @@ def comparisons(table: Table, compared: Sequence[Comparison]) -> RenderableType:
     labels = table.short_labels()
     for name in ("difference", "95 % interval", "p", "p (Holm)", "wins"):
         grid.add_column(name, justify="right", no_wrap=True)
-    for c in compared:
+    rows = [(c, labels[c.column]) for c in compared] + [(c, "all pairs") for c in pooled]
+    for i, (c, over) in enumerate(rows):
+        if i == len(compared):
+            grid.add_section()
         t = c.test
         clear = t.interval is not None and (t.interval[0] > 0 or t.interval[1] < 0)
         grid.add_row(
-            Text(c.row.label), Text(labels[c.column]),
+            Text(c.row.label), Text(over),
             Text(signed(t.mean), "bold" if clear else ""), Text(interval(t)),
             Text(p_value(t.p)), Text(p_value(c.holm)), Text(f"{t.wins}/{t.n}"),
         )
-    lines = [Text(line, "dim") for line in footnotes(compared)]
+    lines = [Text(line, "dim") for line in footnotes(compared, pooled)]
     return Group(
         Text("Against target-only: what pre-training on the source adds", "bold"), grid,
         *map(indented, lines),

@@ -22,6 +22,8 @@ from support import Means, NearestMean, cell_of, in_order, paired, synthetic
 
 SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
 
+pytestmark = pytest.mark.usefixtures("spying")
+
 
 @pytest.fixture
 def store(tmp_path):

@@ -379,10 +379,10 @@ def test_the_recipe_is_shown_and_nothing_written(bench, tmp_path):
 def test_data_commands_refuse_what_is_not_there(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CONFIG", str(tmp_path / "settings.json"))
     (tmp_path / "empty").mkdir()
-    refused(bench("data", "check", "empty"), "empty holds none of SEED, SEED-IV, DEAP")
+    refused(bench("data", "check", "empty"), "empty holds none of SEED, SEED-IV, SEED-V")
     refused(bench("data", "set", "SEED=empty"), "SEED")
     refused(bench("data", "set", "SEDE=empty"), "no corpus named 'SEDE'")
-    refused(bench("data", "simulate", "sim", "--set", "subjects=99"), "recipe: subjects = '99'")
+    refused(bench("data", "simulate", "sim", "--set", "subjects=999"), "recipe: subjects = '999'")
     assert not (tmp_path / "settings.json").exists()
     assert not (tmp_path / "sim").exists()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.new import new_method
+from bench.cli.new import new_plugin
 from bench.errors import BenchError, SettingError
 
 
@@ -40,7 +40,7 @@ def install(folder: Path, into: Path) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     where = tmp_path_factory.mktemp("new") / "plugin"
-    new_method("my-method2", where)
+    new_plugin("method", "my-method2", where)
     return where
 
 
@@ -102,17 +102,64 @@ def test_the_command(bench, tmp_path):
 @pytest.mark.parametrize("name", ["My", "my_method", "1st", "a--b", "a-", "", "../x", "é"])
 def test_impossible_names_are_refused(name, tmp_path):
     with pytest.raises(SettingError, match="cannot be the name of a method"):
-        new_method(name, tmp_path / "x")
+        new_plugin("method", name, tmp_path / "x")
 
 
 @pytest.mark.parametrize("name", ["scmm", "method", "predictor", "none"])
 def test_taken_names_are_refused(name, tmp_path):
     with pytest.raises(SettingError, match="take another"):
-        new_method(name, tmp_path / "x")
+        new_plugin("method", name, tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(BenchError, match="not empty"):
-        new_method("fine", tmp_path / "x")
+        new_plugin("method", "fine", tmp_path / "x")
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("new") / "plugin"
+    new_plugin("corpus", "my-lab", where)
+    return where
+
+
+def test_a_corpus_passes_its_own_tests_and_is_listed_when_installed(corpus_folder, tmp_path):
+    done = run("-m", "pytest", "-p", "no:cacheprovider", cwd=corpus_folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+    site = tmp_path / "site"
+    install(corpus_folder, site)
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    done = run("-m", "bench.cli", "list", "corpora", "--json", cwd=tmp_path, PYTHONPATH=path)
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["MY-LAB"]["origin"] == "bench-my-lab"
+
+
+def test_a_corpus_by_include_from_check_to_run(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CONFIG", str(tmp_path / "settings.json"))
+    done = bench("new", "corpus", "my-lab")
+    assert "Check it: bench check bench-my-lab/bench_my_lab.py" in done.stdout
+    include = ("--include", "bench-my-lab/bench_my_lab.py")
+    checked = bench("check", "bench-my-lab/bench_my_lab.py")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "MY-LAB: conforms" in checked.stdout
+    made = bench("data", "simulate", "sim", *include, "--corpus", "MY-LAB", "--corpus", "SEED",
+                 "--set", "subjects=2", "--set", "length=0.02")
+    assert made.returncode == 0, made.stderr
+    assert "MY-LAB (simulated): 2 recordings" in bench("data", "check", "sim", *include).stdout
+    kept = bench("data", "set", *include, "MY-LAB=sim", "SEED=sim")
+    assert kept.returncode == 0, kept.stderr
+    edited = tmp_path / "bench-my-lab" / "bench_my_lab.py"
+    digests = set()
+    for _ in range(2):  # what read() gives is read anew when it is edited
+        code = ("import bench; from bench.registry import include; include('bench-my-lab/"
+                "bench_my_lab.py'); r = bench.read_corpus('MY-LAB', __import__('pathlib').Path("
+                "'sim')); print(r.digest, r.windows.x.mean())")
+        done = run("-c", code, cwd=tmp_path, BENCH_CACHE=str(tmp_path / "cache"))
+        assert done.returncode == 0, done.stderr
+        digests.add(done.stdout)
+        edited.write_text(edited.read_text().replace("TrialSignal(i + 1, signal)",
+                                                     "TrialSignal(i + 1, 3 * signal)"))
+    assert len(digests) == 2

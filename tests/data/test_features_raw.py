@@ -137,7 +137,7 @@ class TestCommandLine:
         (("--method", "scmm", "--features", "rwa"), "Did you mean 'raw'"),
         (("--method", "scmm", "--scaling", "euclidean"), "Add --features raw"),
         (("--method", "dann", "--protocol", "zero-shot"), "needs unlabelled"),
-        (("--method", "majority", "--protocol", "zero-shot"), "needs calibration"),
+        (("--method", "target-only", "--protocol", "zero-shot"), "needs calibration"),
     ])
     def test_bad_input(self, options, said, bench, tiny_root):
         done = bench(*RUN, tiny_root, *options)

@@ -51,7 +51,7 @@ def test_codes_are_classes_are_dropped_or_refused():
                                                  (5, (0, 5)), (5, (5, 10))])
 def test_impossible_rules_are_refused(threshold, band):
     with pytest.raises(SettingError, match="outside the scale|not an interval"):
-        LabelRule(threshold, band)
+        LabelRule(threshold, band).of("DEAP", RATED)
 
 
 @pytest.mark.parametrize(("left", "right", "name", "classes"), [

@@ -205,7 +205,7 @@ def test_inventory(deap_folder):
     found = Deap().inventory(deap_folder.parent)
     assert [r.subject for r in found.recordings] == [1, 9, 10]
     assert {p.name for p, _ in found.skipped} == {"._s09.dat", "s33.dat", "s1.dat", "s04.mat"}
-    assert found.missing[0].startswith("3 of 32 subjects: 2, 3, 4")
+    assert found.missing[0].startswith("29 of 32 subjects are missing: 2, 3, 4")
 
 
 def test_missing_corpus_and_official(tmp_path):

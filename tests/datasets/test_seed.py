@@ -108,7 +108,7 @@ def test_subjects_are_integers_and_sessions_ranks_of_dates(tmp_path):
     assert order == [(s, k) for s in (1, 2, 9, 10) for k in (1, 2, 3)]
     assert found.recordings[1].path.name == "1_20131030.mat"
     assert found.missing == (
-        "4 of 15 subjects: 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15 are missing",)
+        "11 of 15 subjects are missing: 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15",)
 
 
 def test_missing_session_is_told(tmp_path):

@@ -66,7 +66,7 @@ def test_missing_and_skipped_are_told(seed_iv_folder):
     (raw / "4").mkdir()
     found = SeedIV().inventory(seed_iv_folder)
     assert found.missing[1:] == ("subject 9 has no session 2",)
-    assert found.missing[0].startswith("3 of 15 subjects: 2, 3, 4")
+    assert found.missing[0].startswith("12 of 15 subjects are missing: 2, 3, 4")
     assert {p.name for p, _ in found.skipped} == {"._9_20151209.mat", "4"}
 
 

@@ -49,6 +49,26 @@ def test_random_runs_under_every_protocol(protocol, tmp_path):
     assert len(record.folds) == 3
 
 
+@pytest.mark.parametrize(("protocol", "counted"), [
+    (FewShot(), "calibration"), (ZeroShot(), "source"), (Unsupervised(), "source"),
+    (Unsupervised(form="transductive"), "source"), (Within(), "source"),
+])
+def test_majority_stands_beside_a_method_under_every_protocol(protocol, counted, tmp_path):
+    """Of the source 60 % are of class 0, of the target 60 % of class 1."""
+    pair = paired(synthetic(3, in_order([0, 0, 0, 1, 1] * 2, 2), corpus="A"),
+                  synthetic(3, in_order([1, 1, 1, 0, 0] * 2, 2), corpus="B"))
+    names = [name for name, _ in make("lr").controls()]
+    assert names == ["majority"]
+    record = run_cell(cell_of(make("majority"), pair, protocol=protocol), Store(tmp_path))
+    # Under `within` the source is the other subjects of the target.
+    right = counted == "calibration" or isinstance(protocol, Within)
+    for fold in record.folds:
+        scores = fold["scores"]["window"]
+        assert scores["balanced_accuracy"] == 0.5
+        most = fold["majority"]
+        assert scores["accuracy"] == pytest.approx(most if right else 1 - most)
+
+
 def test_labels_are_shuffled_among_the_trials_of_a_session():
     windows = synthetic({1: in_order([0, 1] * 10, 3), 2: in_order([0] * 15 + [1] * 5, 2)})
     found = shuffled(windows, np.random.default_rng(1))

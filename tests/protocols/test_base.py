@@ -27,7 +27,7 @@ from bench.store.records import Store
 SEED, DEAP = ("negative", "neutral", "positive"), ("low valence", "high valence")
 PROTOCOLS = [FewShot(), ZeroShot(), Unsupervised(), Unsupervised(form="transductive"), Within()]
 IDS = ["few-shot", "zero-shot", "inductive", "transductive", "within"]
-OPTIONS = [FewShot(draw="random"), Within(leave="session")]
+OPTIONS = [FewShot(draw="random"), FewShot(draw="strictly-later"), Within(leave="session")]
 
 
 def corpus(name, labels, subjects, trials, rng, ordered=True):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.data.windows import Windows
+from bench.errors import IncompatibleError
 from bench.protocols.base import subject_sessions
 from bench.protocols.few_shot import FewShot
 
@@ -107,7 +108,81 @@ def test_the_seed_matters_only_where_trials_are_drawn(target):
         assert [key(f.open_test()) for f in cuts[0].folds] == [
             key(f.open_test()) for f in cuts[1].folds
         ]
-        assert cuts[0].notices == []
+        before = [preceding(f) for f in cuts[0].folds]
+        assert (cuts[0].notices == []) == (sum(before) == 0)
+        if sum(before):
+            trials = sum(len(key(f.open_test())) for f in cuts[0].folds)
+            assert cuts[0].notices[0].startswith(f"{sum(before)} of {trials} tested trials were ")
+
+
+def preceding(fold):
+    """Tested trials that were shown before some calibration trial."""
+    last = fold.view.calibration.order.max()
+    test = fold.open_test()
+    return len({t for t, order in zip(test.trial, test.order, strict=True) if order < last})
+
+
+@given(targets(), st.one_of(st.none(), st.integers(1, 3)), st.sampled_from([0.3, 0.6]))
+def test_strictly_later_tests_only_what_came_after_all_that_calibrate(target, k, share):
+    known = target.take(target.order >= 0)
+    if not len(known):
+        return
+    cut = FewShot(calibration_trials=k, share=share, draw="strictly-later").folds(
+        paired(SOURCE, known), 0)
+    everything = set(range(known.n_classes))
+    for fold in cut.folds:
+        mine = known.take(known.subject == fold.subject)
+        calibration, test = fold.view.calibration, fold.open_test()
+        assert test.order.min() > calibration.order.max()
+        assert set(test.y.tolist()) == set(calibration.y.tolist()) == everything
+        if k is None:
+            assert key(calibration) | key(test) == key(mine)
+        else:
+            assert key(test) == key(mine.take(mine.order > calibration.order.max()))
+            for c in everything:
+                of_class = mine.take(mine.y == c)
+                first = sorted(set(of_class.order.tolist()))[:k]
+                assert set(calibration.order[calibration.y == c].tolist()) == set(first)
+    for out in cut.left_out:  # nowhere is there enough of each class on both sides
+        mine = known.take(known.subject == out.subject)
+        order = sorted(set(zip(mine.order.tolist(), mine.y.tolist(), strict=True)))
+        for at in range(1, len(order)):
+            before, after = ([y for _, y in part] for part in (order[:at], order[at:]))
+            assert min(before.count(c) for c in everything) < (k or 1) or \
+                min(after.count(c) for c in everything) == 0
+    assert cut.notices == []
+
+
+def test_strictly_later_cuts_where_the_share_says_or_as_near_as_classes_allow():
+    def tested(classes, **options):
+        target = synthetic({1: in_order(classes)}, corpus="B")
+        (fold,) = FewShot(draw="strictly-later", **options).folds(paired(None, target), 0).folds
+        return sorted(set(fold.open_test().trial.tolist()))
+
+    assert tested([0, 1] * 5) == [7, 8, 9, 10]
+    assert tested([0, 1] * 5, share=0.3) == [4, 5, 6, 7, 8, 9, 10]
+    assert tested([0, 1, 1, 0, 1, 1, 0, 0, 0, 0]) == [6, 7, 8, 9, 10]  # the last 1 must be tested
+    assert tested([0, 0, 1, 0, 1, 1, 0], calibration_trials=1) == [4, 5, 6, 7]
+
+
+def test_strictly_later_enters_identity_and_access_and_the_default_does_not_change():
+    later = FewShot(draw="strictly-later")
+    assert later.describe()["params"]["draw"] == "strictly-later"
+    assert later.access().endswith("trials of the tested subject, all shown before the tested ones")
+    assert FewShot().describe() == {
+        "name": "few-shot", "target_access": FewShot.target_access,
+        "params": {"calibration_trials": None, "share": 0.6, "draw": "chronological"},
+    }
+
+
+def test_strictly_later_needs_the_order():
+    trials = [(n, y, -1, 2) for n, y, _, _ in in_order([0] * 10 + [1] * 5)]
+    pair = paired(None, synthetic(2, trials, corpus="B"))
+    protocol = FewShot(draw="strictly-later")
+    for refused in (protocol.check_pair, lambda p: protocol.folds(p, 0)):
+        with pytest.raises(IncompatibleError, match="order of presentation") as error:
+            refused(pair)
+        assert "participant_ratings.csv" in error.value.hint
 
 
 def test_seed_gives_the_published_first_nine():

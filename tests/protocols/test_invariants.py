@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,16 @@ SPACES = (
 many = settings(max_examples=60, deadline=None)
 #: Scopes under which no tested window decides a statistic.
 INDUCTIVE = ("corpus", "subject", "source")
+
+pytestmark = pytest.mark.usefixtures("spying", "_numbered")
+
+
+@pytest.fixture(scope="module")
+def _numbered():
+    """Leave trials without labels their numbers: windows are told apart by them here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.cells.contract.recoded", lambda windows: windows)
+        yield
 
 
 @st.composite
@@ -115,6 +126,10 @@ class Keeper(Method):
         self.jobs: list[Any] = []
         self.sources: list[Any] = []
 
+    def __deepcopy__(self, memo):
+        """Itself, not a fresh instance: so all it keeps is in one place."""
+        return self
+
     def pretrain(self, source, ctx):
         """Keep the source."""
         self.sources.append((source, ctx))
@@ -125,7 +140,7 @@ class Keeper(Method):
 
     def fit_many(self, jobs):
         """Keep the jobs."""
-        self.jobs = list(jobs)
+        self.jobs += jobs
         return [Even(len(job.view.classes)) for job in jobs]
 
 

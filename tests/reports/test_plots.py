@@ -281,7 +281,7 @@ class TestOneSubject:
         text = console.export_text()
         assert said in text
         assert unsaid not in text
-        assert ("1 subject)" in text) == (len(scores) == 1)
+        assert ("1 subject:" in text) == (len(scores) == 1)
 
 
 class TestCost:

@@ -8,11 +8,12 @@ from scipy import stats
 
 from bench.scoring.inference import (
     balanced_chance_interval,
-    bootstrap_interval,
     chance_interval,
     compare_all,
     friedman,
     holm,
+    mean_interval,
+    mean_over,
     mean_ranks,
     paired,
     standard_error,
@@ -22,51 +23,96 @@ from bench.scoring.inference import (
 close = {"rel": 0, "abs": 1e-10}
 
 
-class TestBootstrap:
-    def test_is_scipys_percentile_interval_at_the_expanded_level(self):
-        x = np.random.default_rng(1).normal(size=9)
-        t = stats.t.ppf(0.975, 8)
-        level = 1 - 2 * stats.norm.cdf(-np.sqrt(9 / 8) * t)
-        expected = stats.bootstrap(
-            (x,), np.mean, n_resamples=10_000, method="percentile", confidence_level=level,
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        assert bootstrap_interval(x) == pytest.approx(tuple(expected), **close)
+class TestInterval:
+    @pytest.mark.parametrize("n", [3, 6, 15, 32])
+    def test_is_scipys_t_interval(self, n):
+        x = np.random.default_rng(n).normal(size=n)
+        expected = stats.ttest_1samp(x, 0).confidence_interval(0.95)
+        assert mean_interval(x) == pytest.approx(tuple(expected), **close)
 
-    def test_covers_what_it_says_for_six_subjects(self):
-        rng = np.random.default_rng(0)
-        data = rng.normal(size=(600, 6))
-        found = [bootstrap_interval(x, draws=1000, seed=i) for i, x in enumerate(data)]
-        covered = np.mean([low <= 0 <= high for low, high in found])
-        assert 0.92 <= covered <= 0.98  # the plain percentile interval: about 0.86
+    @pytest.mark.parametrize("n", [3, 6, 15, 32])
+    def test_covers_what_it_says_of_normal_data(self, n):
+        data = np.random.default_rng(n).normal(size=(4000, n))
+        assert coverage([mean_interval(x) for x in data]) >= 0.94
 
-    def test_clusters_are_drawn_whole(self):
-        means = np.random.default_rng(2).normal(size=8)
-        # Copies of a subject's value carry no information: the interval must not shrink.
-        values, clusters = np.repeat(means, 5), np.repeat(np.arange(8), 5)
-        assert bootstrap_interval(values, clusters) == pytest.approx(
-            bootstrap_interval(means), **close
+    def test_two_subjects_are_too_few(self):
+        assert mean_interval([0.5]) is None
+        assert mean_interval([0.5, 0.7]) is None
+        assert standard_error([0.5, 0.7]) is None
+        assert paired([0.5, 0.7], [0.4, 0.4]).interval is None
+        assert mean_interval(np.arange(5.0), ["a", "a", "a", "b", "b"]) is None
+        assert mean_interval([]) is None
+
+    def test_subjects_that_agree_leave_no_doubt(self):
+        assert mean_interval([0.5] * 4) == (0.5, 0.5)
+
+    @pytest.mark.parametrize("level", [0.8, 0.99])
+    def test_other_levels(self, level):
+        x = np.random.default_rng(0).normal(size=9)
+        expected = stats.ttest_1samp(x, 0).confidence_interval(level)
+        assert mean_interval(x, level=level) == pytest.approx(tuple(expected), **close)
+
+
+def coverage(intervals, truth=0.0):
+    return np.mean([low <= truth <= high for low, high in intervals])
+
+
+class TestSeveralCorpora:
+    def test_of_two_is_welchs_interval(self):
+        rng = np.random.default_rng(1)
+        one, two = rng.normal(1, 2, 9), rng.normal(0, 1, 14)
+        welch = stats.ttest_ind(one, -two, equal_var=False).confidence_interval(0.95)
+        found = mean_interval([*one, *two], ["a"] * 9 + ["b"] * 14)
+        assert found == pytest.approx((welch.low / 2, welch.high / 2), **close)
+        assert mean_over([*one, *two], ["a"] * 9 + ["b"] * 14) == pytest.approx(
+            (one.mean() + two.mean()) / 2, **close
         )
-        naive = bootstrap_interval(values)
-        whole = bootstrap_interval(values, clusters)
-        assert naive[1] - naive[0] < 0.6 * (whole[1] - whole[0])
 
-    def test_clusters_of_unequal_size_weigh_by_values(self):
-        values, clusters = [0.0, 0.0, 0.0, 1.0], ["a", "a", "a", "b"]
-        low, high = bootstrap_interval(values, clusters)
-        assert (low, high) == (0.0, 1.0)
-        draws = np.random.default_rng(0).integers(0, 2, (10_000, 2))
-        totals = np.array([0.0, 1.0])[draws].sum(1) / np.array([3, 1])[draws].sum(1)
-        assert set(np.unique(totals)) == {0.0, 0.25, 1.0}
+    def test_weights_are_those_of_a_mean_over_pairs(self):
+        pairs = {"a": [[1.0, 2.0, 3.0], [3.0, 4.0, 8.0]], "b": [[0.0, 1.0, 0.0, 1.0]]}
+        values = [*np.mean(pairs["a"], axis=0), *pairs["b"][0]]
+        over_pairs = np.mean([np.mean(p) for its in pairs.values() for p in its])
+        corpora = ["a"] * 3 + ["b"] * 4
+        assert mean_over(values, corpora, {"a": 2, "b": 1}) == pytest.approx(over_pairs, **close)
+        low, high = mean_interval(values, corpora, {"a": 2, "b": 1})
+        assert (low + high) / 2 == pytest.approx(over_pairs, **close)
 
-    def test_one_subject_has_no_interval(self):
-        assert bootstrap_interval([0.5]) is None
-        assert bootstrap_interval([0.5, 0.7], ["a", "a"]) is None
+    @pytest.mark.parametrize("sizes", [(6, 6, 6), (15, 15, 32), (5, 32)])
+    def test_subjects_that_stand_in_two_pairs_are_covered_and_rows_are_not(self, sizes):
+        """Each subject is tested from two sources; the corpora differ in their means."""
+        rng = np.random.default_rng(len(sizes))
+        corpora = np.repeat(np.arange(len(sizes)), sizes)
+        truth = np.linspace(-1, 1, len(sizes))
+        subjects, rows = [], []
+        for _ in range(3000):
+            who = truth[corpora] + rng.normal(size=len(corpora))
+            pairs = who + 0.3 * rng.normal(size=(2, len(who)))
+            subjects.append(mean_interval(pairs.mean(axis=0), corpora.tolist()))
+            rows.append(mean_interval(pairs.ravel(), np.tile(corpora, 2).tolist()))
+        assert coverage(subjects) >= 0.94
+        assert coverage(rows) < 0.86
 
-    def test_repeats_with_its_seed(self):
-        x = np.arange(7.0)
-        assert bootstrap_interval(x) == bootstrap_interval(x)
-        assert bootstrap_interval(x, draws=100) != bootstrap_interval(x, draws=100, seed=1)
+    def test_paired_takes_corpora(self):
+        rng = np.random.default_rng(3)
+        a, b, corpora = rng.normal(size=13), rng.normal(size=13), list("xxxxxyyyyyyyy")
+        found = paired(a, b, corpora)
+        assert found.interval == mean_interval(a - b, corpora)
+        assert found.mean == mean_over(a - b, corpora)
+        assert found.p == paired(a, b).p
+        residuals = (a - b) - np.where(np.array(corpora) == "x", (a - b)[:5].mean(),
+                                       (a - b)[5:].mean())
+        assert found.sd == pytest.approx(np.sqrt((residuals**2).sum() / 11), **close)
+
+
+def test_family_wise_error_on_null_data_stays_under_the_level():
+    """Eight methods, 15 subjects, nothing to find, scores in sixths as those of trials are."""
+    rng = np.random.default_rng(12)
+    hits = 0
+    for _ in range(250):
+        subject = rng.normal(0, 0.5, (15, 1))
+        scores = np.round(6 * stats.norm.cdf(subject + rng.normal(size=(15, 8)))) / 6
+        hits += min(c.holm for c in compare_all(as_table(scores))) < 0.05
+    assert hits / 250 <= 0.06
 
 
 class TestPaired:
@@ -104,9 +150,9 @@ class TestPaired:
         assert found.rank_biserial == pytest.approx((4.5 - 1.5) / 6, **close)
         assert (found.n, found.wins, found.losses, found.ties) == (4, 2, 1, 1)
         assert found.mean == pytest.approx(0.05, **close)
-        assert found.interval == bootstrap_interval(
-            np.array([0.6, 0.7, 0.9, 0.5]) - [0.5, 0.5, 1.0, 0.5]
-        )
+        differences = np.array([0.6, 0.7, 0.9, 0.5]) - [0.5, 0.5, 1.0, 0.5]
+        assert found.interval == mean_interval(differences)
+        assert found.sd == pytest.approx(differences.std(ddof=1), **close)
 
     def test_no_difference(self):
         found = paired([0.5, 0.6], [0.5, 0.6])
@@ -114,7 +160,7 @@ class TestPaired:
 
     def test_one_subject(self):
         found = paired([0.7], [0.5])
-        assert (found.n, found.interval, found.p) == (1, None, 1.0)
+        assert (found.n, found.sd, found.interval, found.p) == (1, None, None, 1.0)
 
     def test_five_subjects_cannot_be_significant_and_six_can(self):
         assert paired(np.arange(1, 6), np.zeros(5)).p == pytest.approx(0.0625, **close)

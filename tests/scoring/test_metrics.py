@@ -138,8 +138,10 @@ def test_an_outcome_is_stored_by_name_in_a_fixed_order():
     stored = outcome.as_dict()
     assert list(stored) == [
         "subject", "session", "calibration_trials", "test_trials", "calibration_windows",
-        "test_windows", "majority", "scores",
+        "test_windows", "majority", "true_windows", "predicted_windows", "scores",
     ]
+    assert stored["true_windows"] == np.bincount(y, minlength=3).tolist()
+    assert stored["predicted_windows"] == np.bincount(p.argmax(axis=1), minlength=3).tolist()
     assert json.loads(json.dumps(stored)) == stored
     assert FoldOutcome(**stored) == outcome
     assert (stored["test_windows"], stored["test_trials"]) == (40, trial.tolist())

@@ -13,7 +13,7 @@ from ...cells.cell import Event
 from ...data.corpus import CorpusAdapter
 from ...data.reading import ReadOptions, files_of, read_corpus
 from ...data.recipe import read_marker
-from ...errors import BenchError, MissingCorpusError
+from ...errors import BenchError, MissingCorpusError, SettingError
 from ...registry import load
 from .progress import Display
 
@@ -41,6 +41,10 @@ def inspect_folder(
                 raise
             missing = error
             screen.print(f"[dim]–[/] {adapter.name}: not here", highlight=False)
+        except SettingError as error:  # its owner distributes no features, say
+            if named:
+                raise
+            screen.print(f"[dim]–[/] {adapter.name}: {escape(error.message)}", highlight=False)
     if not found and missing is not None:
         raise MissingCorpusError(
             f"{folder} holds none of {', '.join(corpora)}",
@@ -62,7 +66,7 @@ def _inspect(
         f"[dim]{escape(str(inventory.root))}[/]", highlight=False,
     )
     for text in inventory.missing:
-        screen.print(f"    [yellow]missing[/] {escape(text)}", highlight=False)
+        screen.print(f"    [yellow]incomplete:[/] {escape(text)}", highlight=False)
     for path, why in inventory.skipped:
         screen.print(f"    [dim]skipped {escape(path.name)}: {escape(why)}[/]", highlight=False)
     if not read:

@@ -180,12 +180,14 @@ def _verdict(outcome: TuningOutcome) -> list[Text]:
     lines = []
     for unit in ("window", "trial"):
         gain = outcome.gain(unit)
-        low, high = gain.interval or (float("nan"), float("nan"))
+        low, high = gain.interval or (0.0, 0.0)
+        sure = f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}, Wilcoxon p {gain.p:.2g}, " \
+            if gain.interval else ""
         lines.append(Text.assemble(
             f"On the tested trials, balanced accuracy per {unit}: tuned − default ",
             (f"{100 * gain.mean:+.1f} points", "bold"),
-            f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, Wilcoxon p {gain.p:.2g}, "
-            f"{gain.n} subjects: {gain.wins} better, {gain.losses} worse).",
+            f" ({sure}{gain.n} subject{'s' * (gain.n != 1)}: {gain.wins} better, "
+            f"{gain.losses} worse).",
         ))
     return [*lines, Text(meaning(outcome.gain()), style="bold")]
 
@@ -193,7 +195,7 @@ def _verdict(outcome: TuningOutcome) -> list[Text]:
 def meaning(gain: Paired) -> str:
     """What a difference on the tested trials says of a tuning."""
     if gain.interval is None:
-        return "One subject tells nothing of whether tuning helped."
+        return "So few subjects tell nothing of whether tuning helped: three are needed."
     low, high = gain.interval
     if low > 0 and gain.p < 0.05:
         return "Tuning helped."

@@ -119,8 +119,8 @@ class _Coordinator:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
         self.began = self.seen = self.full = self.asked = time.monotonic()
         self.present: set[str] = set()
-        #: Cells whose worker died, and its name: they are tried once more.
-        self.died: dict[str, str] = {}
+        #: Cells whose worker died, its name, and of what: they are tried once more.
+        self.died: dict[str, tuple[str, str]] = {}
         self.places = [] if self.pool is None else sweep.places()
         self.wanted = len(self.places)
         self.patience = OWN_PATIENCE if self.pool is not None else PATIENCE
@@ -300,7 +300,7 @@ class _Coordinator:
     def _next(self, worker: str) -> CellTask:
         """The next task; a cell whose worker died goes to another if there is anything else."""
         chosen = next((task for task in self.ready
-                       if self.died.get(task.specs[0].key) != worker), self.ready[0])
+                       if self.died.get(task.specs[0].key, ("",))[0] != worker), self.ready[0])
         self.ready.remove(chosen)
         return chosen
 
@@ -451,7 +451,7 @@ class _Coordinator:
             because = f" ({error.__cause__!r})" if error.__cause__ is not None else ""
             status, reason = "failed", f"{type(error).__name__}: {error}{because}"
         if again:
-            self.died[task.specs[0].key] = name
+            self.died[task.specs[0].key] = name, reason
             self._tried_again(name, f"{task.specs[0].label} is tried once more: {reason}")
             waiting = [replace(task, pretrain=()), *waiting]
         elif len(task.specs) > 1:  # smaller stacks may do, and to a cell they tell which it is
@@ -459,9 +459,10 @@ class _Coordinator:
                               f"as two: {reason}")
             waiting = [*task.halves(), *waiting]
         else:
-            before = self.died.get(task.specs[0].key)
-            also = f"; {before} died of it before" if before is not None else ""
-            self.sweep.fail(task.specs[0], status, reason + also, words)
+            if task.specs[0].key in self.died:
+                before, why = self.died[task.specs[0].key]
+                reason += f"; before, {why}" if flight.ending else f"; {before} died of it before"
+            self.sweep.fail(task.specs[0], status, reason, words)
         self.ready.extendleft(reversed(waiting))
 
     def _tried_again(self, worker: str, line: str) -> None:

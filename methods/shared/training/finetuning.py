@@ -105,6 +105,11 @@ class FineTuned(Method):
     scratch: ClassVar[str | None] = None
 
     @property
+    def together(self) -> bool:
+        """Folds are one stack."""
+        return True
+
+    @property
     def stacks(self) -> bool:
         """Several seeds are one stack."""
         return True
@@ -295,6 +300,11 @@ class NetworkPredictor:
         if self.k is None:
             return self._given
         return {name: t[self.k] for name, t in self._given.items()}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NetworkPredictor:
+        """The network as it is now: of a model in training, its own part of the stack."""
+        now = {name: t.detach().clone() for name, t in self.state.items()}
+        return NetworkPredictor(self.encoder, self.head, now)
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) of windows (n, channels, features)."""

@@ -187,8 +187,14 @@ class _Timeline:
         where = [source.corpus.astype(str), source.subject, source.session]
         columns = [np.unique(a, return_inverse=True)[1] for a in (*where, source.trial)]
         recording = np.unique(np.stack(columns[:-1]), axis=1, return_inverse=True)[1].ravel()
-        trial = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
-        order = np.lexsort((source.onset, trial))  # trials are numbered by recording
+        # Trials are numbered by recording, and as they come: their own numbers may be codes.
+        _, first, which = np.unique(
+            np.stack(columns), axis=1, return_index=True, return_inverse=True
+        )
+        number = np.empty(len(first), dtype=np.int64)
+        number[np.lexsort((first, recording[first]))] = np.arange(len(first))
+        trial = number[which.ravel()]
+        order = np.lexsort((source.onset, trial))
         return cls(order, source.onset[order].astype(float), trial[order], recording[order])
 
     def within(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

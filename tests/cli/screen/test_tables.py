@@ -78,7 +78,7 @@ def test_json_of_methods_has_every_field():
         "lacks": [],
     }
     assert scmm["features"] == sorted(entries("methods")["scmm"].profile.needs.features)
-    assert rows["majority"]["protocols"]["within"]["lacks"] == ["calibration"]
+    assert rows["target-only"]["protocols"]["within"]["lacks"] == ["calibration"]
     assert {"family", "summary", "paper", "origin", "transductive"} <= set(scmm)
 
 

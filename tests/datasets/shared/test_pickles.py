@@ -7,6 +7,7 @@ import contextlib
 import os
 import pickle
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +96,11 @@ def test_globals_are_refused_by_name_and_never_run(
     ({"data": np.array(["x"])}, "dtype 'U1'"),
     ({"data": np.zeros(2, complex)}, "dtype 'c16'"),
     ({"data": [1.0, 2.0]}, "EMPTY_LIST"),
-    ({"data": 1.0}, "float as 'data'"),
+    ({"data": 1.0}, "1.0 as 'data'"),
     (BIG, "array"),
     ((BIG, BIG), "tuple"),
+    ({1: BIG}, "a key that is no text"),
+    ({(1, 2): BIG}, "a key that is no text"),
     (b"(inumpy\nload\n.", "INST of numpy.load"),
     (b"\x80\x02Pos.system\n.", "PERSID"),
     (b"Pos.system\n.", "PERSID"),
@@ -129,7 +132,7 @@ def test_torn_pickles_are_refused(pickled):
 
 def test_size_that_does_not_fit_the_shape(pickled):
     content = dump_python2({"data": np.zeros((2, 3))})
-    huge = content.replace(b"J\x02\x00\x00\x00", b"J\x99\x99\x99\x09")
+    huge = content.replace(b"J\x02\x00\x00\x00", b"J\x99\x99\x99\x00")
     refused(pickled(huge), "48 bytes for an array of")
 
 
@@ -142,3 +145,48 @@ def test_flipped_bytes_never_escape_as_another_error(pickled):
             broken[i] = rng.integers(256)
         with contextlib.suppress(DataError):
             load_arrays(pickled(bytes(broken)), NAMES)
+
+
+#: A tuple of two of the one before, forty times over: 2^40 numbers, if anyone counts them.
+DOUBLED = b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(40))
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+
+
+@pytest.mark.parametrize("content", [
+    b"\x80\x02}(" + DOUBLED + b"K\x01u.",  # as a key
+    b"\x80\x02}(U\x04data" + DOUBLED + b"u.",
+    DOUBLED + b".",
+    b"cnumpy\ndtype\n" + DOUBLED + b"R.",
+    b"cnumpy\ndtype\n" + DOUBLED + b"\x85R.",
+    ARRAY + b"(K\x01" + DOUBLED + b"cnumpy\ndtype\nU\x02f8\x85R\x89U\x00tb.",  # as a shape
+    ARRAY + b"(K\x01)cnumpy\ndtype\nU\x02f8\x85R(K\x03" + DOUBLED + b"NNNtb\x89U\x00tb.",
+    b"(U\x05numpy" + DOUBLED + b"\x93.",  # as the name of a global
+    b"c_codecs\nencode\n(U\x01x" + DOUBLED + b"tR.",
+    b"(" + b"K\x01" * 1000 + b"t.",
+    b"(}" + DOUBLED + b"st.",
+])
+def test_bombs_are_refused_in_a_moment(pickled, content):
+    """Nested so that to show, hash or compare them would take all time and memory."""
+    began = time.process_time()
+    refused(pickled(content), "a pickled dict of numeric arrays")
+    assert time.process_time() - began < 1
+
+
+def test_a_number_too_long_to_be_read_is_refused(pickled):
+    refused(pickled(b"L" + b"9" * 60_000 + b"L\n."), "a pickled dict")
+
+
+def test_a_message_is_short_and_holds_no_code_of_a_terminal(pickled):
+    name = b"\x1b]0;owned\x07\x1b[2J" + b"x" * 60_000
+    for content in (b"c%s\nload\n." % name, b"(i%s\nload\n." % name,
+                    b"cnumpy\ndtype\n(S'%s'\ntR." % name):
+        with pytest.raises(DataError) as caught:
+            load_arrays(pickled(content), NAMES)
+        assert len(str(caught.value).replace(str(pickled(content)), "")) < 400
+        assert "\x1b" not in str(caught.value)
+
+
+def test_an_array_over_half_a_gibibyte_is_not_read(pickled):
+    content = dump_python2({"data": np.zeros((2, 3))})
+    content = content.replace(b"J\x02\x00\x00\x00", b"J\xff\xff\xff\x0f")
+    refused(pickled(content), "more than 512 MiB")

@@ -149,11 +149,11 @@ def test_batch_norm_of_one_model_is_that_of_a_stack(training):
 
 
 def test_projector_and_head_are_torchs_layers():
-    g = torch.Generator().manual_seed(0)
+    g = Draws.of(0)
     projector, head = Projector(10, 8, 6), Head(10, 3, 7)
     model = stack([projector.init(g) | head.init(g)], "cpu", torch.float64)
     one = unstack(model, 0)
-    x = torch.randn(1, 9, 10, generator=g, **DOUBLE)
+    x = torch.randn(1, 9, 10, generator=torch.Generator().manual_seed(0), **DOUBLE)
 
     def layer(name, inputs, outputs):
         linear = nn.Linear(inputs, outputs, **DOUBLE)

@@ -12,7 +12,6 @@ import torch
 from bench.cells import engine, run
 from bench.cells.cell import Cell
 from bench.cells.engine import run_cell
-from bench.cells.looks import Passes
 from bench.data.pair import Pair
 from bench.draws import Draws
 from bench.errors import IncompatibleError
@@ -20,6 +19,7 @@ from bench.methods.shared.networks.layers import ConvEncoder, Head
 from bench.methods.shared.training import finetuning
 from bench.methods.shared.training.finetuning import NetworkPredictor
 from bench.registry import load
+from bench.selection.looks import Passes
 from bench.store.records import Store
 from bench.training import stack
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..method import Context, Predictor
-from ..selection.observer import Observer
+from ..store.provenance import is_ours
+from .observer import Observer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +54,8 @@ class Passes:
 
     def can(self, predictor: Predictor | None) -> bool:
         """Whether a predictor's windows are predicted in a pass."""
-        return self.taken and isinstance(predictor, ManyAtOnce)
+        # It looks at the live network, which only of ours is known to change nothing.
+        return self.taken and isinstance(predictor, ManyAtOnce) and is_ours([type(predictor)])
 
     def predict(self, pairs: Sequence[tuple[Predictor, Floats]]) -> list[NDArray[np.float64]]:
         """Probabilities (n, classes) of pairs of a predictor and windows (n, channels, features).
@@ -123,6 +125,10 @@ class Foreseen:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         known = self.known.get(id(x))
         return self.predictor.predict_proba(x) if known is None else known
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Foreseen:
+        """Itself: what was to be seen of it has been seen."""
+        return self
 
     def __getattr__(self, name: str) -> Any:
         """What else the predictor offers."""
