@@ -1,4 +1,4 @@
-"""Steps recorded once and replayed: one launch a step on a GPU, whatever the method.
+"""Steps of a training, recorded once and replayed: one launch a step on a GPU, for any method.
 
 A CUDA graph repeats kernels on the memory they were recorded on. So a step may read nothing but
 tensors that stay where they are, and do nothing on the host that decides a number: :class:`Watch`

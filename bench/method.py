@@ -421,7 +421,7 @@ class Method(abc.ABC):
     one minimised; ``predictor`` predicts with the network as it is now, and the engine looks at a
     copy of it (:func:`copy.deepcopy`). It returns nothing. Without it the last epoch is scored.
     :func:`tell_epoch` does so for all models of a stack at once; predictors of ours, which offer
-    ``predict_many``, then predict in one pass (:mod:`bench.cells.looks`).
+    ``predict_many``, then predict in one pass (:mod:`bench.selection.looks`).
     ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`

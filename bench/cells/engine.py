@@ -18,6 +18,7 @@ from ..devices import Room, Steps, arithmetic, counting, dtype_of
 from ..errors import BenchError
 from ..method import Context, Method, observing
 from ..protocols.base import Fold
+from ..selection.looks import Looks, Passes
 from ..selection.observer import Observer, Report
 from ..selection.rules import rule
 from ..store.provenance import Meter
@@ -25,7 +26,6 @@ from ..store.records import Record, Store
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
 from .foreign import guarded
-from .looks import Looks, Passes
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 

@@ -19,6 +19,7 @@ from ..protocols.base import Fold
 from ..registry import entries
 from ..scoring.metrics import FoldOutcome
 from ..selection.looking import look
+from ..selection.looks import Passes
 from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
 from ..selection.rules import check_selection, evaluated, held_out, rule
 from ..store.hashing import code_hash, key_of
@@ -32,7 +33,6 @@ from .contract import (
     restrict_source,
     restrict_views,
 )
-from .looks import Passes
 from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
 

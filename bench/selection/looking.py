@@ -30,7 +30,7 @@ class StillPredictor:
 
     def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probabilities (n, classes) of windows (n, channels, features)."""
-        known = getattr(self.inner, "known", {}).get(id(x))  # see bench.cells.looks.Foreseen
+        known = getattr(self.inner, "known", {}).get(id(x))  # see bench.selection.looks.Foreseen
         if known is not None:
             return np.asarray(known, dtype=np.float64)
         return np.asarray(self.inner.predict_proba(lent(x)), dtype=np.float64)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from bench.cells import engine, run
+from bench.cells.cell import Cell
 from bench.cells.engine import run_cell
-from bench.cells.looks import Passes
 from bench.data.pair import Pair
+from bench.draws import Draws
 from bench.errors import IncompatibleError
 from bench.methods.shared.networks.layers import ConvEncoder, Head
+from bench.methods.shared.training import finetuning
 from bench.methods.shared.training.finetuning import NetworkPredictor
+from bench.registry import load
+from bench.selection.looks import Passes
 from bench.store.records import Store
+from bench.training import stack
 
-from tiny import cell_of, corpus, proba_of
+from tiny import PROTOCOLS, cell_of, corpus, proba_of
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +39,16 @@ def pair():
     ("dann", "inductive", "entropy"), ("tent", "inductive", "last"), ("lda", "few-shot", "last"),
 ])
 def test_a_cell_is_scored_as_without_passes(name, protocol, selection, pair, tmp_path, monkeypatch):
-    import dataclasses
-
     found, passes = [], []
     for everywhere in (False, True):
         kind = functools.partial(_Counting, passes, everywhere=everywhere)
         for module in (engine, run):
             monkeypatch.setattr(module, "Passes", kind)
-        epochs = {} if name == "lda" else {"epochs": 3, "fit_epochs": 3}
-        cell = cell_of(name, protocol, pair, **epochs) if epochs else _plain(protocol, pair)
-        store = Store(tmp_path / str(everywhere))
-        cell = dataclasses.replace(cell, selection=selection)
+        if name == "lda":
+            cell = Cell(load("methods", "lda")(), "default", pair, PROTOCOLS[protocol])
+        else:
+            cell = cell_of(name, protocol, pair, epochs=3, fit_epochs=3)
+        store, cell = Store(tmp_path / str(everywhere)), replace(cell, selection=selection)
         record = store.get(run_cell(cell, store).id)
         found.append((record, proba_of(record)))
     (one, alone), (two, together) = found
@@ -63,15 +68,6 @@ class _Counting(Passes):
         return super()._pass(pairs, keep)
 
 
-def _plain(protocol, pair):
-    from bench.cells.cell import Cell
-    from bench.registry import load
-
-    from tiny import PROTOCOLS
-
-    return Cell(load("methods", "lda")(), "default", pair, PROTOCOLS[protocol])
-
-
 def _rounded(value):
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
@@ -82,9 +78,6 @@ def _rounded(value):
 
 def networks(count, seed=0):
     """Predictors of networks of their own, and as models of one stack."""
-    from bench.draws import Draws
-    from bench.training import stack
-
     encoder = ConvEncoder(4, 5)
     head = Head(encoder.width, 3)
     states = [encoder.init(Draws.of(s)) | head.init(Draws.of(s + 50)) for s in range(count)]
@@ -95,8 +88,6 @@ def networks(count, seed=0):
 
 @pytest.mark.parametrize("most", [1, 10**9])
 def test_windows_may_be_differently_many(most, monkeypatch):
-    from bench.methods.shared.training import finetuning
-
     monkeypatch.setattr(finetuning, "PASS", most)
     alone, stacked = networks(4)
     rng = np.random.default_rng(0)
@@ -130,9 +121,8 @@ def test_what_is_foreseen_is_not_predicted_again():
 def test_a_network_that_uses_its_neighbours_is_still_refused(pair, tmp_path, monkeypatch):
     """The check that windows are predicted on their own is made in passes too."""
     def leaky(pairs):
-        return [np.tile(x.mean(dim=(0, 2)).softmax(0)[:2].double() /
-                        x.mean(dim=(0, 2)).softmax(0)[:2].double().sum(), (len(x), 1))
-                for _, x in pairs]
+        shares = [float(x.mean().sigmoid()) for _, x in pairs]
+        return [np.tile([p, 1 - p], (len(x), 1)) for p, (_, x) in zip(shares, pairs, strict=True)]
 
     monkeypatch.setattr(NetworkPredictor, "predict_many", staticmethod(leaky))
     for module in (engine, run):

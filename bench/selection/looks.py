@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..method import Context, Predictor
-from ..selection.observer import Observer
 from ..store.provenance import is_ours
+from .observer import Observer
 
 if TYPE_CHECKING:
     from torch import Tensor
