@@ -24,8 +24,8 @@ from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
-from .foreign import guarded
 from .looks import Looks, Passes
+from .proof import guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
