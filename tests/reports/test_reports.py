@@ -354,7 +354,7 @@ class TestSettings:
         assert len(only(store).columns) == 2
 
     @pytest.mark.parametrize(("origin", "shown"), [("bench", True), ("owner:de_LDS", False)])
-    def test_the_version_of_our_extractor_is_not_that_of_owners_features(self, store, origin, shown):
+    def test_our_version_is_not_that_of_owners_features(self, store, origin, shown):
         put(store, "scmm", [0.7, 0.7],
             identity={"features": {"kind": "de", "origin": origin, "version": "de-hann-1"}})
         assert ("de-hann-1" in only(store).setting.features) == shown
