@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError, IncompatibleError, SettingError
 from ..method import Method
 from ..protocols.base import Protocol
-from ..store.files import write_text
 from ..store.hashing import key_of
+from ..store.seal import read_json, write_json
 from .options import DATA, TUNED, about
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ..protocols.base import Fold
     from .options import CellOptions
 
-SCHEMA = 1
+#: From 2 on the file holds its checksum.
+SCHEMA = 2
 #: Sub-folder of a run folder.
 FOLDER = "tuning"
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class Tuned:
         """
         path = runs / FOLDER / self.setting.file(self.seed)
         try:
-            write_text(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
+            write_json(path, {"schema": SCHEMA, **asdict(self)})
         except OSError as error:
             raise BenchError(
                 f"{path.parent} cannot be written: {error.strerror}",
@@ -196,8 +197,8 @@ def read_tuned(path: Path) -> Tuned:
         The file cannot be read as one.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        if body.pop("schema") != SCHEMA:
+        body = read_json(path, old=1)
+        if body.pop("schema") not in (1, SCHEMA):
             raise ValueError(f"not of schema {SCHEMA}")
         return Tuned(**{**body, "setting": TuningSetting(**body["setting"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,6 +20,7 @@ from bench.data.recipe import Recipe
 from bench.data.windows import FIVE_BANDS
 from bench.errors import BenchError, DataError, MissingCorpusError, SettingError, UnknownNameError
 from bench.registry import load
+from bench.store.seal import sealed_json
 
 from support import Toy, write_toy
 
@@ -133,7 +134,28 @@ def test_a_torn_memo_of_fingerprints_is_forgotten(toy):
     memo = cache.cache_root() / "fingerprints.json"
     memo.write_text(memo.read_text()[:40])
     assert read_corpus("TOY", toy).digest == first.digest
-    assert len(json.loads(memo.read_text())) == 3
+    assert len(json.loads(memo.read_text())["files"]) == 3
+
+
+@pytest.mark.parametrize("rows", [3, [], {"digest": None}, {"digest": "0" * 64}, {"digest": [1]}])
+def test_a_memo_made_by_hand_is_not_believed(toy, rows):
+    """The right sizes and times, and digests of another file, whose features would be used."""
+    first = read_corpus("TOY", toy)
+    memo = cache.cache_root() / "fingerprints.json"
+    known = json.loads(memo.read_text())
+    if isinstance(rows, dict):
+        rows = {name: [*row[:2], rows["digest"]] for name, row in known["files"].items()}
+        memo.write_text(json.dumps({"files": rows, "sha256": known["sha256"]}))
+    else:
+        memo.write_text(sealed_json({"files": rows}))
+    assert read_corpus("TOY", toy).digest == first.digest
+
+
+def test_features_under_the_key_of_others_are_computed_again(toy):
+    first = read_corpus("TOY", toy)
+    one, two, _ = sorted((cache.cache_root() / "features").rglob("*.npz"))
+    shutil.copy(one, two)
+    assert read_corpus("TOY", toy).windows.digest() == first.windows.digest()
 
 
 @pytest.mark.parametrize(("function", "found"), [

@@ -24,6 +24,7 @@ from bench.reports.shared.text import clean, markdown, numbers, signed, spreadsh
 from bench.reports.subjects import panels
 from bench.scoring.inference import paired
 from bench.store.records import Record, Store
+from bench.store.seal import sealed_json
 
 CLASSES = {
     "SEED:3": ["negative", "neutral", "positive"],
@@ -509,8 +510,9 @@ class TestIncomplete:
         (broken / "record.json").write_text('{"schema": 1, "id"')
         odd = put(store, "dann", [0.5, 0.5])
         body = json.loads((odd.path / "record.json").read_text())
+        del body["sha256"]
         body["folds"] = [{"subject": 1, "scores": {"window": {"accuracy": "high"}}}]
-        (odd.path / "record.json").write_text(json.dumps(body))
+        (odd.path / "record.json").write_text(sealed_json(body))
         found = collect(store, ReportOptions())
         assert [c.method for c in found.cells] == ["scmm"]
         assert {where for where, _ in found.corrupt} == {"0" * 20, odd.path.name}
