@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Fingerprints:
-    """Sha256 of files, memoised by size and time of change.
+    """Sha256 of files, memoised by size and times of change, that of the inode among them.
 
     A large corpus is hashed once; afterwards its fingerprint costs a ``stat`` per file. Call
     :meth:`save` when done.
@@ -60,11 +60,11 @@ class Fingerprints:
     def of(self, path: Path) -> str:
         """Sha256 of a file's content."""
         stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         name = str(path.resolve())
         known = self._known.get(name)
-        if isinstance(known, list) and known[:2] == stamp:
-            return str(known[2])
+        if isinstance(known, list) and known[:-1] == stamp:
+            return str(known[-1])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._known[name] = [*stamp, digest]

@@ -21,10 +21,12 @@ from .channels import canonical
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
 from .features import RAW_RATE, differential_entropy, raw_windows, version_of
 from .labels import LabelRule, Task
-from .recipe import Recipe, read_marker
+from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
 Progress = Callable[[str, int, int], None]
+#: Shortest and longest window, in seconds.
+WINDOWS_S = (0.1, 600.0)
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,9 @@ def read_corpus(
     kind = options.official_kind
     kind = "" if kind.lower() in (k.lower() for k in adapter.official_kinds[:1]) else kind
     seen: dict[tuple[int, int, int], Recording] = {}
+    changed = changed_files(inventory.root, fingerprints.of)
+    if changed:
+        notices.append(f"{adapter.name}: simulated, and not as it was written: {_listed(changed)}")
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
@@ -266,8 +271,7 @@ def _chosen(
 def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
     channels = tuple(canonical(c) for c in adapter.channels)
     if options.files == "bench":
-        if options.window_s <= 0:
-            raise SettingError(f"window length {options.window_s:g} s is not positive")
+        check_window(options.window_s)
         if options.features == "raw":
             return Space(
                 channels=channels, kind="raw", bands=(), rate=RAW_RATE, window_s=options.window_s
@@ -278,6 +282,21 @@ def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -
         channels=channels, bands=adapter.official_bands, window_s=official.window_s,
         smoothing=official.smoothing, source=f"owner:{official.name}",
     )
+
+
+def check_window(window_s: float) -> None:
+    """Refuse a length of windows that nothing can be told from, or that no trial has.
+
+    Raises
+    ------
+    SettingError
+    """
+    low, high = WINDOWS_S
+    if not low <= window_s <= high:  # NaN is not, either
+        raise SettingError(
+            f"window length {window_s:g} s is not between {low:g} and {high:g} s",
+            "Usual are --window 1 and --window 4.",
+        )
 
 
 def _maker(
@@ -412,9 +431,15 @@ def _shown(windows: Windows, name: str, notices: list[str]) -> Windows:
 def simulated_root(
     corpus: str, recipe: Recipe, progress: Progress | None = None
 ) -> Path:
-    """Folder of a simulated corpus in the cache, written on first use."""
+    """Folder of a simulated corpus in the cache, written on first use, or anew where damaged."""
     adapter: CorpusAdapter = load("corpora", corpus)()
     folder = simulated_path(adapter, recipe)
+    if folder.is_dir() and (wrong := _damage(folder)):
+        if progress:
+            progress(f"the cached {adapter.name} is written anew, since {wrong}", 0, 1)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        folder.rename(aside / folder.name)
+        shutil.rmtree(aside, ignore_errors=True)
     if not folder.is_dir():
         if progress:
             progress(f"simulating {adapter.name}", 0, 1)
@@ -422,6 +447,18 @@ def simulated_root(
         if progress:
             progress(f"simulating {adapter.name}", 1, 1)
     return folder
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a simulated corpus in the cache; empty if nothing is."""
+    markers = sorted(folder.glob(f"*/{MARKER}"))
+    fingerprints = Fingerprints()
+    try:
+        wrong = [w for m in markers for w in changed_files(m.parent, fingerprints.of)]
+    except DataError:
+        wrong = ["its marker is damaged"]
+    fingerprints.save()
+    return ("its marker is missing" if not markers else wrong[0] if wrong else "")
 
 
 def simulated_path(adapter: CorpusAdapter, recipe: Recipe) -> Path:

@@ -16,7 +16,7 @@ from bench.data import cache
 from bench.data.features import differential_entropy
 from bench.data.labels import LabelRule
 from bench.data.reading import ReadOptions, parse_name, read_corpus, simulate_corpus, simulated_root
-from bench.data.recipe import Recipe
+from bench.data.recipe import MARKER, Recipe
 from bench.data.windows import FIVE_BANDS
 from bench.errors import BenchError, DataError, MissingCorpusError, SettingError, UnknownNameError
 from bench.registry import load
@@ -144,7 +144,7 @@ def test_a_memo_made_by_hand_is_not_believed(toy, rows):
     memo = cache.cache_root() / "fingerprints.json"
     known = json.loads(memo.read_text())
     if isinstance(rows, dict):
-        rows = {name: [*row[:2], rows["digest"]] for name, row in known["files"].items()}
+        rows = {name: [*row[:-1], rows["digest"]] for name, row in known["files"].items()}
         memo.write_text(json.dumps({"files": rows, "sha256": known["sha256"]}))
     else:
         memo.write_text(sealed_json({"files": rows}))
@@ -254,7 +254,7 @@ def test_windows_of_another_length_are_other_features(toy):
     one, three = (read_corpus("TOY", toy, ReadOptions(window_s=s)) for s in (1.0, 3.0))
     assert len(one.windows) == 3 * len(three.windows)
     assert one.digest != three.digest
-    with pytest.raises(SettingError, match="window length -1 s is not positive"):
+    with pytest.raises(SettingError, match="window length -1 s is not between"):
         read_corpus("TOY", toy, ReadOptions(window_s=-1.0))
 
 
@@ -287,6 +287,39 @@ def test_a_simulation_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="a simulator"):
         simulate_corpus(load("corpora", "TOY")(), tmp_path / "out" / "TOY", Recipe())
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["bit", "missing", "marker", "no marker", "labels"])
+def test_a_damaged_simulated_corpus_in_the_cache_is_written_anew(damage):
+    recipe = Recipe(subjects=2, length=0.02)
+    root = simulated_root("SEED", recipe)
+    first = read_corpus("SEED", root)
+    raw = sorted(root.rglob("2_*.mat"))[-1]
+    marker = next(root.rglob(MARKER))
+    path = {"labels": next(root.rglob("label.mat"))}.get(damage, raw)
+    path = marker if "marker" in damage else path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.unlink()
+    if damage not in ("missing", "no marker"):
+        path.write_bytes(data)
+    told = []
+    assert simulated_root("SEED", recipe, lambda what, *_: told.append(what)) == root
+    assert "is written anew, since" in told[0]
+    again = read_corpus("SEED", root)
+    assert (again.digest, again.notices) == (first.digest, first.notices)
+    assert simulated_root("SEED", recipe, lambda what, *_: told.append(what)) == root
+    assert len(told) == 3
+
+
+def test_a_simulated_corpus_elsewhere_says_what_was_changed(tiny_root, tmp_path):
+    root = shutil.copytree(tiny_root / "SEED", tmp_path / "SEED")
+    raw = sorted(root.rglob("2_*.mat"))[-1]
+    data = bytearray(raw.read_bytes())
+    data[-1000] ^= 1
+    raw.write_bytes(data)
+    notices = read_corpus("SEED", root).notices
+    assert any("not as it was written" in n and f"{raw.name} does not match" in n for n in notices)
 
 
 def test_a_simulated_root_is_written_once(tmp_path):
