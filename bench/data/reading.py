@@ -19,7 +19,17 @@ from ..store.hashing import code_hash, key_of
 from .cache import Fingerprints, cache_root, cached_arrays, one_thread
 from .channels import canonical
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
-from .features import RAW_RATE, differential_entropy, raw_windows, version_of
+from .features import (
+    RAW_RATE,
+    amplitudes,
+    check_features,
+    check_signal,
+    differential_entropy,
+    implausible,
+    listed,
+    raw_windows,
+    version_of,
+)
 from .labels import LabelRule, Task
 from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
@@ -177,7 +187,7 @@ def read_corpus(
     seen: dict[tuple[int, int, int], Recording] = {}
     changed = changed_files(inventory.root, fingerprints.of)
     if changed:
-        notices.append(f"{adapter.name}: simulated, and not as it was written: {_listed(changed)}")
+        notices.append(f"{adapter.name}: simulated, and not as it was written: {listed(changed)}")
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
@@ -186,6 +196,10 @@ def read_corpus(
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         _check_once(seen, recording, arrays["number"].tolist())
+        words = implausible(arrays["sizes"], space.channels)
+        if words and not any(n.startswith(f"{adapter.name}: implausible") for n in notices):
+            notices.append(f"{adapter.name}: implausible signals, first in {recording.path.name}: "
+                           f"{words}")
         trials = adapter.trials(inventory, recording, notices)
         parts.append(_labelled(arrays, recording, trials, task, rule))
         keys.append(key)
@@ -307,7 +321,8 @@ def _maker(
     def make() -> dict[str, np.ndarray]:
         signals = adapter.read(recording, options.files, options.official_kind)
         blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
-        for signal in signals:
+        sizes = np.ones((len(signals), 2, len(space.channels)), np.float32)
+        for size, signal in zip(sizes, signals, strict=True):
             where = f"{recording.path} trial {signal.number}"
             if options.files == "bench":
                 check_signal(signal.data, where, space.channels)
@@ -317,6 +332,8 @@ def _maker(
                     x = differential_entropy(
                         signal.data, adapter.rate, space.window_s, space.bands
                     )
+                check_features(x, where, space.channels)
+                size[:] = amplitudes(signal.data)
             else:
                 x = signal.data.transpose(1, 0, 2).astype(np.float32)
                 if not np.isfinite(x).all():
@@ -328,39 +345,10 @@ def _maker(
             "x": np.concatenate(blocks), "trial": np.concatenate(numbers),
             "number": np.array([s.number for s in signals]),
             "values": values.reshape(len(signals), len(names)),
-            "names": np.array(names, dtype="U32"),
+            "names": np.array(names, dtype="U32"), "sizes": sizes,
         }
 
     return make
-
-
-def check_signal(signal: np.ndarray, where: str, channels: tuple[str, ...]) -> None:
-    """Refuse what would silently become nonsense: NaN, infinities, dead channels.
-
-    Raises
-    ------
-    DataError
-        Names file, trial and channels.
-    """
-    bad = ~np.isfinite(signal)
-    if bad.any():
-        names = [channels[i] for i in np.flatnonzero(bad.any(axis=1))]
-        raise DataError(
-            where, "finite samples", f"{int(bad.sum())} NaN or infinite in {_listed(names)}",
-            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
-        )
-    dead = np.flatnonzero(np.ptp(signal, axis=1) == 0)
-    if len(dead):
-        names = [channels[i] for i in dead]
-        raise DataError(
-            where, "signals that vary", f"constant channel {_listed(names)}",
-            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
-        )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 def _labelled(

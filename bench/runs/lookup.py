@@ -5,12 +5,8 @@ All is checked before anything is read.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Iterable, Mapping, Sequence
-=======
 import os
-from collections.abc import Mapping, Sequence
->>>>>>> 74c5d43 (Simulated corpora hold checksums; commands end in one message on full disks, wrong windows, SIGTERM and plugins that exit)
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +86,9 @@ def check_options(options: CellOptions) -> None:
         The first that is wrong.
     """
     Scaling(options.scaling, options.scaling_scope)
-<<<<<<< HEAD
-=======
-    options.rule  # noqa: B018 - refuses a threshold off the scale
     check_window(options.window)
     if isinstance(options, Options):
         check_folder(options.runs)
->>>>>>> 74c5d43 (Simulated corpora hold checksums; commands end in one message on full disks, wrong windows, SIGTERM and plugins that exit)
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
@@ -120,29 +112,30 @@ def check_options(options: CellOptions) -> None:
         check_energy()
 
 
-<<<<<<< HEAD
 def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
     """Refuse a threshold that is off the scale of a side; nothing has been read.
-=======
-def check_folder(runs: Path) -> None:
-    """Refuse a run folder that cannot be written, before anything is computed for it.
->>>>>>> 74c5d43 (Simulated corpora hold checksums; commands end in one message on full disks, wrong windows, SIGTERM and plugins that exit)
 
     Raises
     ------
     SettingError
     """
-<<<<<<< HEAD
     for side in sides:
         if isinstance(side, str):
             adapter, _, task = parse_name(side)
             options.rule.of(adapter.name, task)
-=======
+
+
+def check_folder(runs: Path) -> None:
+    """Refuse a run folder that cannot be written, before anything is computed for it.
+
+    Raises
+    ------
+    SettingError
+    """
     there = next(p for p in (runs.absolute(), *runs.absolute().parents) if p.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "it may not be written" if there.is_dir() else "there is a file of that name"
         raise SettingError(f"{there} can be no run folder: {why}", "Choose another with --runs.")
->>>>>>> 74c5d43 (Simulated corpora hold checksums; commands end in one message on full disks, wrong windows, SIGTERM and plugins that exit)
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:

@@ -177,6 +177,42 @@ def test_dead_signals_are_refused_by_name(toy, function, found):
     assert "TOY: subjects 2 excluded" in rest.notices
 
 
+@pytest.mark.parametrize(("function", "expected", "found"), [
+    (lambda a: a.__setitem__((1, 5), 1e200), "signals in microvolts or volts",
+     "1e+200 from peak to peak in FZ"),
+    (lambda a: a.__setitem__(3, a[3] * 1e-170), "signals in microvolts or volts",
+     "from peak to peak in OZ"),
+    (lambda a: a.__setitem__(slice(None), a * 1e300), "signals in microvolts or volts",
+     "in FP1, FZ, T7, OZ"),
+    (lambda a: a.__setitem__((1, 5), 1e12), "signals in microvolts or volts", "1e+12 from peak"),
+])
+@pytest.mark.parametrize("features", ["bench", "raw"])
+@pytest.mark.filterwarnings("error")
+def test_extreme_samples_are_refused_by_name(toy, function, expected, found, features):
+    path = toy / "toy" / "2_1.npz"
+    change(path, 4, function)
+    with pytest.raises(DataError) as caught:
+        read_corpus("TOY", toy, ReadOptions(features=features))
+    assert f"{path} trial 4: expected {expected}" in caught.value.message
+    assert found in caught.value.message
+
+
+@pytest.mark.parametrize(("function", "found"), [
+    (lambda a: np.multiply(a, 1e-6, out=a), "(volts, not microvolts?)"),
+    (lambda a: np.multiply(a, 1e6, out=a), "+05 (not microvolts?)"),
+    (lambda a: a.__setitem__((2, 9), 1e8), "trial 4: T7 reaches 1e+08 microvolts"),
+    (lambda a: np.multiply(a[1], 1e-6, out=a[1]), "trial 4: FZ spreads by"),
+])
+def test_implausible_signals_are_told_at_each_reading(toy, function, found):
+    for trial in range(1, 7) if "(" in found else [4]:
+        change(toy / "toy" / "2_1.npz", trial, function)
+    for _ in range(2):  # computed, and from the cache
+        notices = read_corpus("TOY", toy).notices
+        (told,) = [n for n in notices if "implausible" in n]
+        assert told.startswith("TOY: implausible signals, first in 2_1.npz: ")
+        assert found in told
+
+
 def test_excluding_nobody_or_everybody_is_refused(toy):
     with pytest.raises(SettingError, match="TOY has no subject 3, 4 to exclude") as caught:
         read_corpus("TOY", toy, ReadOptions(exclude=frozenset({1, 3, 4})))
