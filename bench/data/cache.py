@@ -56,6 +56,8 @@ class Fingerprints:
         except (OSError, DamagedError, KeyError, TypeError, ValueError):
             self._known = {}
         self._changed = False
+        #: Files that held something else when they were last read.
+        self.replaced: list[Path] = []
 
     def of(self, path: Path) -> str:
         """Sha256 of a file's content."""
@@ -67,6 +69,8 @@ class Fingerprints:
             return str(known[-1])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if isinstance(known, list) and known[-1:] != [digest]:
+            self.replaced.append(path)
         self._known[name] = [*stamp, digest]
         self._changed = True
         return digest

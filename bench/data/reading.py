@@ -206,6 +206,10 @@ def read_corpus(
         if progress:
             progress(f"reading {corpus_name}", i + 1, len(recordings))
     fingerprints.save()
+    if fingerprints.replaced:
+        names = listed([path.name for path in fingerprints.replaced])
+        notices.append(f"{adapter.name}: not the files they were when last read, so these are "
+                       f"other data: {names}")
     windows = _assemble(parts, adapter.name, task, space)
     if not len(windows):
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")

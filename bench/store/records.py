@@ -358,6 +358,12 @@ class Store:
         return record
 
 
+def without_sums(count: int) -> str:
+    """What is said of records that were written before there were checksums."""
+    which = "1 record was" if count == 1 else f"{count} records were"
+    return f"{which} written before there were checksums: read, but damage would not be seen"
+
+
 def _misshapen(record: Record) -> str:
     """What of a record does not have the type it should; empty if all has."""
     if record.status not in get_args(Status):
