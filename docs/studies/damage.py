@@ -89,10 +89,9 @@ def digest(*values: Any) -> str:
     """Of anything that JSON, NumPy or PyTorch can hold."""
     out = hashlib.sha256()
     for value in values:
-        if isinstance(value, torch.Tensor):
-            value = value.numpy()
-        out.update(value.tobytes() if isinstance(value, np.ndarray)
-                   else json.dumps(value, sort_keys=True, default=str).encode())
+        array = value.numpy() if isinstance(value, torch.Tensor) else value
+        out.update(array.tobytes() if isinstance(array, np.ndarray)
+                   else json.dumps(array, sort_keys=True, default=str).encode())
     return out.hexdigest()
 
 
@@ -217,7 +216,8 @@ def corpus_formats(root: Path) -> list[Format]:
         Format("DEAP, ratings CSV", next((root / "DEAP").rglob("*ratings.csv")),
                corpus("DEAP", "DEAP"), digits),
         Format("SEED, MATLAB 5", raw["SEED"], corpus("SEED", "SEED"), middle),
-        Format("SEED, MATLAB 5 compressed", raw["compressed"], corpus("SEED", "compressed"), middle),
+        Format("SEED, MATLAB 5 compressed", raw["compressed"], corpus("SEED", "compressed"),
+               middle),
         Format("SEED, MATLAB 7.3", raw["hdf5"], corpus("SEED", "hdf5"), middle),
         Format("SEED, labels", raw["SEED"].parent / "label.mat", corpus("SEED", "SEED"),
                middle),

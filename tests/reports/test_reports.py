@@ -732,3 +732,24 @@ def test_two_thousand_records_in_under_two_seconds(store, monkeypatch):
     assert len(table.methods) == 34
     print(f"{best:.2f} s")
     assert best < 2
+
+
+def test_many_tables_are_drawn_in_part_and_that_is_said(store, tmp_path, monkeypatch):
+    from bench.reports.shared import pictures
+
+    monkeypatch.setattr(pictures, "MOST_TABLES", 1)
+    monkeypatch.setattr("bench.reports.leaderboard.MOST_TABLES", 1)
+    for scale, methods in (("a", ("scmm",)), ("b", ("scmm", "dann"))):
+        for method in methods:
+            put(store, method, [0.6, 0.7], identity={"scale": scale}, oracle=0.1)
+    made = registry.load("reports", "heatmap")(store, tmp_path, ReportOptions(formats=("png",)))
+    assert [path.name for path in made] == ["heatmap-1.png"]
+    assert "Pictures are drawn of the 1 largest of these 2 tables" in shown(store)
+
+
+def test_records_of_before_checksums_are_told(store):
+    put(store, "scmm", [0.6, 0.7])
+    old = put(store, "dann", [0.6, 0.7]).path / "record.json"
+    body = {k: v for k, v in json.loads(old.read_text()).items() if k not in ("sha256", "files")}
+    old.write_text(json.dumps({**body, "schema": 1}))
+    assert "1 record was written before there were checksums" in shown(store)
