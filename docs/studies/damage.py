@@ -188,7 +188,8 @@ def corpus_formats(root: Path) -> list[Format]:
     import h5py
     from scipy.io import loadmat, savemat
 
-    for name in ("SEED", "DEAP"):
+    others = ("SEED-V", "SEED-VII", "FACED", "DREAMER")
+    for name in ("SEED", "DEAP", *others):
         simulate_corpus(load("corpora", name)(), root / name, SMALL)
     shutil.copytree(root / "SEED", root / "hdf5")
     shutil.copytree(root / "SEED", root / "compressed")
@@ -210,7 +211,13 @@ def corpus_formats(root: Path) -> list[Format]:
                     for n in found.notices))
         return read
 
+    first = {name: load("corpora", name)().inventory(root / name).recordings[0]
+             for name in others}
+    files = [(name, path) for name, recording in first.items()
+             for path in (recording.path, *recording.others)]
     return [
+        *(Format(f"{name}, {path.suffix[1:]}", path, corpus(name, name),
+                 digits if path.suffix == ".txt" else middle) for name, path in files),
         Format("DEAP, pickle", next((root / "DEAP").rglob("s01.dat")), corpus("DEAP", "DEAP"),
                middle),
         Format("DEAP, ratings CSV", next((root / "DEAP").rglob("*ratings.csv")),
