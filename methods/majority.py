@@ -37,7 +37,7 @@ class Majority(Method):
 
     def restore(self, payload: dict[str, Any]) -> Constant:
         """Predictor from a saved payload."""
-        return Constant(np.asarray(payload["shares"]))
+        return Constant(np.asarray(payload["shares"], dtype=np.float64))
 
 
 class Constant:

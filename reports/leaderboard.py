@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import ReportOptions
 from bench.scoring.inference import standard_error
 from bench.scoring.metrics import METRICS, UNITS
-from bench.store.records import Store
+from bench.store.records import Store, without_sums
 
 from .shared.against import (
     Comparison,
@@ -31,6 +31,7 @@ from .shared.against import (
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
+from .shared.pictures import MOST_TABLES
 from .shared.power import smallest
 from .shared.table import Table, TableRow, tables
 from .shared.text import markdown, p_value, percent, signed, spreadsheet
@@ -57,7 +58,8 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
     collection = collect(store, options)
     parts: list[RenderableType] = []
     curves = worths(collection, options)
-    for table in tables(collection, options):
+    every = tables(collection, options)
+    for table in every:
         worth = worth_of(table, curves)
         curve = worth is not None and len(worth.sizes) > 1
         if worth is not None:  # before the first table of its curve
@@ -74,6 +76,13 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
     if listed:
         parts.append(Text("Without scores", "bold"))
         parts += [Text(f" {line}", "yellow") for line in listed]
+    if store.unsealed:
+        parts.append(Text(f" {without_sums(len(store.unsealed))}", "yellow"))
+    if len(every) > MOST_TABLES:
+        parts.append(Text(
+            f"Pictures are drawn of the {MOST_TABLES} largest of these {len(every)} tables; draw "
+            "others by --protocol, --pairs or --methods.", "yellow",
+        ))
     return Group(*parts)
 
 

@@ -84,7 +84,7 @@ def run_check(name: str, check: Callable[[], str | None]) -> Check:
         return Check(name, False, str(failure))
     except BenchError as error:
         return Check(name, False, error.message)
-    except Exception as error:  # whatever a third party's method raises
+    except (Exception, SystemExit) as error:  # whatever a third party's method raises
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 

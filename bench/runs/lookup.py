@@ -5,6 +5,7 @@ All is checked before anything is read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
 from ..data.locations import corpus_folder
 from ..data.pair import Pair
-from ..data.reading import CorpusName, parse_name
+from ..data.reading import CorpusName, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
 from ..data.windows import Windows
 from ..devices import check_precision, devices
@@ -27,7 +28,7 @@ from ..protocols.scaling import Scaling
 from ..registry import PLUS, entries, load
 from ..selection.rules import rule
 from ..store.provenance import check_energy
-from .options import TUNED, CellOptions
+from .options import TUNED, CellOptions, Options
 
 #: A corpus by name, or one's own windows.
 Side = str | Windows
@@ -86,6 +87,9 @@ def check_options(options: CellOptions) -> None:
         The first that is wrong.
     """
     Scaling(options.scaling, options.scaling_scope)
+    check_window(options.window)
+    if isinstance(options, Options):
+        check_folder(options.runs)
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
@@ -120,6 +124,19 @@ def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
         if isinstance(side, str):
             adapter, _, task = parse_name(side)
             options.rule.of(adapter.name, task)
+
+
+def check_folder(runs: Path) -> None:
+    """Refuse a run folder that cannot be written, before anything is computed for it.
+
+    Raises
+    ------
+    SettingError
+    """
+    there = next(p for p in (runs.absolute(), *runs.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "it may not be written" if there.is_dir() else "there is a file of that name"
+        raise SettingError(f"{there} can be no run folder: {why}", "Choose another with --runs.")
 
 
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class RowKey:
 
 
 def row_keys(
-    cells: Sequence[ScoredCell], everything: Iterable[ScoredCell]
+    cells: Sequence[ScoredCell], defaults: Mapping[RowKey, dict[str, Any] | None]
 ) -> dict[ScoredCell, RowKey]:
     """Row of each cell of a table.
 
@@ -71,18 +71,16 @@ def row_keys(
     ----------
     cells : sequence of ScoredCell
         Cells of one table.
-    everything : iterable of ScoredCell
-        All cells of the run folder: a default may only have been run under another protocol.
+    defaults : mapping
+        What :func:`default_params` found in the run folder: a default may only have been run under
+        another protocol.
     """
-    elsewhere: dict[RowKey, list[ScoredCell]] = defaultdict(list)
-    for cell in everything:
-        elsewhere[_family(cell)].append(cell)
     families: dict[RowKey, list[ScoredCell]] = defaultdict(list)
     for cell in cells:
         families[_family(cell)].append(cell)
     keys: dict[ScoredCell, RowKey] = {}
     for family, members in families.items():
-        default = _default_params(members) or _default_params(elsewhere[family])
+        default = _default_params(members) or defaults.get(family)
         names = _params_names(members, default)
         for cell in members:
             parts = [names[cell], *_versions(cell, members)]
@@ -91,6 +89,14 @@ def row_keys(
     for apart in (_choices, _setting, lambda c: c.rest):
         _split_clashes(keys, apart)
     return keys
+
+
+def default_params(cells: Iterable[ScoredCell]) -> dict[RowKey, dict[str, Any] | None]:
+    """Default parameters of each method, without its variants, by all cells of a run folder."""
+    families: dict[RowKey, list[ScoredCell]] = defaultdict(list)
+    for cell in cells:
+        families[_family(cell)].append(cell)
+    return {family: _default_params(members) for family, members in families.items()}
 
 
 def _family(cell: ScoredCell) -> RowKey:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...store.lock import held
-from ...store.records import Store
+from ...store.records import Store, without_sums
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
@@ -133,6 +133,8 @@ def show_status(runs: Path, console: Console) -> None:
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
     console.print(f"records: {stored}", highlight=False)
+    if store.unsealed:
+        console.print(f"[yellow]{without_sums(len(store.unsealed))}[/]", highlight=False)
     for path, why in (*store.corrupt, *corrupt):
         console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
                       highlight=False, soft_wrap=True)
