@@ -233,9 +233,10 @@ def _seen(gains: Sequence[Gain]) -> str:
     subjects = {g.test.n for g in gains}
     who = f"{numbers(subjects)} subject{'s' * (subjects != {1})}"
     found = [d for g in gains if (d := smallest(g.test, len(gains))) is not None]
+    where = " on any one pair" if len({g.column for g in gains}) > 1 else ""
     if not found:
-        return f"with {who} no difference, however large, could have been seen"
-    return f"a difference of {percent(median(found))} points could have been seen with {who}"
+        return f"with {who} no difference, however large, could have been seen{where}"
+    return f"a difference of {percent(median(found))} points could have been seen{where} with {who}"
 
 
 def _corrected(gains: Sequence[Gain]) -> str:
