@@ -19,7 +19,7 @@ from ..data.windows import Space, UnlabelledWindows, Windows
 from ..errors import IncompatibleError, SettingError, UnknownNameError
 from .base import Fold, Protocol, View
 
-Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "none"]
+Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "window", "none"]
 Scope = Literal["corpus", "subject", "source", "tested", "subject-tested"]
 W = TypeVar("W", Windows, UnlabelledWindows)
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -115,6 +115,29 @@ class Whitener:
         return windows.with_x(self(windows.x))
 
 
+class Alone:
+    """Each window by its own statistics: it needs nothing of anybody else.
+
+    Differential entropy is a log power: less its mean over channels in a band, it is a power
+    relative to the head's, and what a gain of the amplifier adds is gone. A raw window is brought
+    to its average reference and divided by its standard deviation over channels and time.
+    """
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale windows (n, channels, features)."""
+        data = x.astype(np.float64)
+        data -= data.mean(axis=1, keepdims=True)
+        scale = data.std(axis=(1, 2), keepdims=True)
+        return (data / np.where(scale > 0, scale, 1.0)).astype(np.float32)
+
+    def apply(self, windows: W) -> W:
+        """Scale windows, labelled or not."""
+        return windows.with_x(self(windows.x))
+
+
+AnyScaler = Scaler | Whitener | Alone
+
+
 @dataclass(frozen=True)
 class Scaling:
     """Which scaler, and which windows its statistics come from.
@@ -143,9 +166,9 @@ class Scaling:
             raise UnknownNameError("scaling", self.kind, KINDS)
         if self.scope not in SCOPES:
             raise UnknownNameError("scaling scope", self.scope, SCOPES)
-        if self.kind == "none" and self.scope != "corpus":
+        if self.kind in ("none", "window") and self.scope != "corpus":
             raise SettingError(
-                f"scaling none has no statistics for the scope {self.scope!r}",
+                f"scaling {self.kind} takes no statistics by the scope {self.scope!r}",
                 "Leave the scope out, or choose min-max, z-score or robust.",
             )
 
@@ -175,8 +198,10 @@ class Scaling:
             )
         return replace(self, kind=kind, over_time=space.kind == "raw")
 
-    def fit(self, x: NDArray[np.float32]) -> Scaler | Whitener:
+    def fit(self, x: NDArray[np.float32]) -> AnyScaler:
         """Scaler by the statistics of windows (n, channels, features)."""
+        if self.kind == "window":
+            return Alone()
         if self.kind == "euclidean":
             return Whitener.fit(x)
         return Scaler.fit(x, self.kind, self.over_time)
@@ -218,7 +243,7 @@ class Scaling:
         )
         return Fold(fold.subject, fold.session, changed, scaler.apply(test))
 
-    def _target_scaler(self, fold: Fold, source: _Source | None) -> Scaler | Whitener:
+    def _target_scaler(self, fold: Fold, source: _Source | None) -> AnyScaler:
         view = fold.view
         granted = view.unlabelled if view.calibration is None else view.calibration
         if self.transductive:
@@ -235,6 +260,8 @@ class Scaling:
 
     def describe(self, protocol: Protocol) -> dict[str, str]:
         """Scope of the statistics under a protocol, for the record."""
+        if self.kind == "window":
+            return {"name": "window", "source": "each window", "target": "each window"}
         target = "source"
         if self.transductive:
             target = "all windows of the tested subject and session (tested windows)"
@@ -250,7 +277,7 @@ class Scaling:
         return described if self.scope == "corpus" else {**described, "scope": self.scope}
 
 
-Fit = Callable[[NDArray[np.float32]], Scaler | Whitener]
+Fit = Callable[[NDArray[np.float32]], AnyScaler]
 
 
 class _Source:
@@ -269,7 +296,7 @@ class _Source:
         self, windows: Windows | UnlabelledWindows, fit: Fit, by_subject: bool
     ) -> None:
         self._windows, self._fit, self._by_subject = windows, fit, by_subject
-        self._scalers: dict[Hashable, Scaler | Whitener] = {}
+        self._scalers: dict[Hashable, AnyScaler] = {}
         x = np.empty_like(windows.x)
         for key, rows in _parts(windows, by_subject):
             self._scalers[key] = fit(windows.x[rows])
@@ -277,7 +304,7 @@ class _Source:
         self.scaled = windows.with_x(x)
 
     @functools.cached_property
-    def pooled(self) -> Scaler | Whitener:
+    def pooled(self) -> AnyScaler:
         """Statistics of all windows of the source."""
         if len(self._scalers) == 1:
             return next(iter(self._scalers.values()))
@@ -290,7 +317,7 @@ class _Source:
             x[rows] = (self._scalers.get(key) or self._fit(others.x[rows]))(others.x[rows])
         return others.with_x(x)
 
-    def of(self, fold: Fold) -> Scaler | Whitener:
+    def of(self, fold: Fold) -> AnyScaler:
         """Statistics of the tested subject's own windows in the source.
 
         Raises

@@ -133,7 +133,8 @@ def check_folder(runs: Path) -> None:
     ------
     SettingError
     """
-    there = next(p for p in (runs.absolute(), *runs.absolute().parents) if p.exists())
+    whole = Path(runs).absolute()
+    there = next(p for p in (whole, *whole.parents) if p.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "it may not be written" if there.is_dir() else "there is a file of that name"
         raise SettingError(f"{there} can be no run folder: {why}", "Choose another with --runs.")

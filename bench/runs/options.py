@@ -211,6 +211,7 @@ class CellOptions:
     )
     scaling: str = option(
         "auto", "min-max, z-score, robust, euclidean (alignment of covariances, raw windows), "
+        "window (each window by its own statistics over channels: needs nothing of the target), "
         "none, or auto: min-max, for raw windows z-score.", SEE, identity="scaling.name",
     )
     scaling_scope: str = option(
