@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickletools
 import re
 import zipfile
 from pathlib import Path
@@ -30,6 +31,9 @@ _KEY = b',\n "sha256": "'
 LARGEST = 1 << 30
 #: Parts that what was loaded may have, each counted as often as it is met, and how deep they go.
 PARTS, DEPTH = 1_000_000, 50
+#: Tuples of tuples of tuples ... at most; PyTorch's own have three.
+TUPLES = 10
+_MARK = -1
 _NO_SUM = "it has no checksum: it is torn, damaged, or of another program"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -155,6 +159,7 @@ def load_tensors(data: bytes) -> Any:
 
     try:
         _check_zip(data)
+        _check_tuples(data)
         value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except DamagedError:
         raise
@@ -169,6 +174,34 @@ def _check_zip(data: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         if sum(part.file_size for part in parts.infolist()) > LARGEST:
             raise DamagedError(f"it unpacks to more than {LARGEST >> 20} MiB")
+
+
+def _check_tuples(data: bytes) -> None:
+    """Refuse tuples nested deep, before a reader takes one for a key: to hash it would not end."""
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        pickles = [parts.read(name) for name in parts.namelist() if name.endswith(".pkl")]
+    for content in pickles:
+        stack: list[int] = []  # how deep each object is, and marks
+        memo: dict[Any, int] = {}
+        for code, argument, _ in pickletools.genops(content):
+            before, name = code.stack_before, code.name
+            if name.endswith("PUT") or name == "MEMOIZE":
+                memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+                continue
+            if name.endswith("GET"):
+                stack.append(memo[argument])
+                continue
+            taken, below = [0], len(before)
+            if pickletools.markobject in before:
+                while (item := stack.pop()) != _MARK:
+                    taken.append(item)
+                below = before.index(pickletools.markobject)
+            taken += [stack.pop() for _ in range(below)]
+            deep = max(taken) + ("TUPLE" in name)
+            if deep > TUPLES:
+                raise DamagedError("it holds tuples that are nested too deep")
+            stack += [_MARK if kind is pickletools.markobject else deep
+                      for kind in code.stack_after]
 
 
 def _check_parts(value: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from bench.errors import DataError
 
 _EXPECTED = "a MATLAB file (v5 or v7.3)"
 _NUMERIC = "fiu"
+#: Classes of MATLAB that hold numbers.
+_CLASSES = re.compile(r"double|single|logical|u?int(8|16|32|64)")
+#: Bytes that the variables asked for may take together; a session of SEED takes 360 MB.
+LARGEST = 1 << 31
 #: Text of the header's first 116 bytes: SciPy would write the date, and with it the same recipe
 #: would give other bytes, another fingerprint and another cache key each time.
 _HEADER = b"MATLAB 5.0 MAT-file, simulated by bench".ljust(116)
@@ -83,8 +89,17 @@ def _shapes_v5(path: Path) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _arrays_v5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    total = 0
+    for name, shape, kind in whosmat(
+        str(path), appendmat=False, verify_compressed_data_integrity=False
+    ):
+        if name in names and not _CLASSES.fullmatch(kind):  # cells may be nested without end
+            raise DataError(f"{path} variable {name}", "a numeric array", f"a {kind}")
+        if name in names:
+            total += 8 * math.prod(shape)
+    _check_size(path, total)
     # Some copies of SEED fail zlib's checksum although every sample is there.
     stored = loadmat(
         str(path), variable_names=list(names), appendmat=False,
@@ -108,11 +123,19 @@ def _arrays_hdf5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
     with h5py.File(path, "r") as file:
         items = {name: _own(file, name) for name in names if name in file}
+        _check_size(path, sum(item.size * item.dtype.itemsize for item in items.values()
+                              if isinstance(item, h5py.Dataset)))
         # HDF5 stores rows first, MATLAB columns first.
         return {
             name: item[()].T if item.dtype.kind in _NUMERIC else np.empty(0, item.dtype)
             for name, item in items.items() if isinstance(item, h5py.Dataset)
         }
+
+
+def _check_size(path: Path, size: int) -> None:
+    """A shape is a claim: a few bytes of a file can ask for all memory there is."""
+    if size > LARGEST:
+        raise DataError(path, f"variables of {LARGEST >> 20} MiB at most", f"{size >> 20} MiB")
 
 
 def _own(file: Any, name: str) -> Any:

@@ -233,15 +233,15 @@ def corpus_formats(root: Path) -> list[Format]:
 
 def cache_formats(cache: Path) -> list[Format]:
     """What the cache holds."""
-    folder = simulated_root("SEED", SMALL)
+    folder = simulated_root("DREAMER", SMALL)
 
     def read() -> Found:
-        found = read_corpus("SEED", simulated_root("SEED", SMALL))
+        found = read_corpus("DREAMER", simulated_root("DREAMER", SMALL))
         return digest(found.windows.x, found.windows.y), False
 
     read()
     return [
-        Format("cache, simulated recording", sorted(folder.rglob("1_*.mat"))[-1], read, middle),
+        Format("cache, simulated recording", next(folder.rglob("DREAMER.mat")), read, middle),
         Format("cache, marker of a simulated corpus", next(folder.rglob(MARKER)), read, digits),
         Format("cache, features", next((cache / "features").rglob("*.npz")), read, middle),
         Format("cache, fingerprints", cache / "fingerprints.json", read, digits),

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -144,6 +145,20 @@ def test_a_model_of_wrong_contents_is_one_clear_error(tmp_path, method, changes)
     save({"format": "bench-model-2", "method": method, "params": {}, "payload": {}, **changes},
          tmp_path / "model.pt")
     with pytest.raises(DataError, match=r"model\.pt: expected a model (saved by bench|of )"):
+        load_model(tmp_path / "model.pt")
+
+
+def test_a_key_that_takes_forever_to_hash_is_refused_in_a_moment(tmp_path):
+    """Two to the power of 40 parts, in a hundred bytes; PyTorch's own reader would hash them."""
+    bomb = b"\x80\x02}(" + b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(40)) + b"K\x01u."
+    buffer = io.BytesIO()
+    torch.save({"format": "x"}, buffer)
+    out = io.BytesIO()
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, bomb if name.endswith("data.pkl") else old.read(name))
+    (tmp_path / "model.pt").write_bytes(sealed(out.getvalue()))
+    with pytest.raises(DataError, match="nested too deep"):
         load_model(tmp_path / "model.pt")
 
 

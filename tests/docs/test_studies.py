@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,14 @@ def test_the_table_marks_what_is_below_chance_and_pairs_the_gain_with_its_own_sc
     assert "-5.0 (-5.0 to -5.0)" in lines["mae"]
     assert "⚠" in lines["mae"]
     assert "⚠" not in lines["scmm"]
+
+
+@pytest.mark.slow
+def test_no_mutant_is_believed(tmp_path):
+    """Two dozen of each format; the page's 200 by the study itself."""
+    done = subprocess.run(
+        [sys.executable, STUDIES / "damage.py", "--mutants", "24", "--out", tmp_path / "x.md"],
+        capture_output=True, text=True, timeout=3000, check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "x.md").read_text().count("\n| ") >= 25

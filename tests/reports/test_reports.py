@@ -742,7 +742,7 @@ def test_many_tables_are_drawn_in_part_and_that_is_said(store, tmp_path, monkeyp
     monkeypatch.setattr("bench.reports.leaderboard.MOST_TABLES", 1)
     for scale, methods in (("a", ("scmm",)), ("b", ("scmm", "dann"))):
         for method in methods:
-            put(store, method, [0.6, 0.7], identity={"scale": scale}, oracle=0.1)
+            put(store, method, [0.6, 0.7], identity={"scale": scale})
     made = registry.load("reports", "heatmap")(store, tmp_path, ReportOptions(formats=("png",)))
     assert [path.name for path in made] == ["heatmap-1.png"]
     assert "Pictures are drawn of the 1 largest of these 2 tables" in shown(store)
