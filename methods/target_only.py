@@ -81,9 +81,13 @@ class TargetOnly(Wrapped):
         return type(self)(self.Params(network=self.params.network, **scratch[1]))
 
     def tunable(self) -> dict[str, Tunable]:
-        """What is tuned of the training itself; there is no pre-training."""
+        """What is tuned of the training itself; there is no pre-training.
+
+        What is chosen within the calibration trials of each subject ("auto") needs no tuning.
+        """
         own = self.params.model_extra or {}
-        return {name: t for name, t in self.inner.tunable().items() if name in own}
+        return {name: t for name, t in self.inner.tunable().items()
+                if name in own and own[name] != "auto"}
 
     def per_model(self) -> Mapping[str, int]:
         """Those of the training itself."""

@@ -67,7 +67,7 @@ class TestSpace:
             cls = load("methods", name)
             for key, t in cls.Params.tunable().items():
                 low, high = t.values[0], t.values[-1]
-                fine = t.default in t.values if t.scale == "choice" else low <= t.default <= high
+                fine = t.default in t.values if t.scale == "choice" else low <= t.first <= high
                 assert fine, f"{name}.{key}"
                 for value in (low, high):
                     cls.parse({key: value})  # the method takes what tuning may try
@@ -407,8 +407,9 @@ class TestUse:
             record = run("scmm", source, target, replace(
                 options, preset="tuned", params={**options.params, **params}))
             assert record.identity["params_origin"].startswith("tuned")
-            scratch = next(r for r in record.controls if r.identity["method"] == "target-only")
+            plain, scratch = (r for r in record.controls if r.identity["method"] == "target-only")
             assert scratch.identity["params_origin"].startswith("tuned")
+            assert plain.identity["params"]["C"] == "auto"  # it has a choice of its own
 
     def test_another_seed_uses_them_too(self, tmp_path):
         source, target = corpora()
