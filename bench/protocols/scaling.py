@@ -168,7 +168,7 @@ class Scaling:
             raise UnknownNameError("scaling scope", self.scope, SCOPES)
         if self.kind in ("none", "window") and self.scope != "corpus":
             raise SettingError(
-                f"scaling {self.kind} takes no statistics by the scope {self.scope!r}",
+                f"scaling {self.kind} has no statistics for the scope {self.scope!r}",
                 "Leave the scope out, or choose min-max, z-score or robust.",
             )
 

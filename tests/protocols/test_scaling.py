@@ -240,3 +240,34 @@ def test_a_scope_that_makes_no_sense_is_refused():
         Scaling(scope="subjects")
     with pytest.raises(SettingError, match="scaling none has no statistics"):
         Scaling("none", "subject")
+
+
+class TestEachWindowByItself:
+    def test_no_other_window_and_no_gain_changes_one(self):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(6, 5, 3)).astype(np.float32)
+        scaled = Scaling("window").fit(x)(x)
+        assert Scaling("window").fit(x[:1])(x[3:4]) == pytest.approx(scaled[3:4], abs=1e-6)
+        # Another amplifier adds a constant to the log power of a band, in all channels alike.
+        other = x + rng.normal(size=(1, 1, 3)).astype(np.float32)
+        assert Scaling("window").fit(x)(other) == pytest.approx(scaled, abs=1e-5)
+        assert scaled.mean(axis=1) == pytest.approx(0, abs=1e-6)
+        assert scaled.reshape(6, -1).std(axis=1) == pytest.approx(1, abs=1e-5)
+
+    def test_raw_windows_are_referenced_to_their_average(self):
+        x = np.random.default_rng(0).normal(size=(4, 5, 64)).astype(np.float32)
+        scaled = Scaling("window", over_time=True).fit(x)(3 * x + 7)
+        assert scaled == pytest.approx(Scaling("window").fit(x)(x), abs=1e-5)
+
+    def test_a_window_of_equal_channels_stays_finite(self):
+        assert (Scaling("window").fit(np.ones((2, 3, 4)))(np.ones((2, 3, 4))) == 0).all()
+
+    def test_nothing_of_the_target_is_needed_and_the_record_says_so(self):
+        pair, scaling = paired(), Scaling("window")
+        (first, *_) = scaling.folds(ZeroShot().folds(pair, 0).folds)
+        raw = ZeroShot().folds(pair, 0).folds[0].open_test()
+        assert first.open_test().x == pytest.approx(scaling.fit(raw.x)(raw.x))
+        assert scaling.describe(ZeroShot()) == {
+            "name": "window", "source": "each window", "target": "each window"}
+        with pytest.raises(SettingError, match="no statistics"):
+            Scaling("window", "tested")
