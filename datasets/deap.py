@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
@@ -23,11 +22,11 @@ from bench.data.corpus import (
 )
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
-from bench.errors import DataError, SettingError
+from bench.errors import DataError
 
 from .shared import files, matlab, pickles
 from .shared.facts import DEAP_CHANNELS
-from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
 
 if TYPE_CHECKING:
     from .shared.simulator import Emotion, Generator
@@ -49,7 +48,7 @@ _NO_ORDER = (
 _DISAGREE = "DEAP: valence in participant_ratings.csv differs from the recordings' in trials of"
 
 
-class Deap(SimulatedCorpus):
+class Deap(WithoutFeatures):
     """Reader and simulator of DEAP's preprocessed release."""
 
     name: ClassVar[str] = "DEAP"
@@ -80,7 +79,7 @@ class Deap(SimulatedCorpus):
         ------
         MissingCorpusError, DataError, SettingError
         """
-        self._only_bench(features)
+        self.only_bench(features)
         folder, places = files.locate(self, root, (_PYTHON, _MATLAB))
         skipped: list[tuple[Path, str]] = []
         for place in places:
@@ -108,21 +107,6 @@ class Deap(SimulatedCorpus):
                 skipped.append((path, f"DEAP has subjects 1 to {_SUBJECTS}, not {int(match[1])}"))
         return recordings, skipped
 
-    def _only_bench(self, features: Features) -> None:
-        if features != "bench":
-            raise SettingError("DEAP's owners distribute no features",
-                               "Use --features bench: every corpus then has the same ones.")
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Never: there are none.
-
-        Raises
-        ------
-        SettingError
-        """
-        self._only_bench("official")
-        raise AssertionError
-
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
     ) -> list[TrialSignal]:
@@ -132,7 +116,7 @@ class Deap(SimulatedCorpus):
         ------
         DataError, SettingError
         """
-        self._only_bench(features)
+        self.only_bench(features)
         path = recording.path
         arrays = _load(path, ("data", "labels"))
         data = arrays["data"]

@@ -12,18 +12,17 @@ from bench.data.channels import canonical, positions_of
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
 )
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
-from bench.errors import DataError, SettingError
+from bench.errors import DataError
 
 from .shared import files, matlab, structs
 from .shared.facts import EPOC_CHANNELS
-from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
 
 if TYPE_CHECKING:
     from .shared.simulator import Emotion, Generator
@@ -41,7 +40,7 @@ _NO_ORDER = (
 _CLIPS_S = (199, 65, 393, 150, 230, 120, 180, 260, 100, 310, 140, 210, 170, 90, 280, 240, 130, 220)
 
 
-class Dreamer(SimulatedCorpus):
+class Dreamer(WithoutFeatures):
     """Reader and simulator of DREAMER."""
 
     name: ClassVar[str] = "DREAMER"
@@ -69,7 +68,7 @@ class Dreamer(SimulatedCorpus):
         ------
         MissingCorpusError, DataError, SettingError
         """
-        self._only_bench(features)
+        self.only_bench(features)
         top = files.existing_folder(self, root)
         places = files.loose_files(top, top, _FILE)
         if not places:
@@ -84,21 +83,6 @@ class Dreamer(SimulatedCorpus):
             Recording(places[0], s, 1) for s in range(1, subjects + 1)
         ))
 
-    def _only_bench(self, features: Features) -> None:
-        if features != "bench":
-            raise SettingError("DREAMER's owners distribute no features",
-                               "Use --features bench: every corpus then has the same ones.")
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Never: there are none.
-
-        Raises
-        ------
-        SettingError
-        """
-        self._only_bench("official")
-        raise AssertionError
-
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
     ) -> list[TrialSignal]:
@@ -108,7 +92,7 @@ class Dreamer(SimulatedCorpus):
         ------
         DataError, SettingError
         """
-        self._only_bench(features)
+        self.only_bench(features)
         path, number = recording.path, recording.subject
         content = _load(path, number)
         rows, where = _rows(path, content), f"{path} subject {number}"

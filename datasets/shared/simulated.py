@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.corpus import CorpusAdapter
+from bench.data.corpus import CorpusAdapter, Features, Inventory, OfficialFeatures
 from bench.data.recipe import Recipe
+from bench.errors import SettingError
 
 from .brain import PlannedTrial
 
@@ -49,6 +50,31 @@ class SimulatedCorpus(CorpusAdapter):
             self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
             classes, repeats=repeats,
         )
+
+
+class WithoutFeatures(SimulatedCorpus):
+    """Adapter of a corpus whose owners distribute signals and no features."""
+
+    def only_bench(self, features: Features) -> None:
+        """Refuse the owners' features.
+
+        Raises
+        ------
+        SettingError
+        """
+        if features != "bench":
+            raise SettingError(f"{self.name}'s owners distribute no features",
+                               "Use --features bench: every corpus then has the same ones.")
+
+    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
+        """Never: there are none.
+
+        Raises
+        ------
+        SettingError
+        """
+        self.only_bench("official")
+        raise AssertionError
 
 
 #: A simulated trial is never shorter than this, however small ``recipe.length`` is.
