@@ -34,7 +34,7 @@ def put(
     store: Store, method: str, scores: list[float], *, source: str = "SEED:3",
     target: str = "DEAP:valence", seed: int = 0, kind: str = "method", simulated: Any = None,
     params: Any = None, protocol: str = "few-shot", access: str = SUPERVISED,
-    calibration: int | None = None, oracle: float = 0.0, curves: bool = False,
+    calibration: int | None = None, oracle: float = 0.0, curves: Any = False,
     status: str = "done", reason: str = "", epochs: int = 12, predictions: Any = None,
     identity: Any = None, info: Any = None, origin: str = "default", classes: Any = None,
     rules: Any = None, diagnostics: Any = None,
@@ -70,7 +70,8 @@ def put(
             **(identity or {}),
         },
         classes=classes, folds=folds, kind=kind, simulated=simulated, status=status,
-        reason=reason, curves=drawn if curves else {}, notices=["noted"],
+        reason=reason, notices=["noted"],
+        curves=drawn if curves is True else {stage: drawn[stage] for stage in curves or ()},
         selections={name: {"score": None, "uses": f"what {name} uses", "folds": [
             {**fold(i, min(1, v + gain)), "epoch": 3, "of": 12} for i, v in enumerate(scores, 1)
         ]} for name, gain in (rules or {}).items()}, diagnostics=diagnostics or {},

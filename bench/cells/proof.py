@@ -531,7 +531,9 @@ class _Notes:
             self.found[place] = len(value)
             return [(f"{place}[{i}]", v) for i, v in enumerate(list(value)[:100])]
         else:
-            size = len(value) if hasattr(type(value), "__len__") else 0
+            size = 0
+            with contextlib.suppress(Exception):  # a stranger's, or none at all
+                size = len(value)
             self.found[place] = (id(value), size)
             slots = [k for c in type(value).__mro__ for k in vars(c).get("__slots__", ())]
             names = [*getattr(value, "__dict__", {}), *slots]

@@ -449,7 +449,8 @@ def _damage(folder: Path) -> str:
         wrong = [w for m in markers for w in changed_files(m.parent, fingerprints.of)]
     except DataError:
         wrong = ["its marker is damaged"]
-    fingerprints.save()
+    if markers and not wrong:  # what is damaged is not what was last read
+        fingerprints.save()
     return ("its marker is missing" if not markers else wrong[0] if wrong else "")
 
 

@@ -11,7 +11,7 @@ from scipy.io import loadmat, savemat
 
 from bench.data.labels import LabelRule
 from bench.data.reading import ReadOptions, read_corpus
-from bench.data.recipe import Recipe, read_marker
+from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.datasets.dreamer import Dreamer
 from bench.datasets.shared import facts
 from bench.errors import DataError, MissingCorpusError, SettingError
@@ -186,7 +186,7 @@ def small(request, tmp_path_factory):
     for p in people.values():
         p["EEG"]["stimuli"] = cell([clip(1, k, 260) for k in range(18)])
     write(root / "DREAMER.mat", people, compress=request.param, subjects=2)
-    (root / "bench-simulated.json").write_text('{"recipe": {"subjects": 2}}')
+    write_marker(root, "DREAMER", Recipe(subjects=2))
     assert everything(Dreamer(), root) == 36
     return root, (inner_mutant if request.param else None)
 

@@ -97,7 +97,8 @@ def test_from_python(data, tmp_path):
         methods="toy", pairs="TOYA->TOYB", data=data, include=[str(PLUGIN)], seeds=2,
         options=SweepOptions(runs=tmp_path),
     )
-    assert (state.counts["done"], state.exit_code) == (4, 0)  # majority is a control
+    # Beside the method two controls: target-only of each seed, majority once.
+    assert (state.counts["done"], state.exit_code) == (5, 0)
 
 
 def test_failures_are_tried_again_unless_told_not_to(data, tmp_path):

@@ -11,6 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
+from sklearn.utils.validation import has_fit_parameter
 
 from bench.cells.cell import Cell
 from bench.cells.contract import restrict_views
@@ -78,7 +79,13 @@ def test_equals_scikit_learn(name, protocol, classes):
     if view.calibration is not None:
         x, y = np.concatenate([x, view.calibration.x]), np.concatenate([y, view.calibration.y])
     ctx = CTX if protocol == "few-shot" else CTX.shared("shallow")
-    model = OURS[name](seed_of(ctx)).fit(x.astype(float).reshape(len(x), -1), y)
+    weighed, model = {}, OURS[name](seed_of(ctx))
+    if view.calibration is not None:  # half of the weight is the source's
+        if not has_fit_parameter(model, "sample_weight"):
+            pytest.skip("windows are repeated by draws: see test_target_only.py")
+        source, own = len(view.source), len(view.calibration)
+        weighed["sample_weight"] = np.r_[np.full(source, own / source), np.ones(own)]
+    model.fit(x.astype(float).reshape(len(x), -1), y, **weighed)
     rows = test.x.astype(float).reshape(len(test), -1)
     expected = (model.predict_proba(rows) if hasattr(model, "predict_proba")
                 else softmax(model.decision_function(rows)))
@@ -245,13 +252,15 @@ def test_jdot_equals_skada():
 @pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda"])
 def test_calibration_joins_the_adapted_source(name):
     adapter, params = adapters()[name]
-    method = make(name, **params)
+    method = make(name, C=1.0, **params)
     view, test = (found[0] for found in views(method, "few-shot"))
     xs, xt, y = flat(view.source.x), flat(view.calibration.x), view.source.y
     adapted = adapter.fit_transform(
         np.concatenate([xs, xt]), np.concatenate([y, np.full(len(xt), -1)]),
         sample_domain=domains(xs, xt))
-    model = LogisticRegression(max_iter=1000).fit(adapted, np.r_[y, view.calibration.y])
+    weights = np.r_[np.full(len(xs), len(xt) / len(xs)), np.ones(len(xt))]
+    model = LogisticRegression(max_iter=1000).fit(
+        adapted, np.r_[y, view.calibration.y], sample_weight=weights)
     rows = adapter.transform(flat(test.x), sample_domain=np.full(len(test), -2))
     np.testing.assert_allclose(method.fit(view, None, CTX).predict_proba(test.x),
                                model.predict_proba(rows), atol=1e-6)
