@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 
+from . import structs
+
 _EXPECTED = "a MATLAB file (v5 or v7.3)"
 _NUMERIC = "fiu"
 #: Classes of MATLAB that hold numbers.
@@ -100,6 +102,7 @@ def _arrays_v5(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
         if name in names:
             total += 8 * math.prod(shape)
     _check_size(path, total)
+    structs.check(path, names)
     # Some copies of SEED fail zlib's checksum although every sample is there.
     stored = loadmat(
         str(path), variable_names=list(names), appendmat=False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -161,12 +161,49 @@ def load(path: Path, name: str, wanted: Wanted) -> Any:
                         _TORN) from error
 
 
+def check(path: Path, names: Collection[str]) -> None:
+    """Refuse what SciPy's reader would believe or break on: it takes types and sizes as they stand.
+
+    A type of numbers that there is not ends its process; one bit of a tag is enough for that.
+
+    Raises
+    ------
+    DataError
+        Torn, or one of the variables named is no array of numbers as large as its shape.
+    """
+    try:
+        with path.open("rb") as file:
+            for whole, order, (kind, shape, name) in _variables(file, path.stat().st_size):
+                if name not in names:
+                    continue
+                if not _FIRST_NUMERIC <= kind <= _LAST_NUMERIC:
+                    raise ValueError(f"{name} is of class {kind}, no numeric array")
+                stored, length, small = whole.tag(order)
+                item = np.dtype(_NUMBERS[stored]).itemsize if stored in _NUMBERS else 0
+                if not item or length != item * math.prod(shape) or (
+                    small is None and length > min(whole.left, _LARGEST)
+                ):
+                    raise ValueError(f"{name}: {length} bytes of type {stored} for shape {shape}")
+    except Exception as error:
+        raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:100]}",
+                        _TORN) from error
+
+
 def _variable(file: BinaryIO, size: int, name: str, wanted: Wanted) -> Any:
+    names = []
+    for whole, order, head in _variables(file, size):
+        if head[2] == name:
+            return _content(whole, order, head, (), wanted)
+        names.append(head[2])
+    raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
+
+
+def _variables(file: BinaryIO, size: int) -> Iterator[tuple[_Bounded, str, _Head]]:
+    """Each variable of a file: what is left of it, the order of its bytes, its head."""
     header = file.read(128)
     order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
     if order is None or struct.unpack_from(order + "H", header, 124)[0] != 0x0100:
         raise ValueError("another version of MATLAB file, or none")
-    names = []
     while (place := file.tell()) + 8 <= size:
         kind, length = struct.unpack(order + "II", file.read(8))
         if kind not in (_MATRIX, _COMPRESSED) or length > size - place - 8:
@@ -179,12 +216,8 @@ def _variable(file: BinaryIO, size: int, name: str, wanted: Wanted) -> Any:
             if inner != _MATRIX:
                 raise ValueError(f"an element of type {inner}")
             whole = _Bounded(stream, length_in)
-        head = _head(whole, order)
-        if head[2] == name:
-            return _content(whole, order, head, (), wanted)
-        names.append(head[2])
+        yield whole, order, _head(whole, order)
         file.seek(place + 8 + length)
-    raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
 
 
 #: Class of an array, its shape, its name.
