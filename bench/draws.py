@@ -16,9 +16,9 @@ True
 
 Words are 32 bits: counters that one half of the key is laid over, spread by the golden ratio, go
 through two rounds of multiplication and xor with their own shift (Wellons' ``lowbias32``), the
-other half of the key added between them. Keys are 64 bits, mixed for each draw by the finaliser of SplitMix64 (Steele et al.,
-OOPSLA 2014). All of it is a dozen operations on integers that wrap around; nothing is read back
-from the device.
+other half of the key added between them. Keys are 64 bits, mixed for each draw by the finaliser of
+SplitMix64 (Steele et al., OOPSLA 2014). All of it is a dozen operations on integers that wrap
+around; nothing is read back from the device.
 """
 
 from __future__ import annotations

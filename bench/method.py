@@ -48,6 +48,7 @@ def hyper(
     scale: Scale = "linear",
     unit: str = "",
     per_model: int | None = None,
+    start: float | None = None,
 ) -> Any:
     """Declare one hyper-parameter: default, bounds, and the range worth searching.
 
@@ -61,9 +62,11 @@ def hyper(
     per_model : int, optional
         Models of one stack may have values of their own: losses then find a tensor (K, 1, ...)
         in its place, with so many axes after that of the models. None: they must share it.
+    start : float, optional
+        Where a tuning starts, if the default is no number of the range ("auto").
     """
     extra: Any = {"stage": stage, "tune": None if tune is None else list(tune), "scale": scale,
-             "unit": unit, "per_model": per_model}
+             "unit": unit, "per_model": per_model, "start": start}
     return Field(default, description=doc, ge=ge, gt=gt, le=le, lt=lt, json_schema_extra=extra)
 
 
@@ -82,6 +85,8 @@ class Tunable:
     whole : bool
         Whether only whole numbers will do.
     unit : str
+    start : Any
+        First value that is tried; None for the default.
     """
 
     default: Any
@@ -91,6 +96,12 @@ class Tunable:
     scale: Scale
     whole: bool = False
     unit: str = ""
+    start: Any = None
+
+    @property
+    def first(self) -> Any:
+        """Value of the first trial."""
+        return self.default if self.start is None else self.start
 
 
 class Params(BaseModel):
@@ -107,7 +118,7 @@ class Params(BaseModel):
     @classmethod
     def stage_of(cls, name: str) -> str:
         """Stage that a parameter belongs to."""
-        return str(cls._declared()[name].get("stage", "fit"))
+        return str(cls._declared().get(name, {}).get("stage", "fit"))
 
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name."""
@@ -123,7 +134,7 @@ class Params(BaseModel):
                 ranges[name] = Tunable(
                     default=info.default, doc=info.description or "", stage=extra["stage"],
                     values=tuple(extra["tune"]), scale=extra["scale"],
-                    whole=info.annotation is int, unit=extra["unit"],
+                    whole=info.annotation is int, unit=extra["unit"], start=extra.get("start"),
                 )
         return ranges
 
@@ -476,6 +487,8 @@ class Method(abc.ABC):
     maps_labels: ClassVar[bool] = False
     #: True if predictions of a window may depend on the others passed (test-time adaptation).
     transductive: ClassVar[bool] = False
+    #: False if the seed decides nothing, so that a sweep runs it once as a control.
+    seeded: ClassVar[bool] = True
     #: How reports place it: "method", "control", "oracle".
     kind: ClassVar[str] = "method"
     #: Named parameter sets other than the default, by name then by pair ("SEED>DEAP") or "*".
@@ -602,9 +615,25 @@ class Method(abc.ABC):
         """Classes whose code decides the result, beside those that this module imports."""
         return [type(self)]
 
+    def scratch(self) -> tuple[str, dict[str, Any]] | None:
+        """What ``target-only`` trains in the method's place: network or method, and parameters.
+
+        Methods that train the same thing from nothing answer the same, so that they share one
+        control. None for a method that cannot learn from calibration windows alone.
+        """
+        return None
+
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """Controls to run beside this method: (name, parameters); none beside a control."""
-        return [] if self.kind == "control" else [("majority", {})]
+        """Controls to run beside this method: (name, parameters); none beside a control.
+
+        Plain logistic regression on the calibration windows, the same training as the method's
+        without a source, and the majority class. Those that do not fit a protocol are left out.
+        """
+        if self.kind == "control":
+            return []
+        own = self.scratch()
+        twin = [] if own is None else [("target-only", {"network": own[0], **own[1]})]
+        return [("target-only", {"network": "lr"}), *twin, ("majority", {})]
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """Departures of published code to measure in an audit of this method.

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from .errors import BenchError, UnknownNameError
+from .errors import BenchError, SettingError, UnknownNameError
 
 #: Between the names of joined sources: ``SEED:3+SEED-IV:4``.
 PLUS = "+"
@@ -185,7 +185,7 @@ def load(group: str, name: str) -> Any:
     module, _, attribute = item.target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BenchError(
             f"{item.name} ({item.origin or item.target}) cannot be loaded: "
             f"{type(error).__name__}: {error}",
@@ -199,6 +199,8 @@ def include(what: str) -> list[Entry]:
     The module holds ``CATALOGUE``, a list of :class:`Entry` whose targets may be written
     ``":Object"`` for an object of the same file.
     """
+    if not what.strip():
+        raise SettingError("--include names nothing", "It takes a .py file or a module name.")
     module = _module_of(what)
     catalogue = getattr(module, "CATALOGUE", None)
     if not isinstance(catalogue, list | tuple):
@@ -220,6 +222,10 @@ def _module_of(what: str) -> ModuleType:
             return importlib.import_module(what)
         except ModuleNotFoundError as error:
             raise BenchError(f"{what} is neither a .py file nor a module: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise BenchError(
+                f"{what} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
     if not path.is_file():
         raise BenchError(f"{path} is not there", "--include takes a .py file or a module name.")
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
@@ -232,7 +238,7 @@ def _module_of(what: str) -> ModuleType:
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise BenchError(
                 f"{path} cannot be imported: {type(error).__name__}: {error}"
@@ -252,7 +258,7 @@ def _table(group: str) -> _Table:
                 listed = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
                 for item in listed:
                     _add(table, _located(item, point.value.partition(":")[0]), origin)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 table.broken[f"{point.name} ({origin})"] = f"{type(error).__name__}: {error}"
         for owner, item in _included:
             if owner == group:

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
-from .store.files import write_text
 from .store.records import Store
+from .store.seal import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -288,7 +288,7 @@ class _Memory:
 
     def __post_init__(self) -> None:
         try:
-            stored = json.loads((self.out / MEMORY).read_text())
+            stored = read_json(self.out / MEMORY)
             self.known = {k: v for k, v in stored.items() if self._intact(v["files"])}
         except (OSError, ValueError, AttributeError, TypeError, KeyError):
             self.known = {}  # nothing is remembered: everything is drawn
@@ -322,7 +322,7 @@ class _Memory:
         """Write what still holds."""
         holds = {k: v for k, v in self.known.items() if self._intact(v["files"])}
         if holds and self.out.is_dir():
-            write_text(self.out / MEMORY, json.dumps(holds, indent=1))
+            write_json(self.out / MEMORY, holds)
 
 
 def _asked_for(name: str, options: ReportOptions) -> bool:

@@ -250,8 +250,17 @@ def _read_csv(path: Path) -> dict[int, dict[int, tuple[int, float]]]:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise DataError(path, "a text file", f"{error.strerror}") from error
-    head = text.partition("\n")[0]
-    rows = csv.reader(io.StringIO(text), delimiter=";" if ";" in head else ",")
+    head = text.splitlines()[0] if text else ""
+    lines = io.StringIO(text, newline=None)  # an old spreadsheet ends lines by CR alone
+    rows = csv.reader(lines, delimiter=";" if ";" in head else ",")
+    try:
+        return _ranks(path, rows)
+    except csv.Error as error:
+        raise DataError(f"{path} line {rows.line_num}", "a table of ratings", f"{error}") from error
+
+
+def _ranks(path: Path, rows: Any) -> dict[int, dict[int, tuple[int, float]]]:
+    """Table of an open file."""
     names = [files.plain(cell.strip()) for cell in next(rows, [])]
     wanted = ("Participant_id", "Trial", "Experiment_id", "Valence")
     lost = [w for w in wanted if files.plain(w) not in names]

@@ -11,16 +11,16 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from bench.errors import SettingError
-from bench.method import Context, Params, Predictor, hyper
+from bench.method import Context, Predictor, hyper
 from bench.protocols.base import View
 from bench.registry import load
 
-from .shared.shallow import Shallow
+from .shared.shallow import Shallow, ShallowParams
 
 _PREFIX = "sklearn:"
 
 
-class AnyParams(Params):
+class AnyParams(ShallowParams):
     """Which classifier; its own parameters stand beside that."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -60,14 +60,15 @@ class AnySklearn(Shallow):
         path = values.get("estimator", cls.Params.model_fields["estimator"].default)
         if cls.name != AnySklearn.name and path != cls.name.removeprefix(_PREFIX):
             raise SettingError(f"{cls.name} is one class; estimator = {path!r} is another")
-        own = {k: literal(v) for k, v in values.items() if k != "estimator"}
+        ours = {k: v for k, v in values.items() if k in ShallowParams.model_fields}
+        own = {k: literal(v) for k, v in values.items() if k not in AnyParams.model_fields}
         known = sorted(made(path, {}).get_params(deep=False))
         for name in own:
             if name not in known:
                 raise SettingError(
                     f"{path} has no parameter {name!r}", f"Parameters: {', '.join(known)}"
                 )
-        return cls.Params(estimator=path, **own)
+        return cls.Params(**{**super().parse({"estimator": path, **ours}).model_dump(), **own})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name, so that a class made for a name reaches other processes."""

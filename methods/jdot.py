@@ -15,7 +15,15 @@ from bench.method import Context, Predictor, hyper
 from bench.protocols.base import View
 
 from .shared.adapted import Adapted, CappedParams
-from .shared.shallow import SOURCE, TARGET, ShallowPredictor, flat, logistic
+from .shared.shallow import (
+    SOURCE,
+    TARGET,
+    ShallowPredictor,
+    flat,
+    logistic,
+    repeated,
+    weights_of,
+)
 
 
 class JDOTParams(CappedParams):
@@ -39,9 +47,12 @@ class JDOT(Adapted):
 
         q = self.params
         source, y, target = self.drawn(view, ctx)
-        if view.calibration is not None:
-            source = np.concatenate([source, flat(view.calibration.x)])
-            y = np.concatenate([y, view.calibration.y])
+        if view.calibration is not None:  # a plan knows no weights: windows are repeated
+            own = view.calibration
+            rows = repeated(weights_of(len(source), len(own), q.source_share),
+                            ctx.rng("source windows"))
+            source = np.concatenate([source, flat(own.x)])[rows]
+            y = np.concatenate([y, own.y])[rows]
         model = JDOTClassifier(logistic(q), alpha=q.alpha, n_iter_max=q.rounds)
         with warnings.catch_warnings():
             # That the last round was reached is no on_trial_end: rounds are a parameter.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from bench.method import Params, hyper
+from bench.method import hyper
 
-from .shared.shallow import Shallow
+from .shared.shallow import Shallow, ShallowParams
 
 
-class LDAParams(Params):
+class LDAParams(ShallowParams):
     """Parameters of LDA."""
 
     shrinkage: Literal["auto", "none"] = hyper(

@@ -18,6 +18,7 @@ class Majority(Method):
 
     name: ClassVar[str] = "majority"
     kind: ClassVar[str] = "control"
+    seeded: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
@@ -36,7 +37,7 @@ class Majority(Method):
 
     def restore(self, payload: dict[str, Any]) -> Constant:
         """Predictor from a saved payload."""
-        return Constant(np.asarray(payload["shares"]))
+        return Constant(np.asarray(payload["shares"], dtype=np.float64))
 
 
 class Constant:

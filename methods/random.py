@@ -37,7 +37,7 @@ class Random(Method):
 
     def restore(self, payload: dict[str, Any]) -> Draw:
         """Predictor from a saved payload."""
-        return Draw(np.asarray(payload["shares"]), payload["seed"])
+        return Draw(np.asarray(payload["shares"], dtype=np.float64), int(payload["seed"]))
 
 
 class Draw:

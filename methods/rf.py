@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bench.method import Params, hyper
+from bench.method import hyper
 
-from .shared.shallow import Shallow
+from .shared.shallow import Shallow, ShallowParams
 
 
-class ForestParams(Params):
+class ForestParams(ShallowParams):
     """Parameters of a random forest."""
 
     trees: int = hyper(200, "number of trees", stage="fit", ge=1, le=10_000)

@@ -166,11 +166,11 @@ class SCMMReleased(SCMM):
         """The released schedule watches the loss of one training."""
         return False
 
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """Those of SCMM itself: the switches have no meaning for them."""
+    def scratch(self) -> tuple[str, dict[str, Any]]:
+        """As SCMM: the switches have no meaning for it."""
         names = SCMMParams.model_fields
         shared = {k: v for k, v in self.params.model_dump().items() if k in names}
-        return SCMM(SCMMParams(**shared)).controls()
+        return SCMM(SCMMParams(**shared)).scratch()
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """None: it is made of them."""

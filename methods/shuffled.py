@@ -1,13 +1,15 @@
 """Shuffled labels: another method, taught classes that have nothing to do with the trials.
 
-What it scores above chance comes from somewhere else than the classes: a leak.
+Of all that is learnt: what it scores above chance comes from somewhere else than the classes, a
+leak. Of the source alone (``--shuffled-source``): what the method scores more is what the source's
+labels were worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -24,13 +26,17 @@ class ShuffledParams(WrappedParams):
     """Whose labels are shuffled, and that method's own parameters."""
 
     network: str = hyper("scmm", "method whose labels are shuffled", stage="network")
+    shuffle: Literal["all", "source"] = hyper(
+        "all", "whose labels; source: those of calibration stay as they are, and what the method "
+        "loses is what the source's labels were worth", stage="network",
+    )
 
     def only(self, *stages: str) -> dict[str, Any]:
         """Parameters of the given stages, by name; the method knows the stages of its own."""
         own: type[Params] = load("methods", self.network).Params
         return {
             name: value for name, value in self.model_dump().items()
-            if ("network" if name == "network" else own.stage_of(name)) in stages
+            if ("network" if name in ShuffledParams.model_fields else own.stage_of(name)) in stages
         }
 
 
@@ -39,6 +45,7 @@ class Shuffled(Wrapped):
 
     name: ClassVar[str] = "shuffled"
     Params = ShuffledParams
+    params: ShuffledParams
 
     def __init__(self, params: Any = None) -> None:
         super().__init__(params)
@@ -84,7 +91,7 @@ class Shuffled(Wrapped):
             if key not in sources:
                 sources[key] = _source(view.source, job.ctx)
             calibration = view.calibration
-            if calibration is not None:
+            if calibration is not None and self.params.shuffle == "all":
                 calibration = shuffled(calibration, job.ctx.rng("shuffled calibration"))
             view = replace(view, source=sources[key], calibration=calibration)
             changed.append(replace(job, view=view))

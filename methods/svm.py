@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bench.method import Params, hyper
+from bench.method import hyper
 
-from .shared.shallow import Shallow
+from .shared.shallow import Shallow, ShallowParams, Strength, fixed, strength
 
 
-class SVMParams(Params):
+class SVMParams(ShallowParams):
     """Parameters of a linear SVM."""
 
-    C: float = hyper(1.0, "inverse strength of the L2 penalty", stage="fit", gt=0,
-                     tune=(1e-4, 1e2), scale="log")
+    C: Strength = strength()
     max_iter: int = hyper(2000, "most passes of coordinate descent", stage="fit", ge=1)
 
 
@@ -31,4 +30,6 @@ class LinearSVM(Shallow):
         """Unfitted classifier."""
         from sklearn.svm import LinearSVC
 
-        return LinearSVC(C=self.params.C, max_iter=self.params.max_iter, random_state=seed)
+        return LinearSVC(
+            C=fixed(self.params.C), max_iter=self.params.max_iter, random_state=seed
+        )

@@ -1,66 +1,98 @@
-"""Target-only: the same network from scratch on the same calibration trials, without a source.
+"""Target-only: trained on the calibration trials alone, without a source.
 
-The control that says what a source was worth. It is run beside every pre-trained method.
+The control that says what a source was worth: the same network from scratch, or the same shallow
+classifier. It is one thing whoever it stands beside, so it has no name of another method in it:
+all methods that share a network share one control, trained once. Shallow ones are methods in their
+own right, and ranked: plain learning is what every transfer has to beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Needs, Predictor, Tunable, hyper
+from bench.method import Context, Job, Method, Needs, Predictor, Tunable, hyper
 from bench.protocols.base import View
 from bench.registry import ANY_FEATURES
 
+from .shared.training.finetuning import SHARED, FineTuned, SharedNetwork
 from .shared.wrapped import Wrapped, WrappedParams
 
 
 class TargetOnlyParams(WrappedParams):
-    """Whose network, and that method's own parameters except those of its pre-training."""
+    """What is trained, and its own parameters except those of a pre-training."""
 
-    network: str = hyper("scmm", "method whose network and fine-tuning are used", stage="network")
+    network: str = hyper(
+        SHARED, "what is trained: network (backbone and head that methods share), a shallow method "
+        "(lr, lda, svm, rf, ...), or a method with a network of its own", stage="network",
+    )
 
 
 class TargetOnly(Wrapped):
-    """A method's fine-tuning, started from a fresh network instead of a pre-trained one."""
+    """A method's training on labelled windows, from nothing."""
 
     name: ClassVar[str] = "target-only"
     Params = TargetOnlyParams
     needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
+    def __init__(self, params: Any = None) -> None:
+        super().__init__(params)
+        if not isinstance(self.inner, FineTuned):
+            vars(self)["kind"] = "method"
+
     @classmethod
-    def kept(cls, parsed: Any, given: Collection[str] = ()) -> dict[str, Any]:
-        """Parameters of network and fine-tuning.
+    def _named(cls, values: Mapping[str, Any]) -> type[Method]:
+        named = str(values.get("network", SHARED)).lower()
+        return SharedNetwork if named == SHARED else super()._named(values)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Any:
+        """Parameters, checked by the method that is named; of the network that it shares.
 
         Raises
         ------
         SettingError
-            A parameter of the pre-training was given, which does not take place.
+            Also for a parameter of the pre-training, which does not take place, and for a method
+            that learns nothing from calibration windows alone.
         """
-        counting = parsed.only("network", "fit")
-        for name in given:
-            if parsed.stage_of(name) == "pretrain":
+        named = cls._named(values)
+        own = {k: v for k, v in values.items() if k != "network"}
+        method = named(named.parse(own))
+        scratch = method.scratch()
+        if scratch is None:
+            raise SettingError(
+                f"{named.name} has no training without a source, so there is no target-only of it",
+                "For example network=lr, or none: the network that methods share.",
+            )
+        for name in own:
+            if name not in scratch[1]:
                 raise SettingError(
-                    f"target-only does not pre-train, so {name!r} has no meaning for it",
-                    f"Parameters: {', '.join(['network', *counting])}",
+                    f"target-only has no source to learn from, so {name!r} has no meaning for it",
+                    f"Parameters: {', '.join(['network', *scratch[1]])}",
                 )
-        return counting
+        return cls.Params(network=scratch[0], **scratch[1])
+
+    def resolved(self, space: Any) -> Method:
+        """With the parameters its method settles on."""
+        scratch = self.inner.resolved(space).scratch()
+        assert scratch is not None  # refused when parsed
+        return type(self)(self.Params(network=self.params.network, **scratch[1]))
 
     def tunable(self) -> dict[str, Tunable]:
-        """What is tuned of the fine-tuning; there is no pre-training."""
-        ranges = self.inner.tunable()
-        return {name: t for name, t in ranges.items() if t.stage != "pretrain"}
+        """What is tuned of the training itself; there is no pre-training."""
+        own = self.params.model_extra or {}
+        return {name: t for name, t in self.inner.tunable().items() if name in own}
 
     def per_model(self) -> Mapping[str, int]:
-        """Those of the fine-tuning."""
-        return {name: axes for name, axes in self.inner.per_model().items()
-                if self.inner.params.stage_of(name) != "pretrain"}
+        """Those of the training itself."""
+        own = self.params.model_extra or {}
+        return {name: axes for name, axes in self.inner.per_model().items() if name in own}
 
     @property
     def stacks(self) -> bool:
-        """As the method whose network it is."""
+        """As the method whose training it is."""
         return self.inner.stacks
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
@@ -73,7 +105,3 @@ class TargetOnly(Wrapped):
             Job(j.view, None, replace(j.ctx, params=self.alone(j.ctx).inner.params))
             for j in jobs
         ])
-
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """Majority."""
-        return [("majority", {})]

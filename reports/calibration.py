@@ -1,7 +1,8 @@
 """Score against the number of labelled target trials: what calibration is worth.
 
-Settings that differ in nothing but the number of calibration trials make one curve. The trials
-that are tested differ with it, since more of a subject's trials calibrate: the caption says so.
+Settings that differ in nothing but the number of calibration trials make one curve. With
+``bench sweep --calibration`` all points are tested on the same trials. Without, the tested trials
+differ with the number, since more of a subject's trials calibrate: the caption says which it is.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     if not shown:
         raise BenchError(
             f"no method in {store.root} was run with different numbers of calibration trials",
-            "bench run --calibration-trials 1, then 2, 3, ... makes them.",
+            "bench sweep --calibration 1,2,3,60% makes them.",
         )
     return save_all([(p.table, p) for p in shown], draw, out / "calibration", "Calibration size",
                     options)
@@ -156,8 +157,15 @@ def draw(table: Table, group: Panels) -> Figure:
     metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"
     head(grid.figure, table, "Calibration size",
          f"{metric}; mean and 95 % interval over subjects\n"
-         "the trials tested differ along the axis: what calibrates is not tested")
+         + _tested(table))
     return grid.figure
+
+
+def _tested(table: Table) -> str:
+    """Whether the points of a curve are tested on the same trials."""
+    if "curve=" in table.setting.protocol_params:
+        return "all points are tested on the same trials"
+    return "the trials tested differ along the axis: what calibrates is not tested"
 
 
 def _panel(

@@ -19,6 +19,7 @@ from .shared.caption import caption, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
 from .shared.text import percent
+from .shared.worth import Worth, headline, worth_of, worths
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -69,15 +70,16 @@ _FIT = (
 )
 
 
-def caption_of(table: Table) -> str:
-    """Caption: title, and everything the numbers mean."""
-    lines = [title(table) + ".", *caption(table)]
+def caption_of(table: Table, curves: Sequence[Worth] = ()) -> str:
+    """Caption: title, what the source is worth, and everything the numbers mean."""
+    worth = worth_of(table, curves)
+    lines = [title(table) + ".", *([headline(worth)] if worth else []), *caption(table)]
     if any(v.partial for row in table.rows for v in row.values.values()):
         lines.append("†: not all subjects of the column have this score.")
     return latex(" ".join(lines))
 
 
-def lines(table: Table) -> list[str]:
+def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
     """The whole table environment."""
     labels = table.short_labels()
     head = ["Method", *(heading(labels[c], table.n(c)) for c in table.columns),
@@ -88,7 +90,7 @@ def lines(table: Table) -> list[str]:
         [_row(table, row) for row in rows]
         for rows in (table.methods, table.controls, table.oracles)
     )
-    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
+    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table, curves)}}}", *_FIT,
            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
            r"\midrule", *map(_line, body)]
     out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
@@ -134,7 +136,9 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
         No record, or none that passes the filters.
     """
     text = "% Needs \\usepackage{booktabs,graphicx,xcolor}.\n\n"
-    for table in tables(collect(store, options), options):
-        text += "\n".join(lines(table)) + "\n\n"
+    collection = collect(store, options)
+    curves = worths(collection, options)
+    for table in tables(collection, options):
+        text += "\n".join(lines(table, curves)) + "\n\n"
     write_text(out / "leaderboard.tex", text)
     return [out / "leaderboard.tex"]

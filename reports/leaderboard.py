@@ -1,8 +1,9 @@
 """The leaderboard: method by pair, in the terminal, as Markdown and as tidy CSV.
 
 ``leaderboard.md`` is what a reader sees, ``leaderboard.csv`` has every metric and unit of every
-method and pair, ``scores.csv`` every subject and seed, ``against_target_only.csv`` what
-pre-training adds.
+method and pair, ``scores.csv`` every subject and seed, ``against_target_only.csv`` what the source
+adds to each method, ``against_best_target_only.csv`` what it adds to the best plain learning, at
+each size of calibration.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.reporting import ReportOptions
 from bench.scoring.inference import standard_error
 from bench.scoring.metrics import METRICS, UNITS
-from bench.store.records import Store
+from bench.store.records import Store, without_sums
 
 from .shared.against import (
     Comparison,
@@ -30,9 +31,11 @@ from .shared.against import (
 from .shared.caption import caption, problems, shortened, title
 from .shared.cells import Collection, Column, collect
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
+from .shared.pictures import MOST_TABLES
 from .shared.power import smallest
 from .shared.table import Table, TableRow, tables
 from .shared.text import markdown, p_value, percent, signed, spreadsheet
+from .shared.worth import Worth, gain_notes, gain_rows, headline, signs, worth_of, worths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,20 +57,37 @@ def render(store: Store, options: ReportOptions) -> RenderableType:
 
     collection = collect(store, options)
     parts: list[RenderableType] = []
-    for table in tables(collection, options):
+    curves = worths(collection, options)
+    every = tables(collection, options)
+    for table in every:
+        worth = worth_of(table, curves)
+        curve = worth is not None and len(worth.sizes) > 1
+        if worth is not None:  # before the first table of its curve
+            curves.remove(worth)
+            parts += [Text(headline(worth), "bold"), Text("")]
+            parts += [terminal.worth(worth), Text("")] if curve else []
         parts += [terminal.leaderboard(table), Text("")]
         compared = against_target_only(table)
         if compared:
             parts += [terminal.comparisons(table, compared, over_all_pairs(table)), Text("")]
+        if worth is not None and not curve:
+            parts += [terminal.worth(worth), Text("")]
     listed = problems(collection)
     if listed:
         parts.append(Text("Without scores", "bold"))
         parts += [Text(f" {line}", "yellow") for line in listed]
+    if store.unsealed:
+        parts.append(Text(f" {without_sums(len(store.unsealed))}", "yellow"))
+    if len(every) > MOST_TABLES:
+        parts.append(Text(
+            f"Pictures are drawn of the {MOST_TABLES} largest of these {len(every)} tables; draw "
+            "others by --protocol, --pairs or --methods.", "yellow",
+        ))
     return Group(*parts)
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``leaderboard.md``, ``leaderboard.csv``, ``scores.csv``, ``against_target_only.csv``.
+    """Write the Markdown, and as CSV the leaderboard, all scores and both comparisons.
 
     Parameters
     ----------
@@ -85,11 +105,13 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     collection = collect(store, options)
     shown = tables(collection, options)
     compared = [(table, against_target_only(table)) for table in shown]
+    curves = worths(collection, options)
     return write_files(out, options, {
-        "leaderboard.md": lambda: _markdown(collection, compared),
+        "leaderboard.md": lambda: _markdown(collection, compared, curves),
         "leaderboard.csv": lambda: csv_text(_summary_rows(collection, options)),
         "scores.csv": lambda: _scores(collection),
         "against_target_only.csv": lambda: csv_text(_comparison_rows(compared)),
+        "against_best_target_only.csv": lambda: csv_text(_gain_rows(shown, curves)),
     })
 
 
@@ -106,9 +128,13 @@ def frame(store: Store, options: ReportOptions) -> pd.DataFrame:
     return pd.DataFrame(list(_summary_rows(collect(store, options), options)))
 
 
-def _markdown(collection: Collection, compared: Sequence[tuple[Table, list[Comparison]]]) -> str:
+def _markdown(
+    collection: Collection, compared: Sequence[tuple[Table, list[Comparison]]],
+    curves: Sequence[Worth],
+) -> str:
     simulated = any(t.simulated for t, _ in compared)
     parts = [f"# Leaderboard{' (simulated)' if simulated else ''}"]
+    parts += [f"> {markdown(headline(worth))}" for worth in curves]
     for table, comparisons in compared:
         parts += [f"## {markdown(title(table))}", _markdown_table(table)]
         parts.append(bullets(caption(table)))
@@ -117,6 +143,9 @@ def _markdown(collection: Collection, compared: Sequence[tuple[Table, list[Compa
         if comparisons:
             parts += ["### Against target-only", _markdown_comparisons(table, comparisons)]
             parts.append(bullets(footnotes(comparisons, over_all_pairs(table))))
+    for worth in curves:
+        parts += [f"### Gain over the best target-only, {markdown(title(worth.tables[-1]))}"]
+        parts += [_markdown_gains(worth), bullets(gain_notes(worth))]
     listed = problems(collection)
     if listed:
         parts += ["## Without scores", bullets(listed)]
@@ -136,6 +165,38 @@ def _markdown_table(table: Table) -> str:
         rest.append([f"{markdown(row.label)} ({_BLOCK[row.key.kind]})", *cells])
     heads += [name.lower() for name in table.summary_heads]
     return markdown_table(heads, [*methods, chance, *rest], "l" + "r" * (len(heads) - 1))
+
+
+def _markdown_gains(worth: Worth) -> str:
+    labels = {c: t.labels[c] for t in worth.tables for c in t.columns}
+    heads = ["method", "pair", *(size or "score" for size in worth.sizes)]
+    lines = []
+    for row in gain_rows(worth, lambda c: labels[c]):
+        cells = [
+            "–" if score is None else percent(score) if g is None else
+            f"{percent(score)} ({signed(g.test.mean)}{signs(g)}; {interval(g.test)})"
+            for score, g in zip(row.scores, row.gains, strict=True)
+        ]
+        lines.append([markdown(row.label), markdown(row.pair), *map(markdown, cells)])
+    return markdown_table(heads, lines, "ll" + "r" * len(worth.sizes))
+
+
+def _gain_rows(shown: Sequence[Table], curves: Sequence[Worth]) -> Iterable[dict[str, Any]]:
+    for number, worth in enumerate(curves, 1):
+        labels = {c: t.labels[c] for t in worth.tables for c in t.columns}
+        at = dict(zip(worth.sizes, worth.tables, strict=True))
+        for g in worth.gains:
+            table = at[g.size]
+            yield {
+                "curve": number, "table": 1 + next(i for i, t in enumerate(shown) if t is table),
+                "size": g.size, "method": g.row.method, "variant": g.row.variant,
+                "reference": g.reference.label, "pair": labels[g.column],
+                "source": g.column.source, "target": g.column.target, "metric": table.metric,
+                "unit": table.unit, "n_subjects": g.test.n, "mean": g.mean,
+                **mean_columns(g.test), "p_holm": g.holm, "better": g.won,
+                "smallest_detectable": smallest(g.test, len(worth.gains)),
+                **sign_columns(g.test), **_setting(table),
+            }
 
 
 _BLOCK = {"control": "control", "oracle": "oracle, not ranked"}

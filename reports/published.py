@@ -103,7 +103,7 @@ def _content(path: Path) -> str:
 
 
 def _parse(text: str, name: str) -> list[Figure]:
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text, newline=None))
     try:
         reader.fieldnames = _columns([clean(c) for c in reader.fieldnames or ()], f"{name}, line 1")
         return [_figure(row, where) for row, where in _rows(reader, name)]

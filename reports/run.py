@@ -17,7 +17,9 @@ from bench.store.records import Record
 from .shared.against import interval
 from .shared.alarms import alarm_lines
 from .shared.caption import number
+from .shared.cells import PLAINEST, SCRATCH, SHARED
 from .shared.power import ALPHA, sensitivity
+from .shared.rows import PLAIN
 from .shared.terminal import house_table, indented
 from .shared.text import METRIC_NAMES, clean, p_value, percent, signed, span
 
@@ -119,12 +121,24 @@ def _table(record: Record) -> Table:
 
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
-    for control in record.controls:
-        name = clean(control.identity["method"])
-        rows.append(("best attainable" if name == "attainable" else name, control.folds, ""))
+    rows += [(_name(control), control.folds, "") for control in record.controls]
     if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
+
+
+def _name(record: Record) -> str:
+    """As the leaderboard calls a row: ``target-only LR``."""
+    name, params = clean(record.identity["method"]), record.identity.get("params") or {}
+    network = params.get("network")
+    if name == "attainable":
+        return "best attainable"
+    if not network:
+        return name
+    trained = clean(params.get("backbone", network) if network == SHARED else network)
+    if name == SCRATCH and trained in PLAIN:
+        return f"{name} {PLAIN[trained][0]}"
+    return f"{name}{' source' * (params.get('shuffle') == 'source')} ({trained})"
 
 
 def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float]:
@@ -210,12 +224,16 @@ def _comparisons(record: Record) -> list[Text]:
     lines = [_above_chance(record, ours)]
     if _peeks(record):
         return lines
-    control = next((c for c in record.controls if c.identity["method"] == "target-only"), None)
-    if control is not None:
-        lines.append(_difference(
-            "What the source was worth", f"{record.identity['method']} − target-only", ours,
-            _values(control.folds, "window", "balanced_accuracy"),
-        ))
+    for control in record.controls:
+        if control.identity["method"] not in (SCRATCH, "shuffled"):
+            continue
+        theirs = _values(control.folds, "window", "balanced_accuracy")
+        plain = control.identity["method"] == SCRATCH and _is_plain(control) \
+            and any(c is not control and c.identity["method"] == SCRATCH for c in record.controls)
+        what = "Against plain learning" if plain else "What the source was worth" \
+            if control.identity["method"] == SCRATCH else "What the source's labels were worth"
+        names = f"{clean(record.identity['method'])} − {_name(control)}"
+        lines.append(_difference(what, names, ours, theirs))
     if record.oracle:
         theirs = _values(record.oracle["folds"], "window", "balanced_accuracy")
         lines.append(_difference(
@@ -224,6 +242,10 @@ def _comparisons(record: Record) -> list[Text]:
             theirs, ours,
         ))
     return lines
+
+
+def _is_plain(control: Record) -> bool:
+    return bool(control.identity["params"].get("network") == PLAINEST)
 
 
 def _above_chance(record: Record, ours: dict[tuple[int, int], float]) -> Text:

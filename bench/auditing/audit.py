@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,12 +17,13 @@ from ..registry import load
 from ..runs.build import cell_of_run
 from ..runs.options import Options, takes
 from ..selection.rules import rule
-from ..store.files import write_text
 from ..store.hashing import key_of
 from ..store.records import Record, Store
+from ..store.seal import write_json
 from ..tuning.space import search_space, suggested
 
-SCHEMA = 1
+#: From 2 on the file holds its checksum.
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def _write(
     ids, names = [r.id for r in honest], [e.name for e in entries]
     body = {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]}
     path = runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
-    write_text(path, json.dumps(body, indent=1) + "\n")
+    write_json(path, body)
     return path
 
 

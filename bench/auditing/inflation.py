@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from ..errors import BenchError
 from ..scoring.inference import Paired, holm, paired
 from ..store.records import Record, Store
+from ..store.seal import read_json
 from .audit import Drafts
 
 #: (metric, unit) of every table, the main one first.
@@ -109,7 +109,7 @@ def read_audit(path: Path) -> Audit:
         The file is no audit, or a record is not there.
     """
     try:
-        body = json.loads(path.read_text())
+        body = read_json(path, old=1)
         entries, honest_ids = body["entries"], body["honest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} is no audit: {error!r}") from error

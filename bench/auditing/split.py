@@ -69,8 +69,8 @@ def _read(path: Path) -> pd.DataFrame:
         raise BenchError(f"{path} is not there", f"A CSV with columns {', '.join(NEEDED)}")
     try:
         table = pd.read_csv(path, dtype=str, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise DataError(path, "a CSV of a split", str(error)) from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise DataError(path, "a CSV of a split", str(error)[:200]) from error
     table.columns = [str(c).strip().lower() for c in table.columns]
     missing = [c for c in NEEDED if c not in table]
     if missing:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ..data.features import version_of
 from ..data.labels import LabelMap, LabelRule
-from ..data.pair import CHANNEL_POLICY, Pair, in_shared_classes, with_agreed_source
+from ..data.pair import (
+    CHANNEL_POLICY,
+    Pair,
+    in_shared_classes,
+    same_classes,
+    with_agreed_source,
+)
 from ..data.windows import Windows
 from ..devices import dtype_of
+from ..errors import IncompatibleError
 from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
 from ..protocols.scaling import Scaling
@@ -79,14 +86,16 @@ class Cell:
     shortcut: str | None = None
     #: How tuned parameters were chosen, and on what data: ``bench.runs.tuned.Tuned.identity``.
     tuning: Mapping[str, Any] | None = None
-    #: Of a control: that the method beside it is run in the classes both corpora share.
-    shared: bool = False
+    #: Where the protocol leaves the target its own classes: whether they are kept, or source and
+    #: target brought to those they share; auto: as the method needs it.
+    classes: Literal["auto", "own", "shared"] = "auto"
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
         space = self.pair.source.space
         object.__setattr__(self, "method", self.method.resolved(space))
         object.__setattr__(self, "scaling", self.scaling.resolved(space))
+        object.__setattr__(self, "protocol", self.protocol.resolved(self.pair.target))
 
     @property
     def kind(self) -> str:
@@ -100,12 +109,24 @@ class Cell:
 
     @functools.cached_property
     def mapped(self) -> tuple[Pair, LabelMap | None]:
-        """The pair in the classes the cell is run in, and the map if they are shared ones."""
-        # Under ``within`` the view's source is of the target corpus: it has the same classes.
-        joint = self.shared or self.method.maps_labels
-        if self.protocol.maps_labels or (joint and "calibration" in self.protocol.grants):
+        """The pair in the classes the cell is run in, and the map if they are shared ones.
+
+        Corpora of the same classes share their own: no map is then recorded, whoever asks.
+        """
+        if self.protocol.maps_labels:
             return in_shared_classes(self.pair)
+        # Under ``within`` the view's source is of the target corpus: it has the same classes.
+        if "calibration" in self.protocol.grants:
+            if same_classes(self.pair):
+                return in_shared_classes(self.pair)[0], None
+            if self.joint:
+                return in_shared_classes(self.pair)
         return self._agreed[0], None
+
+    @property
+    def joint(self) -> bool:
+        """Whether source and target are to be in the same classes, whatever the protocol."""
+        return self.classes == "shared" or (self.classes == "auto" and self.method.maps_labels)
 
     @functools.cached_property
     def _agreed(self) -> tuple[Pair, LabelMap | None]:
@@ -164,6 +185,14 @@ class Cell:
         IncompatibleError
         """
         check_compatible(self.method, self.protocol, self.pair)
+        if self.classes == "own" and self.method.maps_labels and not (
+            self.protocol.maps_labels or same_classes(self.pair)
+        ) and "calibration" in self.protocol.grants:
+            raise IncompatibleError(
+                f"{self.method.name} learns source and target in the same classes, and "
+                f"{self.pair.source_name} and {self.pair.target_name} have others",
+                "Use --classes shared, for all methods that are to stand beside it.",
+            )
         self.protocol.check_pair(self.pair)
         self.scaling.check(self.protocol)
 

@@ -1,9 +1,9 @@
 """Saving and loading trained models: weights and plain settings, never code.
 
-A file holds the method's name, its parameters and a ``payload`` of tensors, numbers and
-strings, written by the
-predictor's ``payload()`` and turned back by the method's ``restore``. It is read with
-``weights_only=True``, so a file from a stranger cannot run anything.
+A file holds the method's name, its parameters and a ``payload`` of tensors, numbers and strings,
+written by the predictor's ``payload()`` and turned back by the method's ``restore``. It is read
+with ``weights_only=True``, so a file from a stranger cannot run anything, and ends in its sha256: a
+damaged one is refused.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from pathlib import Path
 from ..errors import BenchError, DataError
 from ..method import Method, Predictor
 from ..registry import load
+from ..store.seal import DamagedError, load_tensors, sealed, unsealed
 
-_FORMAT = "bench-model-1"
+_FORMAT = "bench-model-2"
+_OURS = "a model saved by bench"
 
 
 def pack(method: Method, predictor: Predictor) -> bytes:
@@ -37,7 +39,7 @@ def pack(method: Method, predictor: Predictor) -> bytes:
         "payload": payload(),
     }
     torch.save(content, buffer)
-    return buffer.getvalue()
+    return sealed(buffer.getvalue())
 
 
 def load_model(path: Path | str) -> Predictor:
@@ -46,19 +48,28 @@ def load_model(path: Path | str) -> Predictor:
     Raises
     ------
     DataError
-        Not one of our model files.
+        Not one of our model files, or a damaged one.
+    BenchError
+        It is not there, or its method is not.
     """
-    import torch
-
     path = Path(path)
     if not path.is_file():
         raise BenchError(f"{path} is not there", "Models are written by --save-models.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types; all mean the same to the user
-        found = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(path, "a model saved by bench", found) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise DataError(path, "a model saved by bench", "something else")
+        content = load_tensors(unsealed(path.read_bytes()))
+    except (OSError, DamagedError) as error:
+        raise DataError(
+            path, _OURS, str(error),
+            "Write it again: give the command that made it, with --save-models.",
+        ) from error
+    kinds = {"method": str, "params": dict, "payload": object}
+    if not isinstance(content, dict) or content.get("format") != _FORMAT \
+            or not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
+        raise DataError(path, _OURS, "something else")
     method: type[Method] = load("methods", content["method"])
-    return method(method.parse(content["params"])).restore(content["payload"])
+    try:
+        return method(method.parse(content["params"])).restore(content["payload"])
+    except Exception as error:  # whatever a method raises of what it did not write
+        raise DataError(
+            path, f"a model of {method.name}", f"{type(error).__name__}: {str(error)[:200]}"
+        ) from error

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ..errors import SettingError
 from ..registry import load
 from ..sweeps.request import as_seeds
+from .screen.console import Screen
 from .shared import what, with_options
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def audit(
     if list_:
         from .screen.tables import shortcut_table
 
-        Console().print(shortcut_table(load("methods", asked.method)))
+        Screen().print(shortcut_table(load("methods", asked.method)))
         return
     from ..auditing.audit import AuditOptions
 
@@ -78,11 +78,11 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     from ..store.records import Store
     from .screen.progress import Display
 
-    with Display(Console(stderr=True), asked.quiet) as display:
+    with Display(Screen(stderr=True), asked.quiet) as display:
         path = run_audit(
             asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
         )
-    screen = Console()
+    screen = Screen()
     load("reports", "audit-screen")(read_audit(path), screen)
     folder = asked.options.runs / "report"
     written = load("reports", "audit")(Store(asked.options.runs), folder, ReportOptions())
@@ -98,7 +98,7 @@ def _check(records: Path | None, split: Path | None) -> None:
     leaks = 0
     for path, check in ((records, check_records), (split, check_split)):
         if path is not None:
-            leaks += show(check(path), Console())
+            leaks += show(check(path), Screen())
     if leaks:
         raise typer.Exit(1)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ..registry import entries, include, load
 from ..runs.options import Options, as_pairs
+from .screen.console import Screen
 from .shared import choice
 
 Includes = Annotated[list[str] | None, typer.Option(
@@ -40,7 +40,7 @@ def data_check(
 
     for item in include_ or ():
         include(item)
-    screen = Console()
+    screen = Screen()
     if not inspect_folder(
         folder, corpus or list(entries("corpora")), screen, read=read,
         features=choice("--features", features, FEATURES), named=bool(corpus),
@@ -69,7 +69,7 @@ def data_simulate(
     chosen = simulated_recipe(
         Options(simulated=True, scale=scale, recipe=as_pairs("--set", set_))
     )
-    screen = Console()
+    screen = Screen()
     if recipe:
         screen.print(recipe_table(chosen))
         return
@@ -82,7 +82,7 @@ def data_simulate(
                 screen.print(f"[dim]–[/] {adapter.name}: has no simulator", highlight=False)
         adapters = [a for a in adapters if a.simulates]
     for adapter in adapters:
-        with Console(stderr=True).status(f"simulating {adapter.name}"):
+        with Screen(stderr=True).status(f"simulating {adapter.name}"):
             simulate_corpus(adapter, folder / adapter.name, chosen)
         screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}",
                      highlight=False)
@@ -110,7 +110,7 @@ def data_set(
         found.append((adapter, any_inventory(adapter, Path(folder).expanduser())))
     for adapter, inventory in found:
         path = set_corpus_folder(adapter.name, inventory.root)
-        Console().print(
+        Screen().print(
             f"[green]✓[/] {adapter.name}: {len(inventory.recordings)} recordings; remembered in "
             f"{escape(str(path))}", highlight=False,
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ..errors import BenchError, SettingError, UnknownNameError
@@ -18,6 +20,7 @@ from ..runs.options import as_pairs
 from .audit import audit
 from .data import data_app
 from .run import run
+from .screen.console import Screen
 from .shared import listed
 from .sweep import rerun, status, sweep
 from .tune import tune
@@ -71,6 +74,19 @@ app.add_typer(new_app, name="new")
 
 #: Exit status after Ctrl-C.
 _INTERRUPTED = 130
+#: Exit status of a program whose reader is gone, as a shell gives it.
+_BROKEN_PIPE = 141
+_ELSEWHERE = "Choose a folder that can be written with --runs, and one for the cache by the " \
+    "variable BENCH_CACHE. What was finished is stored."
+#: What to do about errors of the operating system.
+_ADVICE = {
+    errno.ENOSPC: f"The disk is full: free some space. {_ELSEWHERE}",
+    errno.EDQUOT: f"Your quota is used up: free some space. {_ELSEWHERE}",
+    errno.EROFS: _ELSEWHERE, errno.EACCES: _ELSEWHERE, errno.EPERM: _ELSEWHERE,
+    errno.ENOTDIR: "A folder is needed there, and a file is in its place.",
+    errno.EEXIST: "A folder is needed there, and a file is in its place.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+}
 
 
 @app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
@@ -113,7 +129,7 @@ def report(
     if options.published:
         load("reports", "published-figures")(options)
     store = Store(runs)
-    screen = Console()
+    screen = Screen()
     gc.disable()  # records are a million objects without a cycle: searching them takes a second
     screen.print(load("reports", "terminal")(store, options))
     gc.freeze()
@@ -123,7 +139,7 @@ def report(
     ))
 
 
-def _write_reports(screen: Console, outcomes: Iterable[ReportOutcome]) -> None:
+def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
     """Say what was written, what lay there already, and what there was nothing to draw for."""
     written: list[Path] = []
     kept: list[Path] = []
@@ -154,7 +170,7 @@ def list_(
     if json_:
         sys.stdout.write(as_json(group) + "\n")
         return
-    screen = Console()
+    screen = Screen()
     screen.print(as_table(group, screen.width))
     for name, reason in broken(group).items():
         screen.print(f"[yellow]not usable:[/] {escape(name)}: {escape(reason)}")
@@ -185,7 +201,7 @@ def check(
         from .screen.tables import deviations
 
         found, passed = deviations(load("methods", method).check_reference(reference), reference)
-        Console().print(found)
+        Screen().print(found)
     else:
         passed = _conforms(what or "", as_pairs("--set", set_), data)
     if not passed:
@@ -200,12 +216,12 @@ def _conforms(what: str, values: dict[str, Any], data: Path | None) -> bool:
     passed = True
     for group, name in named_by(what):
         if group == "corpora":
-            with Console(stderr=True).status(f"checking {name}"):
+            with Screen(stderr=True).status(f"checking {name}"):
                 checks = check_corpus(name, data)
         else:
             load("methods", name).parse(values)  # a wrong parameter is the user's
             checks = check_method(name, values)
-        Console().print(table(name, checks))
+        Screen().print(table(name, checks))
         passed = passed and all(c.passed is not False for c in checks)
     return passed
 
@@ -234,7 +250,7 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
     from .new import new_plugin
 
     written = new_plugin(kind, name, folder)
-    screen = Console()
+    screen = Screen()
     for path in written:
         screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)
     screen.print(f"Check it: bench check {escape(str(written[0]))}", highlight=False,
@@ -243,18 +259,28 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
 
 def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
+    ended: list[signal.Signals] = []
+    _listen(ended)
     try:
-        status = app(standalone_mode=False)
+        try:
+            status = app(standalone_mode=False)
+        except SystemExit as error:  # not ours: the command line raises none on its way
+            raise BenchError(
+                f"a plugin or a library ended the program: sys.exit({error.code!r})",
+                "It must raise an error instead. Find it by leaving --include and plugins out.",
+            ) from error
         if status == _INTERRUPTED:
-            _stopped()
+            _stopped(ended)
+            status = 128 + ended[0] if ended else status
         sys.exit(status if isinstance(status, int) else 0)
     except BenchError as error:
-        screen = Console(stderr=True)
-        screen.print(f"[bold red]Error:[/] {escape(error.message)}", highlight=False,
-                     soft_wrap=True)
-        if error.hint:
-            screen.print(escape(error.hint), style="dim", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _refuse(error.message, error.hint)
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE)
+    except OSError as error:  # a disk, a folder or a network, and no defect of ours
+        where = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{where}{error.strerror or error}", _ADVICE.get(error.errno or 0, ""))
     except Exception as error:
         if not hasattr(error, "exit_code") or not hasattr(error, "show"):
             raise
@@ -263,14 +289,37 @@ def main() -> None:
         rich_format_error(error)  # type: ignore[arg-type]
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _stopped()
-        sys.exit(_INTERRUPTED)
+        _stopped(ended)
+        sys.exit(128 + ended[0] if ended else _INTERRUPTED)
 
 
-def _stopped() -> None:
-    Console(stderr=True).print(
-        "[yellow]Stopped.[/] What was finished is stored; the same command goes on from there."
-    )
+def _listen(ended: list[signal.Signals]) -> None:
+    """Have SIGTERM and SIGHUP do what Ctrl-C does; one that is ignored (nohup) stays so."""
+    def stop(number: int, frame: object) -> None:
+        ended.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    screen = Screen(stderr=True)
+    screen.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    if hint:
+        screen.print(escape(hint), style="dim", highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _stopped(ended: list[signal.Signals]) -> None:
+    by = f" by {ended[0].name}" if ended else ""
+    with contextlib.suppress(OSError):  # of SIGHUP: the terminal is gone
+        Screen(stderr=True).print(
+            f"[yellow]Stopped{by}.[/] What was finished is stored; the same command goes on from "
+            "there."
+        )
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
 from ..registry import load
+from .screen.console import Screen
 from .shared import what, with_options
 
 
@@ -17,6 +16,6 @@ def run(**values: Any) -> None:
     from ..runs.run import run as run_one
     from .screen.progress import Display
 
-    with Display(Console(stderr=True), asked.quiet) as display:
+    with Display(Screen(stderr=True), asked.quiet) as display:
         record = run_one(asked.method, asked.src, asked.tgt, asked.options, display)
-    load("reports", "run")(record, Console())
+    load("reports", "run")(record, Screen())

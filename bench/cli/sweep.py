@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ..errors import BenchError, SettingError
 from ..registry import include
 from ..runs.options import HOW
 from ..sweeps.request import Request, read_request
+from .screen.console import Screen
 from .shared import parsed, with_options
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def run_sweep(
     if dry_run:
         _show_plan(plan, sweep_)
         return 0
-    with SweepDisplay(Console(stderr=True), quiet) as display:
+    with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display
         state = execute(sweep_)
-    summary(state.as_dict(), Console())
+    summary(state.as_dict(), Screen())
     if state.stopped == "interrupted":  # the command line says what that means
         return 130
     return state.exit_code
@@ -101,7 +101,7 @@ def _planned(request: Request, runs: Path, memo: Memo, dry_run: bool, quiet: boo
     from ..sweeps.tuned_plan import planned
     from .screen.tuning import TuneDisplay
 
-    with TuneDisplay(Console(stderr=True), quiet) as display:
+    with TuneDisplay(Screen(stderr=True), quiet) as display:
         return planned(request, runs, memo, on_event=display, on_trial_end=display.on_trial_end,
                        begin=display.begin, dry=dry_run)
 
@@ -124,7 +124,7 @@ def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     done: dict[str, str] = {}
     if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
         done = sweep_.look()
-    show_plan(plan, done, seconds, options.workers, Console(),
+    show_plan(plan, done, seconds, options.workers, Screen(),
               again=RETRIED[options.retry])
 
 
@@ -136,7 +136,7 @@ def status(
 
     if not runs.is_dir():
         raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
-    show_status(runs, Console())
+    show_status(runs, Screen())
 
 
 def rerun(
@@ -156,7 +156,7 @@ def rerun(
     from ..sweeps.repeat import find_record, repeat
 
     comparison = repeat(find_record(record, runs), data)
-    comparison.show(Console(), tolerance)
+    comparison.show(Screen(), tolerance)
     if not comparison.agrees(tolerance):
         raise typer.Exit(1)
 

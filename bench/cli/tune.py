@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from .screen.console import Screen
 from .shared import what, with_options
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def tune(
     tuning = TuneOptions(
         trials=trials, rule=rule, only=names, storage=storage, together=together
     )
-    with TuneDisplay(Console(stderr=True), asked.quiet) as display:
+    with TuneDisplay(Screen(stderr=True), asked.quiet) as display:
         outcomes = tune_all(
             asked.method, asked.src, asked.tgt, asked.options, tuning,
             on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
         )
     for outcome in outcomes:
-        show_outcome(outcome, Console())
+        show_outcome(outcome, Screen())
 
 
 def _show_space(method: str, options: Options, only: tuple[str, ...]) -> None:
@@ -70,6 +70,6 @@ def _show_space(method: str, options: Options, only: tuple[str, ...]) -> None:
     from .screen.tuning import space_table
 
     cls = load("methods", method)
-    console = Console()
+    console = Screen()
     made = cls(cls.parse(options.params))
     console.print(space_table(cls.name, search_space(made, only, options.params)))

@@ -1,14 +1,14 @@
 """Content-addressed cache of what is costly to compute: features of files, simulated corpora.
 
 Everything in it can be deleted at any time. Keys are hashes of content, so a changed file or a
-changed version of our code is simply another key; nothing is ever stale.
+changed version of our code is simply another key; nothing is ever stale. Each file ends in its
+sha256 and that of its key: what does not match is computed again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..store.files import write_bytes, write_text
+from ..store.files import write_bytes
+from ..store.seal import DamagedError, load_arrays, read_json, sealed, unsealed, write_json
 
 
 def cache_root() -> Path:
@@ -42,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Fingerprints:
-    """Sha256 of files, memoised by size and time of change.
+    """Sha256 of files, memoised by size and times of change, that of the inode among them.
 
     A large corpus is hashed once; afterwards its fingerprint costs a ``stat`` per file. Call
     :meth:`save` when done.
@@ -51,21 +52,25 @@ class Fingerprints:
     def __init__(self) -> None:
         self._path = cache_root() / "fingerprints.json"
         try:
-            self._known: dict[str, list[Any]] = json.loads(self._path.read_text())
-        except (OSError, ValueError):
+            self._known: dict[str, list[Any]] = dict(read_json(self._path)["files"])
+        except (OSError, DamagedError, KeyError, TypeError, ValueError):
             self._known = {}
         self._changed = False
+        #: Files that held something else when they were last read.
+        self.replaced: list[Path] = []
 
     def of(self, path: Path) -> str:
         """Sha256 of a file's content."""
         stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         name = str(path.resolve())
         known = self._known.get(name)
-        if known and known[:2] == stamp:
-            return str(known[2])
+        if isinstance(known, list) and known[:-1] == stamp:
+            return str(known[-1])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if isinstance(known, list) and known[-1:] != [digest]:
+            self.replaced.append(path)
         self._known[name] = [*stamp, digest]
         self._changed = True
         return digest
@@ -73,7 +78,7 @@ class Fingerprints:
     def save(self) -> None:
         """Write the memo back, whole."""
         if self._changed:
-            write_text(self._path, json.dumps(self._known))
+            write_json(self._path, {"files": self._known}, indent=None)
             self._changed = False
 
 
@@ -93,13 +98,12 @@ def cached_arrays(
     path = cache_root() / folder / key[:2] / f"{key}.npz"
     if path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}, True
-        except Exception:  # torn by a full disk, say; NumPy and zipfile raise many types
+            return load_arrays(unsealed(path.read_bytes(), key)), True
+        except (OSError, DamagedError):  # torn by a full disk, say
             path.unlink(missing_ok=True)
     with one_thread():
         arrays = make()
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, sealed(buffer.getvalue(), key))
     return arrays, False

@@ -4,6 +4,9 @@ For a Gaussian signal of variance sigma^2 the differential entropy is 0.5*ln(2*p
 (Duan et al. 2013, 10.1109/NER.2013.6695876). The variance in a band is read off a Hann-tapered
 periodogram of the window itself, so that no window knows anything of its neighbours: filters and
 smoothers that run over a whole trial share information between windows, this does not.
+
+Signals and features are checked here, too: what would silently become nonsense is refused by name,
+and what no EEG does in microvolts is said.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BenchError
+from ..errors import BenchError, DataError
 
 #: Raised whenever the numbers change; part of cache keys and of each record.
 VERSION = "de-hann-1"
@@ -29,6 +32,94 @@ RAW_RATE = 128.0
 RAW_BAND = (4.0, 45.0)
 #: Order of the Butterworth filter, which runs forwards and backwards.
 FILTER_ORDER = 4
+#: Peak to peak of a channel in a trial; outside of it not even another unit is an excuse.
+EXTREME = (1e-10, 1e10)
+#: Usual standard deviation of EEG in microvolts, with a wide margin.
+USUAL_UV = (0.1, 1e4)
+#: No amplifier lets more through, in microvolts.
+PEAK_UV = 1e6
+#: Share of the other channels' standard deviation that is next to nothing.
+FAINT = 1e-4
+_MEND = "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT."
+
+
+def check_signal(signal: NDArray, where: str, channels: Sequence[str]) -> None:
+    """Refuse what would silently become nonsense: NaN, infinities, dead and absurd channels.
+
+    Raises
+    ------
+    DataError
+        Names file, trial and channels.
+    """
+    bad = ~np.isfinite(signal)
+    if bad.any():
+        names = _at(channels, bad.any(axis=1))
+        found = f"{int(bad.sum())} NaN or infinite in {listed(names)}"
+        raise DataError(where, "finite samples", found, _MEND)
+    with np.errstate(over="ignore"):
+        span = np.ptp(signal, axis=1)
+    if not span.all():
+        names = _at(channels, span == 0)
+        raise DataError(where, "signals that vary", f"constant channel {listed(names)}", _MEND)
+    absurd = (span < EXTREME[0]) | (span > EXTREME[1])
+    if absurd.any():
+        names = _at(channels, absurd)
+        found = f"{span[absurd][0]:.3g} from peak to peak in {listed(names)}"
+        raise DataError(where, "signals in microvolts or volts", found, _MEND)
+
+
+def check_features(x: NDArray, where: str, channels: Sequence[str]) -> None:
+    """Refuse windows (n, channels, features) that are not finite.
+
+    Raises
+    ------
+    DataError
+        Names file, trial and channels.
+    """
+    bad = ~np.isfinite(x)
+    if bad.any():
+        names = _at(channels, bad.any(axis=(0, 2)))
+        found = f"{int(bad.sum())} NaN or infinite in {listed(names)}"
+        raise DataError(where, "signals whose features are finite", found, _MEND)
+
+
+def amplitudes(signal: NDArray) -> NDArray[np.float32]:
+    """Standard deviation and largest deviation from the mean of each channel: (2, channels)."""
+    centred = signal - signal.mean(axis=1, keepdims=True)
+    return np.stack([centred.std(axis=1), np.abs(centred).max(axis=1)]).astype(np.float32)
+
+
+def implausible(sizes: NDArray[np.float32], channels: Sequence[str]) -> str:
+    """What no EEG does in microvolts; empty if it is all plausible.
+
+    Parameters
+    ----------
+    sizes : (trials, 2, channels) array
+        As :func:`amplitudes` gives them.
+    """
+    spread, peak = sizes[:, 0], sizes[:, 1]
+    usual = float(np.median(spread))
+    if not USUAL_UV[0] <= usual <= USUAL_UV[1]:
+        unit = "volts, not microvolts?" if 1e-7 <= usual < 1e-2 else "not microvolts?"
+        return f"a channel usually spreads by {usual:.2g} ({unit})"
+    trial, channel = map(int, np.unravel_index(peak.argmax(), peak.shape))
+    if peak.max() > PEAK_UV:
+        return f"trial {trial + 1}: {channels[channel]} reaches {peak.max():.2g} microvolts"
+    trial, channel = map(int, np.unravel_index(spread.argmin(), spread.shape))
+    if spread.min() < FAINT * usual:
+        return (f"trial {trial + 1}: {channels[channel]} spreads by {spread.min():.2g} microvolts, "
+                f"the others by {usual:.2g}")
+    return ""
+
+
+def _at(channels: Sequence[str], where: NDArray[np.bool_]) -> list[str]:
+    return [channels[int(i)] for i in np.flatnonzero(where)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def version_of(kind: str) -> str:

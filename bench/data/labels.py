@@ -195,8 +195,8 @@ def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]
     IncompatibleError
         If no map relates them (valence and arousal, say).
     """
-    if len(set(spaces)) == 1:
-        return LabelMap("identity", 1, {c: c for c in spaces[0]}), spaces[0]
+    if len({frozenset(space) for space in spaces}) == 1:  # in the order of the last, the target's
+        return LabelMap("identity", 1, {c: c for c in spaces[-1]}), spaces[-1]
     candidates = [(m, kept) for m in MAPS[1:] if (kept := m.kept(*spaces))]
     if not candidates:
         raise IncompatibleError(
@@ -209,6 +209,8 @@ def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]
 
 def apply_map(windows: Windows, label_map: LabelMap, classes: tuple[str, ...]) -> Windows:
     """Windows in the classes of the map; windows of dropped classes are left out."""
+    if windows.labels == classes and all(label_map.to.get(c) == c for c in classes):
+        return windows
     lookup = np.array([
         classes.index(label_map.to[c]) if label_map.to.get(c) in classes else -1
         for c in windows.labels

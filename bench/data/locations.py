@@ -28,7 +28,7 @@ def corpus_folders() -> dict[str, Path]:
     try:
         stored = json.loads(path.read_text())
         return {str(k): Path(v) for k, v in stored.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise DataError(path, "a JSON object of corpus names and folders", str(error)) from error
 
 

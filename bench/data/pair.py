@@ -177,6 +177,11 @@ def joined(sources: Sequence[Windows]) -> Windows:
     return Windows.concatenate(parts)
 
 
+def same_classes(pair: Pair) -> bool:
+    """Whether all sides have the very same classes, in any order."""
+    return len({frozenset(labels) for labels in (*_spaces(pair), pair.target.labels)}) == 1
+
+
 def in_shared_classes(pair: Pair) -> tuple[Pair, LabelMap]:
     """Both sides in the classes they share, and the map that led there.
 

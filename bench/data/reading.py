@@ -19,12 +19,24 @@ from ..store.hashing import code_hash, key_of
 from .cache import Fingerprints, cache_root, cached_arrays, one_thread
 from .channels import canonical
 from .corpus import CorpusAdapter, Features, Inventory, Recording, TrialInfo
-from .features import RAW_RATE, differential_entropy, raw_windows, version_of
+from .features import (
+    RAW_RATE,
+    amplitudes,
+    check_features,
+    check_signal,
+    differential_entropy,
+    implausible,
+    listed,
+    raw_windows,
+    version_of,
+)
 from .labels import LabelRule, Task
-from .recipe import Recipe, read_marker
+from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
 Progress = Callable[[str, int, int], None]
+#: Shortest and longest window, in seconds.
+WINDOWS_S = (0.1, 600.0)
 
 
 @dataclass(frozen=True)
@@ -173,6 +185,9 @@ def read_corpus(
     kind = options.official_kind
     kind = "" if kind.lower() in (k.lower() for k in adapter.official_kinds[:1]) else kind
     seen: dict[tuple[int, int, int], Recording] = {}
+    changed = changed_files(inventory.root, fingerprints.of)
+    if changed:
+        notices.append(f"{adapter.name}: simulated, and not as it was written: {listed(changed)}")
     for i, recording in enumerate(recordings):
         key = key_of(
             "features", adapter.name, adapter.version, version_of(space.kind),
@@ -181,12 +196,20 @@ def read_corpus(
         )
         arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
         _check_once(seen, recording, arrays["number"].tolist())
+        words = implausible(arrays["sizes"], space.channels)
+        if words and not any(n.startswith(f"{adapter.name}: implausible") for n in notices):
+            notices.append(f"{adapter.name}: implausible signals, first in {recording.path.name}: "
+                           f"{words}")
         trials = adapter.trials(inventory, recording, notices)
         parts.append(_labelled(arrays, recording, trials, task, rule))
         keys.append(key)
         if progress:
             progress(f"reading {corpus_name}", i + 1, len(recordings))
     fingerprints.save()
+    if fingerprints.replaced:
+        names = listed([path.name for path in fingerprints.replaced])
+        notices.append(f"{adapter.name}: not the files they were when last read, so these are "
+                       f"other data: {names}")
     windows = _assemble(parts, adapter.name, task, space)
     if not len(windows):
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
@@ -266,8 +289,7 @@ def _chosen(
 def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
     channels = tuple(canonical(c) for c in adapter.channels)
     if options.files == "bench":
-        if options.window_s <= 0:
-            raise SettingError(f"window length {options.window_s:g} s is not positive")
+        check_window(options.window_s)
         if options.features == "raw":
             return Space(
                 channels=channels, kind="raw", bands=(), rate=RAW_RATE, window_s=options.window_s
@@ -280,6 +302,21 @@ def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -
     )
 
 
+def check_window(window_s: float) -> None:
+    """Refuse a length of windows that nothing can be told from, or that no trial has.
+
+    Raises
+    ------
+    SettingError
+    """
+    low, high = WINDOWS_S
+    if not low <= window_s <= high:  # NaN is not, either
+        raise SettingError(
+            f"window length {window_s:g} s is not between {low:g} and {high:g} s",
+            "Usual are --window 1 and --window 4.",
+        )
+
+
 def _maker(
     adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space
 ) -> Callable[[], dict[str, np.ndarray]]:
@@ -288,7 +325,8 @@ def _maker(
     def make() -> dict[str, np.ndarray]:
         signals = adapter.read(recording, options.files, options.official_kind)
         blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
-        for signal in signals:
+        sizes = np.ones((len(signals), 2, len(space.channels)), np.float32)
+        for size, signal in zip(sizes, signals, strict=True):
             where = f"{recording.path} trial {signal.number}"
             if options.files == "bench":
                 check_signal(signal.data, where, space.channels)
@@ -298,6 +336,8 @@ def _maker(
                     x = differential_entropy(
                         signal.data, adapter.rate, space.window_s, space.bands
                     )
+                check_features(x, where, space.channels)
+                size[:] = amplitudes(signal.data)
             else:
                 x = signal.data.transpose(1, 0, 2).astype(np.float32)
                 if not np.isfinite(x).all():
@@ -309,39 +349,10 @@ def _maker(
             "x": np.concatenate(blocks), "trial": np.concatenate(numbers),
             "number": np.array([s.number for s in signals]),
             "values": values.reshape(len(signals), len(names)),
-            "names": np.array(names, dtype="U32"),
+            "names": np.array(names, dtype="U32"), "sizes": sizes,
         }
 
     return make
-
-
-def check_signal(signal: np.ndarray, where: str, channels: tuple[str, ...]) -> None:
-    """Refuse what would silently become nonsense: NaN, infinities, dead channels.
-
-    Raises
-    ------
-    DataError
-        Names file, trial and channels.
-    """
-    bad = ~np.isfinite(signal)
-    if bad.any():
-        names = [channels[i] for i in np.flatnonzero(bad.any(axis=1))]
-        raise DataError(
-            where, "finite samples", f"{int(bad.sum())} NaN or infinite in {_listed(names)}",
-            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
-        )
-    dead = np.flatnonzero(np.ptp(signal, axis=1) == 0)
-    if len(dead):
-        names = [channels[i] for i in dead]
-        raise DataError(
-            where, "signals that vary", f"constant channel {_listed(names)}",
-            "Mend the file, or leave the subject out with --exclude CORPUS:SUBJECT.",
-        )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 def _labelled(
@@ -412,9 +423,15 @@ def _shown(windows: Windows, name: str, notices: list[str]) -> Windows:
 def simulated_root(
     corpus: str, recipe: Recipe, progress: Progress | None = None
 ) -> Path:
-    """Folder of a simulated corpus in the cache, written on first use."""
+    """Folder of a simulated corpus in the cache, written on first use, or anew where damaged."""
     adapter: CorpusAdapter = load("corpora", corpus)()
     folder = simulated_path(adapter, recipe)
+    if folder.is_dir() and (wrong := _damage(folder)):
+        if progress:
+            progress(f"the cached {adapter.name} is written anew, since {wrong}", 0, 1)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        folder.rename(aside / folder.name)
+        shutil.rmtree(aside, ignore_errors=True)
     if not folder.is_dir():
         if progress:
             progress(f"simulating {adapter.name}", 0, 1)
@@ -422,6 +439,18 @@ def simulated_root(
         if progress:
             progress(f"simulating {adapter.name}", 1, 1)
     return folder
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a simulated corpus in the cache; empty if nothing is."""
+    markers = sorted(folder.glob(f"*/{MARKER}"))
+    fingerprints = Fingerprints()
+    try:
+        wrong = [w for m in markers for w in changed_files(m.parent, fingerprints.of)]
+    except DataError:
+        wrong = ["its marker is damaged"]
+    fingerprints.save()
+    return ("its marker is missing" if not markers else wrong[0] if wrong else "")
 
 
 def simulated_path(adapter: CorpusAdapter, recipe: Recipe) -> Path:

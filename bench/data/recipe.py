@@ -7,14 +7,16 @@ folder is copied to.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import DataError, UnknownNameError
+from ..store.seal import read_json, write_json
 
 #: Name of the file that tells a simulated corpus from a real one.
 MARKER = "bench-simulated.json"
@@ -89,10 +91,19 @@ def recipe_for(scale: str, **changes: Any) -> Recipe:
 
 
 def write_marker(folder: Path, corpus: str, recipe: Recipe) -> None:
-    """Mark a corpus folder as simulated; written last, so that a torn folder has no marker."""
-    marker = {"corpus": corpus, "generator": GENERATOR, "recipe": recipe.model_dump()}
-    text = json.dumps(marker, indent=1)
-    (folder / MARKER).write_text(text + "\n")
+    """Mark a corpus folder as simulated, with the sha256 of each file that was written into it.
+
+    Written last, so that a torn folder has no marker.
+    """
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[path.relative_to(folder).as_posix()] = digest
+    write_json(folder / MARKER, {
+        "corpus": corpus, "generator": GENERATOR, "recipe": recipe.model_dump(), "files": files,
+    })
 
 
 def read_marker(folder: Path) -> Recipe | None:
@@ -103,10 +114,49 @@ def read_marker(folder: Path) -> Recipe | None:
     DataError
         The marker is there but is not one of ours.
     """
+    marker = _marker(folder)
+    return None if marker is None else marker[0]
+
+
+def changed_files(folder: Path, sum_of: Callable[[Path], str]) -> list[str]:
+    """What of a simulated corpus is not as it was written, in words; nothing of a real one.
+
+    Parameters
+    ----------
+    sum_of : callable
+        Sha256 of a file.
+
+    Raises
+    ------
+    DataError
+        The marker is there but is not one of ours.
+    """
+    marker = _marker(folder)
+    found = []
+    for name, digest in (marker[1] if marker else {}).items():
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif sum_of(path) != digest:
+            found.append(f"{name} does not match its checksum")
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(path: Path, size: int, changed: int) -> tuple[Recipe, dict[str, str]]:
+    marker = read_json(path)
+    return Recipe(**marker["recipe"]), {str(k): str(v) for k, v in marker["files"].items()}
+
+
+def _marker(folder: Path) -> tuple[Recipe, dict[str, str]] | None:
     path = folder / MARKER
     if not path.is_file():
         return None
     try:
-        return Recipe(**json.loads(path.read_text())["recipe"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(path, "the marker of a simulated corpus", f"{error}") from error
+        stat = path.stat()
+        return _parsed(path, stat.st_size, stat.st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            path, "the marker of a simulated corpus", f"{error}",
+            "Write the corpus anew: bench data simulate DIR",
+        ) from error

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BenchError
 from .channels import canonical
-from .features import differential_entropy
-from .reading import check_signal
+from .features import check_features, check_signal, differential_entropy
 from .windows import FIVE_BANDS, Windows, class_indices, column_of
 
 
@@ -64,7 +63,7 @@ def from_signals(
     Raises
     ------
     DataError
-        A signal that is not finite or does not vary: names subject, trial and channels.
+        A signal that is not finite, does not vary, or is absurd: names subject, trial and channels.
     BenchError
         Wrong shapes, columns that hold no whole numbers, a class that ``labels`` does not name, two
         classes of one trial, a trial shorter than a window, a rate too low for the bands.
@@ -97,6 +96,7 @@ def from_signals(
                              "samples): one row a channel")
         check_signal(data, where, names)
         parts.append(differential_entropy(data, rate, window_s, bands))
+        check_features(parts[-1], where, names)
     if not parts:
         raise BenchError("there is no signal to make windows of")
     counts = [len(p) for p in parts]

@@ -10,7 +10,7 @@ import abc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
 from ..errors import IncompatibleError
+from .calibration import CalibrationSize
 
 #: How calibration trials are chosen within each class: the first ones, or drawn with the seed.
 #: ``strictly-later`` cuts the session at one time, so that nothing tested precedes them.
@@ -122,13 +123,14 @@ class Protocol(BaseModel, abc.ABC):
     Test every subject on the second half of its trials, the first half unlabelled:
 
     >>> from bench.protocols.base import Protocol, cut_target
+    >>> from bench.protocols.calibration import CalibrationSize
     >>> class Halves(Protocol):
     ...     name = "halves"
     ...     target_access = "unlabelled: the first half of the trials"
     ...     grants = frozenset({"source", "unlabelled"})
     ...     maps_labels = True
     ...     def folds(self, pair, seed):
-    ...         cuts, out = cut_target(pair.target, seed, share=0.5)
+    ...         cuts, out = cut_target(pair.target, seed, CalibrationSize.parse("50%"))
     ...         for cut in cuts:
     ...             seen = cut.earlier.without_labels()
     ...             out.folds.append(cut.fold(pair, unlabelled=seen))
@@ -163,6 +165,15 @@ class Protocol(BaseModel, abc.ABC):
         ------
         IncompatibleError
         """
+
+    def resolved(self, target: Windows) -> Self:
+        """The protocol on a target: what its options come to there is decided here."""
+        return self
+
+    @property
+    def draws(self) -> bool:
+        """Whether trials are drawn with the seed."""
+        return False
 
     @property
     def transductive(self) -> bool:
@@ -201,14 +212,14 @@ def trial_table(windows: Windows) -> np.ndarray:
 
 
 def earlier_trials(
-    windows: Windows, rng: np.random.Generator, *, share: float, count: int | None = None,
+    windows: Windows, rng: np.random.Generator, size: CalibrationSize,
     draw: Draw = "chronological",
 ) -> list[int] | str:
     """Trials of one subject and session that come first in their class, or why there are none.
 
-    Per class, the first ``count`` trials in order of presentation, or ``share`` of them rounded
-    up; one at least is left over. Where they are to be drawn, or where the order is unknown, the
-    order is that of a permutation by ``rng``.
+    Per class, as many as ``size`` says, in order of presentation; one at least is left over. Where
+    they are to be drawn, or where the order is unknown, the order is that of a permutation by
+    ``rng``.
     """
     table = trial_table(windows)
     chosen: list[int] = []
@@ -220,24 +231,25 @@ def earlier_trials(
             trials = trials[rng.permutation(len(trials))]
         else:
             trials = trials[np.argsort(trials[:, 2], kind="stable")]
-        wanted = count or math.ceil(round(share * len(trials), 9))
-        if count and wanted >= len(trials):
+        wanted = size.of(len(trials))
+        if wanted is None:
             return (
-                f"{len(trials)} trials of class {name!r}, more than {wanted} needed to "
-                f"calibrate on {wanted} and test on the rest"
+                f"{len(trials)} trials of class {name!r}, more than {size} needed to "
+                f"calibrate on {size} and test on the rest"
             )
-        chosen += trials[: min(wanted, len(trials) - 1), 0].tolist()
+        chosen += trials[:wanted, 0].tolist()
     return chosen
 
 
-def first_trials(windows: Windows, *, share: float, count: int | None = None) -> list[int] | str:
+def first_trials(windows: Windows, size: CalibrationSize) -> list[int] | str:
     """Trials of one subject and session that come before all tested ones, or why there are none.
 
-    The first ``share`` of the session, rounded up, whatever their class; where a class would then
+    The first share of the session, rounded up, whatever their class; where a class would then
     be on one side only, the cut is moved to the nearest place where each class is on both. With a
-    ``count``, the first so many of each class; what comes before the last of them and is not among
-    them is on neither side.
+    number of trials, the first so many of each class; what comes before the last of them and is not
+    among them is on neither side.
     """
+    count = size.trials
     table = trial_table(windows)
     table = table[np.argsort(table[:, 2], kind="stable")]
     seen = np.cumsum(table[:, 1, None] == np.arange(len(windows.labels)), axis=0)
@@ -246,8 +258,8 @@ def first_trials(windows: Windows, *, share: float, count: int | None = None) ->
     if not len(cuts):
         return (f"at no time of the session there are {count or 1} trials of each class before "
                 "and one after")
-    if count is None:
-        wanted = math.ceil(round(share * len(table), 9))
+    if size.share is not None:
+        wanted = math.ceil(round(size.share * len(table), 9))
         return table[: cuts[np.abs(cuts - wanted).argmin()], 0].tolist()
     early = table[: cuts[0]]
     return [int(t) for label in range(len(windows.labels))
@@ -298,10 +310,12 @@ def check_order(target: Windows) -> None:
 
 
 def cut_target(
-    target: Windows, seed: int, *, share: float, count: int | None = None,
-    draw: Draw = "chronological",
+    target: Windows, seed: int, size: CalibrationSize, draw: Draw = "chronological",
+    curve: Sequence[CalibrationSize] = (),
 ) -> tuple[list[Cut], Folds]:
     """Cut each subject and session into the first trials of each class and the others, or by draw.
+
+    Later are those that no size of the ``curve`` takes either, if it leaves any.
 
     Returns the cuts, and folds that hold no fold yet but who was left out and what to note.
 
@@ -316,16 +330,18 @@ def cut_target(
     for subject, session in subject_sessions(target):
         windows = target.take((target.subject == subject) & (target.session == session))
         unknown = unknown or bool((windows.order < 0).any())
-        rng = np.random.default_rng([seed, subject, session])
         strict = draw == "strictly-later"
-        chosen = first_trials(windows, share=share, count=count) if strict else earlier_trials(
-            windows, rng, share=share, count=count, draw=draw
+        chosen, *others = (
+            first_trials(windows, s) if strict else
+            earlier_trials(windows, np.random.default_rng([seed, subject, session]), s, draw)
+            for s in (size, *curve)
         )
         if isinstance(chosen, str):
             out.left_out.append(LeftOut(subject, session, chosen))
             continue
-        first = np.isin(windows.trial, chosen)
-        rest = windows.order > windows.order[first].max() if strict else ~first
+        taken = {*chosen, *(t for more in others if not isinstance(more, str) for t in more)}
+        first, used = (np.isin(windows.trial, list(trials)) for trials in (chosen, taken))
+        rest = windows.order > windows.order[used].max() if strict else ~used
         cuts.append(Cut(subject, session, windows.take(first), windows.take(rest)))
     if unknown and draw == "chronological":
         out.notices.append(

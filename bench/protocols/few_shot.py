@@ -12,13 +12,16 @@ sides.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ..data.pair import Pair
+from ..data.windows import Windows
+from ..errors import IncompatibleError, SettingError
 from .base import Draw, Folds, Protocol, check_order, cut_target
+from .calibration import CalibrationSize, counts, given, sizes_of
 
 
 class FewShot(Protocol):
@@ -41,25 +44,82 @@ class FewShot(Protocol):
         "random: trials of each class drawn with the seed"
     )
 
-    def access(self) -> str:
-        """What of the target a method sees under these options."""
-        return self.target_access + _ACCESS[self.draw]
+    curve: str = Field(
+        "", description="sizes of the curve this is a point of, as 1,2,3,5,60%: tested are the "
+        "trials that the largest leaves; a size that leaves none of a class is passed over"
+    )
+
+    @field_validator("curve")
+    @classmethod
+    def _sizes(cls, value: str) -> str:
+        try:
+            return ",".join(map(str, sizes_of(t for t in value.split(",") if t)))
+        except SettingError as error:
+            raise ValueError(error.message) from error
+
+    @property
+    def size(self) -> CalibrationSize:
+        """What calibrates."""
+        if self.calibration_trials is not None:
+            return CalibrationSize(self.calibration_trials)
+        return CalibrationSize(None, self.share)
+
+    @property
+    def sizes(self) -> list[CalibrationSize]:
+        """Sizes of the curve."""
+        return sizes_of(t for t in self.curve.split(",") if t)
+
+    @property
+    def draws(self) -> bool:
+        """Whether trials are drawn with the seed."""
+        return self.draw == "random"
+
+    def resolved(self, target: Windows) -> Self:
+        """A share is the number of trials that it comes to, where that is on the curve too."""
+        if not self.curve or self.calibration_trials is not None or \
+                self.draw == "strictly-later":  # there, a share is one of the session
+            return self
+        every = counts(target)
+        mine = given(self.size, every)
+        for size in self.sizes:
+            if size.share is None and given(size, every) == mine:
+                whole = {"calibration_trials": size.trials,
+                         "share": type(self).model_fields["share"].default}
+                return self.model_copy(update=whole)
+        return self
 
     def check_pair(self, pair: Pair) -> None:
-        """Refuse to test strictly later where nobody knows what is later.
+        """Refuse to test strictly later where nobody knows what is later, and what none can give.
 
         Raises
         ------
         IncompatibleError
+            Also for a point of a curve that no subject can give.
         """
         if self.draw == "strictly-later":
             check_order(pair.target)
+        every = counts(pair.target)
+        if self.curve and not given(self.size, every):
+            most = max(min(trials) for trials in every)
+            raise IncompatibleError(
+                f"{pair.target_name} cannot calibrate on {self.size} trials of each class and "
+                f"test on another: it has {most} at most, so this size is left out of the curve"
+            )
+
+    def access(self) -> str:
+        """What of the target a method sees under these options."""
+        return self.target_access + _ACCESS[self.draw]
+
+    def describe(self) -> dict[str, Any]:
+        """Name, options and target access; of a curve only where it is a point of one."""
+        described = super().describe()
+        if not self.curve:
+            del described["params"]["curve"]
+        return described
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """Cut each target subject and session."""
-        cuts, out = cut_target(
-            pair.target, seed, share=self.share, count=self.calibration_trials, draw=self.draw
-        )
+        cuts, out = cut_target(pair.target, seed, self.size, self.draw, self.sizes)
         out.folds.extend(cut.fold(pair, calibration=cut.earlier) for cut in cuts)
         if self.draw == "chronological" and not out.notices:  # else the order is not known
             before = sum(cut.preceding for cut in cuts)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..data.pair import Pair
 from .base import Folds, Protocol, cut_target
+from .calibration import CalibrationSize
 
 
 class Unsupervised(Protocol):
@@ -45,7 +46,7 @@ class Unsupervised(Protocol):
 
     def folds(self, pair: Pair, seed: int) -> Folds:
         """Cut each target subject and session as ``few-shot`` does."""
-        cuts, out = cut_target(pair.target, seed, share=self.share)
+        cuts, out = cut_target(pair.target, seed, CalibrationSize(None, self.share))
         for cut in cuts:
             seen = cut.later if self.transductive else cut.earlier
             out.folds.append(cut.fold(pair, unlabelled=seen.without_labels()))

@@ -35,13 +35,13 @@ from .lookup import (
     simulated_recipe,
     source_sides,
 )
-from .options import TUNED, CellOptions, Options
+from .options import TUNED, CellOptions, Classes, Options
 from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
 
 
 def build_cell(
     method: Method, origin: str, pair: Pair, protocol: Protocol, options: CellOptions, *,
-    seed: int, tuning: Mapping[str, Any] | None = None, shared: bool = False,
+    seed: int, tuning: Mapping[str, Any] | None = None, classes: Classes | None = None,
 ) -> Cell:
     """Cell of a method with its parameters, on a pair that is read and aligned.
 
@@ -54,8 +54,8 @@ def build_cell(
         As checked and read before.
     tuning : mapping, optional
         How tuned parameters were chosen; see :meth:`bench.runs.tuned.Tuned.identity`.
-    shared : bool
-        Of a control: that the method it is for is run in the classes both corpora share.
+    classes : {"auto", "own", "shared"}, optional
+        Of a control: those of the method it is for; else as the options say.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        shared=shared,
+        classes=classes or options.classes,
     )
     check_unseen(cell)
     return cell

@@ -5,6 +5,7 @@ All is checked before anything is read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,19 @@ from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
 from ..data.locations import corpus_folder
 from ..data.pair import Pair
-from ..data.reading import CorpusName, parse_name
+from ..data.reading import CorpusName, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
 from ..data.windows import Windows
 from ..devices import check_precision, devices
 from ..errors import MissingCorpusError, SettingError, UnknownNameError, refused_value
 from ..method import Method
 from ..protocols.base import Protocol
+from ..protocols.calibration import sizes_of
 from ..protocols.scaling import Scaling
 from ..registry import PLUS, entries, load
 from ..selection.rules import rule
 from ..store.provenance import check_energy
-from .options import TUNED, CellOptions
+from .options import TUNED, CellOptions, Options
 
 #: A corpus by name, or one's own windows.
 Side = str | Windows
@@ -85,6 +87,9 @@ def check_options(options: CellOptions) -> None:
         The first that is wrong.
     """
     Scaling(options.scaling, options.scaling_scope)
+    check_window(options.window)
+    if isinstance(options, Options):
+        check_folder(options.runs)
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
     if options.scale is not None and options.scale not in BUDGETS:
@@ -121,6 +126,19 @@ def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
             options.rule.of(adapter.name, task)
 
 
+def check_folder(runs: Path) -> None:
+    """Refuse a run folder that cannot be written, before anything is computed for it.
+
+    Raises
+    ------
+    SettingError
+    """
+    there = next(p for p in (runs.absolute(), *runs.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "it may not be written" if there.is_dir() else "there is a file of that name"
+        raise SettingError(f"{there} can be no run folder: {why}", "Choose another with --runs.")
+
+
 def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
     """Protocol with options; unknown or impossible ones are refused.
 
@@ -134,6 +152,31 @@ def make_protocol(cls: type[Protocol], values: Mapping[str, Any]) -> Protocol:
         raise refused_value(
             f"protocol {cls.name}", error, f"Its options: {', '.join(cls.model_fields)}"
         ) from error
+
+
+def points(
+    cls: type[Protocol], values: Mapping[str, Any], sizes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Options of a protocol for each calibration size, all of which are tested on the same trials.
+
+    Without sizes, and for a protocol that has no calibration, these are the options alone.
+
+    Raises
+    ------
+    SettingError
+        No size, or one beside another that the options give.
+    """
+    if not sizes or "curve" not in cls.model_fields:
+        return [dict(values)]
+    both = {"calibration_trials", "share", "curve"} & set(values)
+    if both:
+        raise SettingError(
+            f"--calibration {','.join(sizes)} and {cls.name}'s {', '.join(sorted(both))} exclude "
+            "each other", "Give one of the two.",
+        )
+    found = sizes_of(sizes)
+    curve = {"curve": ",".join(map(str, found))} if len(found) > 1 else {}
+    return [{**values, **size.options(), **curve} for size in found]
 
 
 def choose_params(
@@ -172,6 +215,23 @@ def choose_params(
         )
     origin = f"{preset} (selection unknown)" + (" + set" if given else "")
     return cls.parse({**table[pair], **given}), origin
+
+
+def controls_for(
+    method: Method, options: CellOptions
+) -> list[tuple[type[Method], Any]]:
+    """Controls to run beside a method, as the options say: classes and parameters, each once."""
+    asked = list(method.controls()) if options.controls else []
+    if options.shuffled_source and method.kind == "method" and method.needs.source == "labelled":
+        own = {"network": method.name, "shuffle": "source"}
+        asked.append(("shuffled", {**own, **method.params.model_dump()}))
+    found: list[tuple[type[Method], Any]] = []
+    for name, values in asked:
+        cls: type[Method] = load("methods", name)
+        one = cls, cls.parse(values)
+        if one not in found:
+            found.append(one)
+    return found
 
 
 def resolve_scale(options: CellOptions, pair: Pair) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Positive = Annotated[float, Gt(0)]
 #: Parameter set that a tuning found.
 TUNED = "tuned"
+Classes = Literal["auto", "own", "shared"]
 
 # Panels of ``--help``, in the order they are shown in.
 RUN, SEE, DATA, HOW, OUT = (
@@ -227,6 +228,11 @@ class CellOptions:
         "ranked. The record holds what every rule that is free of charge would have given.", SEE,
         metavar="RULE", identity="selection",
     )
+    classes: Classes = option(
+        "auto", "Under few-shot. own: the target keeps its classes. shared: source and target in "
+        "those they share, so that every method stands in one table. auto: own where the method "
+        "can. Corpora of the same classes need no choice.", SEE, identity="label_map", given=False,
+    )
     data: Path | None = option(
         None, "Folder that holds the corpora, or one of them. Default: what bench data set stored.",
         DATA, metavar="DIR",
@@ -277,8 +283,13 @@ class CellOptions:
         "bench report.", OUT, commands=("run", "sweep", "audit"),
     )
     controls: bool = option(
-        True, "Also run the controls: target-only, majority.", OUT,
+        True, "Also run the controls: target-only (logistic regression, and the method's own "
+        "training without a source), majority.", OUT,
         flags=("--controls/--no-controls",), commands=("run", "sweep", "tune"),
+    )
+    shuffled_source: bool = option(
+        False, "Also run each method that learns the source's labels with these shuffled: what it "
+        "scores less is what the labels were worth.", OUT, commands=("run", "sweep"),
     )
 
     def common(self) -> dict[str, Any]:

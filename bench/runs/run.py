@@ -9,11 +9,9 @@ from ..cells.attainable import attainable_record
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..errors import IncompatibleError
-from ..method import Method
-from ..registry import load
 from ..store.records import Record, Store
 from .build import build_cell, cell_of_run
-from .lookup import Side, Source
+from .lookup import Side, Source, controls_for
 from .options import TUNED, Options, takes
 from .tuned import find_tuned, setting_of, with_tuned
 
@@ -57,9 +55,9 @@ def run(
     cell = cell_of_run(method, src, tgt, options, on_event)
     store = Store(options.runs)
     record = run_cell(cell, store, on_event, energy=options.energy)
+    for control in controls_of(cell, options, on_event):
+        record.controls.append(run_cell(control, store, on_event, energy=options.energy))
     if options.controls:
-        for control in controls_of(cell, options, on_event):
-            record.controls.append(run_cell(control, store, on_event, energy=options.energy))
         best = attainable_record(cell, store)
         if best is not None:
             record.controls.append(best)
@@ -78,12 +76,10 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
         method = type(method)(method.parse(options.params))
         origin = "set" if options.params else "default"
     out = []
-    for name, values in method.controls():
-        cls: type[Method] = load("methods", name)
-        own = cls.parse(values)
+    for cls, own in controls_for(method, options):
         control = build_cell(
             cls(own), cls.control_origin(own, origin), cell.pair, cell.protocol, options,
-            seed=cell.seed, shared=method.maps_labels,
+            seed=cell.seed, classes="shared" if cell.joint else "own",
         )
         if not _compatible(control):  # no calibration, nothing to train a control on
             continue
@@ -91,8 +87,10 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             setting = setting_of(control.method, pair, cell.protocol, options)
             found = find_tuned(options.runs, setting, cell.seed)
             if found is None:
-                on_event(Event(f"{name} is not tuned and runs with its defaults: less than a fair "
-                               f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0))
+                on_event(Event(
+                    f"{cls.name} is not tuned and runs with its defaults: less than a fair "
+                    f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0,
+                ))
             else:
                 control = with_tuned(control, found)
         out.append(control)

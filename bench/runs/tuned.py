@@ -20,8 +20,8 @@ from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, IncompatibleError, SettingError
 from ..method import Method
 from ..protocols.base import Protocol
-from ..store.files import write_text
 from ..store.hashing import key_of
+from ..store.seal import read_json, write_json
 from .options import DATA, TUNED, about
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..protocols.base import Fold
     from .options import CellOptions
 
+#: From 2 on the file holds its checksum, and digests of the trials that the tuning saw.
 SCHEMA = 2
 #: Sub-folder of a run folder.
 FOLDER = "tuning"
@@ -189,7 +190,7 @@ class Tuned:
         """
         path = runs / FOLDER / self.setting.file(self.seed)
         try:
-            write_text(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
+            write_json(path, {"schema": SCHEMA, **asdict(self)})
         except OSError as error:
             raise BenchError(
                 f"{path.parent} cannot be written: {error.strerror}",
@@ -207,7 +208,7 @@ def read_tuned(path: Path) -> Tuned:
         The file cannot be read as one.
     """
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = read_json(path, old=1)
         if body.pop("schema") != SCHEMA:
             raise ValueError("it is of another version, which did not write down what it saw")
         return Tuned(**{**body, "setting": TuningSetting(**body["setting"])})

@@ -120,6 +120,12 @@ def check_selection(name: str, protocol: Protocol) -> None:
             f"selection {name} needs {missing}, which {protocol.name} does not grant",
             f"Under {protocol.name}: {', '.join(possible)}",
         )
+    if rule(name).holds_out == "calibration" and getattr(protocol, "calibration_trials", 0) == 1:
+        raise IncompatibleError(
+            f"selection {name} holds out one calibration trial of each class, and with 1 trial of "
+            "each none would be left to learn from",
+            "Use --selection last, or 2 trials and more of each class.",
+        )
 
 
 def evaluated(chosen: str, protocol: Protocol) -> list[Rule]:

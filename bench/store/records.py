@@ -2,7 +2,9 @@
 
 ``RUNS/cells/<id>/record.json`` holds identity, scores and provenance; ``predictions.parquet`` the
 probabilities of every test window. A cell is written under a temporary name, flushed to disk and
-renamed, so a kill at any moment leaves either nothing or a whole record.
+renamed, so a kill at any moment leaves either nothing or a whole record. The record ends in its own
+sha256 and holds those of the files beside it: what is damaged afterwards is passed over and named,
+and is computed again when the cell is asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import json
 import os
 import shutil
 import uuid
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,23 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..errors import BenchError
 from .files import _sync, write_bytes, write_text
 from .hashing import identity_hash
+from .seal import (
+    DamagedError,
+    load_arrays,
+    load_tensors,
+    read_json,
+    sealed,
+    sealed_json,
+    sum_of,
+    unsealed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Status = Literal["done", "failed", "killed", "skipped"]
-SCHEMA = 1
+#: From 2 on a record holds checksums.
+SCHEMA = 2
 _DIAGNOSTICS = "diagnostics.npz"
 _UNSTORED = {"path", "controls", "curves", "diagnostics"}
 _AGAIN = "Delete its folder and give the command that made it again."
@@ -80,6 +92,8 @@ class Record:
         Versions, device, threads, wall and CPU seconds, peak memory, parameter count, dates.
     kind : str
         "method", "control" or "oracle": how reports place the row.
+    files : dict
+        Sha256 of each file beside the record, by name; empty for a record of schema 1.
     path : Path or None
         Where it is stored; not part of what is stored.
     controls : list of Record
@@ -100,6 +114,7 @@ class Record:
     notices: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
     kind: str = "method"
+    files: dict[str, str] = field(default_factory=dict)
     path: Path | None = None
     controls: list[Record] = field(default_factory=list)
 
@@ -118,10 +133,34 @@ class Record:
         if self.curves or self.path is None:
             return self.curves
         try:
-            curves: dict[str, Any] = json.loads((self.path / "curves.json").read_text())
-        except (OSError, ValueError) as error:
+            curves: dict[str, Any] = json.loads(self._read("curves.json"))
+        except (OSError, ValueError, RecursionError) as error:
             raise BenchError(f"record {self.id} has no curves on disk: {error}") from error
         return curves
+
+    def _read(self, name: str) -> bytes:
+        """Content of a file beside the record.
+
+        Raises
+        ------
+        OSError
+        DamagedError
+            It is not what was written.
+        """
+        assert self.path is not None
+        data = (self.path / name).read_bytes()
+        if self.files.get(name, "" if self.files else sum_of(data)) != sum_of(data):
+            raise DamagedError(f"{name} does not match its checksum")
+        return data
+
+    def damaged(self) -> str:
+        """What of the files beside the record is not as it was written; empty if all is."""
+        for name in self.files:
+            try:
+                self._read(name)
+            except (OSError, DamagedError) as error:
+                return f"{name} is not there" if isinstance(error, OSError) else str(error)
+        return ""
 
     @property
     def has_diagnostics(self) -> bool:
@@ -138,14 +177,11 @@ class Record:
         BenchError
             The file is damaged, or holds objects.
         """
-        import numpy as np
-
         if self.diagnostics or self.path is None or not self.has_diagnostics:
             return self.diagnostics
         try:
-            with np.load(self.path / _DIAGNOSTICS, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            return load_arrays(self._read(_DIAGNOSTICS))
+        except (OSError, DamagedError) as error:
             raise BenchError(f"record {self.id} has damaged diagnostics: {error}") from error
 
     def predictions(self, columns: list[str] | None = None) -> pd.DataFrame:
@@ -158,14 +194,16 @@ class Record:
         BenchError
             There are none, or the file is damaged.
         """
+        import io
+
         import pandas as pd
 
         if self.path is None or not (self.path / "predictions.parquet").is_file():
             raise BenchError(f"record {self.id} has no predictions on disk", _AGAIN)
         path = self.path / "predictions.parquet"
         try:
-            return pd.read_parquet(path, columns=columns)
-        except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+            return pd.read_parquet(io.BytesIO(self._read(path.name)), columns=columns)
+        except Exception as error:  # pyarrow raises many types where there is no checksum
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise BenchError(f"{path} cannot be read: {why}", _AGAIN) from error
 
@@ -184,11 +222,17 @@ class Store:
         self.cells = self.root / "cells"
         #: Folders that look like records but are not whole: path and what is wrong.
         self.corrupt: list[tuple[Path, str]] = []
+        #: Whole records that were written before there were checksums: believed, and told.
+        self.unsealed: list[Path] = []
 
     def get(self, cell: str) -> Record | None:
-        """Record of a cell, or None if there is none (or only a torn one)."""
+        """Record of a cell, or None if there is none, or only a torn or damaged one."""
         folder = self.cells / cell
-        return self._whole(folder) if (folder / "record.json").is_file() else None
+        record = self._whole(folder) if (folder / "record.json").is_file() else None
+        if record is not None and (why := record.damaged()):
+            self.corrupt.append((folder, why))
+            return None
+        return record
 
     def put(
         self,
@@ -212,12 +256,16 @@ class Store:
             write_text(temporary / "curves.json", json.dumps(record.curves, allow_nan=False))
             if record.diagnostics:
                 write_bytes(temporary / _DIAGNOSTICS, _packed(record.diagnostics))
+            record.files = {
+                path.relative_to(temporary).as_posix(): sum_of(path.read_bytes())
+                for path in sorted(temporary.rglob("*")) if path.is_file()
+            }
             body = {
                 "schema": SCHEMA, "id": record.id,
                 **{f.name: getattr(record, f.name) for f in dataclasses.fields(record)
                    if f.name not in _UNSTORED},
             }
-            write_text(temporary / "record.json", json.dumps(body, indent=1, allow_nan=False))
+            write_text(temporary / "record.json", sealed_json(body))
             _replace_folder(temporary, folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -229,16 +277,14 @@ class Store:
         """Be told which states will be asked for; a store that must send for them does so here."""
 
     def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
-        """Pre-trained state and its loss curve, or None if there is none (or a torn one)."""
-        import torch
-
+        """Pre-trained state and its loss curve, or None if there is none, or a damaged one."""
         path = self.root / "pretrained" / f"{key}.pt"
         if not path.is_file():
             return None
         try:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            stored = load_tensors(unsealed(path.read_bytes(), key))
             return stored["state"], stored["curve"]
-        except Exception as error:  # torch raises many types; all mean: train it again
+        except (OSError, DamagedError, KeyError, TypeError) as error:  # it is trained again
             self.corrupt.append((path, f"{type(error).__name__}: {error}"))
             return None
 
@@ -250,7 +296,7 @@ class Store:
 
         buffer = io.BytesIO()
         torch.save({"state": state, "curve": curve}, buffer)
-        write_bytes(self.root / "pretrained" / f"{key}.pt", buffer.getvalue())
+        write_bytes(self.root / "pretrained" / f"{key}.pt", sealed(buffer.getvalue(), key))
 
     def state(self) -> list[tuple[str, int, int]]:
         """Changes whenever a record is written, replaced or edited; reads none of them."""
@@ -268,6 +314,7 @@ class Store:
     def records(self) -> Iterator[Record]:
         """All whole records, by id; the others are listed in :attr:`corrupt`."""
         self.corrupt.clear()
+        self.unsealed.clear()
         if not self.cells.is_dir():
             return
         for folder in sorted(self.cells.iterdir()):
@@ -275,6 +322,8 @@ class Store:
                 continue
             record = self._whole(folder)
             if record is not None:
+                if not record.files:
+                    self.unsealed.append(folder)
                 yield record
 
     def _whole(self, folder: Path) -> Record | None:
@@ -288,11 +337,13 @@ class Store:
     def _read(self, folder: Path) -> Record:
         path = folder / "record.json"
         try:
-            body = json.loads(path.read_text())
+            body = read_json(path, old=1)
         except (OSError, ValueError) as error:
             raise BenchError(f"{path} cannot be read: {error}") from error
-        if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        if not isinstance(body, dict) or body.get("schema") not in (1, SCHEMA):
             raise BenchError(f"{path} is no record of schema {SCHEMA}")
+        if body["schema"] == SCHEMA and not body.get("files"):
+            raise BenchError(f"{path} has no checksums of the files beside it")
         names = {f.name for f in dataclasses.fields(Record)} - _UNSTORED
         try:
             record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
@@ -307,11 +358,17 @@ class Store:
         return record
 
 
+def without_sums(count: int) -> str:
+    """What is said of records that were written before there were checksums."""
+    which = "1 record was" if count == 1 else f"{count} records were"
+    return f"{which} written before there were checksums: read, but damage would not be seen"
+
+
 def _misshapen(record: Record) -> str:
     """What of a record does not have the type it should; empty if all has."""
     if record.status not in get_args(Status):
         return f"its status is {record.status!r}"
-    for name in ("identity", "info", "curves", "selections"):
+    for name in ("identity", "info", "curves", "selections", "files"):
         if not isinstance(getattr(record, name), dict):
             return f"its {name} is no table"
     folds = record.folds

@@ -58,7 +58,7 @@ class Executor:
         return build_cell(
             cls(cls.parse(spec.params)), spec.origin, pair,
             make_protocol(load("protocols", spec.protocol), spec.protocol_params), self.request,
-            seed=spec.seed, tuning=spec.tuning, shared=spec.shared,
+            seed=spec.seed, tuning=spec.tuning, classes=spec.classes,
         )
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:

@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,13 +22,14 @@ from ..data.reading import files_of, simulated_path
 from ..errors import BenchError
 from ..registry import GROUPS, entries, load
 from ..runs.lookup import corpus_root, simulated_recipe
-from ..store.files import write_text
 from ..store.hashing import key_of, source_of
+from ..store.seal import read_json, write_json
 from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
 from .request import Request
 
 MEMO = "sweep-memo.json"
-SCHEMA = 1
+#: From 2 on a plan holds its checksum.
+SCHEMA = 2
 
 
 def manifest_path(runs: Path, plan: Plan) -> Path:
@@ -53,7 +53,7 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
         "cells": [{**asdict(c), "key": c.key, "record": records.get(c.key)} for c in plan.cells],
     }
     try:
-        write_text(path, json.dumps(body, indent=1) + "\n")
+        write_json(path, body)
     except OSError as error:
         raise BenchError(
             f"{runs} cannot be written: {error.strerror}",
@@ -69,7 +69,7 @@ def read_manifests(
     found: list[dict[str, Any]] = []
     for path in sorted(runs.glob("plan-*.json")):
         try:
-            body = json.loads(path.read_text())
+            body = read_json(path, old=1)
             why = _what_is_wrong(body)
         except (OSError, ValueError) as error:
             why = f"it cannot be read: {error}"
@@ -82,7 +82,7 @@ def read_manifests(
 
 def _what_is_wrong(body: Any) -> str:
     """What is wrong with a plan that was read; empty if nothing is."""
-    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+    if not isinstance(body, dict) or body.get("schema") not in (1, SCHEMA):
         return f"it is no plan of schema {SCHEMA}"
     kinds = {"plan": str, "written": str, "cells": list}
     wrong = [name for name, kind in kinds.items() if not isinstance(body.get(name), kind)]
@@ -103,7 +103,7 @@ class Memo:
         self._stamps: dict[str, str] = {}
         self._changed = False
         try:
-            found = json.loads(self.path.read_text())
+            found = read_json(self.path)
             self._methods: dict[str, Any] = dict(found["methods"])
             self._cells: dict[str, str] = dict(found["cells"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -114,7 +114,8 @@ class Memo:
     ) -> Resolved:
         """As :func:`bench.sweeps.plan.resolve`, without importing a method that is known."""
         pair = [] if request.preset == "default" else list(corpora)
-        key = key_of("method", code_stamp(), method, values, request.preset, request.controls, pair)
+        key = key_of("method", code_stamp(), method, values, request.preset, request.controls,
+                     request.shuffled_source, pair)
         if key not in self._methods:
             self._methods[key] = asdict(resolve(method, values, request, corpora))
             self._changed = True
@@ -136,7 +137,8 @@ class Memo:
         """Write the memo; a folder that cannot be written only costs time the next time."""
         if self._changed:
             with contextlib.suppress(OSError):
-                write_text(self.path, json.dumps({"methods": self._methods, "cells": self._cells}))
+                body = {"methods": self._methods, "cells": self._cells}
+                write_json(self.path, body, indent=None)
                 self._changed = False
 
     def _key(self, plan: Plan, spec: CellSpec) -> str | None:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ..errors import SettingError
 from ..registry import PLUS, entries, entry, load
@@ -37,8 +37,9 @@ class CellSpec:
         Planned only because another method wants it beside itself.
     tuning : mapping or None
         How tuned parameters were chosen; see :meth:`bench.runs.tuned.Tuned.identity`.
-    shared : bool
-        Of a control: that it is run in the classes both corpora share, as the method it is for.
+    classes : {"own", "shared"}
+        Where the protocol leaves the target its own classes: whether these are kept, or source and
+        target are brought to those they share. Corpora of the same classes have their own.
     """
 
     method: str
@@ -51,7 +52,7 @@ class CellSpec:
     seed: int
     control: bool = field(default=False, compare=False)
     tuning: Mapping[str, Any] | None = None
-    shared: bool = False
+    classes: Literal["own", "shared"] = "own"
 
     @functools.cached_property
     def key(self) -> str:
@@ -69,8 +70,23 @@ class CellSpec:
         """One line for people; cells whose parameters were set are told apart by their key."""
         variant = f" #{self.key[:4]}" if self.origin.endswith("set") else ""
         variant += " [tuned]" if self.tuning else ""
-        variant += " [shared classes]" if self.shared else ""
-        return f"{self.method}{variant}  {self.pair}  {self.protocol}  seed {self.seed}"
+        variant += " [shared classes]" if self.classes == "shared" else ""
+        return f"{self.title}{variant}  {self.pair}  {self.setting}  seed {self.seed}"
+
+    @property
+    def title(self) -> str:
+        """Method; of a control that stands in for something, of what: ``target-only lr``."""
+        network = self.params.get("network")
+        return f"{self.method} {network}" if network else self.method
+
+    @property
+    def setting(self) -> str:
+        """Protocol, and the size of the calibration where it is a point of a curve."""
+        if not self.protocol_params.get("curve"):
+            return self.protocol
+        trials = self.protocol_params["calibration_trials"]
+        size = f"{100 * self.protocol_params['share']:g}%" if trials is None else trials
+        return f"{self.protocol} {size}"
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -100,7 +116,7 @@ class Resolved:
     ----------
     params, origin
         All parameters, and where they come from.
-    controls : sequence of (name, parameters, origin, defaults of what can be tuned)
+    controls : sequence of (name, parameters, origin, defaults of what can be tuned, seeded)
     tunables : dict
         Defaults of the parameters that can be tuned.
     shares : bool
@@ -109,7 +125,7 @@ class Resolved:
 
     params: Values
     origin: str
-    controls: Sequence[tuple[str, Values, str, Values]]
+    controls: Sequence[tuple[str, Values, str, Values, bool]]
     tunables: Values = field(default_factory=dict)
     shares: bool = False
 
@@ -125,19 +141,16 @@ def resolve(
 ) -> Resolved:
     """Check a method's parameters and ask it for its controls; imports the method."""
     from ..method import Method
-    from ..runs.lookup import choose_params
+    from ..runs.lookup import choose_params, controls_for
     from ..runs.tuned import defaults_of
 
     cls: type[Method] = load("methods", method)
     params, origin = choose_params(cls, request.preset, values, corpora)
-    controls = []
-    for name, its in cls(params).controls() if request.controls else ():
-        control: type[Method] = load("methods", name)
-        own = control.parse(its)
-        controls.append((
-            control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
-            defaults_of(control(own).tunable()),
-        ))
+    controls = [
+        (control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
+         defaults_of(control(own).tunable()), control.seeded)
+        for control, own in controls_for(cls(params), request)
+    ]
     tunables = defaults_of(cls(params).tunable())
     return Resolved(
         params.model_dump(mode="json"), origin, controls, tunables,
@@ -172,17 +185,21 @@ def expand(
     cells: dict[str, CellSpec] = {}
     for source, target in pairs:
         corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
+        same = _same_classes(source, target)
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
-            for protocol, options in protocols:
-                shared = found.shares and _own_classes(protocol)
-                for seed in seeds:
-                    for name, params, origin, control, tunables in _rows(request, method, found):
-                        spec = CellSpec(name, params, origin, source, target, protocol, options,
-                                        seed, control, shared=control and shared)
-                        if tuned is not None and tunables:
-                            spec = tuned(spec, tunables)
-                        if spec.key not in cells or not control:
+            joint = request.classes == "shared" or (request.classes == "auto" and found.shares)
+            for protocol, options, drawn in protocols:
+                shared = joint and not same and _own_classes(protocol)
+                for row in _rows(request, method, found):
+                    for seed in seeds if row.seeded or drawn else [min(seeds)]:
+                        spec = CellSpec(
+                            row.method, row.params, row.origin, source, target, protocol, options,
+                            seed, row.control, classes="shared" if shared else "own",
+                        )
+                        if tuned is not None and row.tunables:
+                            spec = tuned(spec, row.tunables)
+                        if spec.key not in cells or not row.control:
                             cells[spec.key] = spec
     return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
 
@@ -193,15 +210,35 @@ def _own_classes(protocol: str) -> bool:
     return "calibration" in cls.grants and not cls.maps_labels
 
 
-def _rows(
-    request: Request, method: str, found: Resolved
-) -> Iterator[tuple[str, Mapping[str, Any], str, bool, Mapping[str, Any]]]:
+def _same_classes(source: str, target: str) -> bool:
+    """Whether corpora have the very same classes, as far as their tasks tell."""
+    from ..data.reading import parse_name
+
+    names = [*source.split(PLUS), target]
+    return len({frozenset(parse_name(name)[2].classes) for name in names}) == 1
+
+
+class _PlannedRow(NamedTuple):
+    """A method or control of a plan, with the defaults of what can be tuned of it.
+
+    One that is not seeded is run once: the seed decides nothing, unless it draws the trials.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    origin: str
+    control: bool
+    tunables: Mapping[str, Any] = {}
+    seeded: bool = True
+
+
+def _rows(request: Request, method: str, found: Resolved) -> Iterator[_PlannedRow]:
     """A method, its controls, and what is attainable at best where that is known."""
-    yield method, found.params, found.origin, False, found.tunables
-    for name, params, origin, tunables in found.controls:
-        yield name, params, origin, True, tunables
+    yield _PlannedRow(method, found.params, found.origin, False, found.tunables)
+    for name, params, origin, tunables, seeded in found.controls:
+        yield _PlannedRow(name, params, origin, True, tunables, seeded)
     if request.controls and request.simulated and request.window == 1.0:
-        yield ATTAINABLE, {}, "default", True, {}
+        yield _PlannedRow(ATTAINABLE, {}, "default", True, seeded=False)
 
 
 def _check_values(request: Request) -> None:
@@ -236,17 +273,26 @@ def _variants(request: Request, methods: Iterable[str]) -> Iterator[tuple[str, V
             yield method, values
 
 
-def _protocols(request: Request) -> Iterator[tuple[str, Values]]:
-    """Name and complete options of each protocol, all of which grant the selection's needs."""
-    from ..runs.lookup import make_protocol
+def _protocols(request: Request) -> Iterator[tuple[str, Values, bool]]:
+    """Name and complete options of each protocol, all of which grant the selection's needs.
+
+    Also whether it draws trials with the seed. One with a curve is there once for each size.
+    """
+    from ..runs.lookup import make_protocol, points
     from ..selection.rules import check_selection
 
     tables = {name.lower(): table for name, table in request.protocol.items()}
+    classes = {load("protocols", name) for name in request.protocols}
+    if request.calibration and not any("curve" in c.model_fields for c in classes):
+        raise SettingError(
+            f"--calibration concerns few-shot, and the protocols are {', '.join(request.protocols)}"
+        )
     for name in dict.fromkeys(request.protocols):
         cls = load("protocols", name)
-        protocol = make_protocol(cls, tables.get(name.lower(), {}))
-        check_selection(request.selection, protocol)
-        yield cls.name, protocol.model_dump(mode="json")
+        for values in points(cls, tables.get(name.lower(), {}), request.calibration):
+            protocol = make_protocol(cls, values)
+            check_selection(request.selection, protocol)
+            yield cls.name, protocol.model_dump(mode="json"), protocol.draws
 
 
 def _pairs(request: Request) -> list[tuple[str, str]]:

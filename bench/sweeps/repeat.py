@@ -80,11 +80,7 @@ def find_record(name: str, runs: Path) -> Record:
     path = Path(name)
     folder = path.parent if path.name == "record.json" else path
     if (folder / "record.json").is_file():
-        store, wanted = Store(folder.resolve().parent.parent), folder.resolve().name
-        record = store.get(wanted)
-        if record is None:
-            raise BenchError(f"{folder} holds no whole record: {store.corrupt[0][1]}")
-        return record
+        return _whole(Store(folder.resolve().parent.parent), folder.resolve().name)
     if len(path.parts) > 1 or path.suffix:
         raise BenchError(
             f"{folder} holds no record.json", "Give the folder of a record, RUNS/cells/ID, or the "
@@ -99,9 +95,17 @@ def find_record(name: str, runs: Path) -> Record:
             f"They are: {', '.join(found[:5])}" if found
             else f"Records are listed in {store.cells}.",
         )
-    record = store.get(found[0])
+    return _whole(store, found[0])
+
+
+def _whole(store: Store, name: str) -> Record:
+    record = store.get(name)
     if record is None:
-        raise BenchError(f"{store.cells / found[0]} holds no whole record")
+        why = store.corrupt[-1][1] if store.corrupt else "it has no record.json"
+        raise BenchError(
+            f"{store.cells / name} holds no whole record: {why}",
+            "There is nothing to compare with. The command that made it computes it again.",
+        )
     return record
 
 
@@ -161,7 +165,7 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
         identity["method"], identity["params"], identity["params_origin"],
         identity["source"]["name"], identity["target"]["name"], identity["protocol"]["name"],
         identity["protocol"]["params"], identity["seed"], tuning=identity.get("tuning"),
-        shared=identity.get("label_map") is not None,
+        classes="own" if identity.get("label_map") is None else "shared",
     )
     return request, spec
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import reprlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Names = Annotated[list[str], MinLen(1)]
 Positive = Annotated[int, Ge(1)]
 Values = dict[str, Any]
+#: Seeds that a plan may hold, and each of them at most (what a generator takes).
+MOST_SEEDS, LARGEST_SEED = 10_000, 2**63 - 1
 
 
 def as_seeds(flag: str, text: str) -> int | list[int]:
@@ -111,6 +114,11 @@ class Request(CellOptions):
         dict, "Option of a protocol, repeatable. In a file a table per protocol.", SEE,
         flags=("--protocol-set",), metavar="PROTOCOL.NAME=VALUE", many=True, parse=as_tables,
     )
+    calibration: list[str] = option(
+        list, "Trials of each class that calibrate (few-shot), with commas: 1,2,3,5,60%. Several "
+        "make a curve, tested on the same trials: those that the largest leaves.", SEE,
+        metavar="SIZES", parse=as_names,
+    )
     tune: Tune | None = option(
         None, "Tune every method first, in each pair and protocol, with so many trials. In a file "
         "a table with trials, rule, storage, together.", RUN, metavar="TRIALS", parse=as_tuning,
@@ -121,10 +129,17 @@ class Request(CellOptions):
 
     def numbers(self) -> list[int]:
         """Seeds, each once."""
-        chosen = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
-        if not len(chosen) or min(chosen) < 0:
+        if (self.seeds if isinstance(self.seeds, int) else len(self.seeds)) > MOST_SEEDS:
             raise SettingError(
-                f"seeds = {self.seeds!r}: at least one is needed, and none below 0",
+                f"seeds = {self.seeds if isinstance(self.seeds, int) else '[...]'}: a plan has "
+                f"{MOST_SEEDS:,} seeds at most",
+                "5 means 0 to 4. For one seed, write it as a list: --seeds 12345,",
+            )
+        chosen = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        if not len(chosen) or min(chosen) < 0 or max(chosen) > LARGEST_SEED:
+            raise SettingError(
+                f"seeds = {self.seeds!r}: at least one is needed, none below 0 and "
+                f"none above {LARGEST_SEED}",
                 "A number of seeds (5), or a list of them ([0, 3]).",
             )
         return list(dict.fromkeys(chosen))
@@ -165,8 +180,12 @@ def read_request(path: Path | None, flags: Mapping[str, Any]) -> Request:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingError(f"{path} is not there", "See docs/sweeps.md.") from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise SettingError(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise SettingError(f"{path} is no TOML file: {error}") from error
+        except RecursionError as error:
+            raise SettingError(f"{path} is no plan: its values are nested too deep") from error
     given = {k: v for k, v in flags.items() if v is not None}
     if isinstance(values.get("tune"), dict) and "tune" in given:
         given["tune"] = values["tune"] | given["tune"]
@@ -193,7 +212,13 @@ def _explained(error: ValidationError, where: str) -> SettingError:
     first = errors[0]
     path, hint = _place(first["loc"])
     text = first["msg"].removeprefix("Value error, ")
-    return SettingError(f"{where}: {path} = {first.get('input')!r}: {text}", hint)
+    return SettingError(f"{where}: {path} = {_brief(first.get('input'))}: {text}", hint)
+
+
+def _brief(value: object) -> str:
+    """A value as it was given, cut where it is long."""
+    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _unknown_key(loc: tuple[int | str, ...], where: str) -> SettingError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import socket
 import statistics
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from ..store.files import write_text
 from ..store.records import Record, Status, Store
+from ..store.seal import read_json, write_json
 
 if TYPE_CHECKING:
     from ..cells.cell import Event
@@ -217,7 +216,7 @@ class SweepState:
         if self.lock is not None:
             self.lock.beat()
             with contextlib.suppress(OSError):
-                write_text(self.runs / NAME, json.dumps(self.as_dict()))
+                write_json(self.runs / NAME, self.as_dict(), indent=None)
 
 
 class _RunningShape(BaseModel):
@@ -259,7 +258,7 @@ def read_status(
     """The status file of a run folder; None if there is none, or a corrupt one."""
     path = runs / NAME
     try:
-        return _StatusShape.model_validate(json.loads(path.read_text())).model_dump()
+        return _StatusShape.model_validate(read_json(path)).model_dump()
     except FileNotFoundError:
         return None
     except ValidationError as error:

@@ -289,7 +289,7 @@ class _Tuning:
 
         together = self.options.together > 1
         if index == 0:
-            first_is(study, {name: t.default for name, t in self.space.items()})
+            first_is(study, {name: t.first for name, t in self.space.items()})
         study.sampler = TPESampler(seed=self.seed(index), constant_liar=together)
         had = [t.params for t in study.trials if t.user_attrs.get("index") == index
                and t.params.keys() == self.space.keys()]

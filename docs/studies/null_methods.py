@@ -72,7 +72,8 @@ def table(records: list[Record]) -> str:
     ))
     lines = [
         f"{records[0].pair}, scale {records[0].identity['scale']}: {len(honest)} method"
-        f"{'s and controls' * (len(honest) > 1)} on one null corpus, {len(records[0].folds)} subjects; balanced accuracy per "
+        f"{'s and controls' * (len(honest) > 1)} on one null corpus, "
+        f"{len(records[0].folds)} subjects; balanced accuracy per "
         "window less chance, in points, with a 95 % interval over subjects; two-sided Wilcoxon "
         "over subjects, Holm over methods. *Simulated, class effect 0.*", "",
         "| method | off chance | 95 % interval | p | p after Holm |",

@@ -27,6 +27,7 @@ from .shallow import (
     labelled_source,
     logistic,
     target_of,
+    weights_of,
 )
 
 
@@ -34,7 +35,7 @@ class AdaptedParams(LogisticParams):
     """Parameters of a method that adapts features, then classifies."""
 
     windows: int = hyper(
-        0, "most windows of each side, drawn at random; 0 for all", stage="fit", ge=0
+        0, "most windows of each side, drawn at random; 0 for all", stage="pretrain", ge=0
     )
 
 
@@ -42,7 +43,7 @@ class CappedParams(AdaptedParams):
     """Parameters of a method whose cost grows with the cube of the number of windows."""
 
     windows: int = hyper(
-        1000, "most windows of each side, drawn at random; 0 for all", stage="fit", ge=0
+        1000, "most windows of each side, drawn at random; 0 for all", stage="pretrain", ge=0
     )
 
 
@@ -52,6 +53,10 @@ class Adapted(Shallow):
     Params = AdaptedParams
     params: AdaptedParams
     needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+
+    def scratch(self) -> tuple[str, dict[str, Any]]:
+        """Its classifier, on features that nothing adapts."""
+        return "lr", {name: getattr(self.params, name) for name in ("C", "max_iter")}
 
     def adapter(self, source: Matrix, target: Matrix) -> Any:
         """Unfitted adapter for rows of these shapes."""
@@ -79,12 +84,14 @@ class Adapted(Shallow):
         # A target class of -1 is skada's way to say that it is not known.
         masked = np.concatenate([y, np.full(len(target), -1)])
         x = adapter.fit_transform(rows, masked, sample_domain=domain)[: len(source)]
-        if view.calibration is not None:
-            more = flat(view.calibration.x)
-            mapped = adapter.transform(more, sample_domain=np.full(len(more), TARGET))
-            x, y = np.concatenate([x, mapped]), np.concatenate([y, view.calibration.y])
+        estimator, own, weights = logistic(self.params), view.calibration, None
+        if own is not None:
+            mapped = adapter.transform(flat(own.x), sample_domain=np.full(len(own), TARGET))
+            estimator = self.settled(estimator, own, mapped)
+            weights = weights_of(len(x), len(own), self.params.source_share)
+            x, y = np.concatenate([x, mapped]), np.concatenate([y, own.y])
         return ShallowPredictor(
-            fit_estimator(logistic(self.params), x, y), len(view.classes), adapter
+            fit_estimator(estimator, x, y, weights), len(view.classes), adapter
         )
 
 

@@ -1,16 +1,19 @@
 """What shallow methods share: flattened windows, one scikit-learn classifier, its probabilities.
 
 A shallow method has no encoder whose head could be replaced. So it works in the classes that source
-and target share, and where the protocol grants calibration windows they are simply added to the
-source's.
+and target share. Where the protocol grants calibration windows it learns both sides at once, with a
+stated share for the source: a corpus of thousands of windows would drown a few trials. Without a
+source it is plain learning on the calibration trials (``target-only``), in the target's own
+classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Gt
 from numpy.typing import NDArray
 
 from bench.data.windows import UnlabelledWindows, Windows
@@ -20,6 +23,8 @@ from bench.protocols.base import View
 
 #: Rows of windows, channels and features in a line.
 Matrix = NDArray[np.float64]
+#: Of rows, (n,).
+Weights = NDArray[np.float64]
 
 
 def flat(x: NDArray[np.float32]) -> Matrix:
@@ -40,10 +45,82 @@ def labelled_source(view: View) -> Windows:
     return view.source
 
 
-def training_rows(view: View) -> tuple[Matrix, NDArray[np.int64]]:
-    """Rows and classes of all labelled windows: the source's, then those of calibration."""
-    parts = [labelled_source(view), *([] if view.calibration is None else [view.calibration])]
-    return np.concatenate([flat(p.x) for p in parts]), np.concatenate([p.y for p in parts])
+def training_rows(view: View, share: float) -> tuple[Matrix, NDArray[np.int64], Weights | None]:
+    """Rows, classes and weights of all labelled windows: the source's, then those of calibration.
+
+    A calibration window weighs 1, as it does alone, and the source's windows together
+    ``share / (1 - share)`` times as much as all of them. No weights (None) where one side stands
+    alone.
+    """
+    own = view.calibration
+    if view.source is None or own is None:
+        alone = labelled_source(view) if own is None else own
+        return flat(alone.x), alone.y, None
+    source = labelled_source(view)
+    return (
+        np.concatenate([flat(source.x), flat(own.x)]), np.concatenate([source.y, own.y]),
+        weights_of(len(source), len(own), share),
+    )
+
+
+def weights_of(source: int, own: int, share: float) -> Weights:
+    """Weights of so many source windows, then of so many calibration windows."""
+    return np.repeat([share / (1 - share) * own / source, 1.0], [source, own])
+
+
+def repeated(weights: Weights, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of rows, each as often as it weighs: for whoever knows no weights.
+
+    Rows of one weight are all taken as often as it says in whole numbers; what is left over is
+    drawn among them without repetition.
+    """
+    out = []
+    for weight in np.unique(weights):
+        rows = np.flatnonzero(weights == weight)
+        whole, rest = divmod(round(weight * len(rows)), len(rows))
+        out += [np.tile(rows, whole), np.sort(rng.choice(rows, rest, replace=False))]
+    return np.sort(np.concatenate(out))
+
+
+#: Values of an inverse penalty that are compared on the calibration trials, the strongest first.
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+#: Its value where there is nothing to compare them on: no calibration, or one trial a class.
+STRENGTH = 1.0
+#: Most folds of calibration trials.
+FOLDS = 3
+
+
+def chosen_strength(estimator: Any, x: Matrix, y: NDArray[np.int64],
+                    trial: NDArray[np.int64]) -> float:
+    """C of an estimator by cross-validation within labelled trials, (n,) each.
+
+    Whole trials are held out, some of each class in every fold; the highest mean balanced accuracy
+    wins, of equal ones the strongest penalty. :data:`STRENGTH` where a class has one trial.
+    """
+    fold = folds_of_trials(y, trial)
+    if fold is None:
+        return STRENGTH
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+
+    search = GridSearchCV(estimator, {"C": STRENGTHS}, scoring="balanced_accuracy", refit=False,
+                          cv=PredefinedSplit(fold))
+    return float(search.fit(x, y).best_params_["C"])
+
+
+def folds_of_trials(
+    y: NDArray[np.int64], trial: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Fold of each window: trials of a class are dealt in turn; None if a class has one trial."""
+    numbers, first, which = np.unique(trial, return_index=True, return_inverse=True)
+    classes = y[first]
+    count = min(FOLDS, int(np.unique(classes, return_counts=True)[1].min()))
+    if count < 2:
+        return None
+    fold = np.zeros(len(numbers), dtype=np.int64)
+    for label in np.unique(classes):
+        mine = np.flatnonzero(classes == label)
+        fold[mine] = np.arange(len(mine)) % count
+    return fold[which]
 
 
 def seed_of(ctx: Context, purpose: str = "estimator") -> int:
@@ -51,18 +128,42 @@ def seed_of(ctx: Context, purpose: str = "estimator") -> int:
     return ctx.seed(purpose) % 2**32
 
 
-def fit_estimator(estimator: Any, x: Matrix, y: NDArray[np.int64]) -> Any:
-    """Fit; a single class, which most classifiers refuse, is then always predicted."""
+def fit_estimator(
+    estimator: Any, x: Matrix, y: NDArray[np.int64], weights: Weights | None = None,
+    rng: np.random.Generator | None = None,
+) -> Any:
+    """Fit; a single class, which most classifiers refuse, is then always predicted.
+
+    A classifier without weights is given each row as often as it weighs, by draws of ``rng``.
+    """
+    from sklearn.utils.validation import has_fit_parameter
+
     if len(np.unique(y)) < 2:
         from sklearn.dummy import DummyClassifier
 
         estimator = DummyClassifier()
-    return estimator.fit(x, y)
+    if weights is None:
+        return estimator.fit(x, y)
+    if has_fit_parameter(estimator, "sample_weight"):
+        return estimator.fit(x, y, sample_weight=weights)
+    rows = repeated(weights, rng or np.random.default_rng(0))
+    return estimator.fit(x[rows], y[rows])
+
+
+class ShallowParams(Params):
+    """Parameters of every shallow method."""
+
+    source_share: float = hyper(
+        0.5, "share that the source has in what is learnt, against the calibration trials; without "
+        "calibration the source is all there is", stage="pretrain", gt=0, lt=1, tune=(0.1, 0.9),
+    )
 
 
 class Shallow(Method):
     """Fit one scikit-learn classifier; a subclass gives :meth:`estimator`."""
 
+    Params = ShallowParams
+    params: ShallowParams
     maps_labels: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs(source="labelled")
 
@@ -75,6 +176,21 @@ class Shallow(Method):
         """Unfitted classifier."""
         raise NotImplementedError
 
+    def scratch(self) -> tuple[str, dict[str, Any]]:
+        """The same classifier."""
+        return self.name, self.params.only("network", "fit")
+
+    def settled(self, estimator: Any, own: Windows | None, x: Matrix | None = None) -> Any:
+        """The classifier with the penalty that calibration windows choose, if they are to.
+
+        ``x`` are their rows where these are not their features. The source has no say, so that a
+        method and its ``target-only`` have one penalty, and differ in the source alone.
+        """
+        if own is not None and getattr(self.params, "C", None) == "auto":
+            rows = flat(own.x) if x is None else x
+            estimator.set_params(C=chosen_strength(estimator, rows, own.y, own.trial))
+        return estimator
+
     def depends_on(self, view: View) -> object:
         """What a fit depends on beside the parameters: folds equal in this share one."""
         return id(view.source) if view.calibration is None else id(view)
@@ -83,8 +199,9 @@ class Shallow(Method):
         """Fit source and, where granted, calibration windows."""
         if view.calibration is None:
             ctx = ctx.shared("shallow")  # nothing of the fold decides, so its seed may not either
-        x, y = training_rows(view)
-        fitted = fit_estimator(self.estimator(seed_of(ctx)), x, y)
+        estimator = self.settled(self.estimator(seed_of(ctx)), view.calibration)
+        rows = training_rows(view, self.params.source_share)
+        fitted = fit_estimator(estimator, *rows, ctx.rng("source windows"))
         return ShallowPredictor(fitted, len(view.classes))
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
@@ -168,11 +285,27 @@ def target_of(view: View) -> UnlabelledWindows:
     return view.unlabelled
 
 
-class LogisticParams(Params):
+Strength = Annotated[float, Gt(0)] | Literal["auto"]
+
+
+def strength() -> Any:
+    """Declare the inverse strength of an L2 penalty."""
+    return hyper(
+        "auto", "inverse strength of the L2 penalty; auto: chosen by cross-validation within the "
+        f"calibration trials, and {STRENGTH:g} where there is one a class or none", stage="fit",
+        tune=(1e-4, 1e2), scale="log", start=STRENGTH,
+    )
+
+
+def fixed(c: float | str) -> float:
+    """An inverse strength as a number, before anything has chosen it."""
+    return STRENGTH if isinstance(c, str) else c
+
+
+class LogisticParams(ShallowParams):
     """Parameters of a logistic regression."""
 
-    C: float = hyper(1.0, "inverse strength of the L2 penalty", stage="fit", gt=0,
-                     tune=(1e-4, 1e2), scale="log")
+    C: Strength = strength()
     max_iter: int = hyper(1000, "most iterations of L-BFGS", stage="fit", ge=1)
 
 
@@ -180,4 +313,4 @@ def logistic(params: LogisticParams) -> Any:
     """Logistic regression, also the last step of adapted methods."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=params.C, max_iter=params.max_iter)
+    return LogisticRegression(C=fixed(params.C), max_iter=params.max_iter)

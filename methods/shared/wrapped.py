@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from bench.data.windows import Space
+from bench.errors import refused_value
 from bench.method import Method, Params, Predictor, hyper
 from bench.registry import load
 
@@ -29,11 +30,6 @@ class Wrapped(Method):
     params: WrappedParams
 
     @classmethod
-    def kept(cls, parsed: Any, given: Collection[str] = ()) -> dict[str, Any]:
-        """Which of the method's parameters count; ``given`` are those that were asked for."""
-        return parsed.model_dump()
-
-    @classmethod
     def _named(cls, values: Mapping[str, Any]) -> type[Method]:
         named = values.get("network", cls.Params.model_fields["network"].default)
         method: type[Method] = load("methods", named)
@@ -48,8 +44,12 @@ class Wrapped(Method):
         SettingError
         """
         inner = cls._named(values)
-        own = {k: v for k, v in values.items() if k != "network"}
-        return cls.Params(network=inner.name, **cls.kept(inner.parse(own), own))
+        ours = {k: v for k, v in values.items() if k in cls.Params.model_fields}
+        own = {k: v for k, v in values.items() if k not in ours}
+        try:
+            return cls.Params(**{**ours, "network": inner.name}, **inner.parse(own).model_dump())
+        except ValidationError as error:
+            raise refused_value(cls.name, error) from error
 
     @functools.cached_property
     def inner(self) -> Method:
@@ -64,8 +64,8 @@ class Wrapped(Method):
 
     def resolved(self, space: Space) -> Method:
         """With the parameters its method settles on."""
-        own = self.kept(self.inner.resolved(space).params)
-        return type(self)(self.Params(network=self.params.network, **own))
+        own = self.inner.resolved(space).params.model_dump()
+        return type(self)(self.params.model_copy(update=own))
 
     @classmethod
     def unresolved(cls, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -139,11 +139,24 @@ function drawBoard() {
   put(byId("board"),
     el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title),
       el("button", { type: "button", class: "action", id: "latex", onclick: () => copy(asLatex(), "LaTeX") }, "Copy as LaTeX")),
+    v.worth ? el("p", { class: "headline", id: "headline" }, v.worth.headline) : null,
     el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
       el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))),
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
     el("p", { class: "count", id: "count" }, shownNote(columns)),
-    el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))));
+    el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))),
+    v.worth ? gains(v.worth) : null);
+}
+
+/* Methods against the best target-only, at each size of calibration. */
+function gains(worth) {
+  const pair = (text) => (worth.pairs > 1 ? el("td", { class: "text" }, text) : null);
+  return el("details", { open: worth.sizes.length > 1 ? "" : null }, el("summary", {}, "Gain over the best target-only"),
+    el("div", { class: "scroll" }, el("table", { id: "gains" },
+      el("thead", {}, el("tr", {}, el("th", {}, "method"), worth.pairs > 1 ? el("th", {}, "pair") : null, worth.sizes.map((s) => el("th", {}, s)))),
+      el("tbody", {}, worth.rows.map(([label, its, cells]) => el("tr", {}, el("th", { scope: "row" }, label), pair(its),
+        cells.map(([score, gain, interval]) => el("td", {}, score, gain ? el("b", {}, ` ${gain}`) : null, gain ? el("small", {}, ` ${interval}`) : null))))))),
+    el("ul", { class: "caption" }, worth.notes.map((t) => el("li", {}, t))));
 }
 
 /* The table as it stands, filtered and sorted; whole, it is leaderboard.tex. */

@@ -20,9 +20,18 @@ from ..latex import caption_of, heading, latex
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
 from ..shared.caption import caption, problems, shortened, title
-from ..shared.cells import Collection, Column, ScoredCell
+from ..shared.cells import SCRATCH, Collection, Column, ScoredCell
 from ..shared.table import Table, TableRow, tables
-from ..shared.text import METRIC_NAMES, clean, p_value, signed
+from ..shared.text import METRIC_NAMES, clean, p_value, percent, signed
+from ..shared.worth import (
+    Worth,
+    gain_notes,
+    gain_rows,
+    headline,
+    signs,
+    worth_of,
+    worths,
+)
 from .numbers import short, tenths, thinned
 
 #: Points of a learning curve in the page.
@@ -64,12 +73,13 @@ def page(collection: Collection, options: ReportOptions) -> dict[str, Any]:
         f"{m}/{u}": tables(collection, options, m, u) for m in METRICS for u in UNITS
     }
     first = views[f"{options.metric}/{options.unit}"]
+    gained = {f"{m}/{u}": worths(collection, options, m, u) for m in METRICS for u in UNITS}
     return {
         "folder": clean(collection.root.resolve().name), "version": __version__,
         "metric": options.metric, "unit": options.unit,
         "metrics": [[m, METRIC_NAMES[m]] for m in METRICS], "units": list(UNITS),
         "filters": _filters(options), "palette": _palette(),
-        "tables": [_table(t, views, place, options) for t in first],
+        "tables": [_table(t, views, gained, place, options) for t in first],
         "records": [_record(c, pool) for c in records],
         "problems": problems(collection),
         "published": figure_rows(collection, options),
@@ -93,8 +103,8 @@ def _palette() -> list[str]:
 
 
 def _table(
-    table: Table, views: Mapping[str, Sequence[Table]], place: Mapping[str, int],
-    options: ReportOptions,
+    table: Table, views: Mapping[str, Sequence[Table]], gained: Mapping[str, Sequence[Worth]],
+    place: Mapping[str, int], options: ReportOptions,
 ) -> dict[str, Any]:
     """A setting: its columns and rows once, its scores in every metric and unit."""
     setting = table.setting
@@ -123,7 +133,7 @@ def _table(
             for row in rows
         ],
         "views": {
-            name: _view(t, number, table, compare=everywhere or name == here)
+            name: _view(t, number, table, gained[name], compare=everywhere or name == here)
             for name, t in same.items()
         },
         "curves": [
@@ -137,8 +147,9 @@ def _table(
 
 def against_pairs(table: Table) -> list[tuple[str, Column]]:
     """Methods and pairs that may have a control, without the cost of comparing them."""
-    networks = {r.key.network for r in table.controls if r.key.network}
-    return [(r.label, c) for r in table.methods if r.key.method in networks for c in r.values]
+    if not any(r.key.method == SCRATCH for r in table.rows):
+        return []
+    return [(r.label, c) for r in table.methods if r.key.method != SCRATCH for c in r.values]
 
 
 def _places(row: TableRow, column: Column, place: Mapping[str, int]) -> list[int]:
@@ -163,13 +174,13 @@ def _matrix(table: Table) -> dict[str, Any]:
 
 
 def _view(
-    table: Table, number: Mapping[Any, int], first: Table, compare: bool
+    table: Table, number: Mapping[Any, int], first: Table, gained: Sequence[Worth], compare: bool
 ) -> dict[str, Any]:
     """Scores of a setting in one metric and unit; rows in the order of the leaderboard."""
     compared = against_target_only(table) if compare else []
     return {
         "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
-        "tex": caption_of(table),
+        "tex": caption_of(table, gained), "worth": _worth(worth_of(table, gained)),
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
@@ -179,6 +190,25 @@ def _view(
         "compared": [_comparison(c, number, first) for c in compared],
         "footnotes": _footnotes(compared),
         "not_compared": not compare,
+    }
+
+
+def _worth(worth: Worth | None) -> dict[str, Any] | None:
+    """Headline, and gains over plain learning: a cell is score, gain and interval, as texts."""
+    if worth is None:
+        return None
+    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
+    cells = [
+        (row, ["–" if score is None else percent(score) for score in row.scores],
+         ["" if g is None else signed(g.test.mean) + signs(g) for g in row.gains],
+         ["" if g is None else interval(g.test) for g in row.gains])
+        for row in gain_rows(worth, lambda c: labels[c])
+    ]
+    return {
+        "headline": headline(worth), "sizes": [size or "score" for size in worth.sizes],
+        "pairs": len(worth.columns), "notes": gain_notes(worth),
+        "rows": [[row.label, row.pair, list(map(list, zip(*texts, strict=True)))]
+                 for row, *texts in cells],
     }
 
 

@@ -1,4 +1,4 @@
-"""Each pre-trained method against its own network from scratch, paired over target subjects."""
+"""Each method against its own training without a source, paired over target subjects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.scoring.inference import Paired, holm, paired
 
-from .cells import SCRATCH, Column, same_network
+from .cells import SCRATCH, Column, same_network, stands_for
 from .power import ALPHA, sensitivity, too_few
 from .rows import RowKey
 from .table import Table, TableRow
@@ -52,8 +52,8 @@ def against_target_only(table: Table) -> list[Comparison]:
 def _compared(table: Table) -> list[Comparison]:
     compared = []
     for row in table.methods:
-        for column in table.columns:
-            control = _control(row, column, table.controls)
+        for column in table.columns if row.key.method != SCRATCH else ():
+            control = _control(row, column, [*table.methods, *table.controls])
             if control is None:
                 continue
             sides = in_common(row, control, column, table)
@@ -162,7 +162,7 @@ def interval(test: Paired) -> str:
 def footnotes(comparisons: Sequence[Comparison], pooled: Sequence[Pooled] = ()) -> list[str]:
     """Lines that say what the comparisons mean."""
     lines = [
-        "Method less the same network trained from scratch on the same calibration trials, in "
+        "Method less the same training on the same calibration trials without a source, in "
         "percentage points, paired over target subjects, on the seeds that both ran; Student's t "
         "interval of the mean over subjects; two-sided Wilcoxon signed-rank p"
         + ("; p (Holm) is adjusted over this table." if len(comparisons) > 1 else ".")
@@ -182,16 +182,14 @@ def footnotes(comparisons: Sequence[Comparison], pooled: Sequence[Pooled] = ()) 
 
 
 def _control(row: TableRow, column: Column, controls: Sequence[TableRow]) -> TableRow | None:
-    """The target-only row with this method's network, the nearest in its parameters.
-
-    Without one of its own, another's that is the same network under the same fine-tuning.
-    """
+    """The target-only row of this method's own training, the nearest in its parameters."""
     if column not in row.values:
         return None
     scratch = [c for c in controls if c.key.method == SCRATCH and column in c.values]
+    ours = row.cells[column][0]
     fits = [c for c in scratch if c.key.network == row.key.method] or [
-        c for c in scratch if same_network(c.cells[column][0], row.cells[column][0])
-    ]
+        c for c in scratch if same_network(c.cells[column][0], ours)
+    ] or [c for c in scratch if stands_for(c.cells[column][0], ours)]
     if not fits:
         return None
     return min(fits, key=lambda c: (len(_differing(row, c, column)), c.key))

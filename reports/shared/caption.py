@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 
 from .cells import Collection
 from .table import Table
@@ -11,6 +11,8 @@ from .text import METRIC_NAMES, clean, numbers
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
+#: Methods of one problem that are named; of more, their number.
+_NAMED = 6
 _BANDS = r"bands=\[\[.*?\]\](, )?"
 
 
@@ -18,8 +20,11 @@ def title(table: Table) -> str:
     """``few-shot: balanced accuracy per window (simulated)``."""
     shared = ", shared classes" if table.setting.classes else ""
     match = re.search(r"calibration_trials=(\d+)", table.setting.protocol_params)
-    if match:  # else the protocol's own share, which the caption gives
+    if match:
         shared += f", {match[1]} trial{'s' * (match[1] != '1')} a class"
+    elif "curve=" in table.setting.protocol_params:  # else the caption gives the share
+        share = re.search(r"share=([\d.]+)", table.setting.protocol_params)
+        shared += f", {100 * float(share[1]):g} % of the trials" if share else ""
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
     return text + (" (simulated)" if table.simulated else "")
 
@@ -111,10 +116,14 @@ def _ranks(table: Table) -> str:
 def problems(collection: Collection) -> list[str]:
     """Records without scores, folds left out and corrupt folders, one line each."""
     lines = []
-    grouped = Counter((p.status, p.method, p.pair, p.reason) for p in collection.problems)
-    for (status, method, pair, reason), count in sorted(grouped.items()):
-        times = f" ({count} records)" if count > 1 else ""
-        lines.append(f"{status}: {method} on {pair}{times}: {reason}")
+    grouped: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for p in collection.problems:
+        grouped[p.status, p.pair, p.reason].append(p.method)
+    for (status, pair, reason), methods in sorted(grouped.items(), key=lambda i: (i[0][0], i[1])):
+        names = sorted(set(methods))
+        times = f" ({len(methods)} records)" if len(methods) > len(names) else ""
+        who = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} methods"
+        lines.append(f"{status}: {who} on {pair}{times}: {reason}")
     lines += [f"corrupt: {where}: {what}" for where, what in collection.corrupt]
     return shortened(lines)
 

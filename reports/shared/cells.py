@@ -24,6 +24,10 @@ from .text import clean, settings
 
 #: The control that trains a method's network from scratch.
 SCRATCH = "target-only"
+#: Its network where that is the one which methods share; its backbone says more.
+SHARED = "network"
+#: Plain learning, which stands beside every method.
+PLAINEST = "lr"
 #: Parts of the features that follow from the pair, not from a choice.
 _OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
 
@@ -220,9 +224,16 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
 
 
 def same_network(control: ScoredCell, method: ScoredCell) -> bool:
-    """Whether a target-only control trains the very network that a method fine-tunes."""
+    """Whether a target-only control trains the very thing that a method fits."""
     own = {k: v for k, v in control.params.items() if k != "network"}
     return bool(own) and all(method.params.get(k) == v for k, v in own.items())
+
+
+def stands_for(control: ScoredCell, method: ScoredCell) -> bool:
+    """Whether a target-only control is a method's, be it with other parameters."""
+    network = control.params.get("network")
+    return network == method.method or (network == SHARED and "backbone" in method.params) \
+        or same_network(control, method)
 
 
 def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
@@ -231,11 +242,11 @@ def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
     for cell in cells:
         if cell.method == SCRATCH:
             scratch[clean(cell.params.get("network", ""))].append(cell)
-    methods = [c for c in cells if c.kind == "method"]
-    wanted = {m.method for m in methods if m.method in scratch}
+    methods = [c for c in cells if c.kind == "method" and c.method != SCRATCH]
+    wanted = {PLAINEST} | {m.method for m in methods if m.method in scratch}
     for borrowing in {m.method: m for m in methods if m.method not in scratch}.values():
-        fits = [n for n, its in scratch.items() if same_network(its[0], borrowing)]
-        if fits and not wanted & set(fits):
+        fits = [n for n, its in scratch.items() if stands_for(its[0], borrowing)]
+        if fits and not (wanted - {PLAINEST}) & set(fits):
             wanted.add(min(fits, key=lambda n: (-len(scratch[n]), n)))
     return [c for c in cells if c.method != SCRATCH
             or clean(c.params.get("network", "")) in wanted]
@@ -256,7 +267,7 @@ def _sort(record: Record, cell: ScoredCell, collection: Collection) -> None:
 
 def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
     network = clean(cell.params.get("network", ""))
-    if cell.kind == "control":
+    if cell.kind == "control" or cell.method == SCRATCH:
         method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
                   or cell.record.status == "done")  # perhaps a wanted method's network
     else:

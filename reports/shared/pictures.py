@@ -65,6 +65,10 @@ class Picture(Generic[T]):
         return save_all(shown, self.draw, out / self.name, self.title, options)
 
 
+#: Tables that are drawn, the largest first; the leaderboard says how many are not.
+MOST_TABLES = 12
+
+
 def drawable(
     store: Store, options: ReportOptions, find: Callable[[Table], T | None], nothing: str,
     hint: str = "",
@@ -87,9 +91,12 @@ def save_all(
     shown: Sequence[tuple[Table, T]], draw: Callable[[Table, T], Figure], stem: Path,
     title: str | Callable[[Table, T], str], options: ReportOptions,
 ) -> list[Path]:
-    """Draw and write a figure for each table: ``heatmap``, or ``heatmap-1``, ``heatmap-2``, ..."""
+    """Draw and write a figure for each table: ``heatmap``, or ``heatmap-1``, ``heatmap-2``, ...
+
+    Of the largest :data:`MOST_TABLES`, that is, since each takes half a second.
+    """
     paths = []
-    for number, (table, made) in enumerate(shown, 1):
+    for number, (table, made) in enumerate(shown[:MOST_TABLES], 1):
         path = stem if len(shown) == 1 else stem.with_name(f"{stem.name}-{number}")
         told = title if isinstance(title, str) else title(table, made)
         with house_style():

@@ -10,13 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .cells import ScoredCell
+from .cells import SCRATCH, SHARED, ScoredCell
 from .text import clean
 
+#: What target-only trains: short, and in words.
+PLAIN = {
+    "lr": ("LR", "logistic regression"), "lda": ("LDA", "LDA"), "svm": ("SVM", "linear SVM"),
+    "rf": ("RF", "random forest"), "cnn": ("CNN", "CNN"), "mlp": ("MLP", "MLP"),
+    "dgcnn": ("DGCNN", "DGCNN"), "eegnet": ("EEGNet", "EEGNet"),
+}
 #: Parameters named in a label; more are in the CSV.
 _NAMED = 3
 
@@ -30,7 +36,8 @@ class RowKey:
     kind : str
         Block of the table.
     method, network : str
-        ``network`` is set for target-only: the method whose network it is.
+        ``network`` is set for what stands in for something: of target-only the classifier or the
+        backbone that is trained, of shuffled the method.
     variant : str
         What sets it apart from the method with its default parameters; may be empty.
     shortcut : str
@@ -45,15 +52,18 @@ class RowKey:
 
     @property
     def label(self) -> str:
-        """``target-only (scmm) [finetune=probe]``, ``scmm + split windows``."""
+        """``target-only CNN [finetune=probe]``, ``shuffled (lr)``, ``scmm + split windows``."""
         name = "best attainable" if self.method == "attainable" else self.method
-        name += f" ({self.network})" if self.network else ""
+        if self.network and self.method == SCRATCH and self.network in PLAIN:
+            name += f" {PLAIN[self.network][0]}"
+        elif self.network:
+            name += f" ({self.network})"
         name += f" + {self.shortcut.replace('-', ' ')}" if self.shortcut else ""
         return name + (f" [{self.variant}]" if self.variant else "")
 
 
 def row_keys(
-    cells: Sequence[ScoredCell], everything: Iterable[ScoredCell]
+    cells: Sequence[ScoredCell], defaults: Mapping[RowKey, dict[str, Any] | None]
 ) -> dict[ScoredCell, RowKey]:
     """Row of each cell of a table.
 
@@ -61,18 +71,16 @@ def row_keys(
     ----------
     cells : sequence of ScoredCell
         Cells of one table.
-    everything : iterable of ScoredCell
-        All cells of the run folder: a default may only have been run under another protocol.
+    defaults : mapping
+        What :func:`default_params` found in the run folder: a default may only have been run under
+        another protocol.
     """
-    elsewhere: dict[RowKey, list[ScoredCell]] = defaultdict(list)
-    for cell in everything:
-        elsewhere[_family(cell)].append(cell)
     families: dict[RowKey, list[ScoredCell]] = defaultdict(list)
     for cell in cells:
         families[_family(cell)].append(cell)
     keys: dict[ScoredCell, RowKey] = {}
     for family, members in families.items():
-        default = _default_params(members) or _default_params(elsewhere[family])
+        default = _default_params(members) or defaults.get(family)
         names = _params_names(members, default)
         for cell in members:
             parts = [names[cell], *_versions(cell, members)]
@@ -83,9 +91,26 @@ def row_keys(
     return keys
 
 
+def default_params(cells: Iterable[ScoredCell]) -> dict[RowKey, dict[str, Any] | None]:
+    """Default parameters of each method, without its variants, by all cells of a run folder."""
+    families: dict[RowKey, list[ScoredCell]] = defaultdict(list)
+    for cell in cells:
+        families[_family(cell)].append(cell)
+    return {family: _default_params(members) for family, members in families.items()}
+
+
 def _family(cell: ScoredCell) -> RowKey:
-    network = clean(cell.params.get("network", ""), 60) if cell.method == "target-only" else ""
-    return RowKey(cell.kind, cell.method, network, shortcut=cell.shortcut)
+    network, method = "", cell.method
+    if method in (SCRATCH, "shuffled"):
+        network = network_of(cell)
+        method += " source" * (cell.params.get("shuffle") == "source")
+    return RowKey(cell.kind, method, network, shortcut=cell.shortcut)
+
+
+def network_of(cell: ScoredCell) -> str:
+    """What a control stands in for: a method, or the backbone of the network that all share."""
+    network = cell.params.get("network", "")
+    return clean(cell.params.get("backbone", network) if network == SHARED else network, 60)
 
 
 def _default_params(cells: Iterable[ScoredCell]) -> dict[str, Any] | None:

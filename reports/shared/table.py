@@ -17,7 +17,7 @@ from bench.scoring.inference import mean_ranks
 
 from .alarms import alarm_lines
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
-from .rows import RowKey, row_keys
+from .rows import RowKey, default_params, row_keys
 from .text import natural, numbers, percent
 
 
@@ -236,8 +236,11 @@ def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[Sc
             late.append(cell)
         else:
             groups[cell.setting].append(cell)
+    grounds: dict[tuple[str, ...], list[TableSetting]] = defaultdict(list)
+    for setting in sorted(groups):
+        grounds[_ground(setting)].append(setting)
     for cell in late:
-        home = [s for s in sorted(groups) if _ground(s) == _ground(cell.setting)]
+        home = grounds[_ground(cell.setting)]
         nearest = min(home, key=lambda s: len(_apart(s, cell.setting)), default=cell.setting)
         groups[nearest].append(cell)
     return sorted(groups.items())
@@ -257,7 +260,8 @@ def _apart(one: TableSetting, other: TableSetting) -> list[str]:
 def _table(
     setting: TableSetting, cells: list[ScoredCell], metric: str, unit: str, collection: Collection
 ) -> Table:
-    keys = collection.once(("rows", setting), lambda: row_keys(cells, collection.cells))
+    defaults = collection.once("defaults", lambda: default_params(collection.cells))
+    keys = collection.once(("rows", setting), lambda: row_keys(cells, defaults))
     rows: dict[RowKey, TableRow] = {}
     for cell in cells:
         row = rows.setdefault(keys[cell], TableRow(keys[cell]))

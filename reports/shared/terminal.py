@@ -20,6 +20,7 @@ from .caption import caption, shortened, title
 from .cells import Column
 from .table import Table, TableRow
 from .text import natural, p_value, percent, signed
+from .worth import Gain, Worth, gain_notes, gain_rows, signs
 
 #: Rules above, under the head and below; a thin line sets blocks apart.
 HOUSE = Box(" ━━ \n    \n ── \n    \n ── \n    \n    \n ━━ \n")
@@ -168,6 +169,39 @@ def comparisons(
         )
     lines = [Text(line, "dim") for line in footnotes(compared, pooled)]
     return Group(
-        Text("Against target-only: what pre-training on the source adds", "bold"), grid,
+        Text("Against target-only: what the source adds", "bold"), grid,
         *map(indented, lines),
     )
+
+
+def worth(found: Worth) -> RenderableType:
+    """Scores, and gains over plain learning, at each size of calibration."""
+    labels = {c: label for t in found.tables for c, label in t.short_labels().items()}
+    grid = house_table()
+    grid.add_column("method", overflow="fold")
+    several = len(found.columns) > 1
+    if several:
+        grid.add_column("pair", overflow="fold")
+    for size in found.sizes:
+        grid.add_column(Text(size or "score"), justify="right")
+    before = None
+    for row in gain_rows(found, lambda c: labels[c]):
+        plain = not any(row.gains)
+        if before is not None and before != (row.pair, plain):
+            grid.add_section()
+        before = row.pair, plain
+        cells = [_gain(score, g) for score, g in zip(row.scores, row.gains, strict=True)]
+        grid.add_row(Text(row.label), *([Text(row.pair)] * several), *cells)
+    lines = [Text(line, "dim") for line in gain_notes(found)]
+    return Group(Text("Gain over the best target-only", "bold"), grid, *map(indented, lines))
+
+
+def _gain(score: float | None, gain: Gain | None) -> Text:
+    """Score; under it gain and interval."""
+    if score is None:
+        return Text("–", "dim")
+    text = Text(percent(score))
+    if gain is not None:
+        text.append(f"\n{signed(gain.test.mean)}{signs(gain)}", "bold" if gain.won else "")
+        text.append(f"\n{interval(gain.test)}", "dim")
+    return text

@@ -20,6 +20,8 @@ METRIC_NAMES = {
     "auroc": "AUROC",
 }
 _LONGEST = 200
+#: Where a cell begins, for some spreadsheet, with what makes it a formula.
+_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*[=+\-@\t\r])")
 
 
 def clean(value: Any, longest: int = _LONGEST) -> str:
@@ -44,10 +46,11 @@ def markdown(text: str) -> str:
 
 
 def spreadsheet(value: Any) -> Any:
-    """Value of a CSV field; text that a spreadsheet would run as a formula gets an apostrophe."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+    """Value of a CSV field; text that a spreadsheet would run as a formula gets an apostrophe.
+
+    Where a spreadsheet takes ``;`` or a tab for the end of a cell, there may be several to a field.
+    """
+    return _FORMULA.sub(r"\1'\2", value) if isinstance(value, str) else value
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -416,6 +416,6 @@ def test_methods_of_the_base_class():
             return None
 
     assert not Least().pretrains
-    assert Least().controls() == [("majority", {})]
+    assert Least().controls() == [("target-only", {"network": "lr"}), ("majority", {})]
     with pytest.raises(IncompatibleError, match="models of least cannot be loaded"):
         Least().restore({})

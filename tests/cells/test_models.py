@@ -1,5 +1,6 @@
 """Saved models: weights and settings, never code."""
 
+import io
 import pickle
 
 import numpy as np
@@ -13,6 +14,7 @@ from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
 from bench.registry import load
 from bench.store.records import Store
+from bench.store.seal import sealed
 
 from support import Means, cell_of, paired, synthetic
 
@@ -66,20 +68,27 @@ class Hostile:
 def test_a_hostile_file_runs_nothing(tmp_path, how):
     path, sign = tmp_path / "model.pt", tmp_path / "it ran"
     if how == "pickle":
-        path.write_bytes(pickle.dumps(Hostile(f"'{sign}'"), 2))
+        path.write_bytes(sealed(pickle.dumps(Hostile(f"'{sign}'"), 2)))
     elif how == "torch":
-        torch.save(Hostile(f"'{sign}'"), path)
+        save(Hostile(f"'{sign}'"), path)
     else:
-        torch.save({"format": "bench-model-1", "method": "majority", "params": {},
-                    "payload": {"shares": Hostile(f"'{sign}'")}}, path)
+        save({"format": "bench-model-2", "method": "majority", "params": {},
+              "payload": {"shares": Hostile(f"'{sign}'")}}, path)
     with pytest.raises(DataError, match=r"model\.pt: expected a model saved by bench"):
         load_model(path)
     assert not sign.exists()
 
 
+def save(content, path):
+    """Write what a stranger may write: with a checksum that is right."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    path.write_bytes(sealed(buffer.getvalue()))
+
+
 @pytest.mark.parametrize("content", [{"format": "other"}, [1, 2], {"w": torch.zeros(2)}, 3])
 def test_another_file_of_torch_is_refused(tmp_path, content):
-    torch.save(content, tmp_path / "model.pt")
+    save(content, tmp_path / "model.pt")
     with pytest.raises(DataError, match="expected a model saved by bench, found something else"):
         load_model(tmp_path / "model.pt")
 
@@ -94,9 +103,47 @@ def test_a_torn_file_is_refused(tmp_path, content):
 def test_no_file_and_no_method(tmp_path):
     with pytest.raises(BenchError, match="is not there"):
         load_model(tmp_path / "model.pt")
-    torch.save({"format": "bench-model-1", "method": "gone", "params": {}, "payload": {}},
-               tmp_path / "model.pt")
+    save({"format": "bench-model-2", "method": "gone", "params": {}, "payload": {}},
+         tmp_path / "model.pt")
     with pytest.raises(UnknownNameError, match="no method named 'gone'"):
+        load_model(tmp_path / "model.pt")
+
+
+def test_a_model_with_one_bit_flipped_is_refused(tmp_path):
+    cls = load("methods", "majority")
+    record = run_cell(cell_of(cls(), save_models=True), Store(tmp_path))
+    path = next((record.path / "models").iterdir())
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(whole), 60):
+        data = bytearray(whole)
+        data[place] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+        with pytest.raises(DataError, match="checksum"):
+            load_model(path)
+    path.write_bytes(whole)
+    load_model(path)
+
+
+def doubled(times):
+    value = ()
+    for _ in range(times):
+        value = (value, value)
+    return value
+
+
+@pytest.mark.parametrize("changes", [
+    {"method": 3}, {"method": None}, {"params": None}, {"params": []}, {"params": {"nope": 1}},
+    {"params": {"network": 3}}, {"payload": None}, {"payload": {}}, {"payload": {"shares": "x"}},
+    {"payload": [1]}, {"payload": {"shares": [[1, 2], [3]]}}, {"method": doubled(40)},
+    {"params": {"network": doubled(40)}}, {"payload": doubled(40)},
+    {"payload": {"shares": torch.zeros(1).expand(1 << 40)}},
+])
+@pytest.mark.parametrize("method", ["majority", "target-only", "scmm", "lr"])
+def test_a_model_of_wrong_contents_is_one_clear_error(tmp_path, method, changes):
+    save({"format": "bench-model-2", "method": method, "params": {}, "payload": {}, **changes},
+         tmp_path / "model.pt")
+    with pytest.raises(DataError, match=r"model\.pt: expected a model (saved by bench|of )"):
         load_model(tmp_path / "model.pt")
 
 

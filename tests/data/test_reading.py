@@ -16,10 +16,11 @@ from bench.data import cache
 from bench.data.features import differential_entropy
 from bench.data.labels import LabelRule
 from bench.data.reading import ReadOptions, parse_name, read_corpus, simulate_corpus, simulated_root
-from bench.data.recipe import Recipe
+from bench.data.recipe import MARKER, Recipe
 from bench.data.windows import FIVE_BANDS
 from bench.errors import BenchError, DataError, MissingCorpusError, SettingError, UnknownNameError
 from bench.registry import load
+from bench.store.seal import sealed_json
 
 from support import Toy, write_toy
 
@@ -133,7 +134,28 @@ def test_a_torn_memo_of_fingerprints_is_forgotten(toy):
     memo = cache.cache_root() / "fingerprints.json"
     memo.write_text(memo.read_text()[:40])
     assert read_corpus("TOY", toy).digest == first.digest
-    assert len(json.loads(memo.read_text())) == 3
+    assert len(json.loads(memo.read_text())["files"]) == 3
+
+
+@pytest.mark.parametrize("rows", [3, [], {"digest": None}, {"digest": "0" * 64}, {"digest": [1]}])
+def test_a_memo_made_by_hand_is_not_believed(toy, rows):
+    """The right sizes and times, and digests of another file, whose features would be used."""
+    first = read_corpus("TOY", toy)
+    memo = cache.cache_root() / "fingerprints.json"
+    known = json.loads(memo.read_text())
+    if isinstance(rows, dict):
+        rows = {name: [*row[:-1], rows["digest"]] for name, row in known["files"].items()}
+        memo.write_text(json.dumps({"files": rows, "sha256": known["sha256"]}))
+    else:
+        memo.write_text(sealed_json({"files": rows}))
+    assert read_corpus("TOY", toy).digest == first.digest
+
+
+def test_features_under_the_key_of_others_are_computed_again(toy):
+    first = read_corpus("TOY", toy)
+    one, two, _ = sorted((cache.cache_root() / "features").rglob("*.npz"))
+    shutil.copy(one, two)
+    assert read_corpus("TOY", toy).windows.digest() == first.windows.digest()
 
 
 @pytest.mark.parametrize(("function", "found"), [
@@ -153,6 +175,42 @@ def test_dead_signals_are_refused_by_name(toy, function, found):
     rest = read_corpus("TOY", toy, ReadOptions(exclude=frozenset({2})))
     assert set(rest.windows.subject.tolist()) == {1, 10}
     assert "TOY: subjects 2 excluded" in rest.notices
+
+
+@pytest.mark.parametrize(("function", "expected", "found"), [
+    (lambda a: a.__setitem__((1, 5), 1e200), "signals in microvolts or volts",
+     "1e+200 from peak to peak in FZ"),
+    (lambda a: a.__setitem__(3, a[3] * 1e-170), "signals in microvolts or volts",
+     "from peak to peak in OZ"),
+    (lambda a: a.__setitem__(slice(None), a * 1e300), "signals in microvolts or volts",
+     "in FP1, FZ, T7, OZ"),
+    (lambda a: a.__setitem__((1, 5), 1e12), "signals in microvolts or volts", "1e+12 from peak"),
+])
+@pytest.mark.parametrize("features", ["bench", "raw"])
+@pytest.mark.filterwarnings("error")
+def test_extreme_samples_are_refused_by_name(toy, function, expected, found, features):
+    path = toy / "toy" / "2_1.npz"
+    change(path, 4, function)
+    with pytest.raises(DataError) as caught:
+        read_corpus("TOY", toy, ReadOptions(features=features))
+    assert f"{path} trial 4: expected {expected}" in caught.value.message
+    assert found in caught.value.message
+
+
+@pytest.mark.parametrize(("function", "found"), [
+    (lambda a: np.multiply(a, 1e-6, out=a), "(volts, not microvolts?)"),
+    (lambda a: np.multiply(a, 1e6, out=a), "+05 (not microvolts?)"),
+    (lambda a: a.__setitem__((2, 9), 1e8), "trial 4: T7 reaches 1e+08 microvolts"),
+    (lambda a: np.multiply(a[1], 1e-6, out=a[1]), "trial 4: FZ spreads by"),
+])
+def test_implausible_signals_are_told_at_each_reading(toy, function, found):
+    for trial in range(1, 7) if "(" in found else [4]:
+        change(toy / "toy" / "2_1.npz", trial, function)
+    for _ in range(2):  # computed, and from the cache
+        notices = read_corpus("TOY", toy).notices
+        (told,) = [n for n in notices if "implausible" in n]
+        assert told.startswith("TOY: implausible signals, first in 2_1.npz: ")
+        assert found in told
 
 
 def test_excluding_nobody_or_everybody_is_refused(toy):
@@ -232,7 +290,7 @@ def test_windows_of_another_length_are_other_features(toy):
     one, three = (read_corpus("TOY", toy, ReadOptions(window_s=s)) for s in (1.0, 3.0))
     assert len(one.windows) == 3 * len(three.windows)
     assert one.digest != three.digest
-    with pytest.raises(SettingError, match="window length -1 s is not positive"):
+    with pytest.raises(SettingError, match="window length -1 s is not between"):
         read_corpus("TOY", toy, ReadOptions(window_s=-1.0))
 
 
@@ -265,6 +323,39 @@ def test_a_simulation_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="a simulator"):
         simulate_corpus(load("corpora", "TOY")(), tmp_path / "out" / "TOY", Recipe())
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["bit", "missing", "marker", "no marker", "labels"])
+def test_a_damaged_simulated_corpus_in_the_cache_is_written_anew(damage):
+    recipe = Recipe(subjects=2, length=0.02)
+    root = simulated_root("SEED", recipe)
+    first = read_corpus("SEED", root)
+    raw = sorted(root.rglob("2_*.mat"))[-1]
+    marker = next(root.rglob(MARKER))
+    path = {"labels": next(root.rglob("label.mat"))}.get(damage, raw)
+    path = marker if "marker" in damage else path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.unlink()
+    if damage not in ("missing", "no marker"):
+        path.write_bytes(data)
+    told = []
+    assert simulated_root("SEED", recipe, lambda what, *_: told.append(what)) == root
+    assert "is written anew, since" in told[0]
+    again = read_corpus("SEED", root)
+    assert (again.digest, again.notices) == (first.digest, first.notices)
+    assert simulated_root("SEED", recipe, lambda what, *_: told.append(what)) == root
+    assert len(told) == 3
+
+
+def test_a_simulated_corpus_elsewhere_says_what_was_changed(tiny_root, tmp_path):
+    root = shutil.copytree(tiny_root / "SEED", tmp_path / "SEED")
+    raw = sorted(root.rglob("2_*.mat"))[-1]
+    data = bytearray(raw.read_bytes())
+    data[-1000] ^= 1
+    raw.write_bytes(data)
+    notices = read_corpus("SEED", root).notices
+    assert any("not as it was written" in n and f"{raw.name} does not match" in n for n in notices)
 
 
 def test_a_simulated_root_is_written_once(tmp_path):

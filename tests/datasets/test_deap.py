@@ -13,7 +13,7 @@ from bench.data.corpus import Recording
 from bench.data.labels import LabelRule
 from bench.data.reading import ReadOptions, read_corpus
 from bench.data.recipe import Recipe, read_marker, write_marker
-from bench.datasets.deap import Deap
+from bench.datasets.deap import Deap, _read_csv
 from bench.datasets.shared import facts
 from bench.datasets.shared.pickles import dump_python2
 from bench.errors import DataError, MissingCorpusError, SettingError
@@ -276,3 +276,20 @@ def test_channels_are_the_owner_s():
     where = [seed.index(c.upper()) for c in facts.DEAP_CHANNELS]
     assert where[:6] == [0, 3, 7, 5, 15, 17]
     assert len(set(where)) == 32
+
+
+TABLE = ("Participant_id,Trial,Experiment_id,Start_time,Valence\n1,1,3,100,4.5\n1,2,4,100,5.5\n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_ratings_are_read_whatever_ends_their_lines(tmp_path, end):
+    (tmp_path / "t.csv").write_bytes(TABLE.replace("\n", end).encode())
+    assert _read_csv(tmp_path / "t.csv") == {1: {3: (1, 4.5), 4: (2, 5.5)}}
+
+
+@pytest.mark.parametrize("more", ['"' + "x" * 200_000, "1,3,5,1," + "9" * 200_000, "1,\0,2,3,4"])
+def test_absurd_ratings_are_refused(tmp_path, more):
+    (tmp_path / "t.csv").write_text(TABLE + more)
+    with pytest.raises(DataError, match="line 4: expected") as caught:
+        _read_csv(tmp_path / "t.csv")
+    assert len(str(caught.value)) < 500

@@ -58,7 +58,7 @@ def test_majority_stands_beside_a_method_under_every_protocol(protocol, counted,
     pair = paired(synthetic(3, in_order([0, 0, 0, 1, 1] * 2, 2), corpus="A"),
                   synthetic(3, in_order([1, 1, 1, 0, 0] * 2, 2), corpus="B"))
     names = [name for name, _ in make("lr").controls()]
-    assert names == ["majority"]
+    assert names[-1] == "majority"
     record = run_cell(cell_of(make("majority"), pair, protocol=protocol), Store(tmp_path))
     # Under `within` the source is the other subjects of the target.
     right = counted == "calibration" or isinstance(protocol, Within)

@@ -24,6 +24,7 @@ from bench.reports.shared.text import clean, markdown, numbers, signed, spreadsh
 from bench.reports.subjects import panels
 from bench.scoring.inference import paired
 from bench.store.records import Record, Store
+from bench.store.seal import sealed_json
 
 CLASSES = {
     "SEED:3": ["negative", "neutral", "positive"],
@@ -189,7 +190,7 @@ class TestNumbers:
 
     def test_says_how_many_pairs_each_row_ran_where_one_lacks_some(self, full, tmp_path):
         assert not only(full).covered
-        assert "pairs" not in shown(full).split("scmm")[0]
+        assert "pairs" not in shown(full).split("per window")[1].split("scmm")[0]
         put(full, "mae", [0.9] * 4, simulated=RECIPE)
         table = only(full)
         assert table.covered
@@ -509,8 +510,9 @@ class TestIncomplete:
         (broken / "record.json").write_text('{"schema": 1, "id"')
         odd = put(store, "dann", [0.5, 0.5])
         body = json.loads((odd.path / "record.json").read_text())
+        del body["sha256"]
         body["folds"] = [{"subject": 1, "scores": {"window": {"accuracy": "high"}}}]
-        (odd.path / "record.json").write_text(json.dumps(body))
+        (odd.path / "record.json").write_text(sealed_json(body))
         found = collect(store, ReportOptions())
         assert [c.method for c in found.cells] == ["scmm"]
         assert {where for where, _ in found.corrupt} == {"0" * 20, odd.path.name}
@@ -580,7 +582,8 @@ class TestFiles:
     def test_terminal_fits(self, full, width):
         text = shown(full, width)
         assert max(map(len, text.splitlines())) <= width
-        assert text.startswith("few-shot, 3 trials a class: balanced accuracy per window")
+        assert text.startswith("Simulated corpora. In ")
+        assert "\nfew-shot, 3 trials a class: balanced accuracy per window" in text
         for row in only(full).methods:
             for value in row.values.values():
                 assert f"{100 * value.mean:.1f}" in text
@@ -730,3 +733,24 @@ def test_two_thousand_records_in_under_two_seconds(store, monkeypatch):
     assert len(table.methods) == 34
     print(f"{best:.2f} s")
     assert best < 2
+
+
+def test_many_tables_are_drawn_in_part_and_that_is_said(store, tmp_path, monkeypatch):
+    from bench.reports.shared import pictures
+
+    monkeypatch.setattr(pictures, "MOST_TABLES", 1)
+    monkeypatch.setattr("bench.reports.leaderboard.MOST_TABLES", 1)
+    for scale, methods in (("a", ("scmm",)), ("b", ("scmm", "dann"))):
+        for method in methods:
+            put(store, method, [0.6, 0.7], identity={"scale": scale}, oracle=0.1)
+    made = registry.load("reports", "heatmap")(store, tmp_path, ReportOptions(formats=("png",)))
+    assert [path.name for path in made] == ["heatmap-1.png"]
+    assert "Pictures are drawn of the 1 largest of these 2 tables" in shown(store)
+
+
+def test_records_of_before_checksums_are_told(store):
+    put(store, "scmm", [0.6, 0.7])
+    old = put(store, "dann", [0.6, 0.7]).path / "record.json"
+    body = {k: v for k, v in json.loads(old.read_text()).items() if k not in ("sha256", "files")}
+    old.write_text(json.dumps({**body, "schema": 1}))
+    assert "1 record was written before there were checksums" in shown(store)

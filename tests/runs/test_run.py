@@ -45,7 +45,9 @@ def test_controls_are_run_in_the_classes_of_their_method(options):
     b = synthetic(corpus="B", seed=2, labels=("negative", "neutral", "positive"),
                 trials=in_order([0, 1, 2] * 4))
     record = bench.run("lr", a, b, options, params={})
-    (majority,) = record.controls
+    plain, majority = record.controls
+    assert plain.identity["label_map"] == record.identity["label_map"]
+    assert plain.identity["params"]["network"] == "lr"
     assert majority.identity["label_map"] == record.identity["label_map"] is not None
     assert majority.classes == record.classes == ["negative", "positive"]
     for mine, theirs in zip(record.folds, majority.folds, strict=True):
@@ -59,16 +61,17 @@ def test_a_run_brings_its_controls(options):
     events = []
     record = bench.run("scmm", A, B, options, events.append)
     assert [r.identity["method"] for r in (record, *record.controls)] == [
-        "scmm", "target-only", "majority"]
-    assert [r.kind for r in record.controls] == ["control", "control"]
-    assert len(list(Store(options.runs).records())) == 3
+        "scmm", "target-only", "target-only", "majority"]
+    assert [r.kind for r in record.controls] == ["method", "control", "control"]
+    assert len(list(Store(options.runs).records())) == 4
     for control in record.controls:  # on the same folds
         for mine, theirs in zip(record.folds, control.folds, strict=True):
             assert mine["calibration_trials"] == theirs["calibration_trials"]
             assert mine["test_trials"] == theirs["test_trials"]
             assert mine["majority"] == theirs["majority"]
-    scratch = record.controls[0].identity["params"]
-    assert scratch == {"network": "scmm", "backbone": "cnn", "beta2": 0.99, "finetune": "full",
+    plain, scratch = (r.identity["params"] for r in record.controls[:2])
+    assert plain == {"network": "lr", "C": "auto", "max_iter": 1000}
+    assert scratch == {"network": "network", "backbone": "cnn", "beta2": 0.99, "finetune": "full",
                        "fit_epochs": 2, "fit_batch": 128, "fit_lr": 5e-4,
                        "fit_weight_decay": 3e-4}
     assert {e.stage for e in events if e.total} == {
@@ -108,7 +111,7 @@ def test_seeds(options, tmp_path):
     tables = {}
     for place, seed in (("a", 0), ("b", 0), ("c", 1)):
         record = bench.run("scmm", A, B, options, seed=seed, runs=tmp_path / place)
-        tables[place] = [r.predictions() for r in (record, record.controls[0])]
+        tables[place] = [r.predictions() for r in (record, record.controls[1])]
     for k in (0, 1):
         assert tables["a"][k].equals(tables["b"][k])
         assert not tables["a"][k].equals(tables["c"][k])

@@ -318,7 +318,9 @@ def test_held_out_subjects_are_scaled_with_their_corpus_or_by_themselves():
 
 
 def test_a_fold_with_nothing_to_hold_out_is_scored_at_its_last_epoch(scripted, alike, store):
-    cell = cell_of(scripted, alike, FewShot(calibration_trials=1), selection="calibration-val")
+    # A share of two trials is one; a calibration of 1 trial is refused before.
+    few = replace(alike, target=synthetic(3, in_order([0, 1] * 2, 3), corpus="B", labels=DEAP))
+    cell = cell_of(scripted, few, FewShot(share=0.5), selection="calibration-val")
     record = run_cell(cell, store)
     column = record.selections["calibration-val"]
     assert column["score"] is None

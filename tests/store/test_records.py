@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,6 +16,7 @@ from bench.store import records as module
 from bench.store.files import write_bytes
 from bench.store.hashing import identity_hash
 from bench.store.records import Record, Store
+from bench.store.seal import sealed_json
 
 IDENTITY = {
     "method": "m", "seed": 0, "params": {"lr": 0.1, "names": ["a", "b"]},
@@ -27,6 +29,20 @@ def record(**changes):
     return Record(identity={**copy.deepcopy(IDENTITY), **changes}, classes=["low", "high"],
                   folds=[{"subject": 1, "scores": {"window": {"auroc": None}}}],
                   curves={"pretrain": {"total": [2.0, 1.0]}, "fit": {}}, notices=["é ≥"])
+
+
+def body_of(text):
+    return {k: v for k, v in json.loads(text).items() if k != "sha256"}
+
+
+def changed(**changes):
+    """Damage that keeps the checksum right: by hand, or by another program."""
+    return lambda text: sealed_json({**body_of(text), **changes})
+
+
+def as_old(text):
+    """The same record, as it was written before there were checksums."""
+    return json.dumps({**{k: v for k, v in body_of(text).items() if k != "files"}, "schema": 1})
 
 
 def tree(folder):
@@ -116,15 +132,22 @@ def test_a_record_replaces_the_one_before(tmp_path):
 @pytest.mark.parametrize(("damage", "reason"), [
     (lambda text: text[:50], "cannot be read"),
     (lambda text: "", "cannot be read"),
-    (lambda text: "[]", "is no record of schema 1"),
-    (lambda text: text.replace('"schema": 1', '"schema": 2'), "is no record of schema 1"),
-    (lambda text: text.replace('"seed": 0', '"seed": 1'), "does not have the identity its folder"),
+    (lambda text: "[]", "it has no checksum"),
     (lambda text: '{"schema": 1}', "is no whole record"),
-    (lambda text: text.replace('"seed": 0', '"seed": NaN'), "is no whole record"),
-    (lambda text: text.replace('"done"', '"odd"'), "its status is 'odd'"),
-    (lambda text: json.dumps({**json.loads(text), "folds": None}), "its folds are no list"),
-    (lambda text: json.dumps({**json.loads(text), "folds": [1]}), "its folds are no list"),
-    (lambda text: json.dumps({**json.loads(text), "info": []}), "its info is no table"),
+    (lambda text: text.replace('"schema": 2', '"schema": 1'), "does not match its checksum"),
+    (lambda text: text.replace('"seed": 0', '"seed": 1'), "does not match its checksum"),
+    (lambda text: text.replace('"sha256"', '"sha257"'), "it has no checksum"),
+    (lambda text: json.dumps(json.loads(text)), "it has no checksum"),
+    (changed(schema=3), "is no record of schema 2"),
+    (changed(files={}), "has no checksums of the files"),
+    (changed(identity={"seed": 1}), "does not have the identity its folder"),
+    (lambda text: as_old(text).replace('"seed": 0', '"seed": NaN'), "is no whole record"),
+    (changed(status="odd"), "its status is 'odd'"),
+    (changed(folds=None), "its folds are no list"),
+    (changed(folds=[1]), "its folds are no list"),
+    (changed(info=[]), "its info is no table"),
+    (lambda text: "[" * 100_000, "it is nested too deep"),
+    (lambda text: as_old(text).replace("\\u00e9", "\\udc80"), "it is no text of Unicode"),
 ])
 def test_a_torn_record_is_passed_over_and_told(tmp_path, damage, reason):
     store = Store(tmp_path)
@@ -169,8 +192,9 @@ def test_a_copied_cell_is_a_record_of_the_other_folder(tmp_path):
 
 
 def test_a_record_without_files_says_so(tmp_path):
-    path = Store(tmp_path).put(record())
+    path = Store(tmp_path).put(record(), TABLE)
     got = Store(tmp_path).get(record().id)
+    (path / "predictions.parquet").unlink()
     with pytest.raises(BenchError, match="has no predictions on disk"):
         got.predictions()
     (path / "predictions.parquet").write_text("bad")
@@ -187,6 +211,42 @@ def test_numbers_that_json_cannot_hold_are_never_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         Store(tmp_path).put(bad, TABLE)
     assert tree(tmp_path) == ["cells"]
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "curves.json", "diagnostics.npz",
+                                  "models/a.pt"])
+def test_a_flipped_bit_beside_a_record_is_named_and_the_cell_is_computed_again(tmp_path, name):
+    one = record()
+    one.diagnostics = {"z": np.arange(3.0)}
+    path = Store(tmp_path).put(one, TABLE, {"a.pt": b"123"})
+    whole = (path / name).read_bytes()
+    for place in {0, 2, len(whole) // 2, len(whole) - 1}:
+        data = bytearray(whole)
+        data[place] ^= 1
+        (path / name).write_bytes(data)
+        store = Store(tmp_path)
+        assert store.get(one.id) is None
+        assert store.corrupt == [(path, f"{name} does not match its checksum")]
+        found = next(iter(store.records()))  # its scores are whole
+        for read in (found.predictions, found.read_curves, found.read_diagnostics):
+            if {"predictions": "pred", "read_curves": "curv", "read_diagnostics": "diag"}[
+                    read.__name__] == name[:4]:
+                with pytest.raises(BenchError, match="does not match its checksum"):
+                    read()
+    (path / name).unlink()
+    store = Store(tmp_path)
+    assert store.get(one.id) is None
+    assert store.corrupt == [(path, f"{name} is not there")]
+
+
+def test_a_record_of_before_checksums_is_read_and_told(tmp_path):
+    store = Store(tmp_path)
+    new = store.put(record(seed=5), TABLE)
+    old = store.put(record(), TABLE)
+    (old / "record.json").write_text(as_old((old / "record.json").read_text()))
+    assert {r.path for r in store.records()} == {new, old}
+    assert store.unsealed == [old]
+    pd.testing.assert_frame_equal(store.get(old.name).predictions(), TABLE)
 
 
 JSON = st.recursive(
@@ -223,6 +283,27 @@ def test_a_pretrained_state_is_kept_and_a_torn_one_is_not(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     assert store.get_state("k") is None
     assert store.corrupt[0][0] == path
+
+
+@settings(max_examples=60)
+@given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_state_with_one_bit_flipped_is_trained_again(tmp_path_factory, place, bit):
+    store = Store(tmp_path_factory.mktemp("runs"))
+    store.put_state("k", {"w": torch.arange(300.0)}, {"total": [1.0]})
+    path = store.root / "pretrained" / "k.pt"
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+    assert store.get_state("k") is None
+    assert [where for where, _ in store.corrupt] == [path]
+
+
+def test_a_state_under_the_key_of_another_is_trained_again(tmp_path):
+    store = Store(tmp_path)
+    store.put_state("k", {"w": torch.arange(3.0)}, {"total": [1.0]})
+    shutil.copy(tmp_path / "pretrained" / "k.pt", tmp_path / "pretrained" / "other.pt")
+    assert store.get_state("other") is None
+    assert store.get_state("k") is not None
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

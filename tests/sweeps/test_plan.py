@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.errors import SettingError, UnknownNameError
+from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.registry import include
 from bench.sweeps.manifest import Memo, read_manifests, write_manifest
 from bench.sweeps.plan import expand
@@ -63,24 +63,88 @@ def test_controls_are_cells_and_planned_once():
     names = [c.method for c in plan.cells]
     assert names.count("majority") == 2
     assert not any(c.control for c in plan.cells if c.method == "majority")  # it was asked for
-    assert [c.method for c in plan_of().cells if c.control] == ["majority"]
+    assert [c.title for c in plan_of().cells if c.control] == ["majority", "target-only lr"]
+
+
+def test_what_no_seed_decides_is_planned_once():
+    def seeds(method, **values):
+        return [c.seed for c in plan_of(seeds=[4, 2], **values).cells if c.method == method]
+
+    assert seeds("majority") == [2]
+    assert seeds("target-only") == [2, 4]
+    drawn = {"few-shot": {"draw": "random"}}
+    assert seeds("majority", protocol=drawn) == [2, 4]
 
 
 def test_target_only_asked_for_and_as_a_control_is_one_cell():
-    names = [c.method for c in plan_of(methods="scmm,target-only", pairs="SEED->DEAP").cells]
-    assert sorted(names) == ["majority", "scmm", "target-only"]
+    names = [c.title for c in plan_of(methods="scmm,target-only", pairs="SEED->DEAP").cells]
+    assert sorted(names) == ["majority", "scmm", "target-only lr", "target-only network"]
+
+
+def test_one_network_from_scratch_stands_beside_all_methods_that_have_it():
+    """360 cells when each method had a control of its own."""
+    corpora = ("SEED", "SEED-IV", "DEAP")
+    pairs = [f"{a}->{b}" for a in corpora for b in corpora if a != b]
+    plan = plan_of(methods="scmm,simclr,mae,source-only", pairs=pairs, seeds=6, simulated=True)
+    assert len(plan.cells) == 6 * (4 * 6 + 2 * 6 + 2) <= 252
+    scratch = [c for c in plan.cells if c.title == "target-only network"]
+    assert len(scratch) == 6 * 6
+    one = plan_of(methods="scmm,simclr", params={"simclr": {"fit_lr": 1e-3}}, pairs="SEED->DEAP")
+    assert len([c for c in one.cells if c.title == "target-only network"]) == 2
+
+
+def test_a_curve_is_one_plan():
+    plan = plan_of(methods="lr", calibration=["60%", "1", "3", "3"], controls=False)
+    found = {(c.protocol_params["calibration_trials"], c.protocol_params["share"],
+              c.protocol_params["curve"]) for c in plan.cells}
+    assert found == {(1, 0.6, "1,3,60%"), (3, 0.6, "1,3,60%"), (None, 0.6, "1,3,60%")}
+    assert {c.setting for c in plan.cells} == {"few-shot 1", "few-shot 3", "few-shot 60%"}
+    alone = plan_of(methods="lr", calibration=["2"], controls=False)
+    assert alone.cells[0].protocol_params == {
+        "calibration_trials": 2, "share": 0.6, "draw": "chronological", "curve": ""}
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"calibration": ["1", "x"]}, "'x' is no calibration size"),
+    ({"calibration": ["1"], "protocols": "zero-shot"}, "--calibration concerns few-shot"),
+    ({"calibration": ["1"], "protocol": {"few-shot": {"share": 0.5}}}, "exclude each other"),
+    ({"calibration": ["1", "2"], "selection": "calibration-val"}, "--selection last"),
+])
+def test_a_curve_that_cannot_be_is_refused(values, words):
+    with pytest.raises(BenchError) as caught:
+        plan_of(methods="lr", **values)
+    assert words in str(caught.value)
 
 
 def test_controls_are_run_in_the_classes_of_their_method():
     """Only where the target would have classes of its own."""
     plan = plan_of(methods="lr,scmm", pairs="SEED->DEAP", protocols="few-shot,zero-shot",
                    simulated=True)
-    found = {(c.method, c.protocol, c.shared) for c in plan.cells}
-    for control in ("majority", "attainable"):
-        assert {(control, "few-shot", False), (control, "few-shot", True)} <= found
-        assert (control, "zero-shot", True) not in found
-    assert ("target-only", "few-shot", True) not in found
-    assert not any(shared for method, _, shared in found if method in {"lr", "scmm"})
+    found = {(c.title, c.protocol, c.classes) for c in plan.cells}
+    for control in ("majority", "attainable", "target-only lr"):
+        assert {(control, "few-shot", "own"), (control, "few-shot", "shared")} <= found
+        assert (control, "zero-shot", "shared") not in found
+    assert ("target-only network", "few-shot", "shared") not in found
+    assert {("lr", "few-shot", "shared"), ("scmm", "few-shot", "own")} <= found
+
+
+def test_all_methods_in_the_same_classes():
+    def classes(**values):
+        return {c.classes for c in plan_of(methods="lr,scmm", **values).cells}
+
+    assert classes(pairs="SEED->DEAP", classes="shared") == {"shared"}
+    assert classes(pairs="SEED->DEAP", classes="own") == {"own"}
+    assert classes(classes="shared") == {"own"}  # they are the same
+    plan = plan_of(methods="lr,scmm")
+    assert [c.title for c in plan.cells].count("target-only lr") == 1
+
+
+def test_a_shuffled_source_is_a_control_of_methods_that_learn_its_labels():
+    plan = plan_of(methods="lr,scmm,source-only", pairs="SEED->DEAP", shuffled_source=True)
+    found = [c for c in plan.cells if c.method == "shuffled"]
+    assert {c.title for c in found} == {"shuffled lr", "shuffled source-only"}
+    assert {c.params["shuffle"] for c in found} == {"source"}
+    assert {c.title: c.classes for c in found}["shuffled lr"] == "shared"
 
 
 def test_a_list_of_tables_is_a_list_of_variants():

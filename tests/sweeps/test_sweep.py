@@ -23,6 +23,7 @@ from bench.cli.screen.tuning import TuneDisplay
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.store.lock import LockedError, RunLock, held
 from bench.store.records import Record, Store
+from bench.store.seal import sealed_json, sum_of
 from bench.sweeps.run import execute
 from bench.sweeps.status import KINDS
 from bench.sweeps.sweep import SweepOptions
@@ -483,9 +484,9 @@ def test_a_damaged_file_is_named_and_passed_over(tmp_path, text):
 ])
 def test_a_status_file_with_one_wrong_part_is_passed_over(data, tmp_path, key, value):
     body = sweep_of(data, tmp_path).state.as_dict()
-    (tmp_path / "sweep-status.json").write_text(json.dumps(body))
+    (tmp_path / "sweep-status.json").write_text(sealed_json(body))
     assert "passed over" not in screen_of(show_status, tmp_path)
-    (tmp_path / "sweep-status.json").write_text(json.dumps({**body, key: value}))
+    (tmp_path / "sweep-status.json").write_text(sealed_json({**body, key: value}))
     assert "passed over" in screen_of(show_status, tmp_path)
 
 
@@ -505,6 +506,14 @@ def test_rerun_says_whether_a_record_agrees(data, tmp_path):
     table = pd.read_parquet(name / "predictions.parquet")
     table.loc[3, ["p0", "p1"]] += [0.25, -0.25]
     table.to_parquet(name / "predictions.parquet", index=False)
+    shown = bench("rerun", name.name[:8], "--runs", tmp_path / "runs", "--data", data,
+                  "--include", PLUGIN)
+    assert shown.returncode == 2
+    assert "holds no whole record: predictions.parquet does not match its checksum" in shown.stderr
+    body = json.loads((name / "record.json").read_text())  # another program's, with true sums
+    del body["sha256"]
+    body["files"]["predictions.parquet"] = sum_of((name / "predictions.parquet").read_bytes())
+    (name / "record.json").write_text(sealed_json(body))
     shown = bench("rerun", name.name[:8], "--runs", tmp_path / "runs", "--data", data,
                   "--include", PLUGIN)
     assert shown.returncode == 1

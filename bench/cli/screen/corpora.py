@@ -15,6 +15,7 @@ from ...data.reading import ReadOptions, files_of, read_corpus
 from ...data.recipe import read_marker
 from ...errors import BenchError, MissingCorpusError, SettingError
 from ...registry import load
+from .console import Screen
 from .progress import Display
 
 
@@ -72,7 +73,7 @@ def _inspect(
     if not read:
         return True
     try:
-        with Display(Console(stderr=True), keep=False) as display:
+        with Display(Screen(stderr=True), keep=False) as display:
             reading = read_corpus(
                 adapter.name, folder, ReadOptions(features=features, sessions="all"),
                 lambda what, done, total: display(Event(what, done, total)),

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...store.lock import held
-from ...store.records import Store
+from ...store.records import Store, without_sums
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
@@ -133,6 +133,8 @@ def show_status(runs: Path, console: Console) -> None:
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
     console.print(f"records: {stored}", highlight=False)
+    if store.unsealed:
+        console.print(f"[yellow]{without_sums(len(store.unsealed))}[/]", highlight=False)
     for path, why in (*store.corrupt, *corrupt):
         console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
                       highlight=False, soft_wrap=True)
@@ -156,7 +158,7 @@ def _parameters(cell: CellSpec, differ: list[str]) -> str:
         shown = [f"{name}={cell.params.get(name)}" for name in differ[:_NAMES]]
         shown += [f"… #{cell.key[:4]}"] * (len(differ) > _NAMES)
         text = text.removesuffix("set") + ", ".join(shown)
-    return text + (", shared classes" if cell.shared else "") \
+    return text + (", shared classes" if cell.classes == "shared" else "") \
         + (", control" if cell.control else "")
 
 
@@ -164,7 +166,7 @@ def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
     """Parameters that cells of one method, pair and protocol differ in; the most telling first."""
     values: dict[tuple[str, ...], dict[str, set[str]]] = {}
     for cell in cells:
-        names = values.setdefault((cell.method, cell.pair, cell.protocol), {})
+        names = values.setdefault((cell.title, cell.pair, cell.protocol), {})
         for name, value in cell.params.items():
             names.setdefault(name, set()).add(repr(value))
     return {
@@ -178,8 +180,8 @@ def _plan_table(plan: Plan, done: Mapping[str, str]) -> Table:
     told, pairs = _told_apart(plan.cells), list(dict.fromkeys(c.pair for c in plan.cells))
     rows: dict[tuple[str, ...], dict[str, list[CellSpec]]] = {}
     for cell in plan.cells:
-        given = _parameters(cell, told[cell.method, cell.pair, cell.protocol])
-        row = rows.setdefault((cell.method, given, cell.protocol), {})
+        given = _parameters(cell, told[cell.title, cell.pair, cell.protocol])
+        row = rows.setdefault((cell.title, given, cell.setting), {})
         row.setdefault(cell.pair, []).append(cell)
     table = Table(box=None, header_style="dim", pad_edge=False)
     several = len(pairs) > 1

@@ -51,6 +51,8 @@ from .sampling import Order, ShuffledBatches
 Finetune = Literal["full", "probe"]
 #: Most numbers in the windows of one pass of predictions: 256 MB of float32.
 PASS = 2**26
+#: Name of the network that methods share which change nothing of how one is trained from scratch.
+SHARED = "network"
 
 
 class NetworkParams(Params):
@@ -101,8 +103,8 @@ class FineTuned(Method):
 
     Params = NetworkParams
     params: NetworkParams
-    #: Method whose network from scratch is the control; None: this one's.
-    scratch: ClassVar[str | None] = None
+    #: A class that changes any of these trains a network of its own, from scratch too.
+    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "fit_many")
 
     @property
     def together(self) -> bool:
@@ -136,12 +138,14 @@ class FineTuned(Method):
         super().check_space(space)
         check_kind(self.params.backbone, space.kind)
 
-    def controls(self) -> list[tuple[str, dict[str, Any]]]:
-        """Majority, and the same network from scratch on the same calibration trials."""
-        names = NetworkParams.model_fields if self.scratch else self.Params.model_fields
-        values = {k: v for k, v in self.params.only("network", "fit").items() if k in names}
-        return [("target-only", {"network": self.scratch or self.name, **values}),
-                ("majority", {})]
+    def scratch(self) -> tuple[str, dict[str, Any]]:
+        """The network that all share, with this one's backbone and fine-tuning; or its own."""
+        own = any(getattr(type(self), name) is not getattr(FineTuned, name)
+                  for name in self.decides_scratch)
+        values = self.params.only("network", "fit")
+        if own:
+            return self.name, values
+        return SHARED, {k: v for k, v in values.items() if k in NetworkParams.model_fields}
 
     def fit(self, view: View, state: State | None, ctx: Context) -> Predictor:
         """Fit one fold; from scratch if ``state`` is None."""
@@ -251,6 +255,12 @@ class FineTuned(Method):
         if job.state is None:
             return encoder.init(job.ctx.draws("init"))
         return {name: job.state[name] for name in names_of(encoder)}
+
+
+class SharedNetwork(FineTuned):
+    """Backbone and head, trained on labelled windows and on nothing before."""
+
+    name: ClassVar[str] = SHARED
 
 
 def labelled(view: View) -> Windows:
