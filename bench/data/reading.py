@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
 Progress = Callable[[str, int, int], None]
+#: Files of a corpus's folder that are looked through for small ones, and bytes of a small one.
+MOST_FILES, SMALL = 5000, 1 << 20
 #: Shortest and longest window, in seconds.
 WINDOWS_S = (0.1, 600.0)
 
@@ -205,6 +208,8 @@ def read_corpus(
         keys.append(key)
         if progress:
             progress(f"reading {corpus_name}", i + 1, len(recordings))
+    for path in _companions(inventory.root):
+        fingerprints.of(path)
     fingerprints.save()
     if fingerprints.replaced:
         names = listed([path.name for path in fingerprints.replaced])
@@ -249,6 +254,12 @@ def _check_once(
                 f"{recording.session} in one file", f"it in {twin.path.name}, too",
                 "Several files of a session are one session: number their trials on.",
             )
+
+
+def _companions(root: Path) -> list[Path]:
+    """Small files beside the recordings: labels, ratings, times. Told when they have changed."""
+    found = (p for p in islice(root.rglob("*"), MOST_FILES) if p.suffix in (".csv", ".mat", ".txt"))
+    return [p for p in found if p.is_file() and p.stat().st_size < SMALL]
 
 
 def _chosen(
@@ -432,6 +443,8 @@ def simulated_root(
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         folder.rename(aside / folder.name)
         shutil.rmtree(aside, ignore_errors=True)
+        simulate_corpus(adapter, folder, recipe)
+        _damage(folder)  # so that what was damaged is not what is remembered of these files
     if not folder.is_dir():
         if progress:
             progress(f"simulating {adapter.name}", 0, 1)

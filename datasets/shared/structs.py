@@ -26,6 +26,7 @@ _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
             13: "u8"}
 _TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
 _MATRIX, _COMPRESSED = 14, 15
+_COMPLEX = -1  # stands for the class of an array of these
 _CELL, _STRUCT, _CHAR, _FIRST_NUMERIC, _LAST_NUMERIC = 1, 2, 4, 6, 15
 _CHUNK = 1 << 20
 _DEEPEST, _MOST_FIELDS, _MOST_DIMENSIONS = 12, 256, 8
@@ -234,9 +235,8 @@ def _head(part: _Bounded, order: str) -> _Head:
     _, name = part.element(order, _MOST_FIELDS)
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError(f"an array of shape {shape}")
-    if word & 0x0800:
-        raise ValueError("an array of complex numbers")
-    return word & 0xFF, shape, name.decode("latin-1")
+    kind = _COMPLEX if word & 0x0800 else word & 0xFF
+    return kind, shape, name.decode("latin-1")
 
 
 def _matrix(part: _Bounded, order: str, way: tuple[str | int, ...], wanted: Wanted) -> Any:
@@ -259,6 +259,8 @@ def _content(
     part: _Bounded, order: str, head: _Head, way: tuple[str | int, ...], wanted: Wanted
 ) -> Any:
     kind, shape, _ = head
+    if kind == _COMPLEX:
+        raise ValueError("an array of complex numbers")
     count = math.prod(shape)
     if kind in (_CELL, _STRUCT) and count * 8 > part.left:
         raise ValueError(f"{count} elements in {part.left} bytes")
