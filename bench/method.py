@@ -542,6 +542,11 @@ class Method(abc.ABC):
         return [self.alone(ctx).pretrain(source, ctx) for ctx in contexts]
 
     @property
+    def savable(self) -> bool:
+        """Whether its models can be saved, and loaded by :meth:`restore`."""
+        return type(self).restore is not Method.restore
+
+    @property
     def pretrains(self) -> bool:
         """Whether the method has a pre-training stage of its own."""
         return type(self).pretrain is not Method.pretrain

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from bench.method import hyper
 
-from .shared.shallow import Shallow, ShallowParams
+from .shared.shallow import Linear, ShallowParams
 
 
 class LDAParams(ShallowParams):
@@ -18,7 +18,7 @@ class LDAParams(ShallowParams):
     )
 
 
-class LDA(Shallow):
+class LDA(Linear):
     """Gaussian classes of one covariance (scikit-learn)."""
 
     name: ClassVar[str] = "lda"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .shared.shallow import LogisticParams, Shallow, logistic
+from .shared.shallow import Linear, LogisticParams, logistic
 
 
-class LogisticRegressionMethod(Shallow):
+class LogisticRegressionMethod(Linear):
     """Multinomial logistic regression (scikit-learn)."""
 
     name: ClassVar[str] = "lr"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from bench.method import hyper
 
-from .shared.shallow import Shallow, ShallowParams, Strength, fixed, strength
+from .shared.shallow import Linear, ShallowParams, Strength, fixed, strength
 
 
 class SVMParams(ShallowParams):
@@ -16,7 +16,7 @@ class SVMParams(ShallowParams):
     max_iter: int = hyper(2000, "most passes of coordinate descent", stage="fit", ge=1)
 
 
-class LinearSVM(Shallow):
+class LinearSVM(Linear):
     """Linear SVM, one class against the rest (scikit-learn's LinearSVC).
 
     It has no probabilities: the softmax of its decision function stands in for them.

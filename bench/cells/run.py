@@ -71,7 +71,7 @@ class Run:
     ) -> None:
         check_selection(cell.selection, cell.protocol)
         cell.check()
-        if cell.save_models and type(cell.method).restore is Method.restore:
+        if cell.save_models and not cell.method.savable:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )

@@ -148,12 +148,12 @@ def by_subject(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def gain(part: pd.DataFrame, method: str) -> str:
-    """What the source adds to the same network from scratch."""
+    """What the source adds to the same training without it."""
     plain = part[part["method"] == method]["plain"].iloc[0]
     own = part[part["method"] == method].set_index(["pair", "subject"])["score"]
     scratch = part[part["plain"] == "target-only"]
     alike = list(scratch["network"].unique())[:1] if scratch["network"].nunique() == 1 else []
-    for network in (plain, "source-only", *alike):
+    for network in (plain, "network", *alike):
         base = scratch[scratch["network"] == network]
         if len(base) and part[part["method"] == method]["kind"].iloc[0] != "control":
             difference = (own - base.set_index(["pair", "subject"])["score"]).dropna()

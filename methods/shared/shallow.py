@@ -240,6 +240,68 @@ class ShallowPredictor:
         return out
 
 
+class Linear(Shallow):
+    """A classifier whose probabilities follow from weights and biases: it can be saved."""
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """As every shallow method; what predicts knows its payload."""
+        found = super().fit(view, state, ctx)
+        return LinearPredictor(found.estimator, found.classes)  # type: ignore[attr-defined]
+
+    def restore(self, payload: dict[str, Any]) -> Predictor:
+        """Predictor from a saved payload."""
+        return WeightsPredictor(**{
+            name: value if isinstance(value, int) else np.asarray(value)
+            for name, value in payload.items()
+        })
+
+
+class LinearPredictor(ShallowPredictor):
+    """A fitted linear classifier."""
+
+    def payload(self) -> dict[str, Any]:
+        """Weights (rows, n features) and biases (rows,); one row for two classes. For saving."""
+        fitted, seen = self.estimator, self.estimator.classes_.tolist()
+        if len(seen) < 2:  # one class, always predicted
+            return {"weights": [], "biases": [], "seen": seen, "classes": self.classes}
+        return {"weights": fitted.coef_.tolist(), "biases": fitted.intercept_.tolist(),
+                "seen": seen, "classes": self.classes}
+
+
+class WeightsPredictor:
+    """Softmax of a linear decision; of two classes, the first's is 0.
+
+    Parameters
+    ----------
+    weights : (rows, n) float
+    biases : (rows,) float
+    seen : (m,) int
+        Classes of the training; the others have probability 0.
+    classes : int
+        Number of columns.
+    """
+
+    def __init__(self, weights: Any, biases: Any, seen: Any, classes: int) -> None:
+        self.weights, self.biases, self.seen, self.classes = weights, biases, seen, classes
+
+    def predict_proba(self, x: NDArray[np.float32]) -> Matrix:
+        """Probabilities (n, classes) of windows (n, channels, features)."""
+        out = np.zeros((len(x), self.classes))
+        if len(self.seen) < 2:
+            out[:, self.seen] = 1
+        else:
+            out[:, self.seen] = softmax(flat(x) @ self.weights.T + self.biases)
+        return out
+
+
+def softmax(decision: Matrix) -> Matrix:
+    """Probabilities (n, classes) of a decision (n, classes), or (n, 1) for the second of two."""
+    if decision.shape[1] == 1:
+        decision = np.concatenate([np.zeros_like(decision), decision], axis=1)
+    p = np.exp(decision - decision.max(axis=1, keepdims=True))
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
 #: Domains by skada's convention: sources are positive, targets negative.
 SOURCE, TARGET = 1, -2
 
@@ -261,15 +323,14 @@ def probabilities(estimator: Any, x: Matrix) -> Matrix:
         return (estimator.predict(x)[:, None] == estimator.classes_).astype(np.float64)
     decision = np.asarray(estimator.decision_function(x), dtype=np.float64)
     if decision.ndim == 1:  # two classes: the distance to the second's side
-        decision = np.stack([np.zeros_like(decision), decision], axis=1)
+        return softmax(decision[:, None])
     if decision.shape[1] != len(estimator.classes_):
         raise IncompatibleError(
             f"{type(estimator).__name__} gives {decision.shape[1]} decisions for "
             f"{len(estimator.classes_)} classes, which cannot be turned into probabilities",
             "Choose one decision for each class, e.g. decision_function_shape='ovr'.",
         )
-    p = np.exp(decision - decision.max(axis=1, keepdims=True))
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
+    return softmax(decision)
 
 
 def target_of(view: View) -> UnlabelledWindows:

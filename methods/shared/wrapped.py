@@ -76,6 +76,11 @@ class Wrapped(Method):
         """Refuse what its method refuses."""
         self.inner.check_space(space)
 
+    @property
+    def savable(self) -> bool:
+        """As the method it stands in for."""
+        return self.inner.savable
+
     def parts(self) -> list[type]:
         """The control itself, and the method it stands in for (imported by name)."""
         return [type(self), *self.inner.parts()]

@@ -25,7 +25,8 @@ SMALL = {"fit_epochs": 2}
 @pytest.mark.parametrize(("name", "params"), [
     ("scmm", {"epochs": 1, "batch": 32, **SMALL}),
     ("scmm", {"epochs": 1, "batch": 32, "finetune": "probe"}),
-    ("target-only", SMALL), ("majority", {}),
+    ("target-only", SMALL), ("majority", {}), ("lr", {}), ("lda", {}), ("svm", {}),
+    ("target-only", {"network": "lr"}),
 ])
 def test_a_saved_model_predicts_the_same(tmp_path, name, params):
     cls = load("methods", name)
