@@ -250,10 +250,8 @@ class Linear(Shallow):
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload."""
-        return WeightsPredictor(**{
-            name: value if isinstance(value, int) else np.asarray(value)
-            for name, value in payload.items()
-        })
+        weights, biases, seen = (np.asarray(payload[n]) for n in ("weights", "biases", "seen"))
+        return WeightsPredictor(weights, biases, seen, payload["classes"])
 
 
 class LinearPredictor(ShallowPredictor):
