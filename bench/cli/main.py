@@ -265,6 +265,8 @@ def main() -> None:
         try:
             status = app(standalone_mode=False)
         except SystemExit as error:  # not ours: the command line raises none on its way
+            if isinstance(error.__context__, BrokenPipeError):  # rich's answer to it
+                raise error.__context__ from None
             raise BenchError(
                 f"a plugin or a library ended the program: sys.exit({error.code!r})",
                 "It must raise an error instead. Find it by leaving --include and plugins out.",

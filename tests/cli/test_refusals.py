@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -59,6 +60,17 @@ def test_a_signal_ends_a_command_with_a_word(monkeypatch, capsys, name):
     status, text = ended(monkeypatch, capsys, killed)
     assert status == 128 + number
     assert f"Stopped by {name}. What was finished is stored" in text
+
+
+@pytest.mark.parametrize("command", [["run", "--help"], ["list", "methods"]])
+def test_a_reader_that_has_seen_enough_is_no_error(command):
+    """As with ``bench list methods | head -1``; rich and the command line then end the program."""
+    process = subprocess.Popen([sys.executable, "-m", "bench.cli", *command], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), said) == (141, "")
 
 
 def test_nohup_stays_nohup():
