@@ -21,7 +21,8 @@ class Display:
     """Watcher of a run (see :class:`bench.cells.cell.Event`), as a context manager.
 
     A finished stage leaves one line (unless ``keep`` is off): what, last losses, seconds. Events
-    without a total are messages and are printed as they are.
+    without a total are messages and are printed as they are, each once: a method and its controls
+    have most of them in common.
     """
 
     def __init__(self, console: Console, quiet: bool = False, keep: bool = True) -> None:
@@ -37,6 +38,7 @@ class Display:
         self._stage = ""
         self._detail = ""
         self._began = self._said = 0.0
+        self._told: set[str] = set()
 
     def __enter__(self) -> Display:
         if self._live:
@@ -58,7 +60,9 @@ class Display:
             return
         if not event.total:
             self._finish()
-            self.console.print(f"[dim]·[/] {escape(event.stage)}", highlight=False)
+            if event.stage not in self._told:
+                self._told.add(event.stage)
+                self.console.print(f"[dim]·[/] {escape(event.stage)}", highlight=False)
             return
         if event.stage != self._stage:
             self._finish()
