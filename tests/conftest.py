@@ -67,7 +67,7 @@ def _registry_of_the_module() -> Iterator[None]:
 def spying() -> Iterator[None]:
     """Methods of the module's tests may keep what they are handed: it is looked at afterwards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.cells.proof.kept_by", lambda cls: {})
+        patch.setattr("bench.cells.guard.kept_by", lambda cls: {})
         yield
 
 

@@ -25,7 +25,7 @@ from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
-from .proof import guarded
+from .guard import guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 

@@ -1,17 +1,13 @@
-"""What a method must show to be believed: on windows made up on the spot, and in a run.
+"""Windows made up on the spot, and what a method must show on them to be believed.
 
 ``bench check`` tries it on any method. A run does where a method that is not ours takes several
-folds at once, or keeps something between them.
+folds at once, or keeps something between them (:mod:`.guard`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import types
 import warnings
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,10 +18,9 @@ from ..data.pair import Pair
 from ..data.windows import Kind, Space, Windows
 from ..errors import BenchError, IncompatibleError
 from ..method import Budget, Context, Job, Method, Predictor, observing
-from ..protocols.base import Fold, Protocol, View
+from ..protocols.base import Fold, Protocol
 from ..registry import entries, load
 from ..selection.looking import generators_kept, look
-from ..store.provenance import is_ours
 from .cell import Cell
 from .contract import (
     check_compatible,
@@ -359,190 +354,3 @@ def same(expected: np.ndarray, proba: np.ndarray, what: str, within: float = 0.0
     worst = float(np.abs(expected - proba).max())
     if not worst <= within:
         raise CheckFailedError(f"{what} changes predictions by {worst:.2g}")
-
-
-# What a run asks of a method that is not ours. Fresh instances, locked arrays and looks at copies
-# make most mistakes harmless; what they cannot reach is looked for here: windows that were changed
-# by a way around the lock, as torch has one; and what code keeps in modules and classes.
-
-#: How deep, and at how many values, modules are looked through.
-DEPTH, MOST = 6, 20_000
-#: Larger arrays are only known by what they are, not by what is in them.
-LARGE = 1 << 24
-#: Says what to do about state that folds share.
-KEEP_NOTHING = (
-    "Keep nothing between folds: no variable of a module or a class, no default argument, no cache "
-    "that goes by anything but all the data. bench check says the same of it."
-)
-
-
-@contextlib.contextmanager
-def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
-    """Watch a training on views by a method that is not ours; of ours, the tests say the same.
-
-    Raises
-    ------
-    IncompatibleError
-        It changed the windows it was handed; or it keeps something between folds, or takes all
-        folds at once, and fails a check of :mod:`bench.cells.proof`.
-    """
-    if is_ours(method.parts()):
-        yield
-        return
-    if type(method) in _refused:  # what it kept then it has now, and nothing need change
-        raise IncompatibleError(_refused[type(method)], KEEP_NOTHING)
-    if method.together:
-        proved(method, views[0], "it takes several folds at once")
-    before, kept = _checksums(views), kept_by(type(method))
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:  # a worker that was to pre-train leaves its cells so; what is kept stays
-        _check_kept(method, views, before, kept)
-        raise
-    _check_kept(method, views, before, kept)
-
-
-def _check_kept(
-    method: Method, views: Sequence[View], before: list[int], kept: Mapping[str, Any]
-) -> None:
-    """Refuse what a training changed."""
-    if _checksums(views) != before:
-        raise IncompatibleError(
-            f"{method.name} changed the windows it was handed, which other folds share",
-            "A tensor of torch.from_numpy(x) is the array itself: change torch.tensor(x), a copy.",
-        )
-    changed = changes(kept, kept_by(type(method)))
-    if changed:
-        proved(method, views[0], f"it keeps something between folds ({', '.join(changed[:3])})")
-
-
-#: Methods that passed, by class, parameters and space of the windows.
-_passed: set[tuple[type, str, Space | None, int]] = set()
-#: Those that did not, and why.
-_refused: dict[type, str] = {}
-
-
-def proved(method: Method, view: View, why: str) -> None:
-    """Try a method on windows made up on the spot, of the space of a view; once a process.
-
-    Raises
-    ------
-    IncompatibleError
-        It fails; names the check.
-    """
-    parts = [p for p in (view.source, view.calibration, view.unlabelled) if p is not None]
-    space = parts[0].space if parts else None
-    key = (type(method), repr(method.params), space, len(view.classes))
-    if key in _passed:
-        return
-    pair = None if space is None else pair_like(space, len(view.classes))
-    for check in check_leaks(lambda: fresh(method), pair):
-        if check.passed is False:
-            _refused[type(method)] = (
-                f"{method.name} is refused because {why} and fails the check "
-                f"'{check.name}': {check.detail}"
-            )
-            raise IncompatibleError(_refused[type(method)], KEEP_NOTHING)
-    _passed.add(key)
-
-
-def _checksums(views: Sequence[View]) -> list[int]:
-    """Of the arrays of all parts of all views, each array once."""
-    parts = {id(p): p for view in views
-             for p in (view.source, view.calibration, view.unlabelled) if p is not None}
-    return [zlib.crc32(np.ascontiguousarray(getattr(part, name)).view(np.uint8).data)
-            for part in parts.values() for name in ("x", *part.columns())]
-
-
-def kept_by(cls: type) -> dict[str, Any]:
-    """What a class's own code keeps outside objects: a value for each place, to be compared later.
-
-    Places are variables of its modules (and of those of its package), attributes of classes there,
-    default arguments, and caches of functions. Names and numbers do not count: a counter is no
-    memory of windows.
-    """
-    tops = {_top(base) for base in cls.__mro__ if issubclass(base, Method)} - {"bench"}
-    notes = _Notes()
-    for name, module in list(sys.modules.items()):
-        if module is not None and name.partition(".")[0] in tops:
-            notes.all_of(name, vars(module), name.partition(".")[0])
-    return notes.found
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Places that hold something else, or are new."""
-    return sorted(place for place, value in after.items() if before.get(place) != value)
-
-
-def _top(thing: Any) -> str:
-    """Package, or lone module, that a class or function is defined in."""
-    return str(getattr(thing, "__module__", None) or "").partition(".")[0]
-
-
-_PLAIN = (str, bytes, int, float, complex, type(None), types.ModuleType, range, np.generic)
-_FUNCTIONS = (types.FunctionType, staticmethod, classmethod, property)
-
-
-class _Notes:
-    """Values by place, looked through to a depth."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, Any] = {}
-        self.seen: dict[int, Any] = {}
-
-    def all_of(self, place: str, names: Mapping[str, Any], top: str) -> None:
-        """Note the variables of a module."""
-        for name, value in list(names.items()):
-            self.note(f"{place}.{name}", value, DEPTH, top)
-
-    def note(self, place: str, value: Any, depth: int, top: str) -> None:
-        """Note a value, and what is in it."""
-        if isinstance(value, _PLAIN) or depth < 0 or len(self.found) > MOST \
-                or place.rpartition(".")[2].startswith("__") or id(value) in self.seen:
-            return
-        self.seen[id(value)] = value
-        if callable(getattr(value, "cache_info", None)):
-            self.found[place] = value.cache_info().currsize
-            return
-        for name, part in self._inside(place, value, top):
-            self.note(name, part, depth - 1, top)
-
-    def _inside(self, place: str, value: Any, top: str) -> list[tuple[str, Any]]:
-        """Parts of a value; notes it where it can change."""
-        if isinstance(value, np.ndarray):
-            self.found[place] = (value.shape, _content(value))
-        elif _top(type(value)) == "torch" and hasattr(value, "_version"):
-            self.found[place] = (id(value), value._version)
-        elif isinstance(value, (type, *_FUNCTIONS)):
-            function = getattr(value, "__func__", getattr(value, "fget", value))
-            if _top(function) != top:  # imported from elsewhere
-                return []
-            inside = [(f"{place}.{k}", v) for k, v in list(vars(function).items())]
-            cells = getattr(function, "__closure__", None) or ()
-            held = [*(getattr(function, "__defaults__", None) or ()),
-                    *(c.cell_contents for c in cells if c != types.CellType())]
-            return [*inside, *((f"{place}()", v) for v in held)]
-        elif isinstance(value, dict):
-            self.found[place] = len(value)
-            return [(f"{place}[{k!r}]", v) for k, v in list(value.items())]
-        elif isinstance(value, list | tuple | set | frozenset):
-            self.found[place] = len(value)
-            return [(f"{place}[{i}]", v) for i, v in enumerate(list(value)[:100])]
-        else:
-            size = 0
-            with contextlib.suppress(Exception):  # a stranger's, or none at all
-                size = len(value)
-            self.found[place] = (id(value), size)
-            slots = [k for c in type(value).__mro__ for k in vars(c).get("__slots__", ())]
-            names = [*getattr(value, "__dict__", {}), *slots]
-            return [(f"{place}.{k}", getattr(value, k, None)) for k in names]
-        return []
-
-
-def _content(array: np.ndarray) -> int:
-    """Checksum, or which array it is if it is large."""
-    if array.nbytes > LARGE or array.dtype.hasobject:
-        return id(array)
-    return zlib.crc32(np.ascontiguousarray(array).tobytes())
