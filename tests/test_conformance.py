@@ -79,7 +79,7 @@ def test_a_good_method_passes_and_says_what_does_not_apply():
     assert other["columns in the order of the classes"].passed is None
     tent = {c.name: c for c in check_method("tent")}
     assert tent["windows predicted on their own"].passed is None
-    assert {c.name: c for c in check_method("lr")}["save and load"].passed is None
+    assert {c.name: c for c in check_method("rf")}["save and load"].passed is None
 
 
 def test_wrong_shapes_are_found():
