@@ -115,6 +115,7 @@ class Away(Elsewhere):
         self, record: Record, predicted: Predicted, models: Mapping[str, bytes]
     ) -> None:
         """Keep it for the result of the task."""
+        self.outlet.flush()
         record.info["looks_s"] = round(self.outlet.seconds, 3)
         self.kept = record, predicted, models
 

@@ -132,7 +132,6 @@ def work(request: Request, task: CellTask, errand: Errand) -> Result:
     away = [Away(grant, place, outlet) for place, grant in enumerate(errand.grants)]
     try:
         outcomes = _executor(request).run_all(task.specs, store, _teller(errand.worker), away)
-        outlet.flush()
     except NeedsStates as need:
         return Result(needs=need.args)
     except Trained:
