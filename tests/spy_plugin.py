@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +39,7 @@ def look_around(calibration: Windows) -> list[str]:
     found: set[str] = set()
     seen: set[int] = set()
     todo: list[Any] = gc.get_objects()
+    warnings.simplefilter("ignore")  # some of what is looked at warns of that
     while todo:
         thing = todo.pop()
         if id(thing) in seen:

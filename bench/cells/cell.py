@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,9 +27,7 @@ from ..protocols.scaling import Scaling
 from ..registry import PLUS
 from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
-
-if TYPE_CHECKING:
-    from .scored import Elsewhere
+from .training import Elsewhere
 
 #: Optimiser steps of each named scale; None is what the parameters say.
 BUDGETS: dict[str, Budget] = {

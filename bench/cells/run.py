@@ -71,7 +71,8 @@ class Run:
         if cell.elsewhere is None:
             cell.check()
         else:  # it was looked at where the labels are
-            cell.elsewhere.grant.check(cell)
+            cell.elsewhere.grant.check(
+                code_hash(*cell.method.parts()), cell.pair.digests)
         if cell.save_models and not cell.method.savable:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."

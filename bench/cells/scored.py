@@ -1,12 +1,12 @@
 """Scoring, apart from training: what a training predicts holds no label, and the labels no window.
 
-Both may be in one process, or the training in a worker and the labels with the coordinator.
+Both may be in one process, or the training in a worker and the labels with the coordinator. The
+best attainable score, which only labels and a simulated corpus's true parameters tell, is here too.
 """
 
 from __future__ import annotations
 
-import abc
-import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BenchError
-from ..protocols.base import Fold
-from ..protocols.granted import Granted, numbered
+from ..data.corpus import CorpusAdapter
+from ..data.recipe import GENERATOR
+from ..protocols.base import Fold, trial_table
+from ..protocols.granted import Grant, Granted, numbered
+from ..registry import load
 from ..scoring.metrics import FoldOutcome, fold_scores
 from ..selection.rules import evaluated
-from ..selection.tested import Key, SelectedEpoch, Show, Tested
-from ..store.hashing import code_hash
-from ..store.records import Record
+from ..selection.tested import Key, SelectedEpoch, Tested
+from ..store.records import Record, Store
+from ..version import __version__
 from .diagnostics import Arrays, Unlabelled, labelled
 from .shortcuts import per_subject
 
@@ -114,77 +116,20 @@ class Predicted:
     diagnostics: Unlabelled | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Grant:
-    """What a process needs of a cell whose labels are in another.
+def granted(cell: Cell) -> tuple[Grant, list[Answers]]:
+    """What a cell whose labels are here grants to another process, and what is kept back.
 
-    Attributes
-    ----------
-    folds : Granted
-    identity : mapping
-        Of the record.
-    protocol : mapping
-        Options of the protocol, as they came to be with the labels at hand.
-    classes : tuple of str
-        Of the target.
+    Raises
+    ------
+    IncompatibleError
+        The protocol makes windows of its own, which cannot be followed.
     """
-
-    folds: Granted
-    identity: Mapping[str, Any]
-    protocol: Mapping[str, Any]
-    classes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, cell: Cell) -> tuple[Grant, list[Answers]]:
-        """The grant of a cell whose labels are here, and what is kept back.
-
-        Raises
-        ------
-        IncompatibleError
-            The protocol makes windows of its own, which cannot be followed.
-        """
-        cut = replace(cell, pair=numbered(cell.pair)).folds()
-        grant = cls(
-            Granted.by(cut, cell.pair), cell.identity(), cell.protocol.model_dump(),
-            cell.target_classes,
-        )
-        return grant, [Answers.of(fold) for fold in cut.folds]
-
-    def check(self, cell: Cell) -> None:
-        """Refuse to run other code, or on other data, than the identity says.
-
-        Raises
-        ------
-        BenchError
-        """
-        same = {
-            "code": code_hash(*cell.method.parts()) == self.identity["code"],
-            "data": tuple(cell.pair.digests) == tuple(
-                self.identity[side]["digest"] for side in ("source", "target")),
-        }
-        for what, alike in same.items():
-            if not alike:
-                raise BenchError(
-                    f"{socket.gethostname()} has other {what} than the coordinator",
-                    "Install the same version there, and give it the same folder of corpora.",
-                )
-
-
-class Elsewhere(abc.ABC):
-    """The way from a training to the process that holds its labels."""
-
-    def __init__(self, grant: Grant) -> None:
-        self.grant = grant
-
-    @abc.abstractmethod
-    def new_attempt(self) -> Show:
-        """The way for what a training shows; all that was shown before is void."""
-
-    @abc.abstractmethod
-    def hand_back(
-        self, record: Record, predicted: Predicted, models: Mapping[str, bytes]
-    ) -> None:
-        """Have what the last attempt came to scored."""
+    cut = replace(cell, pair=numbered(cell.pair)).folds()
+    grant = Grant(
+        Granted.by(cut, cell.pair), cell.identity(), cell.protocol.model_dump(),
+        cell.target_classes,
+    )
+    return grant, [Answers.of(fold) for fold in cut.folds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,3 +219,65 @@ def _oracle(column: Mapping[str, Any]) -> dict[str, Any]:
     wanted = ("subject", "session", "epoch", "scores")
     folds = [{k: f[k] for k in wanted} for f in column["folds"]]
     return {"selection": "best test epoch", "folds": folds}
+
+
+def attainable_record(cell: Cell, store: Store) -> Record | None:
+    """Record of the best attainable scores on the test trials of a cell's folds.
+
+    A control of kind "control", method "attainable". Windows are drawn anew from the generator
+    (the recording itself is one draw) and classified by the exact posterior.
+
+    Returns
+    -------
+    Record or None
+        None where the target is not simulated, its adapter does not know, windows are not 1 s,
+        or a label map dropped classes of the target.
+    """
+    recipe = cell.pair.recipes[1]
+    target = cell.mapped[0].target
+    if recipe is None or not is_known(cell):
+        return None
+    corpus = cell.pair.target_name.partition(":")[0]
+    adapter: CorpusAdapter = load("corpora", corpus)()
+    record = Record(
+        identity=attainable_identity(cell), kind="control", simulated=recipe.model_dump()
+    )
+    known = store.get(record.id)
+    if known is not None and known.status == "done":
+        return known
+    began = time.perf_counter()
+    record.classes = list(target.labels)
+    for fold in cell.folds().folds:
+        test = fold.open_test()
+        labels = {int(t): int(c) for t, c, _ in trial_table(test)}
+        drawn = adapter.attainable(
+            recipe, fold.subject, fold.session, labels, len(record.classes)
+        )
+        if drawn is None:
+            return None
+        outcome = FoldOutcome.of((fold.subject, fold.session), *drawn, test_trials=list(labels))
+        record.folds.append(outcome.as_dict())
+    record.info = {
+        "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
+    }
+    store.put(record)
+    return record
+
+
+def is_known(cell: Cell) -> bool:
+    """Whether the target is simulated, in windows of 1 s, and has kept all its classes."""
+    target = cell.mapped[0].target
+    return (
+        cell.pair.recipes[1] is not None and target.space.window_s == 1.0
+        # The generator knows no dropped class.
+        and len(target.labels) == len(cell.pair.target.labels)
+    )
+
+
+def attainable_identity(cell: Cell) -> dict[str, Any]:
+    """Identity of the record of the best attainable scores: the cell's, but for the method."""
+    own = {k: v for k, v in cell.identity().items() if k != "tuning"}
+    return own | {
+        "method": "attainable", "params": {}, "params_origin": "default",
+        "code": f"generator-{GENERATOR}",
+    }

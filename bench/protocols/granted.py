@@ -7,6 +7,7 @@ Who holds the labels cuts, follows the windows by numbers of its own, and hands 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,7 +94,7 @@ def blind(windows: Windows) -> BlindWindows:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class GrantedPart:
     """Some windows of a fold.
 
     Attributes
@@ -114,7 +115,7 @@ class Part:
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, windows: Windows | UnlabelledWindows, pair: Pair) -> Part:
+    def of(cls, windows: Windows | UnlabelledWindows, pair: Pair) -> GrantedPart:
         """Find numbered windows in the pair they were taken from.
 
         Raises
@@ -140,9 +141,9 @@ class Part:
         labels = windows.labels if isinstance(windows, Windows) else ()
         return cls(of_target, None if every else places, secret, labels)
 
-    def without_labels(self) -> Part:
+    def without_labels(self) -> GrantedPart:
         """The same windows, and nothing told of them."""
-        return Part(self.of_target, self.places)
+        return GrantedPart(self.of_target, self.places)
 
     def windows(self, pair: Pair) -> Windows | UnlabelledWindows:
         """The windows, of a blind pair."""
@@ -177,9 +178,9 @@ class GrantedFold:
     subject: int
     session: int
     source: int | None
-    calibration: Part | None
-    unlabelled: Part | None
-    test: Part
+    calibration: GrantedPart | None
+    unlabelled: GrantedPart | None
+    test: GrantedPart
     classes: tuple[str, ...]
 
 
@@ -190,7 +191,7 @@ class Granted:
     Attributes
     ----------
     folds : list of GrantedFold
-    sources : list of Part
+    sources : list of GrantedPart
     left_out, notices
         As of :class:`~bench.protocols.base.Folds`.
     sizes : (int, int)
@@ -198,7 +199,7 @@ class Granted:
     """
 
     folds: list[GrantedFold]
-    sources: list[Part]
+    sources: list[GrantedPart]
     left_out: list[LeftOut]
     notices: list[str]
     sizes: tuple[int, int]
@@ -213,18 +214,18 @@ class Granted:
             The protocol hands out windows that are not those of the pair.
         """
         sources: dict[int, int] = {}
-        parts: list[Part] = []
+        parts: list[GrantedPart] = []
         folds = []
         for fold in cut.folds:
             source, view = fold.view.source, fold.view
             if source is not None and id(source) not in sources:
                 sources[id(source)] = len(parts)
-                parts.append(Part.of(source, pair))
+                parts.append(GrantedPart.of(source, pair))
             folds.append(GrantedFold(
                 fold.subject, fold.session, None if source is None else sources[id(source)],
-                None if view.calibration is None else Part.of(view.calibration, pair),
-                None if view.unlabelled is None else Part.of(view.unlabelled, pair),
-                Part.of(fold.open_test(), pair).without_labels(), view.classes,
+                None if view.calibration is None else GrantedPart.of(view.calibration, pair),
+                None if view.unlabelled is None else GrantedPart.of(view.unlabelled, pair),
+                GrantedPart.of(fold.open_test(), pair).without_labels(), view.classes,
             ))
         sizes = len(pair.source), len(pair.target)
         return cls(folds, parts, cut.left_out, cut.notices, sizes)
@@ -255,3 +256,39 @@ class Granted:
         source = None if fold.source is None else sources[fold.source]
         view = View(source, calibration, unlabelled, fold.classes)
         return Fold(fold.subject, fold.session, view, fold.test.windows(pair))
+
+
+@dataclass(frozen=True, eq=False)
+class Grant:
+    """What a process needs of a cell whose labels are in another.
+
+    Attributes
+    ----------
+    folds : Granted
+    identity : mapping
+        Of the record.
+    protocol : mapping
+        Options of the protocol, as they came to be with the labels at hand.
+    classes : tuple of str
+        Of the target.
+    """
+
+    folds: Granted
+    identity: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    classes: tuple[str, ...]
+
+    def check(self, code: str, digests: tuple[str, str]) -> None:
+        """Refuse to run other code, or on other data, than the identity says.
+
+        Raises
+        ------
+        BenchError
+        """
+        data = self.identity["source"]["digest"], self.identity["target"]["digest"]
+        for what, alike in (("code", code == self.identity["code"]), ("data", digests == data)):
+            if not alike:
+                raise BenchError(
+                    f"{socket.gethostname()} has other {what} than the coordinator",
+                    "Install the same version there, and give it the same folder of corpora.",
+                )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
-from ..cells.scored import Elsewhere
+from ..cells.training import Elsewhere
 from ..data.pair import Pair, align
 from ..data.reading import Reading, describe, read_corpus, simulated_root
 from ..data.windows import Windows

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..cells.attainable import attainable_identity, attainable_record, is_known
 from ..cells.cell import Cell, OnEvent
 from ..cells.engine import CellOutcome, run_cells
-from ..cells.scored import Elsewhere
+from ..cells.scored import attainable_identity, attainable_record, is_known
+from ..cells.training import Elsewhere
 from ..data.pair import PLUS, Pair, align
 from ..data.reading import Reading
 from ..errors import BenchError, IncompatibleError

@@ -1,7 +1,7 @@
 """Workers train and predict; the coordinator holds the labels, and scores.
 
-With a cell, a worker is given what the cut grants (:class:`~bench.cells.scored.Grant`). What its
-networks predict for test windows after each epoch it puts into a queue, in packets; what they
+With a cell, a worker is given what the cut grants: a :class:`~bench.protocols.granted.Grant`. What
+its networks predict for test windows after each epoch it puts into a queue, in packets; what they
 predict in the end comes back with the result. A worker that is faster than the coordinator waits.
 """
 
@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...cells.cell import Cell
-from ...cells.scored import Answers, Elsewhere, Grant, Predicted, Scoring
+from ...cells.scored import Answers, Predicted, Scoring, granted
+from ...cells.training import Elsewhere
+from ...protocols.granted import Grant
 from ...selection.tested import Look, Tested
 from ...store.hashing import key_of
 from ...store.records import Record
@@ -176,7 +178,7 @@ class Examiner:
         key = key_of("cut", cell.seed, *(identity.get(name) for name in what),
                      cell.protocol.model_dump(), cell.target_classes)
         if key not in self._cuts:
-            self._cuts[key] = Grant.of(cell)
+            self._cuts[key] = granted(cell)
             if len(self._cuts) > CUTS:
                 self._cuts.popitem(last=False)
         self._cuts.move_to_end(key)

@@ -32,7 +32,7 @@ from .worker import TOPIC, CellTask, Errand, Result, unfit, work
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-    from ...cells.scored import Grant
+    from ...protocols.granted import Grant
     from ..sweep import Sweep
 
 #: Seconds between looks at the workers.

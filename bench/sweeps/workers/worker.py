@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...cells.cell import Event
-from ...cells.scored import Grant, Predicted
+from ...cells.scored import Predicted
 from ...devices import devices
 from ...errors import SettingError, reason_of, trace_of
+from ...protocols.granted import Grant
 from ...registry import include
 from ...store.memory import CarriedStore, NeedsStates, State, Trained
 from ...store.records import Record
