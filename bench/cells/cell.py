@@ -27,6 +27,7 @@ from ..protocols.scaling import Scaling
 from ..registry import PLUS
 from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
+from .training import Elsewhere
 
 #: Optimiser steps of each named scale; None is what the parameters say.
 BUDGETS: dict[str, Budget] = {
@@ -89,13 +90,18 @@ class Cell:
     #: Where the protocol leaves the target its own classes: whether they are kept, or source and
     #: target brought to those they share; auto: as the method needs it.
     classes: Literal["auto", "own", "shared"] = "auto"
+    #: Where the labels are, if not in this process.
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
         space = self.pair.source.space
         object.__setattr__(self, "method", self.method.resolved(space))
         object.__setattr__(self, "scaling", self.scaling.resolved(space))
-        object.__setattr__(self, "protocol", self.protocol.resolved(self.pair.target))
+        there = self.elsewhere
+        protocol = self.protocol.resolved(self.pair.target) if there is None \
+            else type(self.protocol).model_validate(there.grant.protocol)
+        object.__setattr__(self, "protocol", protocol)
 
     @property
     def kind(self) -> str:
@@ -124,6 +130,12 @@ class Cell:
         return self._agreed[0], None
 
     @property
+    def target_classes(self) -> tuple[str, ...]:
+        """Classes that the target is told apart in."""
+        there = self.elsewhere
+        return self.mapped[0].target.labels if there is None else there.grant.classes
+
+    @property
     def joint(self) -> bool:
         """Whether source and target are to be in the same classes, whatever the protocol."""
         return self.classes == "shared" or (self.classes == "auto" and self.method.maps_labels)
@@ -138,10 +150,14 @@ class Cell:
 
     def folds(self) -> Folds:
         """Folds of the protocol, unscaled; the same for all methods with the same classes."""
+        if self.elsewhere is not None:
+            return self.elsewhere.grant.folds.cut(self.pair)
         return self.protocol.folds(self.mapped[0], self.seed)
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the numbers."""
+        if self.elsewhere is not None:
+            return dict(self.elsewhere.grant.identity)
         space = self.pair.source.space
         return {
             "method": self.method.name,

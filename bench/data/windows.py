@@ -155,7 +155,7 @@ class _Grid:
                 raise BenchError(f"cannot join windows of {first.space} and {part.space}")
             if getattr(part, "labels", ()) != getattr(first, "labels", ()):
                 raise BenchError("cannot join windows with different classes; map them first")
-        names = ("x", *cls.columns())
+        names = ("x", *first.columns())
         joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
         return dataclasses.replace(first, **joined)
 

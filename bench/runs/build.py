@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
+from ..cells.training import Elsewhere
 from ..data.pair import Pair, align
 from ..data.reading import Reading, describe, read_corpus, simulated_root
 from ..data.windows import Windows
@@ -42,6 +43,7 @@ from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
 def build_cell(
     method: Method, origin: str, pair: Pair, protocol: Protocol, options: CellOptions, *,
     seed: int, tuning: Mapping[str, Any] | None = None, classes: Classes | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Cell:
     """Cell of a method with its parameters, on a pair that is read and aligned.
 
@@ -56,6 +58,8 @@ def build_cell(
         How tuned parameters were chosen; see :meth:`bench.runs.tuned.Tuned.identity`.
     classes : {"auto", "own", "shared"}, optional
         Of a control: those of the method it is for; else as the options say.
+    elsewhere : Elsewhere, optional
+        Where the labels are, if the pair has none.
 
     Raises
     ------
@@ -69,9 +73,10 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes,
+        classes=classes or options.classes, elsewhere=elsewhere,
     )
-    check_unseen(cell)
+    if elsewhere is None:
+        check_unseen(cell)
     return cell
 
 
