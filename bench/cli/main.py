@@ -19,8 +19,10 @@ from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
 from .audit import audit
 from .data import data_app
+from .exchange import export, verify
 from .run import run
 from .screen.console import Screen
+from .screen.exchange import verdict
 from .shared import listed
 from .sweep import rerun, status, sweep
 from .tune import tune
@@ -68,6 +70,12 @@ app.command(epilog=_examples(
     "bench audit --records runs",
     "bench audit --split split.csv",
 ))(audit)
+app.command(epilog=_examples(
+    "bench export runs -o results.zip --lab 'Our lab'",
+))(export)
+app.command(epilog=_examples(
+    "bench verify results.zip", "bench verify results.zip --include our_method.py",
+))(verify)
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
 app.add_typer(new_app, name="new")
@@ -90,9 +98,12 @@ _ADVICE = {
 
 
 @app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
-             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial")
+             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial\n\n"
+             "  bench report runs other-lab.zip third-lab.zip --out merged")
 def report(
-    runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
+    runs: Annotated[list[Path] | None, typer.Argument(
+        help="Run folders, and archives that bench export wrote; ./runs if not given.",
+        metavar="[RUNS|ARCHIVE]...")] = None,
     metric: Annotated[str, typer.Option(
         help="balanced_accuracy, accuracy, macro_f1 or auroc.")] = "balanced_accuracy",
     unit: Annotated[str, typer.Option(help="window or trial.")] = "window",
@@ -104,7 +115,8 @@ def report(
     protocol: Annotated[list[str] | None, typer.Option(
         help="Only these protocols; repeatable or with commas.")] = None,
     out: Annotated[Path | None, typer.Option(
-        help="Where files go; RUNS/report if not given.")] = None,
+        help="Where files go; RUNS/report if not given, ./report for archives and for several "
+        "places.")] = None,
     only: Annotated[list[str] | None, typer.Option(
         help="Only these reports (see: bench list reports); repeatable or with commas; terminal "
         "writes no files.")] = None,
@@ -114,12 +126,15 @@ def report(
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
-    """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
-    from ..reporting import ReportOptions, chosen_reports, write_reports
-    from ..store.records import Store
+    """Show the leaderboard of a run folder; write the HTML page, tables and plots.
 
-    if not runs.is_dir():
-        raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
+    Several run folders and archives make one leaderboard: each row then says where it is from.
+    Archives are verified first; one that is not whole is refused.
+    """
+    from ..exchange.merged import opened
+    from ..reporting import ReportOptions, chosen_reports, write_reports
+
+    places = runs or [Path("runs")]
     options = ReportOptions(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
@@ -128,15 +143,18 @@ def report(
     chosen = chosen_reports(options, listed("--only", only))
     if options.published:
         load("reports", "published-figures")(options)
-    store = Store(runs)
     screen = Screen()
-    gc.disable()  # records are a million objects without a cycle: searching them takes a second
-    screen.print(load("reports", "terminal")(store, options))
-    gc.freeze()
-    gc.enable()
-    _write_reports(screen, write_reports(
-        store, out or runs / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
-    ))
+    beside = places[0] if len(places) == 1 and places[0].is_dir() else Path()
+    with opened(places) as (store, archives):
+        for seen in archives:
+            verdict(screen, seen)
+        gc.disable()  # records are a million objects without a cycle: searching them takes a second
+        screen.print(load("reports", "terminal")(store, options))
+        gc.freeze()
+        gc.enable()
+        _write_reports(screen, write_reports(
+            store, out or beside / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
+        ))
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:

@@ -243,7 +243,9 @@ def columns(
         folds: list[dict[str, Any]] = []
         probabilities = []
         for (key, fold), final in zip(observer.folds.items(), finals, strict=True):
-            pick, proba = observer.picked(key, one.name, final)
+            pick, exact = observer.picked(key, one.name, final)
+            # Scored is what is stored, to its last digit, so that anyone can score it again.
+            proba = exact.astype(np.float32).astype(np.float64)
             test = fold.open_test()
             probabilities.append(proba)
             folds.append({

@@ -31,7 +31,7 @@ class CarriedStore(Store):
         self.trained: dict[str, State] = {}
         self.kept: dict[str, tuple[pd.DataFrame | None, Mapping[str, bytes] | None]] = {}
 
-    def get(self, cell: str) -> Record | None:
+    def get(self, cell: str, *, old: bool = False) -> Record | None:
         """None: the coordinator hands out only what is missing."""
         return None
 
@@ -83,7 +83,7 @@ class TrialStore(Store):
         super().__init__(store.root)
         self.states: OrderedDict[str, tuple[Any, dict[str, list[float]]]] = OrderedDict()
 
-    def get(self, cell: str) -> Record | None:
+    def get(self, cell: str, *, old: bool = False) -> Record | None:
         """None: trials are no records."""
         return None
 
