@@ -186,7 +186,7 @@ class Archive:
             if name in names:
                 raise DamagedError(f"it holds {name} twice")
             names.add(name)
-            if info.external_attr >> 16 and not stat.S_ISREG(info.external_attr >> 16):
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
                 raise DamagedError(f"{name} is a link or no plain file")
             if info.flag_bits & 1 or info.compress_type not in (
                 zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED

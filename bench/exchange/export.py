@@ -83,6 +83,16 @@ def export(runs: Path, out: Path, lab: str = "", models: bool = False) -> Export
                     bundle.left_out, bundle.named())
 
 
+def _digests(record: Record) -> dict[str, str]:
+    """Digests of the split and of the tested windows of a record that has some."""
+    said = {}
+    if record.status == "done":
+        said["split"] = split_digest(record)
+        if "predictions.parquet" in record.files:
+            said["windows"] = windows_digest(predictions_of(record))
+    return said
+
+
 class _Bundle:
     """Files of a run folder that go into an archive; read twice, and never all held at once."""
 
@@ -112,6 +122,11 @@ class _Bundle:
         if why:
             self.left_out.append((record.path, why))
             return
+        try:
+            said = _digests(record)
+        except BenchError as error:
+            self.left_out.append((record.path, error.message))
+            return
         inside = record.path.relative_to(self.runs).as_posix()
         self._enter(f"{inside}/record.json", (record.path / "record.json").read_bytes())
         for name in record.files:
@@ -119,11 +134,6 @@ class _Bundle:
                 self.omitted.append(f"{inside}/{name}")
             else:
                 self._enter(f"{inside}/{name}", (record.path / name).read_bytes())
-        said = {}
-        if record.status == "done":
-            said["split"] = split_digest(record)
-            if "predictions.parquet" in record.files:
-                said["windows"] = windows_digest(predictions_of(record))
         self.records[record.id] = said
         self._hosts.add(str(record.info.get("host") or ""))
 
