@@ -12,12 +12,12 @@ import pytest
 
 from bench import registry
 from bench.cells.engine import run_cell
+from bench.errors import BenchError
 from bench.exchange.archive import Index, write_archive
 from bench.exchange.codes import installed_code
 from bench.exchange.export import export
 from bench.exchange.rescore import predictions_of, split_digest, windows_digest
 from bench.exchange.verify import verify
-from bench.errors import BenchError
 from bench.registry import load
 from bench.store.hashing import identity_hash
 from bench.store.records import Record, Store
