@@ -35,7 +35,13 @@ from .cells.proof import (  # noqa: F401  plugins' tests import what is made up 
     synthetic_pair,
 )
 from .data.pair import Pair
-from .errors import BenchError, IncompatibleError, UnknownNameError
+from .errors import (
+    BenchError,
+    IncompatibleError,
+    MissingLibraryError,
+    UnknownNameError,
+    check_library,
+)
 from .method import Budget, Method, Predictor
 from .protocols.base import Fold, Protocol
 from .protocols.few_shot import FewShot
@@ -253,11 +259,15 @@ class _Suite:
 
     def saves(self) -> None:
         """What is loaded predicts as what was saved."""
-        import torch
-
         case, predictor, proba = self.base()
         if getattr(predictor, "payload", None) is None:
             raise CheckSkippedError("its models have no payload()")
+        try:
+            check_library("torch", "a saved model")
+        except MissingLibraryError as error:
+            raise CheckSkippedError(error.message) from error
+        import torch
+
         content = torch.load(io.BytesIO(pack(case.cell.method, predictor)), weights_only=True)
         restored = self.cls(self.cls.parse(content["params"])).restore(content["payload"])
         same(proba, case.predict(restored), "the loaded model", 1e-6)

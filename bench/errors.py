@@ -7,6 +7,7 @@ raised is a defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,62 @@ class DivergedError(BenchError):
     """Training produced a loss that is not finite; names epoch and batch."""
 
 
+#: Libraries that the core does without, and the extra that brings each.
+EXTRAS = {
+    "torch": "torch", "optuna": "tune", "dask": "workers", "distributed": "workers",
+    "dask_jobqueue": "cluster", "torcheeg": "backbones", "braindecode": "backbones",
+    "mne": "backbones", "lmdb": "backbones", "skada": "transfer", "codecarbon": "energy",
+}
+_PACKAGE = "eeg-cross-corpus-bench"
+
+
+class MissingLibraryError(BenchError):
+    """A library that only some of the methods and commands need is not installed.
+
+    Parameters
+    ----------
+    library : str
+        Its import name, of :data:`EXTRAS`.
+    what : str
+        What needs it.
+    """
+
+    def __init__(self, library: str, what: str = "this") -> None:
+        super().__init__(
+            f"{what} needs {library}, which is not installed",
+            f"Install it: pip install '{_PACKAGE}[{EXTRAS[library]}]' (everything: [all])",
+        )
+
+
+def missing(error: BaseException | None, what: str = "this") -> MissingLibraryError | None:
+    """The error in words, if it, or what it came of, is that a library of an extra is missing."""
+    while error is not None:
+        if isinstance(error, MissingLibraryError):
+            return error
+        library = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+        if isinstance(error, ModuleNotFoundError) and library in EXTRAS:
+            return MissingLibraryError(library, what)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def check_library(library: str, what: str) -> None:
+    """Refuse before anything is run what needs a library that is not installed.
+
+    Raises
+    ------
+    MissingLibraryError
+    """
+    from importlib.util import find_spec
+
+    try:
+        there = library in sys.modules or find_spec(library) is not None
+    except (ImportError, ValueError):
+        there = False
+    if not there:
+        raise MissingLibraryError(library, what)
+
+
 class StoppedError(BenchError):
     """A sweep cannot go on; what was finished is stored."""
 
@@ -140,6 +197,7 @@ class StorageError(StoppedError):
 
 def reason_of(error: BaseException) -> str:
     """One reason for people: a message of ours as it is, anything else with its type."""
+    error = missing(error) or error
     text = str(error).strip()
     if isinstance(error, BenchError):
         return text
@@ -150,6 +208,6 @@ def trace_of(error: BaseException) -> str:
     """Traceback of an error that is not one of ours, for the record."""
     import traceback
 
-    if isinstance(error, BenchError):
+    if isinstance(error, BenchError) or missing(error) is not None:
         return ""
     return "".join(traceback.format_exception(error))[-4000:]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..data.windows import UnlabelledWindows
 from ..devices import dtype_of
-from ..errors import BenchError, IncompatibleError
+from ..errors import BenchError, IncompatibleError, check_library
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
 from ..registry import entries
@@ -75,6 +75,8 @@ class Run:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
+        if cell.save_models:
+            check_library("torch", "--save-models")
         self.cell, self.store, self.on_event = cell, store, on_event
         self.index, self.report = index, report
         self.record = Record(identity=cell.identity(), kind=cell.kind)

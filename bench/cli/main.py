@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
-from ..errors import BenchError, SettingError, UnknownNameError
+from ..errors import BenchError, SettingError, UnknownNameError, missing
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
+from ..version import __version__
 from .audit import audit
 from .data import data_app
 from .exchange import export, verify
@@ -41,6 +43,23 @@ app = typer.Typer(
     "Your data: [cyan]bench data check DIR[/], then [cyan]bench data set SEED=DIR DEAP=DIR[/]\n\n"
     "All scores so far: [cyan]bench report runs[/]",
 )
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        sys.stdout.write(f"bench {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option(
+        "--version", help="Show the version and leave.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Benchmark of cross-corpus EEG emotion recognition."""
+
+
 def _examples(*lines: str) -> str:
     """Examples of a command, as the end of its help."""
     return "\n\n".join([f"Example{'s' * (len(lines) > 1)}:", *(f"  {line}" for line in lines)])
@@ -278,6 +297,9 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
 def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
     ended: list[signal.Signals] = []
+    for stream in (sys.stdout, sys.stderr):  # of Windows, piped: no arrows, and no end for that
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="replace")
     _listen(ended)
     try:
         try:
@@ -302,6 +324,9 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror or error}", _ADVICE.get(error.errno or 0, ""))
     except Exception as error:
+        lacking = missing(error, "this command")
+        if lacking is not None:
+            _refuse(lacking.message, lacking.hint)
         if not hasattr(error, "exit_code") or not hasattr(error, "show"):
             raise
         from typer.rich_utils import rich_format_error
