@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import json
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
