@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .cells.contract import alone_too, check_probabilities, predicted
+from .cells.guard import explain
 from .cells.models import pack
 from .cells.proof import (  # noqa: F401  plugins' tests import what is made up from here
     FEW,
@@ -38,6 +39,7 @@ from .data.pair import Pair
 from .errors import (
     BenchError,
     IncompatibleError,
+    MethodError,
     MissingLibraryError,
     UnknownNameError,
     check_library,
@@ -64,7 +66,17 @@ def check_method(
     suite = _Suite(cls, values or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [run_check(name, check) for name, check in suite.checks().items()]
+        return [_told(suite, run_check(name, check)) for name, check in suite.checks().items()]
+
+
+def _told(suite: _Suite, check: Check) -> Check:
+    """A check whose error names the author's own line."""
+    if check.error is None:
+        return check
+    error = explain(suite.method(), check.error)
+    if not isinstance(error, MethodError):
+        return check
+    return dataclasses.replace(check, detail=f"{error.message.partition(': ')[2]} ({error.hint})")
 
 
 def failures(method: str | type[Method], values: Mapping[str, Any] | None = None) -> list[Check]:

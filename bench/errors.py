@@ -187,6 +187,56 @@ def check_library(library: str, what: str) -> None:
         raise MissingLibraryError(library, what)
 
 
+class ContractError(BenchError):
+    """A method gave back what its contract does not allow.
+
+    Parameters
+    ----------
+    function : str
+        What gave it: "losses", "predict_proba".
+    expected, got : str
+    owner : object, optional
+        Whose function it is; its author's line is looked up there.
+    """
+
+    def __init__(self, function: str, expected: str, got: str, owner: object = None) -> None:
+        super().__init__(f"{function} gave {got}; expected {expected}")
+        self.function, self.owner = function, owner
+
+
+class MethodError(BenchError):
+    """A plugin's method failed; says which, why, and at which line of its author's."""
+
+
+def line_of(error: BaseException, modules: Iterable[str]) -> str:
+    """Last line of some modules in a traceback: ``FILE, line 12, in fit: x = y``; "" if none.
+
+    Parameters
+    ----------
+    error : exception
+    modules : iterable of str
+        Their top-level names.
+    """
+    import linecache
+
+    tops, found, at = set(modules), "", error.__traceback__
+    while at is not None:
+        frame = at.tb_frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in tops:
+            name, line = frame.f_code.co_filename, at.tb_lineno
+            text = linecache.getline(name, line).strip()
+            found = f"{name}, line {line}, in {frame.f_code.co_name}: {text}"
+        at = at.tb_next
+    return found
+
+
+def line_where(owner: object, function: str) -> str:
+    """Where an object's function is written: ``FILE, line 12, in losses``; "" if not known."""
+    written = getattr(type(owner) if not isinstance(owner, type) else owner, function, None)
+    code = getattr(getattr(written, "__wrapped__", written), "__code__", None)
+    return "" if code is None else f"{code.co_filename}, line {code.co_firstlineno}, in {function}"
+
+
 class StoppedError(BenchError):
     """A sweep cannot go on; what was finished is stored."""
 
@@ -208,6 +258,8 @@ def trace_of(error: BaseException) -> str:
     """Traceback of an error that is not one of ours, for the record."""
     import traceback
 
+    if isinstance(error, MethodError) and error.__cause__ is not None:
+        error = error.__cause__  # its author needs it whole
     if isinstance(error, BenchError) or missing(error) is not None:
         return ""
     return "".join(traceback.format_exception(error))[-4000:]

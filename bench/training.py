@@ -21,7 +21,7 @@ from torch import Tensor
 
 from . import graphs
 from .draws import Draws, meeting
-from .errors import DivergedError
+from .errors import ContractError, DivergedError
 from .method import Context, Method
 
 #: Whether steps are recorded and replayed where that can be done; off to compare with.
@@ -332,6 +332,8 @@ class _Step:
         for losses_of, trained in self.phases:
             self.adam.zero_grad(set_to_none=True)
             losses = losses_of(given)
+            if self.table is None:  # of the first step; the others are alike
+                _check_losses(losses, self.adam.param_groups[0]["params"][0])
             losses["total"].sum().backward(inputs=trained)
             self.adam.step()  # leaves without a gradient rest
             total = losses["total"].detach() + seen.get("total", 0.0)
@@ -359,6 +361,34 @@ class _Step:
         torch._dynamo.reset()  # it keeps so many versions of a function, those of others too
         self.feed = _compiled(self.feed, failed)
         self.phases = [(_compiled(of, failed), trained) for of, trained in self.phases]
+
+
+def _check_losses(losses: Any, leaf: Tensor) -> None:
+    """Refuse losses that cannot be minimised, model by model.
+
+    Raises
+    ------
+    ContractError
+    """
+    wanted = f"a tensor ({len(leaf)},), one number for each model of the stack"
+    if not isinstance(losses, Mapping):
+        raise ContractError("losses", "a dict of losses by name", type(losses).__name__)
+    if "total" not in losses:
+        raise ContractError("losses", '"total" among them: what is minimised',
+                            f"only {', '.join(map(repr, losses)) or 'nothing'}")
+    for name, value in losses.items():
+        if not isinstance(value, Tensor):
+            raise ContractError("losses", wanted, f"{name!r} of type {type(value).__name__}")
+        if value.shape != (len(leaf),):
+            raise ContractError("losses", wanted, f"{name!r} of shape {tuple(value.shape)}")
+        if value.device != leaf.device:
+            raise ContractError("losses", f"tensors on {leaf.device}, where the network is",
+                                f"{name!r} on {value.device}")
+        if not value.is_floating_point():
+            raise ContractError("losses", "tensors of floats", f"{name!r} of {value.dtype}")
+    if not losses["total"].requires_grad:
+        raise ContractError("losses", "a total that depends on the parameters",
+                            "one without a gradient: was it detached, or worked out by NumPy?")
 
 
 def _compiled(

@@ -106,7 +106,8 @@ def try_core(core: Installed) -> None:
         ("torch", ("run", "-m", "scmm", *PAIR, *SMALL)),
         ("tune", ("tune", "-m", "lda", *PAIR, *SMALL)),
         ("transfer", ("run", "-m", "coral", *PAIR, *SMALL, "--no-controls")),
-        ("workers", ("sweep", "-m", "lda", "--pairs", "SEED->DEAP", *SMALL, "--workers", "2")),
+        ("workers", ("sweep", "-m", "lda", "--pairs", "SEED->DEAP", *SMALL, "--workers", "2",
+                     "--runs", "pool")),
         ("torch", ("run", "-m", "lda", *PAIR, *SMALL, "--save-models", "--runs", "saved")),
     ):
         said = core.bench(*command, status=2)

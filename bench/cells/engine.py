@@ -25,7 +25,7 @@ from ..store.provenance import Meter
 from ..store.records import Record, Store
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
-from .guard import guarded
+from .guard import explain, guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -177,7 +177,7 @@ class Engine:
         try:
             yield
         except (Exception, SystemExit) as error:
-            self.outcomes[i] = error
+            self.outcomes[i] = explain(self.cells[i].method, error)
 
     def _train(self, trainings: Mapping[int, Training]) -> dict[int, TrainingResult]:
         """Train all at once, or what there is room for; if that fails, each half, down to a cell.
@@ -204,7 +204,7 @@ class Engine:
         except (Exception, SystemExit) as error:
             half = len(which) // 2
             if not half:
-                self.outcomes[which[0]] = error
+                self.outcomes[which[0]] = explain(method, error)
                 return {}
         first, second = ({i: trainings[i] for i in p} for p in (which[:half], which[half:]))
         return self._train(first) | self._train(second)

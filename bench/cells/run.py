@@ -297,7 +297,7 @@ class Run:
         with look(predictor, "if possible") as still:
             proba = predicted(method, still, test.x)
             alone = [predicted(method, still, test.x[i : i + 1]) for i in alone_too(method, test)]
-        check_probabilities(method, test, proba, alone, len(fold.view.classes))
+        check_probabilities(method, test, proba, alone, len(fold.view.classes), predictor)
         return proba
 
     def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
