@@ -94,7 +94,9 @@ def explain(method: Method, error: BaseException) -> BaseException:
 
 def _authors(method: Method) -> set[str]:
     """Top-level modules of those who wrote a method, ourselves aside."""
-    classes = {c for part in method.parts() for c in part.__mro__}
+    task = getattr(method, "task", None)  # of a self-supervised one, a class of its own
+    parts = [*method.parts(), *([task] if isinstance(task, type) else [])]
+    classes = {c for part in parts for c in part.__mro__}
     tops = {c.__module__.partition(".")[0] for c in classes}
     return {top for top in tops if top != "bench" and top not in sys.stdlib_module_names}
 

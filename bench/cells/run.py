@@ -314,7 +314,7 @@ class Run:
 
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:
     def tell(stage: str, number: int, of: int, detail: str) -> None:
-        on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail))
+        on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail, "epoch"))
 
     return tell
 

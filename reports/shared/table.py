@@ -405,5 +405,7 @@ def _coverage(table: Table) -> list[str]:
         fewer = [c for c, v in row.values.items() if list(v.seeds) != seeds]
         for column in fewer:
             have = numbers(row.values[column].seeds)
-            notes.append(f"{row.label} on {table.labels[column]}: seeds {have} of {numbers(seeds)}")
+            notes.append(f"{row.label} on {table.labels[column]}: only seed"
+                         f"{'s' * (len(row.values[column].seeds) > 1)} {have}, where others have "
+                         f"{numbers(seeds)}")
     return notes

@@ -163,12 +163,13 @@ def test_a_fit_without_a_predictor(plugin, tmp_path):
 @pytest.mark.parametrize(("name", "said", "text"), [
     ("raises", "raises: ValueError: matmul", "return view.calibration.x @ np.ones((3, 3))"),
     ("name", "name: NameError: name 'undefined_name' is not defined", "return undefined_name"),
-    ("dtype", "dtype: RuntimeError: addmv input tensors must have the same dtype", "return {\"total\": (loss @ torch.ones("),
+    ("dtype", "dtype: RuntimeError: addmv input tensors must have the same dtype",
+     "return {\"total\": (loss @ torch.ones("),
 ])
 def test_an_error_names_the_authors_own_line(plugin, tmp_path, name, said, text):
     error = ended(name, Store(tmp_path / "runs"))
     assert error.message.startswith(said)
-    assert error.hint.startswith(f"{plugin}, line {line(text)}, in ")
+    assert error.hint.startswith(f"{plugin}, line {line(text)}, in "), error.hint
     assert text in error.hint
     assert "Traceback (most recent call last)" in trace_of(error)
 

@@ -19,21 +19,13 @@ from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
 from .live import LiveDisplay
+from .progress import duration
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
 _ROWS = 12
 #: Most parameters of a cell that the table of a plan names.
 _NAMES = 3
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 class SweepDisplay(LiveDisplay):
@@ -73,7 +65,7 @@ def _running(state: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     now = float(state["now"])
     for worker, at in list(state["running"].items())[:_ROWS]:
-        steps = f"{at['done']}/{at['total']}" if at["total"] else ""
+        steps = f"{at.get('unit', '')} {at['done']}/{at['total']}".strip() if at["total"] else ""
         table.add_row(
             f"[dim]{escape(worker)}[/]", escape(at["cell"]), escape(at["stage"]), steps,
             duration(now - at["began"]),
