@@ -11,6 +11,7 @@ can be recorded once and replayed (:mod:`bench.graphs`), and no method need know
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from . import graphs
 from .draws import Draws, meeting
 from .errors import ContractError, DivergedError
 from .method import Context, Method
+from .store.unfinished import current
 
 #: Whether steps are recorded and replayed where that can be done; off to compare with.
 RECORD = True
@@ -279,7 +281,9 @@ def train(
         take = (graphs.recorder(body, device, epochs * steps, body.compile) if RECORD
                 else body)
         loss: float | None = None
-        for epoch in range(epochs):
+        kept = _Kept(stacked, body, (epochs, steps), len(names))
+        begun, loss = kept.restored(on_epoch)
+        for epoch in range(begun, epochs):
             body.begin(optimiser.rate(epoch, epochs, loss))
             if before_epoch is not None:
                 before_epoch(epoch)
@@ -291,11 +295,64 @@ def train(
                 raise next(error for error in lost if error is not None)
             loss = table["total"].mean().item()
             means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
-            on_epoch(epoch, [
+            told = [
                 {k: math.nan if lost[i] and k == "total" else v[i] for k, v in means.items()}
                 for i in range(len(names))
-            ])
+            ]
+            on_epoch(epoch, told)
+            kept.note(epoch + 1, loss, told, whole=not any(lost))
     return lost
+
+
+class _Kept:
+    """What a training has come to at the end of an epoch, where somebody keeps it.
+
+    A training that goes on from there takes the same steps as one that was never interrupted:
+    all that is drawn follows from the number of the step.
+    """
+
+    def __init__(
+        self, stacked: State, body: _Step, length: tuple[int, int], models: int
+    ) -> None:
+        self.keeper = current()
+        self.stacked, self.body = stacked, body
+        self.shape = [*length, models, [[n, list(t.shape)] for n, t in sorted(stacked.items())]]
+        self.number, self.known = (0, None) if self.keeper is None else self.keeper.begin()
+        self.told: list[Any] = []
+
+    def restored(
+        self, on_epoch: Callable[[int, list[dict[str, float]]], None]
+    ) -> tuple[int, float | None]:
+        """Epochs that are over, and the loss of the last; the stack is then as it was."""
+        known = self.known
+        if not isinstance(known, dict) or known.get("shape") != self.shape:
+            return 0, None
+        with torch.no_grad():
+            for name, tensor in self.stacked.items():
+                tensor.copy_(known["stacked"][name])
+        self.body.adam.load_state_dict(known["adam"])
+        for group in self.body.adam.param_groups:  # a rate stays where a recorded step reads it
+            group["lr"] = group["lr"].to(known["adam"]["param_groups"][0]["lr"].dtype)
+        self.body.now.step.fill_(known["epoch"] * self.shape[1])
+        self.body.now.progress.copy_(self.body.now.step).div_(self.shape[0] * self.shape[1])
+        self.told = known["told"]
+        for epoch, losses in enumerate(self.told):
+            on_epoch(epoch, losses)
+        self.note(known["epoch"], known["loss"], None, whole=True)
+        return known["epoch"], known["loss"]
+
+    def note(
+        self, epoch: int, loss: float | None, told: list[dict[str, float]] | None, whole: bool
+    ) -> None:
+        """Keep what stands now; a stack that has lost a model is begun anew."""
+        if self.keeper is None:
+            return
+        self.told += [] if told is None else [told]
+        self.keeper.note(self.number, None if not whole else {
+            "shape": self.shape, "epoch": epoch, "loss": loss, "told": list(self.told),
+            "stacked": {n: t.detach().clone() for n, t in self.stacked.items()},
+            "adam": copy.deepcopy(self.body.adam.state_dict()),
+        })
 
 
 class _Step:

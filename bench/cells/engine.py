@@ -21,8 +21,10 @@ from ..protocols.base import Fold
 from ..selection.looks import Looks, Passes
 from ..selection.observer import Observer, Report
 from ..selection.rules import rule
+from ..store.hashing import key_of
 from ..store.provenance import Meter
 from ..store.records import Record, Store
+from ..store.unfinished import keeping
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
 from .guard import explain, guarded
@@ -247,7 +249,9 @@ class Engine:
         for spec in specs:
             observers[spec.context.cell].curves["pretrain"] = {}
         method = self.runs[specs[0].context.cell].cell.method
-        states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
+        key = key_of("unfinished", [spec.key for spec in specs])
+        with keeping(self.store, key, wanted=all(spec.stored for spec in specs)):
+            states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
         trained = {}
         for spec, state in zip(specs, states, strict=True):
             curve = observers[spec.context.cell].curves["pretrain"]

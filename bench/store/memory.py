@@ -25,6 +25,8 @@ class Trained(BaseException):
 class CarriedStore(Store):
     """Stands in for the run folder on a worker: reads what came along, keeps what goes back."""
 
+    resumes = False
+
     def __init__(self, states: Mapping[str, State | None], pretrain: Iterable[str] = ()) -> None:
         super().__init__(Path("run-folder-of-the-coordinator"))
         self.states, self.pretrain = states, set(pretrain)
@@ -78,6 +80,8 @@ STATES = 8
 
 class TrialStore(Store):
     """Stands in for the run folder: keeps no record, and pre-trained states in memory."""
+
+    resumes = False
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.root)

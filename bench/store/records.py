@@ -227,6 +227,9 @@ class Store:
         Run folder; made when the first record is written.
     """
 
+    #: Whether a training that is interrupted is kept, to go on from.
+    resumes = True
+
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self.cells = self.root / "cells"

@@ -17,12 +17,15 @@ _COARSE = 2.0
 def kept(runs: Path, since: float) -> str:
     """Records and pre-trained states that were written since a time (of :func:`time.time`)."""
     records = _new(runs / "cells", "*/record.json", since)
-    states = _new(runs / "pretrained", "*.pt", since)
+    every = _new(runs / "pretrained", "*.pt", since)
+    begun = [path for path in every if path.stem.endswith(".unfinished")]
+    states = [path for path in every if path not in begun]
     parts = [f"{n} {word}{'s' * (n > 1)}" for n, word in
-             ((len(records), "record"), (len(states), "pre-training")) if n]
+             ((len(records), "record"), (len(states), "pre-training"),
+              (len(begun), "unfinished pre-training")) if n]
     if not parts:
         return "Nothing was finished yet, so nothing of it is kept."
-    where = f" ({states[-1]})" if states else ""
+    where = f" ({every[-1]})" if every else ""
     return f"Kept: {' and '.join(parts)}{where}."
 
 

@@ -38,5 +38,9 @@ def test_epochs_and_the_time_left_over_all_stages_are_shown(monkeypatch):
     with Display(Console(file=file, width=100)) as display:
         display(event)
     assert "calibrating scmm epoch 3/9  all stages: about 3 min left  loss 0.5" in file.getvalue()
-    live = shown([event], force_terminal=True)
-    assert "epoch 3/9" in live.replace("\n", "")
+    file = io.StringIO()
+    with Display(Console(file=file, width=120, force_terminal=True)) as display:
+        display(event)
+        display._progress.refresh()
+    assert "epoch 3/9" in file.getvalue()
+    assert "all stages: about 3 min left" in file.getvalue()
