@@ -315,9 +315,12 @@ class _Kept:
         self, stacked: State, body: _Step, length: tuple[int, int], models: int
     ) -> None:
         self.keeper = current()
-        self.stacked, self.body = stacked, body
+        self.stacked, self.body, self.length = stacked, body, length
         self.shape = [*length, models, [[n, list(t.shape)] for n, t in sorted(stacked.items())]]
-        self.number, self.known = (0, None) if self.keeper is None else self.keeper.begin()
+        self.number = 0
+        self.known: Any = None
+        if self.keeper is not None:
+            self.number, self.known = self.keeper.begin()
         self.told: list[Any] = []
 
     def restored(
@@ -333,8 +336,9 @@ class _Kept:
         self.body.adam.load_state_dict(known["adam"])
         for group in self.body.adam.param_groups:  # a rate stays where a recorded step reads it
             group["lr"] = group["lr"].to(known["adam"]["param_groups"][0]["lr"].dtype)
-        self.body.now.step.fill_(known["epoch"] * self.shape[1])
-        self.body.now.progress.copy_(self.body.now.step).div_(self.shape[0] * self.shape[1])
+        epochs, steps = self.length
+        self.body.now.step.fill_(known["epoch"] * steps)
+        self.body.now.progress.copy_(self.body.now.step).div_(epochs * steps)
         self.told = known["told"]
         for epoch, losses in enumerate(self.told):
             on_epoch(epoch, losses)
@@ -364,6 +368,7 @@ class _Step:
         after_step: Callable[[Moment], None] | None,
     ) -> None:
         leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
+        self.leaf = next(iter(leaves.values()))
         self.adam = optimiser.build(list(leaves.values()))
         self.phases: list[tuple[Callable[[Any], Losses], list[Tensor] | None]] = [
             (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
@@ -390,7 +395,7 @@ class _Step:
             self.adam.zero_grad(set_to_none=True)
             losses = losses_of(given)
             if self.table is None:  # of the first step; the others are alike
-                _check_losses(losses, self.adam.param_groups[0]["params"][0])
+                _check_losses(losses, self.leaf)
             losses["total"].sum().backward(inputs=trained)
             self.adam.step()  # leaves without a gradient rest
             total = losses["total"].detach() + seen.get("total", 0.0)

@@ -55,7 +55,8 @@ def probabilities(predictor: Predictor, x: NDArray[np.float32]) -> NDArray[np.fl
         out = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # torch raises these
         raise ContractError(
-            "predict_proba", wanted, f"a {type(given).__name__} that is no array ({str(error)[:80]})", predictor
+            "predict_proba", wanted,
+            f"a {type(given).__name__} that is no array ({str(error)[:80]})", predictor,
         ) from error
     if out.ndim != 2 or len(out) != len(x):
         raise ContractError("predict_proba", wanted, f"an array of shape {out.shape}", predictor)
