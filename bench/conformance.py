@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .cells.contract import alone_too, check_probabilities, predicted
+from .cells.guard import explain
 from .cells.models import pack
 from .cells.proof import (  # noqa: F401  plugins' tests import what is made up from here
     FEW,
@@ -35,7 +36,14 @@ from .cells.proof import (  # noqa: F401  plugins' tests import what is made up 
     synthetic_pair,
 )
 from .data.pair import Pair
-from .errors import BenchError, IncompatibleError, UnknownNameError
+from .errors import (
+    BenchError,
+    IncompatibleError,
+    MethodError,
+    MissingLibraryError,
+    UnknownNameError,
+    check_library,
+)
 from .method import Budget, Method, Predictor
 from .protocols.base import Fold, Protocol
 from .protocols.few_shot import FewShot
@@ -58,7 +66,17 @@ def check_method(
     suite = _Suite(cls, values or {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit of so few steps has not converged
-        return [run_check(name, check) for name, check in suite.checks().items()]
+        return [_told(suite, run_check(name, check)) for name, check in suite.checks().items()]
+
+
+def _told(suite: _Suite, check: Check) -> Check:
+    """A check whose error names the author's own line."""
+    if check.error is None:
+        return check
+    error = explain(suite.method(), check.error)
+    if not isinstance(error, MethodError):
+        return check
+    return dataclasses.replace(check, detail=f"{error.message.partition(': ')[2]} ({error.hint})")
 
 
 def failures(method: str | type[Method], values: Mapping[str, Any] | None = None) -> list[Check]:
@@ -253,11 +271,15 @@ class _Suite:
 
     def saves(self) -> None:
         """What is loaded predicts as what was saved."""
-        import torch
-
         case, predictor, proba = self.base()
         if getattr(predictor, "payload", None) is None:
             raise CheckSkippedError("its models have no payload()")
+        try:
+            check_library("torch", "a saved model")
+        except MissingLibraryError as error:
+            raise CheckSkippedError(error.message) from error
+        import torch
+
         content = torch.load(io.BytesIO(pack(case.cell.method, predictor)), weights_only=True)
         restored = self.cls(self.cls.parse(content["params"])).restore(content["payload"])
         same(proba, case.predict(restored), "the loaded model", 1e-6)

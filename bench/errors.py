@@ -7,6 +7,7 @@ raised is a defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,112 @@ class DivergedError(BenchError):
     """Training produced a loss that is not finite; names epoch and batch."""
 
 
+#: Libraries that the core does without, and the extra that brings each.
+EXTRAS = {
+    "torch": "torch", "optuna": "tune", "dask": "workers", "distributed": "workers",
+    "dask_jobqueue": "cluster", "torcheeg": "backbones", "braindecode": "backbones",
+    "mne": "backbones", "lmdb": "backbones", "skada": "transfer",
+}
+_PACKAGE = "eeg-cross-corpus-bench"
+
+
+class MissingLibraryError(BenchError):
+    """A library that only some of the methods and commands need is not installed.
+
+    Parameters
+    ----------
+    library : str
+        Its import name, of :data:`EXTRAS`.
+    what : str
+        What needs it.
+    """
+
+    def __init__(self, library: str, what: str = "this") -> None:
+        super().__init__(
+            f"{what} needs {library}, which is not installed",
+            f"Install it: pip install '{_PACKAGE}[{EXTRAS[library]}]' (everything: [all])",
+        )
+
+
+def missing(error: BaseException | None, what: str = "this") -> MissingLibraryError | None:
+    """The error in words, if it, or what it came of, is that a library of an extra is missing."""
+    while error is not None:
+        if isinstance(error, MissingLibraryError):
+            return error
+        library = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+        if isinstance(error, ModuleNotFoundError) and library in EXTRAS:
+            return MissingLibraryError(library, what)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def check_library(library: str, what: str) -> None:
+    """Refuse before anything is run what needs a library that is not installed.
+
+    Raises
+    ------
+    MissingLibraryError
+    """
+    from importlib.util import find_spec
+
+    try:
+        there = library in sys.modules or find_spec(library) is not None
+    except (ImportError, ValueError):
+        there = False
+    if not there:
+        raise MissingLibraryError(library, what)
+
+
+class ContractError(BenchError):
+    """A method gave back what its contract does not allow.
+
+    Parameters
+    ----------
+    function : str
+        What gave it: "losses", "predict_proba".
+    expected, got : str
+    owner : object, optional
+        Whose function it is; its author's line is looked up there.
+    """
+
+    def __init__(self, function: str, expected: str, got: str, owner: object = None) -> None:
+        super().__init__(f"{function} gave {got}; expected {expected}")
+        self.function, self.owner = function, owner
+
+
+class MethodError(BenchError):
+    """A plugin's method failed; says which, why, and at which line of its author's."""
+
+
+def line_of(error: BaseException, modules: Iterable[str]) -> str:
+    """Last line of some modules in a traceback: ``FILE, line 12, in fit: x = y``; "" if none.
+
+    Parameters
+    ----------
+    error : exception
+    modules : iterable of str
+        Their top-level names.
+    """
+    import linecache
+
+    tops, found, at = set(modules), "", error.__traceback__
+    while at is not None:
+        frame = at.tb_frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in tops:
+            name, line = frame.f_code.co_filename, at.tb_lineno
+            text = linecache.getline(name, line).strip()
+            found = f"{name}, line {line}, in {frame.f_code.co_name}: {text}"
+        at = at.tb_next
+    return found
+
+
+def line_where(owner: object, function: str) -> str:
+    """Where an object's function is written: ``FILE, line 12, in losses``; "" if not known."""
+    written = getattr(type(owner) if not isinstance(owner, type) else owner, function, None)
+    code = getattr(getattr(written, "__wrapped__", written), "__code__", None)
+    return "" if code is None else f"{code.co_filename}, line {code.co_firstlineno}, in {function}"
+
+
 class StoppedError(BenchError):
     """A sweep cannot go on; what was finished is stored."""
 
@@ -140,6 +247,7 @@ class StorageError(StoppedError):
 
 def reason_of(error: BaseException) -> str:
     """One reason for people: a message of ours as it is, anything else with its type."""
+    error = missing(error) or error
     text = str(error).strip()
     if isinstance(error, BenchError):
         return text
@@ -150,6 +258,8 @@ def trace_of(error: BaseException) -> str:
     """Traceback of an error that is not one of ours, for the record."""
     import traceback
 
-    if isinstance(error, BenchError):
+    if isinstance(error, MethodError) and error.__cause__ is not None:
+        error = error.__cause__  # its author needs it whole
+    if isinstance(error, BenchError) or missing(error) is not None:
         return ""
     return "".join(traceback.format_exception(error))[-4000:]

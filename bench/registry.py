@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from .errors import BenchError, SettingError, UnknownNameError
+from .errors import BenchError, SettingError, UnknownNameError, missing
 
 #: Between the names of joined sources: ``SEED:3+SEED-IV:4``.
 PLUS = "+"
@@ -186,6 +186,9 @@ def load(group: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:
+        lacking = missing(error, item.name)
+        if lacking is not None:
+            raise lacking from error
         raise BenchError(
             f"{item.name} ({item.origin or item.target}) cannot be loaded: "
             f"{type(error).__name__}: {error}",

@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import json
 import multiprocessing
-import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -225,7 +225,7 @@ def write_reports(
     keys = {name: _digest([name, common, _code(name)]) for name in names}
     recalled = {name: memory.recall(name, key) for name, key in keys.items()}
     todo = [name for name, outcome in recalled.items() if outcome is None]
-    shared = processes if len(state) >= MANY and hasattr(os, "fork") else 1
+    shared = processes if len(state) >= MANY and sys.platform == "linux" else 1
     with _drawing(_Task(store, out, options), todo, min(shared, len(todo))) as draw:
         for name, key in keys.items():
             outcome = recalled[name]
@@ -342,7 +342,7 @@ def _described(options: ReportOptions) -> dict[str, Any]:
     """Options, with the content of the files they name."""
     described = dataclasses.asdict(options)
     described["published"] = [
-        [str(p), p.read_text(errors="replace") if p.is_file() else None]
+        [str(p), p.read_text(encoding="utf-8", errors="replace") if p.is_file() else None]
         for p in options.published
     ]
     return described

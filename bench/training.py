@@ -11,6 +11,7 @@ can be recorded once and replayed (:mod:`bench.graphs`), and no method need know
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +22,9 @@ from torch import Tensor
 
 from . import graphs
 from .draws import Draws, meeting
-from .errors import DivergedError
+from .errors import ContractError, DivergedError
 from .method import Context, Method
+from .store.unfinished import current
 
 #: Whether steps are recorded and replayed where that can be done; off to compare with.
 RECORD = True
@@ -279,7 +281,9 @@ def train(
         take = (graphs.recorder(body, device, epochs * steps, body.compile) if RECORD
                 else body)
         loss: float | None = None
-        for epoch in range(epochs):
+        kept = _Kept(stacked, body, (epochs, steps), len(names))
+        begun, loss = kept.restored(on_epoch)
+        for epoch in range(begun, epochs):
             body.begin(optimiser.rate(epoch, epochs, loss))
             if before_epoch is not None:
                 before_epoch(epoch)
@@ -291,11 +295,68 @@ def train(
                 raise next(error for error in lost if error is not None)
             loss = table["total"].mean().item()
             means = {k: v.mean(dim=0).tolist() for k, v in table.items()}
-            on_epoch(epoch, [
+            told = [
                 {k: math.nan if lost[i] and k == "total" else v[i] for k, v in means.items()}
                 for i in range(len(names))
-            ])
+            ]
+            on_epoch(epoch, told)
+            kept.note(epoch + 1, loss, told, whole=not any(lost))
     return lost
+
+
+class _Kept:
+    """What a training has come to at the end of an epoch, where somebody keeps it.
+
+    A training that goes on from there takes the same steps as one that was never interrupted:
+    all that is drawn follows from the number of the step.
+    """
+
+    def __init__(
+        self, stacked: State, body: _Step, length: tuple[int, int], models: int
+    ) -> None:
+        self.keeper = current()
+        self.stacked, self.body, self.length = stacked, body, length
+        self.shape = [*length, models, [[n, list(t.shape)] for n, t in sorted(stacked.items())]]
+        self.number = 0
+        self.known: Any = None
+        if self.keeper is not None:
+            self.number, self.known = self.keeper.begin()
+        self.told: list[Any] = []
+
+    def restored(
+        self, on_epoch: Callable[[int, list[dict[str, float]]], None]
+    ) -> tuple[int, float | None]:
+        """Epochs that are over, and the loss of the last; the stack is then as it was."""
+        known = self.known
+        if not isinstance(known, dict) or known.get("shape") != self.shape:
+            return 0, None
+        with torch.no_grad():
+            for name, tensor in self.stacked.items():
+                tensor.copy_(known["stacked"][name])
+        self.body.adam.load_state_dict(known["adam"])
+        for group in self.body.adam.param_groups:  # a rate stays where a recorded step reads it
+            group["lr"] = group["lr"].to(known["adam"]["param_groups"][0]["lr"].dtype)
+        epochs, steps = self.length
+        self.body.now.step.fill_(known["epoch"] * steps)
+        self.body.now.progress.copy_(self.body.now.step).div_(epochs * steps)
+        self.told = known["told"]
+        for epoch, losses in enumerate(self.told):
+            on_epoch(epoch, losses)
+        self.note(known["epoch"], known["loss"], None, whole=True)
+        return known["epoch"], known["loss"]
+
+    def note(
+        self, epoch: int, loss: float | None, told: list[dict[str, float]] | None, whole: bool
+    ) -> None:
+        """Keep what stands now; a stack that has lost a model is begun anew."""
+        if self.keeper is None:
+            return
+        self.told += [] if told is None else [told]
+        self.keeper.note(self.number, None if not whole else {
+            "shape": self.shape, "epoch": epoch, "loss": loss, "told": list(self.told),
+            "stacked": {n: t.detach().clone() for n, t in self.stacked.items()},
+            "adam": copy.deepcopy(self.body.adam.state_dict()),
+        })
 
 
 class _Step:
@@ -307,6 +368,7 @@ class _Step:
         after_step: Callable[[Moment], None] | None,
     ) -> None:
         leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
+        self.leaf = next(iter(leaves.values()))
         self.adam = optimiser.build(list(leaves.values()))
         self.phases: list[tuple[Callable[[Any], Losses], list[Tensor] | None]] = [
             (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
@@ -332,6 +394,8 @@ class _Step:
         for losses_of, trained in self.phases:
             self.adam.zero_grad(set_to_none=True)
             losses = losses_of(given)
+            if self.table is None:  # of the first step; the others are alike
+                _check_losses(losses, self.leaf)
             losses["total"].sum().backward(inputs=trained)
             self.adam.step()  # leaves without a gradient rest
             total = losses["total"].detach() + seen.get("total", 0.0)
@@ -359,6 +423,34 @@ class _Step:
         torch._dynamo.reset()  # it keeps so many versions of a function, those of others too
         self.feed = _compiled(self.feed, failed)
         self.phases = [(_compiled(of, failed), trained) for of, trained in self.phases]
+
+
+def _check_losses(losses: Any, leaf: Tensor) -> None:
+    """Refuse losses that cannot be minimised, model by model.
+
+    Raises
+    ------
+    ContractError
+    """
+    wanted = f"a tensor ({len(leaf)},), one number for each model of the stack"
+    if not isinstance(losses, Mapping):
+        raise ContractError("losses", "a dict of losses by name", type(losses).__name__)
+    if "total" not in losses:
+        raise ContractError("losses", '"total" among them: what is minimised',
+                            f"only {', '.join(map(repr, losses)) or 'nothing'}")
+    for name, value in losses.items():
+        if not isinstance(value, Tensor):
+            raise ContractError("losses", wanted, f"{name!r} of type {type(value).__name__}")
+        if value.shape != (len(leaf),):
+            raise ContractError("losses", wanted, f"{name!r} of shape {tuple(value.shape)}")
+        if value.device != leaf.device:
+            raise ContractError("losses", f"tensors on {leaf.device}, where the network is",
+                                f"{name!r} on {value.device}")
+        if not value.is_floating_point():
+            raise ContractError("losses", "tensors of floats", f"{name!r} of {value.dtype}")
+    if not losses["total"].requires_grad:
+        raise ContractError("losses", "a total that depends on the parameters",
+                            "one without a gradient: was it detached, or worked out by NumPy?")
 
 
 def _compiled(

@@ -200,7 +200,9 @@ class Deap(WithoutFeatures):
             )
             (folder / _PYTHON / f"s{subject:02d}.dat").write_bytes(content)
             lines += [_csv_line(subject, p) for p in sorted(plans, key=lambda p: p.order)]
-        (folder / "metadata_csv" / _CSV).write_text("\n".join(lines) + "\n")
+        (folder / "metadata_csv" / _CSV).write_text(
+            "\n".join(lines) + "\n", encoding="utf-8", newline="\n"
+        )
         write_marker(folder, self.name, recipe)
 
 

@@ -218,7 +218,7 @@ class SeedV(seed_files.SeedLike):
             f"Session {s}:\nstart_second: {starts}\nend_second: {ends}\n"
             for s, (starts, ends) in enumerate(map(self._planned, range(1, 4), [recipe] * 3), 1)
         )
-        (folder / _TIMES).write_text(times)
+        (folder / _TIMES).write_text(times, encoding="utf-8")
         sheets.write(folder / _SHEET, [
             line for s in range(1, _SESSIONS + 1) for line in (
                 [f"Session {s}", *(_CLASSES[c].capitalize() for c in self.published(s))],

@@ -100,8 +100,8 @@ def _mark(text: str) -> str:
 
 #: Left and right edge of each room, in hundredths of the house; others share their floor evenly.
 PLACES = {
-    "cli": (0, 100), "auditing": (5, 37), "sweeps": (40, 100), "tuning": (48, 95),
-    "corpus_conformance": (5, 45),
+    "cli": (0, 100), "exchange": (5, 37), "auditing": (5, 37), "sweeps": (40, 100),
+    "tuning": (48, 95), "corpus_conformance": (5, 45),
     "conformance": (0, 30), "runs": (33, 95), "cells": (0, 95), "training": (0, 38),
     "selection": (41, 72), "method": (0, 65), "protocols": (0, 65), "data": (0, 42),
     "graphs": (44, 67), "reporting": (78.5, 100), "store": (0, 20), "registry": (22, 37.5),

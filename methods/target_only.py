@@ -17,8 +17,8 @@ from bench.method import Context, Job, Method, Needs, Predictor, Tunable, hyper
 from bench.protocols.base import View
 from bench.registry import ANY_FEATURES
 
-from .shared.training.finetuning import SHARED, FineTuned, SharedNetwork
-from .shared.wrapped import Wrapped, WrappedParams
+from .shared.shallow import Shallow
+from .shared.wrapped import SHARED, Wrapped, WrappedParams
 
 
 class TargetOnlyParams(WrappedParams):
@@ -39,13 +39,16 @@ class TargetOnly(Wrapped):
 
     def __init__(self, params: Any = None) -> None:
         super().__init__(params)
-        if not isinstance(self.inner, FineTuned):
+        if not _is_network(self.inner):
             vars(self)["kind"] = "method"
 
     @classmethod
     def _named(cls, values: Mapping[str, Any]) -> type[Method]:
-        named = str(values.get("network", SHARED)).lower()
-        return SharedNetwork if named == SHARED else super()._named(values)
+        if str(values.get("network", SHARED)).lower() != SHARED:
+            return super()._named(values)
+        from .shared.training.finetuning import SharedNetwork
+
+        return SharedNetwork
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:
@@ -109,3 +112,12 @@ class TargetOnly(Wrapped):
             Job(j.view, None, replace(j.ctx, params=self.alone(j.ctx).inner.params))
             for j in jobs
         ])
+
+
+def _is_network(method: Method) -> bool:
+    """Whether a method trains a network; a shallow one is asked without importing torch."""
+    if isinstance(method, Shallow):
+        return False
+    from .shared.training.finetuning import FineTuned
+
+    return isinstance(method, FineTuned)

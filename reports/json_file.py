@@ -12,7 +12,7 @@ from bench.store.records import Store
 from bench.version import __version__
 
 from .shared.caption import caption, problems, title
-from .shared.cells import collect
+from .shared.cells import collect, origins
 from .shared.table import Table, TableRow, tables
 
 #: Changes when a key changes its meaning.
@@ -61,6 +61,7 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
             table.labels[c]: {
                 "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),
                 "partial": v.partial, "records": sorted(x.id for x in row.cells[c]),
+                "origins": origins(row.cells[c]),
             }
             for c, v in row.values.items()
         },

@@ -29,7 +29,7 @@ from .shared.against import (
     over_all_pairs,
 )
 from .shared.caption import caption, problems, shortened, title
-from .shared.cells import Collection, Column, collect
+from .shared.cells import Collection, Column, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import MOST_TABLES
 from .shared.power import smallest
@@ -237,7 +237,7 @@ def _setting(table: Table) -> dict[str, Any]:
         "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
         "protocol_params": s.protocol_params, "target_access": s.target_access,
         "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes,
+        "classes": s.classes, "edition": s.edition,
     }
 
 
@@ -268,7 +268,8 @@ def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[di
                             "rank": row.rank, "pairs_run": len(row.values),
                             "pairs": len(table.columns), "params_origin": cells[0].origin,
                             "params": _params(cells), "sessions": column.sessions,
-                            "records": " ".join(sorted(c.id for c in cells)), **_setting(table),
+                            "records": " ".join(sorted(c.id for c in cells)),
+                            "origins": "; ".join(origins(cells)), **_setting(table),
                         }
 
 
@@ -288,13 +289,14 @@ def _scores(collection: Collection) -> str:
             for column, cells in row.cells.items():
                 head = {"table": number, **_named(row, table, column), **_setting(table)}
                 if first:
-                    writer.writerow([*head, "record", "seed", "subject", "session", "unit",
-                                     *METRICS])
+                    writer.writerow([*head, "record", "origins", "seed", "subject", "session",
+                                     "unit", *METRICS])
                     first = False
                 start = [spreadsheet(v) for v in head.values()]
                 for cell in sorted(cells, key=lambda c: c.seed):
                     writer.writerows(
-                        [*start, cell.id, cell.seed, spreadsheet(fold.subject),
+                        [*start, cell.id, spreadsheet("; ".join(origins([cell]))), cell.seed,
+                         spreadsheet(fold.subject),
                          spreadsheet(fold.session), unit, *(scores[m] for m in METRICS)]
                         for fold in cell.folds for unit, scores in fold.scores.items()
                     )

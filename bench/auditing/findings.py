@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -73,6 +73,26 @@ def grouped(findings: Iterable[Finding]) -> list[tuple[Severity, str, list[str]]
     return sorted(rows, key=lambda r: (order.index(r[0]), -len(r[2]), r[1]))
 
 
+def word_widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths of columns of text that share so much room, each as wide as its longest word.
+
+    What is left over goes to the columns that have most to say. Where there is not room even for
+    the longest words, the widest columns break some.
+    """
+    widest = [max(map(len, texts)) for texts in columns]
+    out = [max((len(word) for text in texts for word in text.split()), default=1)
+           for texts in columns]
+    while sum(out) > room and max(out) > 1:
+        out[out.index(max(out))] -= 1
+    long = [sum(map(len, texts)) for texts in columns]
+    for _ in range(room - sum(out)):
+        open_ = [i for i in range(len(out)) if out[i] < widest[i]]
+        if not open_:
+            break
+        out[max(open_, key=lambda i: long[i] / out[i])] += 1
+    return out
+
+
 def show(report: Report, console: Console) -> int:
     """Print a report; returns the number of undeclared leaks."""
     from rich.table import Table
@@ -81,14 +101,16 @@ def show(report: Report, console: Console) -> int:
     console.print()
     console.print(Text(report.title, "bold"))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("severity", no_wrap=True)
-    table.add_column("finding", overflow="fold", ratio=3)
-    table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("where", overflow="fold", ratio=2)
     rows = grouped(report.findings)
-    for severity, what, where in rows:
-        places = list(dict.fromkeys(w for w in where if w))
-        named = ", ".join(places[:_NAMED]) + (", …" if len(places) > _NAMED else "")
+    places = [", ".join(named[:_NAMED]) + (", …" if len(named) > _NAMED else "")
+              for named in (list(dict.fromkeys(w for w in where if w)) for _, _, where in rows)]
+    found, at = word_widths([["finding", *(what for _, what, _ in rows)], ["where", *places]],
+                            console.width - 23)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("finding", overflow="fold", width=found)
+    table.add_column("times", justify="right", no_wrap=True)
+    table.add_column("where", overflow="fold", width=at)
+    for (severity, what, where), named in zip(rows, places, strict=True):
         style = SEVERITIES[severity][0]
         table.add_row(Text(severity, style), Text(what), str(len(where)), Text(named, "dim"))
     if rows:

@@ -92,7 +92,7 @@ class Audit:
 def read_audits(store: Store) -> list[Audit]:
     """All audits of a run folder whose records are there, the largest first."""
     audits = []
-    for path in sorted(store.root.glob("audit-*.json")):
+    for path in sorted(p for root in store.roots for p in root.glob("audit-*.json")):
         try:
             audits.append(read_audit(path))
         except BenchError:
@@ -135,7 +135,9 @@ def read_audit(path: Path) -> Audit:
 
 
 def _record(store: Store, record_id: str) -> Record:
-    record = store.get(record_id) or Drafts(store.root).get(record_id)
+    record = store.get(record_id, old=True) or Drafts(store.root).get(
+        record_id, old=True
+    )
     if record is None or record.status != "done":
         raise BenchError(
             f"record {record_id} is not in {store.root}", "Run the audit again: bench audit ..."

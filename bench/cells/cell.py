@@ -49,12 +49,18 @@ class Event:
         Progress of the stage.
     detail : str
         Loss, subject.
+    unit : str
+        What is counted: "epoch" of a training.
+    left : float or None
+        Seconds left over all stages of the run, about, where that is known.
     """
 
     stage: str
     done: int
     total: int
     detail: str = ""
+    unit: str = ""
+    left: float | None = None
 
 
 OnEvent = Callable[[Event], None]

@@ -17,10 +17,10 @@ import numpy as np
 
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import BenchError, IncompatibleError
+from ..errors import BenchError, ContractError, IncompatibleError
 from ..method import Job, Method, Needs, Predictor
 from ..protocols.base import Fold, Protocol, View
-from ..selection.looking import lent
+from ..selection.looking import probabilities
 
 AnyWindows = Windows | UnlabelledWindows
 W = TypeVar("W", Windows, UnlabelledWindows)
@@ -146,13 +146,19 @@ def _as_many(method: Method, predictors: Sequence[Predictor], folds: int) -> lis
             f"{method.name} returned {len(predictors)} predictors for {folds} fold"
             f"{'s' * (folds != 1)}"
         )
+    for predictor in predictors:
+        if not callable(getattr(predictor, "predict_proba", None)):
+            raise ContractError(
+                "fit", "an object with predict_proba(x)",
+                "nothing" if predictor is None else f"a {type(predictor).__name__}", method,
+            )
     return list(predictors)
 
 
 def predicted(method: Method, predictor: Predictor, x: np.ndarray) -> np.ndarray:
     """Probabilities (n, classes) of windows, of which the predictor is handed a copy."""
     with explained(method):
-        return np.asarray(predictor.predict_proba(lent(x)), dtype=np.float64)
+        return probabilities(predictor, x)
 
 
 def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
@@ -193,8 +199,9 @@ def alone_too(method: Method, test: AnyWindows) -> list[int]:
     return np.unique(np.linspace(0, len(test) - 1, 5).astype(int))[::-1].tolist()
 
 
-def check_probabilities(
-    method: Method, test: AnyWindows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int
+def check_probabilities(  # noqa: PLR0917 - what was predicted, and by whom
+    method: Method, test: AnyWindows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int,
+    predictor: Predictor | None = None,
 ) -> None:
     """Refuse predictions that break the contract.
 
@@ -202,6 +209,8 @@ def check_probabilities(
     ----------
     alone : sequence of (1, classes)
         Of the windows of :func:`alone_too`.
+    predictor : Predictor, optional
+        Whose they are, to say where it is written.
 
     Raises
     ------
@@ -209,14 +218,17 @@ def check_probabilities(
         Wrong shape, not probabilities, or a window's row depends on its neighbours.
     """
     if proba.shape != (len(test), classes):
-        raise BenchError(
-            f"{method.name} predicted an array of shape {proba.shape} for {len(test)} windows and "
-            f"{classes} classes"
+        raise ContractError(
+            "predict_proba", f"({len(test)}, {classes}), a row for each window and a column for "
+            "each class", f"an array of shape {proba.shape}", predictor,
         )
     if not np.isfinite(proba).all() or (proba < -1e-9).any() or (
         abs(proba.sum(axis=1) - 1) > 1e-3
     ).any():
-        raise BenchError(f"{method.name} predicted rows that are no probabilities")
+        raise ContractError(
+            "predict_proba", "rows of probabilities: finite, none below 0, each with the sum 1",
+            _oddest(proba), predictor,
+        )
     if not alone:
         return
     worst = float(np.abs(np.concatenate(alone) - proba[alone_too(method, test)]).max())
@@ -225,3 +237,12 @@ def check_probabilities(
             f"{method.name} predicts a window differently alone and among others (by {worst:.2g})",
             "A method that uses test windows together must declare transductive = True.",
         )
+
+
+def _oddest(proba: np.ndarray) -> str:
+    """The first row that is no probabilities, in words."""
+    odd = ~np.isfinite(proba).all(axis=1) | (proba < -1e-9).any(axis=1)
+    odd |= ~(abs(proba.sum(axis=1) - 1) <= 1e-3)
+    row = int(np.flatnonzero(odd)[0])
+    shown = ", ".join(f"{p:.4g}" for p in proba[row][:6])
+    return f"row {row} with ({shown}{', ...' * (proba.shape[1] > 6)})"

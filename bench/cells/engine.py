@@ -21,11 +21,13 @@ from ..protocols.base import Fold
 from ..selection.looks import Looks, Passes
 from ..selection.observer import Observer, Report
 from ..selection.rules import rule
+from ..store.hashing import key_of
 from ..store.provenance import Meter
 from ..store.records import Record, Store
+from ..store.unfinished import keeping
 from .cell import Cell, OnEvent
 from .contract import explained, fit_folds, fresh
-from .guard import guarded
+from .guard import explain, guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
@@ -177,7 +179,7 @@ class Engine:
         try:
             yield
         except (Exception, SystemExit) as error:
-            self.outcomes[i] = error
+            self.outcomes[i] = explain(self.cells[i].method, error)
 
     def _train(self, trainings: Mapping[int, Training]) -> dict[int, TrainingResult]:
         """Train all at once, or what there is room for; if that fails, each half, down to a cell.
@@ -204,7 +206,7 @@ class Engine:
         except (Exception, SystemExit) as error:
             half = len(which) // 2
             if not half:
-                self.outcomes[which[0]] = error
+                self.outcomes[which[0]] = explain(method, error)
                 return {}
         first, second = ({i: trainings[i] for i in p} for p in (which[:half], which[half:]))
         return self._train(first) | self._train(second)
@@ -247,7 +249,9 @@ class Engine:
         for spec in specs:
             observers[spec.context.cell].begin("pretrain")
         method = self.runs[specs[0].context.cell].cell.method
-        states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
+        key = key_of("unfinished", [spec.key for spec in specs])
+        with keeping(self.store, key, wanted=all(spec.stored for spec in specs)):
+            states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
         trained = {}
         for spec, state in zip(specs, states, strict=True):
             curve = observers[spec.context.cell].curves["pretrain"]

@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from ..data.windows import Space
-from ..errors import IncompatibleError
+from ..errors import (
+    BenchError,
+    ContractError,
+    IncompatibleError,
+    MethodError,
+    line_of,
+    line_where,
+)
 from ..method import Method
 from ..protocols.base import View
 from ..store.provenance import is_ours
@@ -63,6 +70,37 @@ def guarded(method: Method, views: Sequence[View]) -> Iterator[None]:
     _check_kept(method, views, before, kept)
 
 
+def explain(method: Method, error: BaseException) -> BaseException:
+    """What a method raised, with its name and its author's own line; errors of ours as they are.
+
+    Once a cell: the first fold that fails ends it.
+    """
+    if isinstance(error, ContractError):
+        parts = (error.owner, method, getattr(method, "task", None))
+        where = next((line for part in parts if part is not None
+                      and (line := line_where(part, error.function))), "")
+        out = MethodError(f"{method.name}: {error.message}", f"See {where}" if where else "")
+    elif isinstance(error, BenchError) or not isinstance(error, Exception):
+        return error
+    else:
+        where = line_of(error, _authors(method))
+        if not where:
+            return error
+        why = str(error).strip().partition("\n")[0][:300]
+        out = MethodError(f"{method.name}: {type(error).__name__}: {why}".rstrip(": "), where)
+    out.__cause__ = error
+    return out
+
+
+def _authors(method: Method) -> set[str]:
+    """Top-level modules of those who wrote a method, ourselves aside."""
+    task = getattr(method, "task", None)  # of a self-supervised one, a class of its own
+    parts = [*method.parts(), *([task] if isinstance(task, type) else [])]
+    classes = {c for part in parts for c in part.__mro__}
+    tops = {c.__module__.partition(".")[0] for c in classes}
+    return {top for top in tops if top != "bench" and top not in sys.stdlib_module_names}
+
+
 def _check_kept(
     method: Method, views: Sequence[View], before: list[int], kept: Mapping[str, Any]
 ) -> None:
@@ -99,6 +137,9 @@ def proved(method: Method, view: View, why: str) -> None:
     pair = None if space is None else pair_like(space, len(view.classes))
     for check in check_leaks(lambda: fresh(method), pair):
         if check.passed is False:
+            told = None if check.error is None else explain(method, check.error)
+            if isinstance(told, MethodError):  # it does not work at all
+                raise told
             _refused[type(method)] = (
                 f"{method.name} is refused because {why} and fails the check "
                 f"'{check.name}': {check.detail}"

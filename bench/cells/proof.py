@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Check:
     name: str
     passed: bool | None
     detail: str = ""
+    #: What was raised that is no outcome of the check itself.
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 class CheckFailedError(Exception):
@@ -78,9 +80,9 @@ def run_check(name: str, check: Callable[[], str | None]) -> Check:
     except CheckFailedError as failure:
         return Check(name, False, str(failure))
     except BenchError as error:
-        return Check(name, False, error.message)
+        return Check(name, False, error.message, error)
     except (Exception, SystemExit) as error:  # whatever a third party's method raises
-        return Check(name, False, f"{type(error).__name__}: {error}")
+        return Check(name, False, f"{type(error).__name__}: {error}", error)
 
 
 def check_leaks(make: Callable[[], Method], pair: Pair | None = None) -> list[Check]:

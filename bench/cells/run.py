@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..data.windows import UnlabelledWindows
 from ..devices import dtype_of
-from ..errors import BenchError, IncompatibleError
+from ..errors import BenchError, IncompatibleError, check_library
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
 from ..registry import entries
@@ -77,6 +77,8 @@ class Run:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
             )
+        if cell.save_models:
+            check_library("torch", "--save-models")
         self.cell, self.store, self.on_event = cell, store, on_event
         self.index, self.report = index, report
         self.record = Record(identity=cell.identity(), kind=cell.kind)
@@ -313,7 +315,7 @@ class Run:
         with look(predictor, "if possible") as still:
             proba = predicted(method, still, test.x)
             alone = [predicted(method, still, test.x[i : i + 1]) for i in alone_too(method, test)]
-        check_probabilities(method, test, proba, alone, len(fold.view.classes))
+        check_probabilities(method, test, proba, alone, len(fold.view.classes), predictor)
         return proba
 
     def _models(self, predictors: list[Predictor]) -> dict[str, bytes]:
@@ -330,7 +332,7 @@ class Run:
 
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:
     def tell(stage: str, number: int, of: int, detail: str) -> None:
-        on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail))
+        on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail, "epoch"))
 
     return tell
 

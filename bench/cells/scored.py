@@ -186,9 +186,12 @@ class Scoring:
             pick = tested.picks.get(answers.key) if name == "oracle" \
                 else predicted.picks[n].get(name)
             pick = pick or SelectedEpoch(of, of)
-            last = pick.proba is None or pick.epoch == of
+            exact = pick.proba
+            if exact is None or pick.epoch == of:
+                exact = predicted.finals[n]
             found[0].append(pick)
-            found[1].append(predicted.finals[n] if last else pick.proba)  # type: ignore[arg-type]
+            # Scored is what is stored, to its last digit, so that anyone can score it again.
+            found[1].append(exact.astype(np.float32).astype(np.float64))
         return found
 
     def _scores(

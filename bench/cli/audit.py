@@ -64,7 +64,8 @@ def audit(
     if list_:
         from .screen.tables import shortcut_table
 
-        Screen().print(shortcut_table(load("methods", asked.method)))
+        screen = Screen()
+        screen.print(shortcut_table(load("methods", asked.method), screen.width))
         return
     from ..auditing.audit import AuditOptions
 

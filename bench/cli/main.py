@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
-from ..errors import BenchError, SettingError, UnknownNameError
+from ..errors import BenchError, SettingError, UnknownNameError, missing
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
+from ..version import __version__
 from .audit import audit
 from .data import data_app
+from .exchange import export, verify
 from .run import run
 from .screen.console import Screen
+from .screen.exchange import verdict
 from .shared import listed
 from .sweep import rerun, status, sweep
 from .tune import tune
@@ -39,6 +43,23 @@ app = typer.Typer(
     "Your data: [cyan]bench data check DIR[/], then [cyan]bench data set SEED=DIR DEAP=DIR[/]\n\n"
     "All scores so far: [cyan]bench report runs[/]",
 )
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        sys.stdout.write(f"bench {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option(
+        "--version", help="Show the version and leave.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Benchmark of cross-corpus EEG emotion recognition."""
+
+
 def _examples(*lines: str) -> str:
     """Examples of a command, as the end of its help."""
     return "\n\n".join([f"Example{'s' * (len(lines) > 1)}:", *(f"  {line}" for line in lines)])
@@ -68,6 +89,12 @@ app.command(epilog=_examples(
     "bench audit --records runs",
     "bench audit --split split.csv",
 ))(audit)
+app.command(epilog=_examples(
+    "bench export runs -o results.zip --lab 'Our lab'",
+))(export)
+app.command(epilog=_examples(
+    "bench verify results.zip", "bench verify results.zip --include our_method.py",
+))(verify)
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
 app.add_typer(new_app, name="new")
@@ -90,9 +117,12 @@ _ADVICE = {
 
 
 @app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
-             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial")
+             "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial\n\n"
+             "  bench report runs other-lab.zip third-lab.zip --out merged")
 def report(
-    runs: Annotated[Path, typer.Argument(help="Run folder.")] = Path("runs"),
+    runs: Annotated[list[Path] | None, typer.Argument(
+        help="Run folders, and archives that bench export wrote; ./runs if not given.",
+        metavar="[RUNS|ARCHIVE]...")] = None,
     metric: Annotated[str, typer.Option(
         help="balanced_accuracy, accuracy, macro_f1 or auroc.")] = "balanced_accuracy",
     unit: Annotated[str, typer.Option(help="window or trial.")] = "window",
@@ -104,7 +134,8 @@ def report(
     protocol: Annotated[list[str] | None, typer.Option(
         help="Only these protocols; repeatable or with commas.")] = None,
     out: Annotated[Path | None, typer.Option(
-        help="Where files go; RUNS/report if not given.")] = None,
+        help="Where files go; RUNS/report if not given, ./report for archives and for several "
+        "places.")] = None,
     only: Annotated[list[str] | None, typer.Option(
         help="Only these reports (see: bench list reports); repeatable or with commas; terminal "
         "writes no files.")] = None,
@@ -114,12 +145,15 @@ def report(
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
 ) -> None:
-    """Show the leaderboard of a run folder; write the HTML page, tables and plots."""
-    from ..reporting import ReportOptions, chosen_reports, write_reports
-    from ..store.records import Store
+    """Show the leaderboard of a run folder; write the HTML page, tables and plots.
 
-    if not runs.is_dir():
-        raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
+    Several run folders and archives make one leaderboard: each row then says where it is from.
+    Archives are verified first; one that is not whole is refused.
+    """
+    from ..exchange.merged import opened
+    from ..reporting import ReportOptions, chosen_reports, write_reports
+
+    places = runs or [Path("runs")]
     options = ReportOptions(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
@@ -128,15 +162,18 @@ def report(
     chosen = chosen_reports(options, listed("--only", only))
     if options.published:
         load("reports", "published-figures")(options)
-    store = Store(runs)
     screen = Screen()
-    gc.disable()  # records are a million objects without a cycle: searching them takes a second
-    screen.print(load("reports", "terminal")(store, options))
-    gc.freeze()
-    gc.enable()
-    _write_reports(screen, write_reports(
-        store, out or runs / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
-    ))
+    beside = places[0] if len(places) == 1 and places[0].is_dir() else Path()
+    with opened(places) as (store, archives):
+        for seen in archives:
+            verdict(screen, seen)
+        gc.disable()  # records are a million objects without a cycle: searching them takes a second
+        screen.print(load("reports", "terminal")(store, options))
+        gc.freeze()
+        gc.enable()
+        _write_reports(screen, write_reports(
+            store, out or beside / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
+        ))
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
@@ -260,6 +297,9 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
 def main() -> None:
     """Entry point: errors a user can mend are printed without a traceback, exit status 2."""
     ended: list[signal.Signals] = []
+    for stream in (sys.stdout, sys.stderr):  # of Windows, piped: no arrows, and no end for that
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="replace")
     _listen(ended)
     try:
         try:
@@ -284,6 +324,9 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror or error}", _ADVICE.get(error.errno or 0, ""))
     except Exception as error:
+        lacking = missing(error, "this command")
+        if lacking is not None:
+            _refuse(lacking.message, lacking.hint)
         if not hasattr(error, "exit_code") or not hasattr(error, "show"):
             raise
         from typer.rich_utils import rich_format_error

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..registry import load
 from .screen.console import Screen
+from .screen.kept import now, say_kept
 from .shared import what, with_options
 
 
@@ -16,6 +17,11 @@ def run(**values: Any) -> None:
     from ..runs.run import run as run_one
     from .screen.progress import Display
 
-    with Display(Screen(stderr=True), asked.quiet) as display:
-        record = run_one(asked.method, asked.src, asked.tgt, asked.options, display)
+    began = now()
+    try:
+        with Display(Screen(stderr=True), asked.quiet) as display:
+            record = run_one(asked.method, asked.src, asked.tgt, asked.options, display)
+    except KeyboardInterrupt:
+        say_kept(asked.options.runs, began)
+        raise
     load("reports", "run")(record, Screen())

@@ -71,6 +71,7 @@ def run_sweep(
     from ..sweeps.manifest import Memo
     from ..sweeps.run import check_first, execute
     from ..sweeps.sweep import Sweep
+    from .screen.kept import now, say_kept
     from .screen.sweep import SweepDisplay, summary
 
     request = asked(file, flags)
@@ -82,11 +83,13 @@ def run_sweep(
     if dry_run:
         _show_plan(plan, sweep_)
         return 0
+    began = now()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display
         state = execute(sweep_)
     summary(state.as_dict(), Screen())
     if state.stopped == "interrupted":  # the command line says what that means
+        say_kept(options.runs, began)
         return 130
     return state.exit_code
 

@@ -26,7 +26,7 @@ def corpus_folders() -> dict[str, Path]:
     if not path.is_file():
         return {}
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         return {str(k): Path(v) for k, v in stored.items()}
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise DataError(path, "a JSON object of corpus names and folders", str(error)) from error

@@ -13,6 +13,7 @@ from ..store.records import Record, Store
 from .build import build_cell, cell_of_run
 from .lookup import Side, Source, controls_for
 from .options import TUNED, Options, takes
+from .outlook import Outlook, said_of_scale
 from .tuned import find_tuned, setting_of, with_tuned
 
 
@@ -51,17 +52,35 @@ def run(
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
     options = replace(options or Options(), **changes)
-    on_event = on_event or (lambda event: None)
-    cell = cell_of_run(method, src, tgt, options, on_event)
+    outlook = Outlook(on_event or (lambda event: None))
+    cell = cell_of_run(method, src, tgt, options, outlook)
     store = Store(options.runs)
-    record = run_cell(cell, store, on_event, energy=options.energy)
-    for control in controls_of(cell, options, on_event):
-        record.controls.append(run_cell(control, store, on_event, energy=options.energy))
+    controls = controls_of(cell, options, outlook)
+    outlook.expect([cell, *controls])
+    cost = said_of_scale(cell, _took(cell, store))
+    if cost:
+        outlook(Event(cost, 0, 0))
+    outlook.begin()
+    record = run_cell(cell, store, outlook, energy=options.energy)
+    for control in controls:
+        outlook.begin()
+        record.controls.append(run_cell(control, store, outlook, energy=options.energy))
     if options.controls:
         best = attainable_record(cell, store)
         if best is not None:
             record.controls.append(best)
     return record
+
+
+def _took(cell: Cell, store: Store) -> float | None:
+    """Seconds that the latest record of the method at this scale took in a run folder."""
+    if cell.budget.pretrain is not None:
+        return None
+    known = [r for r in store.records() if r.status == "done" and "wall_s" in r.info
+             and r.identity.get("method") == cell.method.name
+             and r.identity.get("scale") == cell.scale]
+    latest = max(known, key=lambda r: str(r.info.get("finished")), default=None)
+    return None if latest is None else float(latest.info["wall_s"])
 
 
 def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:

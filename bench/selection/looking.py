@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IncompatibleError
+from ..errors import ContractError, IncompatibleError
 from ..method import Predictor
 
 
@@ -33,12 +33,34 @@ class StillPredictor:
         known = getattr(self.inner, "known", {}).get(id(x))  # see bench.selection.looks.Foreseen
         if known is not None:
             return np.asarray(known, dtype=np.float64)
-        return np.asarray(self.inner.predict_proba(lent(x)), dtype=np.float64)
+        return probabilities(self.inner, x)
 
     def __getattr__(self, name: str) -> Any:
         if name == "inner":  # not there yet, while it is being copied
             raise AttributeError(name)
         return getattr(self.inner, name)
+
+
+def probabilities(predictor: Predictor, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What a predictor says of windows, of which it is handed a copy.
+
+    Raises
+    ------
+    ContractError
+        It is no table of numbers with a row for each window.
+    """
+    given: Any = predictor.predict_proba(lent(x))
+    wanted = f"an array ({len(x)}, classes), a row for each window"
+    try:
+        out = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # torch raises these
+        raise ContractError(
+            "predict_proba", wanted,
+            f"a {type(given).__name__} that is no array ({str(error)[:80]})", predictor,
+        ) from error
+    if out.ndim != 2 or len(out) != len(x):
+        raise ContractError("predict_proba", wanted, f"an array of shape {out.shape}", predictor)
+    return out
 
 
 def lent(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -124,7 +124,8 @@ class RunLock:
         })
         try:
             os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, text.encode(), 0)
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, text.encode())
         except OSError as error:
             raise BenchError(
                 f"{self.path} cannot be written: {error.strerror}",
@@ -135,7 +136,7 @@ class RunLock:
 def holder(path: Path) -> dict[str, Any] | None:
     """Who a lock file names; None if nobody."""
     try:
-        who = json.loads(path.read_text())
+        who = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return who if isinstance(who, dict) and "pid" in who else None

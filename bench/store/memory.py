@@ -25,13 +25,15 @@ class Trained(BaseException):
 class CarriedStore(Store):
     """Stands in for the run folder on a worker: reads what came along, keeps what goes back."""
 
+    resumes = False
+
     def __init__(self, states: Mapping[str, State | None], pretrain: Iterable[str] = ()) -> None:
         super().__init__(Path("run-folder-of-the-coordinator"))
         self.states, self.pretrain = states, set(pretrain)
         self.trained: dict[str, State] = {}
         self.kept: dict[str, tuple[pd.DataFrame | None, Mapping[str, bytes] | None]] = {}
 
-    def get(self, cell: str) -> Record | None:
+    def get(self, cell: str, *, old: bool = False) -> Record | None:
         """None: the coordinator hands out only what is missing."""
         return None
 
@@ -79,11 +81,13 @@ STATES = 8
 class TrialStore(Store):
     """Stands in for the run folder: keeps no record, and pre-trained states in memory."""
 
+    resumes = False
+
     def __init__(self, store: Store) -> None:
         super().__init__(store.root)
         self.states: OrderedDict[str, tuple[Any, dict[str, list[float]]]] = OrderedDict()
 
-    def get(self, cell: str) -> Record | None:
+    def get(self, cell: str, *, old: bool = False) -> Record | None:
         """None: trials are no records."""
         return None
 

@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -59,6 +58,11 @@ def provenance(device: str, axes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _peak_bytes() -> int:
+    """Largest memory of this process so far; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -154,7 +158,7 @@ def device_name(device: str) -> str:
 
         return str(torch.cuda.get_device_name(device))
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

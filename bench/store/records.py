@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..errors import BenchError
+from ..version import EDITION
 from .files import _sync, write_bytes, write_text
 from .hashing import identity_hash
 from .seal import (
@@ -40,7 +41,9 @@ Status = Literal["done", "failed", "killed", "skipped"]
 #: From 2 on a record holds checksums.
 SCHEMA = 2
 _DIAGNOSTICS = "diagnostics.npz"
-_UNSTORED = {"path", "controls", "curves", "diagnostics"}
+#: Editions that a record may name, those of the future included.
+_EDITIONS = 1000
+_UNSTORED = {"path", "controls", "curves", "diagnostics", "origins"}
 _AGAIN = "Delete its folder and give the command that made it again."
 
 
@@ -94,8 +97,13 @@ class Record:
         "method", "control" or "oracle": how reports place the row.
     files : dict
         Sha256 of each file beside the record, by name; empty for a record of schema 1.
+    edition : int
+        Rules by which its scores came about (:data:`bench.version.EDITION`); 1 where a stored
+        record does not say.
     path : Path or None
         Where it is stored; not part of what is stored.
+    origins : list of str
+        Run folders and archives that hold it, where several are read as one; not stored.
     controls : list of Record
         Controls that were run with it by :func:`bench.run`; stored as records of their own.
     """
@@ -115,7 +123,9 @@ class Record:
     info: dict[str, Any] = field(default_factory=dict)
     kind: str = "method"
     files: dict[str, str] = field(default_factory=dict)
+    edition: int = EDITION
     path: Path | None = None
+    origins: list[str] = field(default_factory=list)
     controls: list[Record] = field(default_factory=list)
 
     @property
@@ -217,6 +227,9 @@ class Store:
         Run folder; made when the first record is written.
     """
 
+    #: Whether a training that is interrupted is kept, to go on from.
+    resumes = True
+
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
         self.cells = self.root / "cells"
@@ -224,13 +237,26 @@ class Store:
         self.corrupt: list[tuple[Path, str]] = []
         #: Whole records that were written before there were checksums: believed, and told.
         self.unsealed: list[Path] = []
+        #: Records that several places hold with different scores: which, and what is shown.
+        self.differing: list[tuple[Record, str]] = []
 
-    def get(self, cell: str) -> Record | None:
-        """Record of a cell, or None if there is none, or only a torn or damaged one."""
+    @property
+    def roots(self) -> list[Path]:
+        """Run folders that are read: this one."""
+        return [self.root]
+
+    def get(self, cell: str, *, old: bool = False) -> Record | None:
+        """Record of a cell, or None if there is none, or only a torn or damaged one.
+
+        One of another edition is as good as none, since its scores came about by other rules;
+        ``old`` takes it all the same.
+        """
         folder = self.cells / cell
         record = self._whole(folder) if (folder / "record.json").is_file() else None
         if record is not None and (why := record.damaged()):
             self.corrupt.append((folder, why))
+            return None
+        if record is not None and record.edition != EDITION and not old:
             return None
         return record
 
@@ -346,7 +372,8 @@ class Store:
             raise BenchError(f"{path} has no checksums of the files beside it")
         names = {f.name for f in dataclasses.fields(Record)} - _UNSTORED
         try:
-            record = Record(**{k: v for k, v in body.items() if k in names}, path=folder)
+            known = {k: v for k, v in body.items() if k in names}
+            record = Record(**{"edition": 1, **known}, path=folder)
             own = record.id
         except (TypeError, ValueError) as error:  # JSON of others may hold NaN
             raise BenchError(f"{path} is no whole record: {error}") from error
@@ -371,6 +398,8 @@ def _misshapen(record: Record) -> str:
     for name in ("identity", "info", "curves", "selections", "files"):
         if not isinstance(getattr(record, name), dict):
             return f"its {name} is no table"
+    if not isinstance(record.edition, int) or not 0 < record.edition < _EDITIONS:
+        return f"its edition is {record.edition!r}"
     folds = record.folds
     if not isinstance(folds, list) or not all(isinstance(fold, dict) for fold in folds):
         return "its folds are no list of tables"

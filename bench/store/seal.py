@@ -104,7 +104,16 @@ def read_json(path: Path, *, old: int | None = None) -> Any:
         It does not match its sum, or has none; it is no JSON, or not of Unicode; it is nested
         too deep.
     """
-    data = path.read_bytes()
+    return json_of(path.read_bytes(), old=old)
+
+
+def json_of(data: bytes, *, old: int | None = None) -> Any:
+    """As :func:`read_json`, of what stands in a file.
+
+    Raises
+    ------
+    DamagedError
+    """
     head, key, tail = data.rpartition(_KEY)
     if key:
         if tail != f'{sum_of(head)}"\n}}\n'.encode():

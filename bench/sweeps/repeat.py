@@ -99,7 +99,7 @@ def find_record(name: str, runs: Path) -> Record:
 
 
 def _whole(store: Store, name: str) -> Record:
-    record = store.get(name)
+    record = store.get(name, old=True)
     if record is None:
         why = store.corrupt[-1][1] if store.corrupt else "it has no record.json"
         raise BenchError(

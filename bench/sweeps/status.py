@@ -44,9 +44,10 @@ class Running:
     cell: str
     method: str
     began: float
-    stage: str = "starting"
+    stage: str = "before its first epoch is over"
     done: int = 0
     total: int = 0
+    unit: str = ""
     of: int = 1
 
 
@@ -130,6 +131,7 @@ class SweepState:
         at = self.running.get(worker)
         if at is not None and event.total:
             at.stage, at.done, at.total = event.stage, event.done, event.total
+            at.unit = event.unit
         self.write()
 
     def finish_cell(
@@ -225,6 +227,7 @@ class _RunningShape(BaseModel):
     stage: str
     done: int
     total: int
+    unit: str = ""
 
 
 class _KindShape(BaseModel):

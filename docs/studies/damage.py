@@ -34,10 +34,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.cells.cell import Cell
 from bench.cells.models import load_model, pack
 from bench.data.reading import read_corpus, simulate_corpus, simulated_root
 from bench.data.recipe import MARKER, Recipe
 from bench.errors import BenchError
+from bench.exchange.export import export
+from bench.exchange.verify import verify
+from bench.protocols.few_shot import FewShot
 from bench.registry import load
 from bench.runs.tuned import Tuned, TuningSetting, read_tuned
 from bench.store.files import write_text
@@ -305,6 +309,24 @@ def run_formats(root: Path) -> list[Format]:
     ]
 
 
+def archive_formats(root: Path) -> list[Format]:
+    """An archive of results, as another lab would send it."""
+    from bench.cells.engine import run_cell
+    from bench.conformance import synthetic_pair
+
+    runs, path = root / "lab", root / "results.zip"
+    for name in ("lda", "majority"):
+        method = load("methods", name)
+        run_cell(Cell(method(), "default", synthetic_pair(), FewShot()), Store(runs))
+    export(runs, path)
+
+    def read() -> Found:
+        seen = verify(path)
+        return (seen.digest if seen.passed else ""), False
+
+    return [Format("archive of results", path, read, middle)]
+
+
 def _json(path: Path) -> Found:
     try:
         return digest(read_json(path)), False
@@ -347,8 +369,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["BENCH_CACHE"] = str(root / "cache")
-        forms = [*text_formats(root), *run_formats(root), *cache_formats(root / "cache"),
-                 *corpus_formats(root)]
+        forms = [*text_formats(root), *run_formats(root), *archive_formats(root),
+                 *cache_formats(root / "cache"), *corpus_formats(root)]
         for form in forms:
             if args.only is not None and not form.name.startswith(tuple(args.only)):
                 continue

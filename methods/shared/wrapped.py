@@ -13,6 +13,9 @@ from bench.errors import refused_value
 from bench.method import Method, Params, Predictor, hyper
 from bench.registry import load
 
+#: Name of the network that methods share which change nothing of how one is trained from scratch.
+SHARED = "network"
+
 
 class WrappedParams(Params):
     """Which method it is, and that method's own parameters."""

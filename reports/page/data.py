@@ -20,7 +20,7 @@ from ..latex import caption_of, heading, latex
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
 from ..shared.caption import caption, problems, shortened, title
-from ..shared.cells import SCRATCH, Collection, Column, ScoredCell
+from ..shared.cells import SCRATCH, Collection, Column, ScoredCell, origins
 from ..shared.table import Table, TableRow, tables
 from ..shared.text import METRIC_NAMES, clean, p_value, percent, signed
 from ..shared.worth import (
@@ -263,6 +263,7 @@ def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
     outcome: dict[str, Any] = {
         "status": record.status, "folds": len(record.folds),
         "left out": len(record.left_out), "notices": "; ".join(map(str, record.notices)),
+        "from": "; ".join(origins([cell])),
         **(record.info if isinstance(record.info, dict) else {}),
     }
     if record.simulated:

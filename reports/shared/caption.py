@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from .cells import Collection
+from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
 
@@ -25,6 +25,8 @@ def title(table: Table) -> str:
     elif "curve=" in table.setting.protocol_params:  # else the caption gives the share
         share = re.search(r"share=([\d.]+)", table.setting.protocol_params)
         shared += f", {100 * float(share[1]):g} % of the trials" if share else ""
+    if table.setting.edition:
+        shared += f", records of {table.setting.edition}"
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
     return text + (" (simulated)" if table.simulated else "")
 
@@ -55,6 +57,10 @@ def caption(table: Table) -> list[str]:
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")
+    lines += _origins(table)
+    if s.edition:
+        lines.append(f"Records of {s.edition}: their scores came about by other rules than those "
+                     "of this version, so they are shown apart and ranked with no others.")
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines
@@ -66,6 +72,20 @@ def _spread(table: Table) -> str:
         return ("Mean ± standard deviation over target subjects (n − 1); seeds are averaged within "
                 "a subject first.")
     return "One target subject, so no standard deviation; seeds are averaged."
+
+
+def _origins(table: Table) -> list[str]:
+    """Which rows are from where, in a table of several run folders and archives."""
+    rows: dict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        for name in origins(c for cells in row.cells.values() for c in cells):
+            rows[name].append(row.label)
+    if not rows:
+        return []
+    every = [name for name, its in rows.items() if len(its) == len(list(table.rows))]
+    told = [f"{name}: all rows" if name in every else f"{name}: {', '.join(its)}"
+            for name, its in sorted(rows.items())]
+    return [f"Records are from {'; '.join(told)}."]
 
 
 def _tuned(table: Table) -> list[str]:

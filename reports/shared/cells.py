@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bench.errors import BenchError, UnknownNameError
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.metrics import METRICS, UNITS
 from bench.store.records import Record, Store
+from bench.version import EDITION
 
 from .text import clean, settings
 
@@ -47,6 +48,8 @@ class TableSetting:
     classes : str
         "shared" where a method needs source and target in the same classes although the protocol
         gives the target its own (shallow methods under few-shot); they are a block of their own.
+    edition : str
+        Of records of another edition than this program's: which. They are never ranked with ours.
     """
 
     protocol: str
@@ -58,6 +61,7 @@ class TableSetting:
     features: str
     simulated: str
     classes: str = ""
+    edition: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,11 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             kept += 1
             _sort(record, cell, collection)
             collection.cells += oracle if record.status == "done" else []
+    collection.problems += [
+        Problem("held twice", clean(record.identity.get("method")), clean(record.pair),
+                clean(record.identity.get("seed")), clean(why))
+        for record, why in store.differing
+    ]
     collection.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
     _refuse_unknown(seen, options)
     if not kept:
@@ -221,6 +230,11 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
     if options.methods and not options.wants_method(SCRATCH):
         collection.cells = _without_strangers(collection.cells)
     return collection
+
+
+def origins(cells: Iterable[ScoredCell]) -> list[str]:
+    """Run folders and archives that records are from, where several are read as one."""
+    return sorted({clean(name, 60) for cell in cells for name in cell.record.origins})
 
 
 def same_network(control: ScoredCell, method: ScoredCell) -> bool:
@@ -348,6 +362,7 @@ def _setting(record: Record) -> TableSetting:
         scaling=_text(identity.get("scaling")), scale=_text(identity.get("scale")),
         features=_text(features), simulated=_text(record.simulated),
         classes="shared" if _mapped_by_choice(identity) else "",
+        edition="" if record.edition == EDITION else f"edition {record.edition}",
     )
 
 

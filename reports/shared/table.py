@@ -206,7 +206,7 @@ def tables(
     collection: Collection, options: ReportOptions, metric: str | None = None,
     unit: str | None = None,
 ) -> list[Table]:
-    """One table for each setting, the largest first.
+    """One table for each setting, the largest first, those of other editions last.
 
     Parameters
     ----------
@@ -218,7 +218,9 @@ def tables(
     def make() -> list[Table]:
         groups = _by_setting(collection.cells)
         made = [_table(s, cells, metric, unit, collection) for s, cells in groups]
-        return sorted(made, key=lambda t: (-sum(len(r.values) for r in t.rows), t.setting))
+        return sorted(made, key=lambda t: (
+            bool(t.setting.edition), -sum(len(r.values) for r in t.rows), t.setting
+        ))
 
     return list(collection.once(("tables", metric, unit), make))
 
@@ -249,7 +251,7 @@ def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[Sc
 def _ground(setting: TableSetting) -> tuple[str, ...]:
     """Parts of a setting that an oracle shares with the honest runs beside it."""
     return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
-            setting.classes)
+            setting.classes, setting.edition)
 
 
 def _apart(one: TableSetting, other: TableSetting) -> list[str]:
@@ -403,5 +405,7 @@ def _coverage(table: Table) -> list[str]:
         fewer = [c for c, v in row.values.items() if list(v.seeds) != seeds]
         for column in fewer:
             have = numbers(row.values[column].seeds)
-            notes.append(f"{row.label} on {table.labels[column]}: seeds {have} of {numbers(seeds)}")
+            notes.append(f"{row.label} on {table.labels[column]}: only seed"
+                         f"{'s' * (len(row.values[column].seeds) > 1)} {have}, where others have "
+                         f"{numbers(seeds)}")
     return notes

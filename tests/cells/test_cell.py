@@ -290,12 +290,12 @@ def by_batch(proba, x):
 
 
 @pytest.mark.parametrize(("wrong", "message"), [
-    (lambda p, x: p[:, :1], "bad predicted an array of shape"),
-    (lambda p, x: p[:-1] if len(p) > 1 else p, "bad predicted an array of shape"),
-    (lambda p, x: p.argmax(axis=1), "bad predicted an array of shape"),
-    (lambda p, x: 2 * p, "rows that are no probabilities"),
-    (lambda p, x: np.log(p), "rows that are no probabilities"),
-    (lambda p, x: p * np.nan, "rows that are no probabilities"),
+    (lambda p, x: p[:, :1], "bad: predict_proba gave an array of shape"),
+    (lambda p, x: p[:-1] if len(p) > 1 else p, "bad: predict_proba gave an array of shape"),
+    (lambda p, x: p.argmax(axis=1), "bad: predict_proba gave an array of shape"),
+    (lambda p, x: 2 * p, "expected rows of probabilities"),
+    (lambda p, x: np.log(p), "expected rows of probabilities"),
+    (lambda p, x: p * np.nan, "expected rows of probabilities"),
     (by_batch, "predicts a window differently alone and among others"),
     (lambda p, x: np.roll(p, 1, axis=0), "predicts a window differently alone and among others"),
 ])

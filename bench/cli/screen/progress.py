@@ -17,6 +17,20 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 15.0
 
 
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _left(event: Event) -> str:
+    """Time left over all stages, in words."""
+    return "" if event.left is None else f"all stages: about {duration(event.left)} left"
+
+
 class Display:
     """Watcher of a run (see :class:`bench.cells.cell.Event`), as a context manager.
 
@@ -29,8 +43,9 @@ class Display:
         self.console, self.quiet, self.keep = console, quiet, keep
         self._progress = Progress(
             TextColumn("  {task.description}"), BarColumn(24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TimeRemainingColumn(compact=True), TextColumn("[dim]{task.fields[detail]}[/]"),
+            TextColumn("{task.fields[unit]}{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(compact=True), TextColumn("{task.fields[left]}"),
+            TextColumn("[dim]{task.fields[detail]}[/]"),
             console=console, transient=True,
         )
         self._live = console.is_terminal and not quiet
@@ -70,17 +85,19 @@ class Display:
             self._said = self._began
             if self._live:
                 self._task = self._progress.add_task(
-                    escape(event.stage), total=event.total, detail=""
+                    escape(event.stage), total=event.total, detail="", left="", unit=""
                 )
         self._detail = event.detail
         if self._task is not None:
             self._progress.update(
-                self._task, completed=event.done, total=event.total, detail=escape(event.detail)
+                self._task, completed=event.done, total=event.total, detail=escape(event.detail),
+                left=_left(event), unit=f"{event.unit} " if event.unit else "",
             )
         elif time.monotonic() - self._said > PLAIN_EVERY:
             self._said = time.monotonic()
             self.console.print(
-                f"  {escape(event.stage)} {event.done}/{event.total}  {escape(event.detail)}",
+                f"  {escape(event.stage)} {event.unit} {event.done}/{event.total}  "
+                f"{_left(event)}  {escape(event.detail)}".replace("   ", "  "),
                 highlight=False, no_wrap=True, overflow="ellipsis",
             )
 

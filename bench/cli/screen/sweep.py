@@ -13,27 +13,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ...auditing.findings import word_widths
 from ...store.lock import held
 from ...store.records import Store, without_sums
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
 from .live import LiveDisplay
+from .progress import duration
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
 _ROWS = 12
 #: Most parameters of a cell that the table of a plan names.
 _NAMES = 3
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 class SweepDisplay(LiveDisplay):
@@ -73,7 +66,7 @@ def _running(state: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     now = float(state["now"])
     for worker, at in list(state["running"].items())[:_ROWS]:
-        steps = f"{at['done']}/{at['total']}" if at["total"] else ""
+        steps = f"{at.get('unit', '')} {at['done']}/{at['total']}".strip() if at["total"] else ""
         table.add_row(
             f"[dim]{escape(worker)}[/]", escape(at["cell"]), escape(at["stage"]), steps,
             duration(now - at["began"]),
@@ -175,26 +168,40 @@ def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
     }
 
 
-def _plan_table(plan: Plan, done: Mapping[str, str]) -> Table:
-    """Cells of a plan: a row for each method as it is run, a column for each pair."""
+def _plan_tables(plan: Plan, done: Mapping[str, str], width: int) -> list[RenderableType]:
+    """Cells of a plan: a row for each method as it is run, a column for each pair.
+
+    Pairs that do not fit beside each other stand in further tables, below.
+    """
     told, pairs = _told_apart(plan.cells), list(dict.fromkeys(c.pair for c in plan.cells))
     rows: dict[tuple[str, ...], dict[str, list[CellSpec]]] = {}
     for cell in plan.cells:
         given = _parameters(cell, told[cell.title, cell.pair, cell.protocol])
         row = rows.setdefault((cell.title, given, cell.setting), {})
         row.setdefault(cell.pair, []).append(cell)
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    several = len(pairs) > 1
-    for name in ("method", "parameters", "protocol"):
-        table.add_column(name)
-    for number, pair in enumerate(pairs, 1):
-        table.add_column(f"({number})" if several else pair, justify="right", no_wrap=True)
-    for words, cells in rows.items():
-        table.add_row(*map(escape, words), *(_field(cells.get(pair, ()), done) for pair in pairs))
-    if several:
-        table.caption = "\n".join(f"({n}) {pair}" for n, pair in enumerate(pairs, 1))
-        table.caption_justify = "left"
-    return table
+    heads = {p: f"({n})" if len(pairs) > 1 else p for n, p in enumerate(pairs, 1)}
+    fields = {(words, p): _field(cells.get(p, ()), done) for words, cells in rows.items()
+              for p in pairs}
+    wide = 2 + max(map(len, [*heads.values(), *(f.plain for f in fields.values())]))
+    names = ("method", "parameters", "protocol")
+    columns = list(zip(names, *rows, strict=True))
+    said = min(sum(2 + max(map(len, texts)) for texts in columns), max(48, width // 2))
+    fit = max(1, (width - said) // wide)
+    widths = word_widths(columns, said - 2 * len(names))
+    out: list[RenderableType] = []
+    for first in range(0, len(pairs), fit):
+        shown = pairs[first : first + fit]
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        for name, own in zip(names, widths, strict=True):
+            table.add_column(name, width=own)
+        for pair in shown:
+            table.add_column(heads[pair], justify="right", no_wrap=True)
+        for words in rows:
+            table.add_row(*map(escape, words), *(fields[words, pair] for pair in shown))
+        out.append(table)
+    if len(pairs) > 1:
+        out.append(Text("\n".join(f"{heads[pair]} {pair}" for pair in pairs), "dim"))
+    return out
 
 
 def _field(cells: Sequence[CellSpec], done: Mapping[str, str]) -> Text:
@@ -217,7 +224,8 @@ def show_plan(
 
     ``done`` is the stored outcome of cells, by key; ``again`` are those that are run again.
     """
-    console.print(_plan_table(plan, done))
+    for table in _plan_tables(plan, done, console.width):
+        console.print(table)
     todo = [c for c in plan.cells if c.key not in done or done[c.key] in again]
     known = sum(seconds.get(c.method, 0.0) for c in todo) / max(1, workers)
     unknown = sorted({c.method for c in todo if c.method not in seconds})

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ...auditing.findings import word_widths
 from ...registry import Entry, Needs, Profile, entries, load
 
 if TYPE_CHECKING:
@@ -232,17 +233,20 @@ def recipe_table(recipe: Recipe) -> Table:
     return table
 
 
-def shortcut_table(cls: type[Method]) -> Table:
+def shortcut_table(cls: type[Method], width: int) -> Table:
     """Shortcuts that can be audited of a method: what they do, what they steal, who took them."""
     from ...auditing.audit import chosen
 
-    return _table(chosen(cls, ()), f"Shortcuts that bench audit measures of {cls.name}")
+    return _table(chosen(cls, ()), f"Shortcuts that bench audit measures of {cls.name}", width)
 
 
-def _table(shortcuts: Iterable[Shortcut], title: str) -> Table:
+def _table(shortcuts: Iterable[Shortcut], title: str, width: int) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("shortcut", "what is done", "what it steals", "seen in"):
-        table.add_column(name, overflow="fold", no_wrap=name == "shortcut")
-    for s in shortcuts:
-        table.add_row(s.name, s.does, f"[dim]{s.steals}[/]", f"[dim]{s.seen}[/]")
+    heads = ("shortcut", "what is done", "what it steals", "seen in")
+    rows = [(s.name, s.does, s.steals, s.seen) for s in shortcuts]
+    widths = word_widths(list(zip(heads, *rows, strict=True)), width - 6)
+    for head, wide in zip(heads, widths, strict=True):
+        table.add_column(head, overflow="fold", width=wide)
+    for name, does, steals, seen in rows:
+        table.add_row(name, does, f"[dim]{steals}[/]", f"[dim]{seen}[/]")
     return table

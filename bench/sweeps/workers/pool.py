@@ -536,4 +536,4 @@ class _Coordinator:
             self.client.restart_workers([flight.worker], timeout=30, raise_for_error=False)
         elif (pid := self.pool.pid(flight.worker)) is not None:
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself meanwhile
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has none

@@ -46,13 +46,12 @@ from bench.training import (
 
 from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
 from ..networks.layers import Encoder, Head, State, names_of
+from ..wrapped import SHARED
 from .sampling import Order, ShuffledBatches
 
 Finetune = Literal["full", "probe"]
 #: Most numbers in the windows of one pass of predictions: 256 MB of float32.
 PASS = 2**26
-#: Name of the network that methods share which change nothing of how one is trained from scratch.
-SHARED = "network"
 
 
 class NetworkParams(Params):
