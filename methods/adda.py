@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from torch.nn import functional
 
 from bench.draws import Draws
 from bench.training import Losses
 
-from .shared.losses.transfer import domain_confusion
+from .shared.losses.transfer import deception, domain_confusion
 from .shared.networks.layers import Mlp, State, names_of, prefixed, scoped
 from .shared.training.deep import Batch, FromSource, LossOf, Network
 
@@ -55,5 +54,5 @@ class ADDA(FromSource):
         """Cross-entropy of the target's encodings with the label "source"."""
         target = net.encoder(p, batch.target, training=True)
         logits = self._classifier(net)(p, target).squeeze(2)
-        loss = functional.softplus(-logits).mean(dim=1)
+        loss = deception(logits)
         return {"total": loss, "deception": loss}

@@ -9,7 +9,7 @@ from torch import Tensor
 from bench.method import hyper
 from bench.training import Losses
 
-from .shared.losses.transfer import cross_entropy, domain_means, vrex
+from .shared.losses.transfer import cross_entropy, domain_means, mean_of_domains, vrex
 from .shared.networks.layers import State
 from .shared.training.deep import Batch, Network, Supervised
 from .shared.training.finetuning import NetworkParams
@@ -50,7 +50,7 @@ class VREx(Supervised):
         """Mean and variance of the subjects' risks."""
         logits = net.head(p, net.encoder(p, batch.x, training=True))
         means, present = domain_means(cross_entropy(logits, batch.y), batch.domain, net.domains)
-        risk = means.sum(dim=1) / present.sum(dim=1)
+        risk = mean_of_domains(means, present)
         penalty = vrex(means, present)
         total = self.params.scaled(risk, penalty, batch.progress)
         return {"total": total, "risk": risk, "variance": penalty}
