@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import Windows
+from bench.errors import BenchError
 from bench.method import Context, Job
 from bench.methods.shared.training import deep, finetuning, selfsupervised
 from bench.methods.shared.training.deep import Adaptation, Batch
@@ -28,9 +29,9 @@ State = dict[str, Tensor]
 STEPS = 3
 #: Largest deviation of a parameter after all steps, relative to its tensor's largest entry.
 LIMIT = 1e-8
-#: A short training of one step an epoch. A strong decay: else Adam hides by how much a loss is scaled.
+#: A short training of one step an epoch. Without a strong decay Adam hides a loss's scale.
 VALUES = {"backbone": "mlp", "epochs": STEPS, "fit_epochs": STEPS, "batch": 24,
-          "windows_per_epoch": 24, "fit_batch": 64, "lr": 0.01, "fit_lr": 0.01,
+          "windows_per_epoch": 24, "fit_batch": 128, "lr": 0.01, "fit_lr": 0.01,
           "weight_decay": 0.1, "fit_weight_decay": 0.1}
 CHANNELS = ("FP1", "FP2", "C3", "C4")
 LABELS = ("negative", "neutral", "positive")
@@ -103,7 +104,7 @@ class Run:
     source: Windows
     target: Windows
     trainings: list[Training]
-    predictor: Any = None
+    proba: Tensor | None = None
 
 
 def one(given: Any) -> Any:
@@ -187,7 +188,8 @@ def run(
             state = method.pretrain_many(source, [ctx])[0]
         view = View(source, None, unlabelled, source.labels)
         predictor = method.fit_many([Job(view, state, ctx)])[0]
-    return Run(method, case, source, target, found, predictor)
+    return Run(method, case, source, target, found,
+               torch.from_numpy(predictor.predict_proba(target.x)))
 
 
 class PlainAdam:
@@ -257,7 +259,8 @@ def followed(reference: Reference, training: Training) -> State:
     adam, before = PlainAdam(q.beta1, q.beta2, q.weight_decay), None
     for n, given in enumerate(training.given):
         reference.begin(p, n)
-        lr, before = reference.rate(q.lr, n, before), 0.0
+        lr = q.lr if q.schedule == "constant" else reference.rate(q.lr, n, before)
+        before = 0.0
         for trains, loss_of in reference.phases():
             names = [name for name in p if ".running_" not in name and trains(name)]
             loss = loss_of(p, given)
@@ -285,8 +288,7 @@ def deviation(ran: Run, references: list[type[Reference]]) -> float:
         x = torch.from_numpy(ran.target.x).double()
         expected = reference.probabilities({n: t.clone() for n, t in end.items()}, x)
         if expected is not None:
-            proba = ran.predictor.predict_proba(ran.target.x)
-            pairs.append((torch.from_numpy(proba), expected.detach()))
+            pairs.append((ran.proba, expected.detach()))
         for found, wanted in pairs:
             scale = max(float(wanted.abs().max()), VALUES["lr"])
             off = float((found - wanted).abs().max()) / scale
@@ -357,8 +359,13 @@ def _with(out: Any, part: str | int | None, value: Tensor) -> Any:
     return value
 
 
-def terms(name: str, case: Case) -> tuple[list[Term], list[Term], Counter[str]]:
-    """Terms of a method's steps, calls whose first two arguments are tensors; calls in a step."""
+def terms(
+    name: str, case: Case, **values: Any
+) -> tuple[list[Term], list[Term], Counter[str]]:
+    """Terms of a method's steps; calls whose first two arguments are tensors; calls in a step.
+
+    A function that is called less often than there are steps is called when windows are predicted.
+    """
     calls: Counter[str] = Counter()
     seen: dict[Term, None] = {}
     sides: dict[Term, None] = {}
@@ -375,15 +382,18 @@ def terms(name: str, case: Case) -> tuple[list[Term], list[Term], Counter[str]]:
             return out
         return called
 
+    load("methods", name)  # so that its modules are there to be wrapped
     with wrapped(wrap):
-        run(name, case)
-    each = Counter({function: n // STEPS for function, n in calls.items()})
+        run(name, case, **values)
+    each = Counter({f: n // STEPS if n >= STEPS else n for f, n in calls.items()})
     return ([t for t in seen if t.call < each[t.function]],
             [t for t in sides if t.call < each[t.function]], each)
 
 
-def broken(name: str, case: Case, term: Term, kind: str, each: Counter[str]) -> Run:
-    """A run of a method of which one term is dropped, negated, rescaled or has its sides swapped."""
+def broken(
+    name: str, case: Case, term: Term, kind: str, each: Counter[str], **values: Any
+) -> Run:
+    """A run of a method of which one term is changed in a way of :data:`KINDS`, or its sides."""
     calls: Counter[str] = Counter()
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -400,7 +410,26 @@ def broken(name: str, case: Case, term: Term, kind: str, each: Counter[str]) -> 
         return called
 
     with wrapped(wrap):
-        return run(name, case)
+        return run(name, case, **values)
+
+
+def survivors(name: str, references: list[type[Reference]], **values: Any) -> tuple[set[str], int]:
+    """Ways to break a method that its reference does not see; how many were tried.
+
+    One that ends in an error was seen.
+    """
+    case = CASES["plain"]
+    every, sides, each = terms(name, case, **values)
+    tried = [(t, kind) for t in every for kind in KINDS] + [(t, SWAPPED) for t in sides]
+    unseen = set()
+    for term, kind in tried:
+        try:
+            off = deviation(broken(name, case, term, kind, each, **values), references)
+        except (ValueError, IndexError, RuntimeError, BenchError):
+            continue
+        if off < LIMIT:
+            unseen.add(f"{term} {kind}")
+    return unseen, len(tried)
 
 
 def swapped_sides(given: Any) -> Any:

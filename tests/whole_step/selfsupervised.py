@@ -86,8 +86,8 @@ class VICReg(Reference):
         std_loss = sum(F.relu(1 - torch.sqrt(v.var(dim=0) + 0.0001)).mean() / 2 for v in (x, y))
         cov_loss = 0.0
         for v in (x, y):
-            v = v - v.mean(dim=0)
-            cov = v.T @ v / (n - 1)
+            centred = v - v.mean(dim=0)
+            cov = centred.T @ centred / (n - 1)
             cov_loss = cov_loss + ((cov**2).sum() - (cov.diagonal() ** 2).sum()) / width
         return (self.q.invariance * repr_loss + self.q.variance * std_loss
                 + self.q.covariance * cov_loss)

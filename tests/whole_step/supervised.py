@@ -25,7 +25,7 @@ class SourceOnly(Reference):
 
 
 class Mixup(SourceOnly):
-    """DomainBed algorithms.py:801-820 on the batch, cut by subject; pairs as lib/misc.py:180-194."""
+    """DomainBed algorithms.py:801-820 on the batch cut by subject; pairs: lib/misc.py:180-194."""
 
     def loss(self, p: State, given) -> Tensor:
         shares, order = given.drawn
@@ -176,7 +176,7 @@ class T3A(SourceOnly):
 
 
 class FineTuning(Reference):
-    """Cross-entropy of a new head on all calibration windows; the rate is constant."""
+    """Cross-entropy of a new head on all calibration windows."""
 
     def loss(self, p: State, given) -> Tensor:
         x = torch.from_numpy(self.run.target.x).double()
