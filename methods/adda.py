@@ -1,4 +1,14 @@
-"""ADDA: move the target's encoder to where the source's was (Tzeng et al., CVPR 2017)."""
+"""ADDA: move the target's encoder to where the source's was (Tzeng et al., CVPR 2017).
+
+Equation
+--------
+d: BCE(d(h_s), 1) + BCE(d(h_t), 0), halved; encoder: BCE(d(h_t), 1), the head at rest
+
+Adapted
+-------
+steps alternate, and the target's encoder starts as the source's
+    as in the paper, at one learning rate for both.
+"""
 
 from __future__ import annotations
 

@@ -39,9 +39,6 @@ class IRMParams(PenaltyParams):
         100.0, "weight of the penalty once it has set in (lambda)", stage="pretrain", ge=0,
         tune=(0.1, 100_000.0), scale="log", per_model=0,
     )
-    anneal: float = hyper(
-        0.1, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
-    )
 
 
 class IRM(Supervised):

@@ -18,6 +18,8 @@ the inner step is Adam's and a constant
 a share of the subjects is held out, at least one
     the authors hold out one domain of three, DomainBed two of three; a corpus has 15 to 32
     subjects.
+all windows of a batch pass together, twice
+    statistics of batch normalisation would else be those of a few windows.
 a batch holds as many windows of each subject as chance gives
     batches of one size for each subject would cost far more than those of other methods.
 """

@@ -94,7 +94,8 @@ class TFCTask(TwoViews):
         hidden = Augmentation().apply(shape, for_frequency)
         frequency = self._embed(scoped(FREQUENCY, p), shape, hidden)
         within = [nt_xent_poly(*halves(h), q.temperature) for h, _ in (time, frequency)]
-        aligned = nt_xent_poly(*(halves(z)[0] for _, z in (time, frequency)), q.temperature)
+        plain = [halves(z)[0] for _, z in (time, frequency)]
+        aligned = nt_xent_poly(plain[0], plain[1], q.temperature)
         total = q.within * (within[0] + within[1]) + aligned
         return {"total": total, "time": within[0], "frequency": within[1], "consistency": aligned}
 

@@ -1,4 +1,17 @@
-"""V-REx: equal risk for all source subjects (Krueger et al., ICML 2021)."""
+"""V-REx: equal risk for all source subjects (Krueger et al., ICML 2021).
+
+Equation
+--------
+(mean_d L_d + lambda * Var_d L_d) / max(1, lambda), lambda at most 1 at first, then weight
+
+Adapted
+-------
+a batch holds as many windows of each subject as chance gives
+    batches of one size for each of 15 to 32 subjects would cost far more than those of other
+    methods.
+the whole loss is divided by a weight above 1
+    gradients keep their size, where DomainBed starts Adam anew.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +36,7 @@ class PenaltyParams(NetworkParams):
         tune=(0.1, 1000.0), scale="log", per_model=0,
     )
     anneal: float = hyper(
-        0.25, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
+        0.1, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
     )
 
     def at(self, progress: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from .data import data_app
 from .run import run
 from .screen.console import Screen
 from .shared import listed
+from .show import show
 from .sweep import rerun, status, sweep
 from .tune import tune
 
@@ -68,6 +69,7 @@ app.command(epilog=_examples(
     "bench audit --records runs",
     "bench audit --split split.csv",
 ))(audit)
+app.command(epilog=_examples("bench show dsan", "bench show scmm --json"))(show)
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
 app.add_typer(new_app, name="new")

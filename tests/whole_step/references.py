@@ -44,6 +44,13 @@ EQUIVALENT: dict[str, list[tuple[str, tuple[str, ...], str]]] = {
 }
 
 
+def skipped(name: str, case: str) -> str:
+    """Why a method cannot be run on a case; "" if it can."""
+    if name == "clisa" and case == "one subject":
+        return "pairs of subjects are contrasted"
+    return ""
+
+
 def unseen(name: str, swaps: list[str]) -> set[str]:
     """Ways to break a method that change nothing; ``swaps`` are those of sides that were tried."""
     same = {f"{term} {kind}" for term, kinds, _ in EQUIVALENT.get(name, ()) for kind in kinds}
