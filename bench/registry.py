@@ -113,6 +113,8 @@ class Entry:
         Of a method: what it needs. Left out, ``bench list`` asks the class, which imports it.
     grants : tuple of str
         Of a protocol: what it grants.
+    tests : tuple of str
+        Of a method: files of tests that hold it, for its card.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Entry:
     formats: tuple[str, ...] = ()
     profile: Profile | None = None
     grants: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
 
 
 @dataclass

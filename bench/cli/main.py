@@ -26,6 +26,7 @@ from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict
 from .shared import listed
+from .show import show
 from .sweep import rerun, status, sweep
 from .tune import tune
 
@@ -95,6 +96,7 @@ app.command(epilog=_examples(
 app.command(epilog=_examples(
     "bench verify results.zip", "bench verify results.zip --include our_method.py",
 ))(verify)
+app.command(epilog=_examples("bench show dsan", "bench show scmm --json"))(show)
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
 app.add_typer(new_app, name="new")
