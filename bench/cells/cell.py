@@ -11,13 +11,7 @@ import numpy as np
 
 from ..data.features import version_of
 from ..data.labels import LabelMap, LabelRule
-from ..data.pair import (
-    CHANNEL_POLICY,
-    Pair,
-    in_shared_classes,
-    same_classes,
-    with_agreed_source,
-)
+from ..data.pair import Pair, in_shared_classes, same_classes, with_agreed_source
 from ..data.windows import Windows
 from ..devices import dtype_of
 from ..errors import IncompatibleError
@@ -154,7 +148,7 @@ class Cell:
                 "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
-                "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
+                "channels": list(space.channels), **self.pair.channel_policy,
             },
             "label_map": self._label_map(),
             **self._source_map(),

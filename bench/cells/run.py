@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.pair import dropped_classes
 from ..data.windows import UnlabelledWindows
 from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError
@@ -139,8 +140,10 @@ class Run:
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
         borrowed = _borrowed_name(cell.method)
-        record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
-        for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
+        mapped, label_map = cell.mapped
+        dropped = [] if label_map is None else dropped_classes(cell.pair, mapped, label_map)
+        record.notices = [*cell.pair.notices, *dropped, *cut.notices, *borrowed]
+        for notice in [*dropped, *cut.notices, *borrowed] if record.kind == "method" else ():
             self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.mapped[0].target.labels)
         recipes = [r for r in cell.pair.recipes if r is not None]

@@ -32,6 +32,10 @@ from .features import (
     version_of,
 )
 from .labels import LabelRule, Task
+from .montage.loss import interpolated
+from .montage.named import COMMON, electrodes
+from .montage.spline import VERSION as SPLINE_VERSION
+from .montage.spline import Interpolation, interpolation
 from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
@@ -73,6 +77,9 @@ class ReadOptions:
         Thresholds of rated corpora.
     exclude : frozenset of int
         Subjects to leave out.
+    montage : str
+        "common", the electrodes as they are, or a montage that signals are interpolated to, see
+        :func:`bench.data.montage.named.electrodes`.
     """
 
     features: str = "bench"
@@ -81,6 +88,7 @@ class ReadOptions:
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     exclude: frozenset[int] = frozenset()
+    montage: str = COMMON
 
     @property
     def files(self) -> Features:
@@ -180,6 +188,9 @@ def read_corpus(
     notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
     recordings = _chosen(adapter, inventory, options, notices)
     space = _space(adapter, inventory, options)
+    cut = None if options.montage == COMMON else interpolation(_measured(adapter), space.channels)
+    if cut is not None and (words := interpolated(str(corpus_name), options.montage, cut)):
+        notices.append(words)
     recipe = read_marker(inventory.root)
     parts: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
@@ -196,10 +207,11 @@ def read_corpus(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
             kind, *map(fingerprints.of, recording.others), *code,
+            *(() if cut is None else (SPLINE_VERSION,)),
         )
-        arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
+        arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space, cut))
         _check_once(seen, recording, arrays["number"].tolist())
-        words = implausible(arrays["sizes"], space.channels)
+        words = implausible(arrays["sizes"], _measured(adapter))
         if words and not any(n.startswith(f"{adapter.name}: implausible") for n in notices):
             notices.append(f"{adapter.name}: implausible signals, first in {recording.path.name}: "
                            f"{words}")
@@ -297,8 +309,32 @@ def _chosen(
     return chosen
 
 
+def _measured(adapter: CorpusAdapter) -> tuple[str, ...]:
+    return tuple(canonical(c) for c in adapter.channels)
+
+
+def check_montage(montage: str, features: str = "bench") -> tuple[str, ...]:
+    """Electrodes that signals are interpolated to; none if they stay as they are.
+
+    Raises
+    ------
+    SettingError
+        Owners' features are asked for, which are logarithms of power.
+    UnknownNameError
+        There is no such montage.
+    """
+    if montage == COMMON:
+        return ()
+    if files_of(features) != "bench":
+        raise SettingError(
+            f"--montage {montage} interpolates signals, and --features {features} are logarithms "
+            "of their power", "Use --features bench (or raw) with it, or --montage common.",
+        )
+    return electrodes(montage)
+
+
 def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
-    channels = tuple(canonical(c) for c in adapter.channels)
+    channels = check_montage(options.montage, options.features) or _measured(adapter)
     if options.files == "bench":
         check_window(options.window_s)
         if options.features == "raw":
@@ -329,24 +365,25 @@ def check_window(window_s: float) -> None:
 
 
 def _maker(
-    adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space
+    adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space,
+    cut: Interpolation | None,
 ) -> Callable[[], dict[str, np.ndarray]]:
     """What computes the arrays of one recording when the cache has none."""
 
     def make() -> dict[str, np.ndarray]:
         signals = adapter.read(recording, options.files, options.official_kind)
         blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
-        sizes = np.ones((len(signals), 2, len(space.channels)), np.float32)
+        measured = _measured(adapter)
+        sizes = np.ones((len(signals), 2, len(measured)), np.float32)
         for size, signal in zip(sizes, signals, strict=True):
             where = f"{recording.path} trial {signal.number}"
             if options.files == "bench":
-                check_signal(signal.data, where, space.channels)
+                check_signal(signal.data, where, measured)
+                data = signal.data if cut is None else cut.matrix @ signal.data
                 if space.kind == "raw":
-                    x = raw_windows(signal.data, adapter.rate, space.window_s)
+                    x = raw_windows(data, adapter.rate, space.window_s)
                 else:
-                    x = differential_entropy(
-                        signal.data, adapter.rate, space.window_s, space.bands
-                    )
+                    x = differential_entropy(data, adapter.rate, space.window_s, space.bands)
                 check_features(x, where, space.channels)
                 size[:] = amplitudes(signal.data)
             else:

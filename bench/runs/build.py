@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
-from ..data.pair import Pair, align
+from ..data.montage.named import COMMON
+from ..data.pair import Pair, align, on_montage
 from ..data.reading import Reading, describe, read_corpus, simulated_root
 from ..data.windows import Windows
 from ..devices import devices
@@ -107,7 +108,7 @@ def cell_of_run(
         )
         params, origin = cls.parse(tuned.params), tuned_origin(origin)
     readings = [read_side(side, options, on_event) for side in sources]
-    pair = align(readings, read_side(tgt, options, on_event))
+    pair = align(readings, read_side(tgt, options, on_event), options.montage)
     _introduce(pair, on_event)
     return build_cell(
         cls(params), origin, pair, protocol, options, seed=options.seed,
@@ -123,7 +124,7 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
         on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     on_event(Event(
-        f"{len(space.channels)} channels in common, {space.width} "
+        f"{len(space.channels)} channels {_shared_by(pair)}, {space.width} "
         f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
         0, 0,
     ))
@@ -131,11 +132,15 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
         on_event(Event(notice, 0, 0))
 
 
+def _shared_by(pair: Pair) -> str:
+    return "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
+
+
 def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
-        return Reading(name, side, side.digest(), (), None)
+        return on_montage(Reading(name, side, side.digest(), (), None), options.montage)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
     read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
 

@@ -16,7 +16,7 @@ from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
 from ..data.locations import corpus_folder
 from ..data.pair import Pair
-from ..data.reading import CorpusName, check_window, parse_name
+from ..data.reading import CorpusName, check_montage, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
 from ..data.windows import Windows
 from ..devices import check_precision, devices
@@ -92,6 +92,7 @@ def check_options(options: CellOptions) -> None:
         check_folder(options.runs)
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
+    check_montage(options.montage, options.features)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
     if options.save_models and rule(options.selection).name != "last":
