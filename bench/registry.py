@@ -25,6 +25,8 @@ from .errors import BenchError, SettingError, UnknownNameError
 PLUS = "+"
 GROUPS = ("methods", "corpora", "protocols", "reports")
 
+#: Family of corpora that anybody may download.
+OPEN = "open"
 #: Kinds of windows, for methods that work on any.
 ANY_FEATURES = frozenset({"de", "raw"})
 

@@ -24,4 +24,10 @@ CATALOGUE = [
     Entry("DREAMER", "bench.datasets.dreamer:Dreamer",
           "23 subjects, 18 film clips, 14 electrodes; self-rated valence and arousal",
           paper="Katsigiannis & Ramzan 2018, 10.1109/JBHI.2017.2688239"),
+    Entry("EEGMAT", "bench.datasets.eegmat:Eegmat",
+          "36 subjects, rest and mental arithmetic; open, not emotion", family="open",
+          paper="Zyma et al. 2019, 10.3390/data4010014"),
+    Entry("SAM40", "bench.datasets.sam40:Sam40",
+          "40 subjects, rest, arithmetic, mirror images, Stroop test; open, not emotion",
+          family="open", paper="Ghosh et al. 2022, 10.1016/j.dib.2021.107772"),
 ]

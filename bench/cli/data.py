@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ..registry import entries, include, load
+from ..registry import OPEN, entries, entry, include, load
 from ..runs.options import Options, as_pairs
 from .screen.console import Screen
 from .shared import choice
@@ -80,7 +80,9 @@ def data_simulate(
         for adapter in adapters:
             if not adapter.simulates:
                 screen.print(f"[dim]–[/] {adapter.name}: has no simulator", highlight=False)
-        adapters = [a for a in adapters if a.simulates]
+        # Anybody can have the real ones of open corpora; simulated ones are for who asks by name.
+        adapters = [a for a in adapters
+                    if a.simulates and entry("corpora", a.name).family != OPEN]
     for adapter in adapters:
         with Screen(stderr=True).status(f"simulating {adapter.name}"):
             simulate_corpus(adapter, folder / adapter.name, chosen)

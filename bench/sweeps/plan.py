@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import SettingError
-from ..registry import PLUS, entries, entry, load
+from ..registry import OPEN, PLUS, entries, entry, load
 from ..store.hashing import key_of
 from .request import Request, Values
 
@@ -353,18 +353,22 @@ def corpora_of(name: str) -> list[str]:
 
 
 def _present(request: Request) -> list[str]:
-    """Corpora that can be read: all where they are simulated, else those that are found."""
+    """Corpora that can be read: those that are found, or all that are simulated.
+
+    Simulated ones of open corpora are left out unless they are named: anybody can have the real
+    ones, which say more.
+    """
     from ..data.reading import files_of
     from ..errors import MissingCorpusError
     from ..runs.lookup import corpus_root
 
     names, features = [], files_of(request.features)
-    for name in entries("corpora"):
+    for name, known in entries("corpora").items():
         adapter = load("corpora", name)()
         if features != "bench" and not adapter.official_kinds:
             continue
         if request.simulated:
-            names += [name] if adapter.simulates else []
+            names += [name] if adapter.simulates and known.family != OPEN else []
             continue
         try:
             adapter.inventory(corpus_root(name, request), features)

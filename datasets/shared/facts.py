@@ -150,3 +150,17 @@ SEED_IV_DATES: dict[int, tuple[int, int, int]] = {
     14: (20151205, 20151208, 20151215),
     15: (20150508, 20150514, 20150527),
 }
+
+#: EEGMAT's 19 electrodes in the order of its files, which have the old names T3 to T6 and, beside
+#: them, the ears and the heart.
+EEGMAT_CHANNELS: tuple[str, ...] = (
+    "FP1", "FP2", "F3", "F4", "F7", "F8", "T7", "T8", "C3", "C4", "P7", "P8", "P3", "P4", "O1",
+    "O2", "FZ", "CZ", "PZ",
+)
+
+#: Rows of SAM40's files.
+SAM40_CHANNELS: tuple[str, ...] = (
+    "Cz", "Fz", "Fp1", "F7", "F3", "FC1", "C3", "FC5", "FT9", "T7", "CP5", "CP1", "P3", "P7",
+    "PO9", "O1", "Pz", "Oz", "O2", "PO10", "P8", "P4", "CP2", "CP6", "T8", "FT10", "FC6", "C4",
+    "FC2", "F4", "F8", "Fp2",
+)
