@@ -1,8 +1,17 @@
 """Corpora: one file each. A new one is a file here and a line in this catalogue."""
 
-from bench.registry import Entry
+from bench.data.locations import described_corpora, locations_stamp
+from bench.registry import Catalogue, Entry, described
 
-CATALOGUE = [
+
+def _added() -> list[Entry]:
+    """Folders that ``bench data add`` has remembered."""
+    return [described(name, path) for name, path in described_corpora().items()]
+
+
+CATALOGUE = Catalogue([
+    Entry("described", "bench.datasets.described:Described",
+          "a folder of any making, by the TOML that describes it", group="folders"),
     Entry("SEED", "bench.datasets.seed:Seed",
           "15 subjects, 3 sessions, 15 film clips; negative, neutral, positive",
           paper="Zheng & Lu 2015, 10.1109/TAMD.2015.2431497"),
@@ -24,4 +33,4 @@ CATALOGUE = [
     Entry("DREAMER", "bench.datasets.dreamer:Dreamer",
           "23 subjects, 18 film clips, 14 electrodes; self-rated valence and arousal",
           paper="Katsigiannis & Ramzan 2018, 10.1109/JBHI.2017.2688239"),
-]
+], _added, locations_stamp)
