@@ -199,6 +199,7 @@ def _of_events(
     codes: Counter[str] = Counter()
     told: dict[str, str] = {}
     lasts: Counter[float] = Counter()
+    overlapping = 0
     short: list[str] = []
     tabled = [r for r in found.recordings if r.events_path is not None]
     for recording in tabled:
@@ -219,7 +220,10 @@ def _of_events(
         if len(rows) <= 2:
             short.append(recording.path.name)
         codes.update(row.get("trial_type", "") for row in rows)
-        lasts.update(v for row in rows if (v := tables.number(row.get("duration", ""))) is not None)
+        spans = [(float(row["onset"]), tables.number(row.get("duration", ""))) for row in rows]
+        lasts.update(v for _, v in spans if v is not None)
+        overlapping += sum(v is not None and a + v > b
+                           for (a, v), (b, _) in zip(spans, spans[1:], strict=False))
     if not tabled:
         report.doubt("events", "no table of events (*_events.tsv) beside any recording")
         return
@@ -231,7 +235,7 @@ def _of_events(
                          f"for, but in {'milliseconds' if unit == 'ms' else unit}: {why}")
     if units["s"]:
         report.took("times", f"onsets of {units['s']} recordings are in seconds")
-    _of_durations(lasts, report)
+    _of_durations(lasts, overlapping, report)
     _of_codes(codes, told, report)
     if short:
         report.doubt("events", f"{len(short)} recordings have one or two events, so no trials: rest, "
@@ -241,14 +245,15 @@ def _of_events(
                      + ", ".join(columns))
 
 
-def _of_durations(lasts: Counter[float], report: IngestReport) -> None:
+def _of_durations(lasts: Counter[float], overlapping: int, report: IngestReport) -> None:
+    """Tell a duration that is the same whatever a row marks, and runs into the next rows."""
     total = sum(lasts.values())
-    if not total or total < 20:
+    if not total:
         return
     value, count = lasts.most_common(1)[0]
-    if count > 0.95 * total and value > 0:
+    if count > 0.95 * total and overlapping > 0.3 * total:
         report.doubt("times", f"duration is {value:g} in {count} of {total} rows, whatever they "
-                     "mark: not believed")
+                     "mark, and runs into the next rows: not believed")
 
 
 def _of_codes(codes: Counter[str], told: Mapping[str, str], report: IngestReport) -> None:

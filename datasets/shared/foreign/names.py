@@ -186,7 +186,23 @@ def _split(path: str) -> tuple[list[str], list[str]]:
             else:
                 add("", piece)
     add("", dot + suffix)
-    return kinds, texts
+    return _joined(kinds, texts)
+
+
+def _joined(kinds: Sequence[str], texts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words that follow each other as one: ``Mirror_image`` is as good a word as ``Relax``."""
+    out_kinds: list[str] = []
+    out_texts: list[str] = []
+    for i, (kind, text) in enumerate(zip(kinds, texts, strict=True)):
+        joins = kind.startswith("=") and text and all(c in _SEPARATORS for c in text)
+        if out_kinds and out_kinds[-1] == "word" and (
+            kind == "word" or (joins and i + 1 < len(kinds) and kinds[i + 1] == "word")
+        ):
+            out_texts[-1] += text
+        else:
+            out_kinds.append(kind)
+            out_texts.append(text)
+    return out_kinds, out_texts
 
 
 def _keyed(texts: Sequence[str], kinds: Sequence[str]) -> str | None:
