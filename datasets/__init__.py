@@ -1,8 +1,17 @@
 """Corpora: one file each. A new one is a file here and a line in this catalogue."""
 
-from bench.registry import Entry
+from bench.data.locations import described_corpora, locations_stamp
+from bench.registry import Catalogue, Entry, described
 
-CATALOGUE = [
+
+def _added() -> list[Entry]:
+    """Folders that ``bench data add`` has remembered."""
+    return [described(name, path) for name, path in described_corpora().items()]
+
+
+CATALOGUE = Catalogue([
+    Entry("described", "bench.datasets.described:Described",
+          "a folder of any making, by the TOML that describes it", group="folders"),
     Entry("SEED", "bench.datasets.seed:Seed",
           "15 subjects, 3 sessions, 15 film clips; negative, neutral, positive",
           paper="Zheng & Lu 2015, 10.1109/TAMD.2015.2431497"),
@@ -30,4 +39,4 @@ CATALOGUE = [
     Entry("SAM40", "bench.datasets.sam40:Sam40",
           "40 subjects, rest, arithmetic, mirror images, Stroop test; open, not emotion",
           family="open", paper="Ghosh et al. 2022, 10.1016/j.dib.2021.107772"),
-]
+], _added, locations_stamp)

@@ -58,6 +58,7 @@ class Eegmat(WithoutFeatures):
     channels: ClassVar[tuple[str, ...]] = EEGMAT_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = 2
+    pieces_s: ClassVar[float] = float(_PIECE_S)
     tasks: ClassVar[tuple[Task, ...]] = (
         Task("rest", ("rest", "arithmetic"), "class", codes={1.0: "rest", 2.0: "arithmetic"},
              doc="What the subject does: nothing, or serial subtraction."),

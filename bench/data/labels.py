@@ -88,6 +88,8 @@ class Task:
         Of a rating: its lowest and highest value.
     threshold : float
         Of a rating: what is above it is high, where the user sets none.
+    optional : bool
+        Whether a trial may be without the value, and is then left out.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Task:
     doc: str = ""
     scale: tuple[float, float] = (1.0, 9.0)
     threshold: float = 5.0
+    optional: bool = False
 
     @property
     def rated(self) -> bool:
@@ -119,6 +122,8 @@ class Task:
             If the value is none that the owner uses.
         """
         value = values[self.key]
+        if self.optional and np.isnan(value):
+            return None
         if self.codes:
             if value in self.dropped:
                 return None

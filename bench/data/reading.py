@@ -417,6 +417,8 @@ def _labelled(
         if info is None:
             raise DataError(recording.path, f"a label for trial {number}", "none")
         values = {**dict(zip(arrays["names"].tolist(), row.tolist(), strict=True)), **info.values}
+        if task.key not in values and task.optional:
+            continue
         if task.key not in values:
             raise DataError(
                 f"{recording.path} trial {number}", f"a {task.key} for task {task.name}", "none",

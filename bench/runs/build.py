@@ -30,6 +30,7 @@ from .lookup import (
     check_rule,
     choose_params,
     corpus_root,
+    is_simulated,
     make_protocol,
     resolve_scale,
     side_name,
@@ -147,7 +148,7 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     def progress(what: str, done: int, total: int) -> None:
         on_event(Event(what, done, total))
 
-    if options.simulated:
+    if is_simulated(name.corpus, options):
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
         root = corpus_root(name.corpus, options)

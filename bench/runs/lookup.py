@@ -250,7 +250,13 @@ def corpus_root(corpus: str, options: CellOptions) -> Path:
     MissingCorpusError
         None is known.
     """
-    return options.data or corpus_folder(corpus) or _nowhere(corpus)
+    place: Path | None = load("corpora", corpus).place
+    return place or options.data or corpus_folder(corpus) or _nowhere(corpus)
+
+
+def is_simulated(corpus: str, options: CellOptions) -> bool:
+    """Whether a corpus is to be simulated: as the options say, but one that is bound to a folder."""
+    return options.simulated and load("corpora", corpus).place is None
 
 
 def simulated_recipe(options: CellOptions) -> Recipe:

@@ -50,7 +50,9 @@ class IngestReport:
 
     def at(self, kind: Kind, what: str, text: str, path: Path) -> None:
         """A remark on one of many files: said once, with the first file and how many more."""
-        self._places.setdefault((kind, what, text), []).append(path.name)
+        names = self._places.setdefault((kind, what, text), [])
+        if path.name not in names:
+            names.append(path.name)
 
     def _add(self, remark: Remark) -> None:
         if remark not in self.remarks:
