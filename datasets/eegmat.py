@@ -15,6 +15,7 @@ from bench.data.corpus import (
     TrialSignal,
     ordered,
 )
+from bench.data.downloads.source import Download
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError
@@ -50,6 +51,13 @@ class Eegmat(WithoutFeatures):
     )
     access: ClassVar[str] = (
         "open, ODC-By 1.0: bench data get EEGMAT, or https://physionet.org/content/eegmat/1.0.0/"
+    )
+    download: ClassVar[Download] = Download(
+        url="https://physionet.org/files/eegmat/1.0.0", kind="sums", version="1.0.0",
+        page="https://physionet.org/content/eegmat/1.0.0/",
+        licence="Open Data Commons Attribution License 1.0 (ODC-By): attribution is required",
+        citation="Zyma et al. 2019, 10.3390/data4010014; PhysioNet, 10.13026/C2JQ1P; Goldberger et "
+        "al. 2000, 10.1161/01.CIR.101.23.e215",
     )
     layout: ClassVar[str] = """eegmat/
   Subject00_1.edf ... Subject35_1.edf   (rest)

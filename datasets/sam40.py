@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.downloads.source import Download
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError
@@ -40,6 +41,12 @@ class Sam40(WithoutFeatures):
     )
     access: ClassVar[str] = (
         "open, CC BY 4.0: bench data get SAM40, or https://doi.org/10.6084/m9.figshare.14562090.v1"
+    )
+    download: ClassVar[Download] = Download(
+        url="https://figshare.com/ndownloader/files/27956376", kind="archive", version="1",
+        page="https://doi.org/10.6084/m9.figshare.14562090.v1",
+        licence="CC BY 4.0, as its page says; look there",
+        citation="Ghosh et al. 2022, 10.1016/j.dib.2021.107772",
     )
     layout: ClassVar[str] = """SAM40/
   filtered_data/Arithmetic_sub_1_trial1.mat ... Stroop_sub_40_trial3.mat   (480 files, one a trial)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .downloads.source import Download
 from .labels import Task
 from .recipe import Recipe
 from .windows import FIVE_BANDS
@@ -215,6 +216,8 @@ class CorpusAdapter(abc.ABC):
     official_bands: ClassVar[tuple[tuple[float, float], ...]] = FIVE_BANDS
     #: Kinds of owner's features (names for ``--official-kind``), the first is the default.
     official_kinds: ClassVar[tuple[str, ...]] = ()
+    #: Of an open corpus: where ``bench data get`` fetches it.
+    download: ClassVar[Download | None] = None
     #: Folder that the corpus is bound to, so that nothing else says where it is.
     place: ClassVar[Path | None] = None
     #: Seconds of the pieces of longer recordings that stand for trials; 0: trials are trials.
