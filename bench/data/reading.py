@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from .features import (
     raw_windows,
     version_of,
 )
-from .labels import LabelRule, Task
+from .labels import LabelRule, OwnMap, Task
 from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
@@ -117,6 +117,21 @@ class Reading:
     notices: tuple[str, ...]
     recipe: Recipe | None
     threshold: float | None = None
+
+
+def renamed(reading: Reading, items: Sequence[str]) -> Reading:
+    """A reading whose classes are called as a user's map says, see :class:`~.labels.OwnMap`.
+
+    Raises
+    ------
+    IncompatibleError, SettingError
+    """
+    if not items:
+        return reading
+    windows = OwnMap.parse(items).apply(reading.windows, str(reading.name))
+    digest = key_of("renamed", reading.digest, reading.windows.labels, windows.labels,
+                    hashlib.sha256(windows.y.tobytes()).hexdigest())
+    return replace(reading, windows=windows, digest=digest)
 
 
 def any_inventory(adapter: CorpusAdapter, root: Path) -> Inventory:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..data.pair import Pair, align
-from ..data.reading import Reading, describe, read_corpus, simulated_root
+from ..data.reading import Reading, describe, read_corpus, renamed, simulated_root
 from ..data.windows import Windows
 from ..devices import devices
 from ..errors import SettingError
@@ -70,7 +70,7 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes,
+        classes=classes or options.classes, class_map=tuple(options.map),
     )
     check_unseen(cell)
     return cell
@@ -136,7 +136,7 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
-        return Reading(name, side, side.digest(), (), None)
+        return renamed(Reading(name, side, side.digest(), (), None), options.map)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
     read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
 
@@ -147,4 +147,4 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
         root = corpus_root(name.corpus, options)
-    return read_corpus(str(name), root, read, progress)
+    return renamed(read_corpus(str(name), root, read, progress), options.map)
