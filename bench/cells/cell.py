@@ -237,6 +237,8 @@ class Cell:
             "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if windows.pieces:
+            side["pieces"] = dict(windows.pieces)
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (

@@ -235,6 +235,10 @@ def read_corpus(
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
     if not task.rated:
         windows = _shown(windows, str(corpus_name), notices)
+    if adapter.pieces_s:
+        windows = replace(windows, pieces=((adapter.name, adapter.pieces_s),))
+        notices.append(f"{adapter.name}: its trials are pieces of {adapter.pieces_s:g} s of longer "
+                       "recordings, so a score may tell the recording as much as the class")
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(

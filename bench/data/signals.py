@@ -29,6 +29,7 @@ def from_signals(
     order: ArrayLike | None = None,
     window_s: float = 1.0,
     bands: Sequence[tuple[float, float]] = FIVE_BANDS,
+    pieces_s: float = 0.0,
 ) -> Windows:
     """Cut your own trials into windows of differential entropy, as ``--features bench`` does.
 
@@ -54,6 +55,9 @@ def from_signals(
         Length of a window in seconds.
     bands : sequence of (low, high)
         In Hz.
+    pieces_s : float
+        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task): records
+        and tables then say so, since pieces of one recording resemble each other.
 
     Returns
     -------
@@ -103,5 +107,5 @@ def from_signals(
     spread: dict[str, Any] = {name: np.repeat(column, counts) for name, column in columns.items()}
     return Windows.from_arrays(
         np.concatenate(parts), spread.pop("y"), **spread, channels=names, labels=labels,
-        corpus=corpus, bands=bands, window_s=window_s, source="bench",
+        corpus=corpus, bands=bands, window_s=window_s, source="bench", pieces_s=pieces_s,
     )
