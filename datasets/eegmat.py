@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -142,7 +143,9 @@ class Eegmat(WithoutFeatures):
             plans.append(PlannedTrial(k, k - 1, felt, samples, {"class": float(k)}))
         return plans
 
-    def attainable(self, *args: object, **kwargs: object) -> None:
+    def attainable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> None:
         """Not known: pieces of one recording share what is its own."""
 
     def simulate(self, root: Path, recipe: Recipe) -> None:

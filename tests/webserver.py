@@ -64,7 +64,8 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            path, query = unquote(parts.path).strip("/"), parse_qs(parts.query, keep_blank_values=True)
+            path = unquote(parts.path).strip("/")
+            query = parse_qs(parts.query, keep_blank_values=True)
             wanted = self.headers.get("Range", "")
             server.asked.append((path, wanted))
             if "list-type" in query:

@@ -83,6 +83,8 @@ class Cell:
     #: Where the protocol leaves the target its own classes: whether they are kept, or source and
     #: target brought to those they share; auto: as the method needs it.
     classes: Literal["auto", "own", "shared"] = "auto"
+    #: Names that the user gave classes; the pair has them already.
+    class_map: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -155,6 +157,7 @@ class Cell:
             "label_rule": {
                 "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
+                **({"map": list(self.class_map)} if self.class_map else {}),
             },
             "scaling": self._scaling(),
             "protocol": self._protocol(),
@@ -228,6 +231,8 @@ class Cell:
             "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if windows.pieces:
+            side["pieces"] = dict(windows.pieces)
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (

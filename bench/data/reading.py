@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,7 @@ from .features import (
     raw_windows,
     version_of,
 )
-from .labels import LabelRule, Task
+from .labels import LabelRule, OwnMap, Task
 from .montage.loss import interpolated
 from .montage.named import COMMON, electrodes
 from .montage.spline import VERSION as SPLINE_VERSION
@@ -125,6 +125,21 @@ class Reading:
     notices: tuple[str, ...]
     recipe: Recipe | None
     threshold: float | None = None
+
+
+def renamed(reading: Reading, items: Sequence[str]) -> Reading:
+    """A reading whose classes are called as a user's map says, see :class:`~.labels.OwnMap`.
+
+    Raises
+    ------
+    IncompatibleError, SettingError
+    """
+    if not items:
+        return reading
+    windows = OwnMap.parse(items).apply(reading.windows, str(reading.name))
+    digest = key_of("renamed", reading.digest, reading.windows.labels, windows.labels,
+                    hashlib.sha256(windows.y.tobytes()).hexdigest())
+    return replace(reading, windows=windows, digest=digest)
 
 
 def any_inventory(adapter: CorpusAdapter, root: Path) -> Inventory:
@@ -232,6 +247,10 @@ def read_corpus(
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
     if not task.rated:
         windows = _shown(windows, str(corpus_name), notices)
+    if adapter.pieces_s:
+        windows = replace(windows, pieces=((adapter.name, adapter.pieces_s),))
+        notices.append(f"{adapter.name}: its trials are pieces of {adapter.pieces_s:g} s of longer "
+                       "recordings, so a score may tell the recording as much as the class")
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(

@@ -32,6 +32,7 @@ def from_signals(
     window_s: float = 1.0,
     bands: Sequence[tuple[float, float]] = FIVE_BANDS,
     montage: str = COMMON,
+    pieces_s: float = 0.0,
 ) -> Windows:
     """Cut your own trials into windows of differential entropy, as ``--features bench`` does.
 
@@ -60,6 +61,9 @@ def from_signals(
     montage : str
         "common", the electrodes as they are, or a montage that the signals are interpolated to, as
         ``--montage`` does for a corpus.
+    pieces_s : float
+        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task): records
+        and tables then say so, since pieces of one recording resemble each other.
 
     Returns
     -------
@@ -112,5 +116,5 @@ def from_signals(
     spread: dict[str, Any] = {name: np.repeat(column, counts) for name, column in columns.items()}
     return Windows.from_arrays(
         np.concatenate(parts), spread.pop("y"), **spread, channels=wanted, labels=labels,
-        corpus=corpus, bands=bands, window_s=window_s, source="bench",
+        corpus=corpus, bands=bands, window_s=window_s, source="bench", pieces_s=pieces_s,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from ..cells.cell import Cell, Event, OnEvent
 from ..data.montage.named import COMMON
 from ..data.pair import Pair, align, on_montage
-from ..data.reading import Reading, describe, read_corpus, simulated_root
+from ..data.reading import Reading, describe, read_corpus, renamed, simulated_root
 from ..data.windows import Windows
 from ..devices import devices
 from ..errors import SettingError
@@ -71,7 +71,7 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes,
+        classes=classes or options.classes, class_map=tuple(options.map),
     )
     check_unseen(cell)
     return cell
@@ -141,7 +141,8 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
-        return on_montage(Reading(name, side, side.digest(), (), None), options.montage)
+        own = on_montage(Reading(name, side, side.digest(), (), None), options.montage)
+        return renamed(own, options.map)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
     read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
 
@@ -152,4 +153,4 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
         root = corpus_root(name.corpus, options)
-    return read_corpus(str(name), root, read, progress)
+    return renamed(read_corpus(str(name), root, read, progress), options.map)

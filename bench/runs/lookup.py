@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
 from ..data.locations import corpus_folder
+from ..data.labels import OwnMap
 from ..data.pair import Pair
 from ..data.reading import CorpusName, check_montage, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
@@ -108,6 +109,7 @@ def check_options(options: CellOptions) -> None:
     for name in (*options.exclude, *(name for name, _ in options.rule.own)):
         if name.lower() not in known:
             raise UnknownNameError("corpus", name, entries("corpora"))
+    OwnMap.parse(options.map)
     devices(options.device)
     check_precision(options.precision)
     if options.energy:
@@ -115,16 +117,27 @@ def check_options(options: CellOptions) -> None:
 
 
 def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
-    """Refuse a threshold that is off the scale of a side; nothing has been read.
+    """Refuse a threshold that is off the scale of a side, or a map of classes that no side has.
+
+    Nothing has been read.
 
     Raises
     ------
     SettingError
     """
+    classes: dict[str, tuple[str, ...]] = {}
     for side in sides:
         if isinstance(side, str):
             adapter, _, task = parse_name(side)
             options.rule.of(adapter.name, task)
+            classes[adapter.name] = task.classes
+        else:
+            classes[side_name(side).corpus] = side.labels
+    strange = OwnMap.parse(options.map).strange(classes)
+    if strange:
+        raise SettingError(
+            f"--map names {', '.join(map(repr, strange))}, which is no class here",
+            "; ".join(f"{corpus} has {', '.join(names)}" for corpus, names in classes.items()))
 
 
 def check_folder(runs: Path) -> None:

@@ -282,6 +282,11 @@ class CellOptions:
         None, "Drop trials rated in this band, e.g. 4.5:5.5.", DATA, metavar="LOW:HIGH",
         parse=as_interval, identity="label_rule.drop_middle",
     )
+    map: Sequence[str] = option(
+        list, "Call classes by other names, on both sides and in this order; others are dropped: "
+        "rest=relax,task=arithmetic, or of one corpus LAB:rest=relax; repeatable.", DATA,
+        metavar="CLASS=NAME", parse=as_names, many=True, identity="label_rule.map",
+    )
     exclude: Mapping[str, Sequence[int]] = option(
         dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
         parse=as_subjects, many=True, identity="target.subjects", given=False,

@@ -97,6 +97,8 @@ class TuningSetting:
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
             "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
         }
+        if options.map:
+            rest["map"] = list(options.map)
         scale = options.scale or ("demo" if options.simulated else "published")
         plain = json.loads(json.dumps(rest, default=sorted))
         return cls(method, fixed, *pair, protocol[0], scale, plain)

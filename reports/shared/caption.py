@@ -26,6 +26,7 @@ def title(table: Table) -> str:
         share = re.search(r"share=([\d.]+)", table.setting.protocol_params)
         shared += f", {100 * float(share[1]):g} % of the trials" if share else ""
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    text += " (pieces of recordings)" if table.pieces else ""
     return text + (" (simulated)" if table.simulated else "")
 
 
@@ -55,9 +56,23 @@ def caption(table: Table) -> list[str]:
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")
+    if table.pieces:
+        lines.append(pieces_said(table.pieces))
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines
+
+
+def pieces_said(pieces: str) -> str:
+    """What it means that trials are pieces of longer recordings.
+
+    Examples
+    --------
+    >>> pieces_said("LAB 20 s")[:57]
+    'Trials are pieces of longer recordings (LAB 20 s): pieces'
+    """
+    return (f"Trials are pieces of longer recordings ({pieces}): pieces of one recording resemble "
+            "each other whatever their class, so scores may tell recordings apart, and not classes.")
 
 
 def _spread(table: Table) -> str:

@@ -37,7 +37,8 @@ OTHER = {
     "features": ("raw", {"method": "source-only"}),
     "official_kind": ("de_movingAve", {"features": "official-4s", "tgt": "SEED-IV"}),
     "window": (2.0, {}), "threshold": (4.0, {}), "drop_middle": ((4.9, 5.1), {}),
-    "exclude": ({"DEAP": [2]}, {}), "save_models": (True, {}), "diagnostics": (True, {}),
+    "exclude": ({"DEAP": [2]}, {}),
+    "map": (("low valence=negative", "high valence=positive"), {}), "save_models": (True, {}), "diagnostics": (True, {}),
     "controls": (False, {}), "shuffled_source": (True, {}),
     "classes": ("shared", {"method": "source-only"}), "protocol": ("zero-shot", {}),
     "protocol_params": ({"calibration_trials": 3}, {}), "params": ({"C": 0.5}, {"method": "lr"}),
@@ -203,7 +204,7 @@ ELSEWHERE = {
     "diagnostics": "a key of random streams", "save_models": "off in a trial",
     "montage": "a key of records and of tunings",
     "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
-    "classes": "a key of records",
+    "classes": "a key of records", "map": "a key of records and of a tuning's setting",
 }
 
 
