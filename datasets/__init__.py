@@ -39,4 +39,13 @@ CATALOGUE = Catalogue([
     Entry("SAM40", "bench.datasets.sam40:Sam40",
           "40 subjects, rest, arithmetic, mirror images, Stroop test; open, not emotion",
           family="open", paper="Ghosh et al. 2022, 10.1016/j.dib.2021.107772"),
+    Entry("DENS", "bench.datasets.dens:Dens",
+          "40 subjects, 11 film clips each; self-rated valence and arousal; open", family="open",
+          paper="Mishra et al., 10.18112/openneuro.ds003751.v1.0.2"),
+    Entry("FILM-MUSIC", "bench.datasets.film_music:FilmMusic",
+          "31 subjects, 40 clips of film music; self-rated valence and arousal; open",
+          family="open", paper="Daly et al. 2020, 10.1038/s41597-020-0507-6"),
+    Entry("EMOEEG-MC", "bench.datasets.emoeeg_mc:EmoEegMc",
+          "60 subjects, seven emotions seen on film and imagined; open", family="open",
+          paper="Xu et al., 10.18112/openneuro.ds005540.v1.0.7"),
 ], _added, locations_stamp)
