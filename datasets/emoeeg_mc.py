@@ -194,7 +194,8 @@ class EmoEegMc(WithoutFeatures):
         for part in ("eeg", "beh"):
             (place / part).mkdir(parents=True)
         pieces = [10 * rng.standard_normal((len(self.channels), 2 * _RATE))]
-        marks, beh = [], []
+        marks: list[tuple[float, float, str]] = []
+        beh: list[str] = []
         for session in (2, 1):  # imagery was first
             for p in self.design(recipe, subject, session):
                 at = sum(x.shape[1] for x in pieces) / _RATE
@@ -247,12 +248,13 @@ def _order(recording: Recording, kind: str) -> list[str]:
     """
     path, text = _readme(recording)
     subject, found = recording.subject, []
-    owner, contexts = 0, ("imagery", "video")
+    owner, contexts = 0, tuple(_CONTEXTS.values())
     for line in text.splitlines():
         numbered = re.match(r"\s*(\d{1,2})\.\s+`", line)
         named = re.search(r"\*\*sub0*(\d{1,2})\b", line)
         if numbered or named:
-            owner, contexts = int((numbered or named)[1]), ("imagery", "video")  # type: ignore[index]
+            owner = int((numbered or named)[1])  # type: ignore[index]
+            contexts = tuple(_CONTEXTS.values())
         said = tuple(c for c in ("imagery", "video") if c in line.lower())
         contexts = said or contexts
         match = _LIST.search(line)
@@ -290,7 +292,7 @@ def _ratings(recording: Recording, kind: str) -> list[dict[str, float]]:
     DataError
         A rating is no number.
     """
-    out = []
+    out: list[dict[str, float]] = []
     for row in bids.behaviour(open_bids.again(recording)):
         number = tables.number(row.get("trial_number", ""))
         if number is None:
