@@ -37,8 +37,8 @@ _PIECE_S, _MOST = 10, 99
 _PIECES = {1: 18, 2: 6}
 _FEWEST = 4
 _ONE = (
-    "EEGMAT: each class is one recording, rest always first; its trials are pieces of 10 s of it, "
-    "so that few-shot calibrates and tests on the same recording, and measures that as well"
+    "EEGMAT: each class is one recording, rest always first, so that few-shot calibrates and tests "
+    "on the same recording"
 )
 
 

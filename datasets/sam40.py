@@ -23,7 +23,7 @@ _CLASSES = ("rest", "arithmetic", "mirror images", "Stroop")
 _NAME = rf"({'|'.join(_TASKS)})_sub_(\d{{1,2}})_trial(\d)\.mat"
 _WORDS = "Arithmetic_sub_1_trial1.mat, ..."
 _FOLDER, _VARIABLE = "filtered_data", "Clean_data"
-_COMPANIONS = r".*\.(xlsx?|locs|txt|md|pdf)"
+_COMPANIONS = r".*\.(xlsx?|locs|txt|md|pdf)|benchsimulated\.json"
 _NO_ORDER = (
     "SAM40: the files do not tell in which order the tasks were done; calibration trials will be "
     "drawn, stratified by class and seeded"

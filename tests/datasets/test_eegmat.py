@@ -118,6 +118,7 @@ def test_simulated_corpus(simulated, tmp_path, monkeypatch):
         assert {s.number for s in signals} <= set(infos)
     assert len(notices) == 1
     assert "few-shot calibrates and tests on the same recording" in notices[0]
+    assert adapter.pieces_s == 10
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     reading = read_corpus("EEGMAT", simulated)
     assert reading.windows.labels == ("rest", "arithmetic")
