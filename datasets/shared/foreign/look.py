@@ -86,6 +86,8 @@ class Draft:
     values: dict[str, Any] = field(default_factory=dict)
     #: Texts that may be classes, and how many trials have each.
     texts: Counter[str] = field(default_factory=Counter)
+    #: Whether the same code means another thing in another recording, as it seems.
+    varying: bool = False
 
     def lacks(self, what: str, option: str) -> SettingError:
         """The error for something that cannot be told and must be given."""

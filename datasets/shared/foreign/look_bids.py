@@ -72,7 +72,8 @@ def look(draft: Draft) -> None:
         report.doubt("events", "no table of events (*_events.tsv): the recordings' own annotations "
                      f"are all there is, {sum(kinds.values())} that may be stimuli"
                      + _tables_in_readme(root))
-        if not kinds or len(kinds) > MOST_CLASSES and not draft.folder.classes:
+        many = len(kinds) > MOST_CLASSES or draft.varying
+        if not kinds or (many and not draft.folder.classes):
             shown = ", ".join(f"{t} ({n})" for t, n in kinds.most_common(20))
             raise draft.lacks(f"which annotations are classes: {shown or 'there are none'}",
                               "--classes TEXT=CLASS,TEXT=CLASS")
@@ -289,7 +290,7 @@ def _of_behaviour(found: bids.BidsDataset, report: IngestReport) -> None:
     """Ratings that stand in ``beh/`` and not among the events, and cells that are code."""
     columns: Counter[str] = Counter()
     code = ""
-    empty = []
+    rated: dict[str, int] = {}
     seen: set[Path] = set()
     for recording in found.recordings:
         new = [p for p in recording.behaviour if p not in seen]
@@ -300,8 +301,7 @@ def _of_behaviour(found: bids.BidsDataset, report: IngestReport) -> None:
                 rows += tables.rows(path)
             except DataError as error:
                 report.doubt("ratings", error.message)
-        if new and not rows:
-            empty.append(recording.subject)
+        rated[recording.subject] = rated.get(recording.subject, 0) + len(rows)
         for row in rows:
             columns.update(c for c, text in row.items() if tables.number(text) is not None)
             code = code or next((c for c, t in row.items() if re.match(r"[{\[].*u'", t)), "")
@@ -309,7 +309,8 @@ def _of_behaviour(found: bids.BidsDataset, report: IngestReport) -> None:
         report.took("ratings", f"they stand in beh/*.tsv, not among the events: {', '.join(columns)}")
     if code:
         report.skipped("ratings", f"column {code!r} holds Python objects as text, which are not read")
-    if empty:
+    empty = [subject for subject, count in rated.items() if not count]
+    if empty and seen:
         report.doubt("ratings", f"no ratings of sub-{', sub-'.join(empty[:6])}")
 
 

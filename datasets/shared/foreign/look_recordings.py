@@ -106,6 +106,7 @@ def _by_subject(
     sets = [frozenset(t for t, _ in marks) & frozenset(texts) for marks in found.values()]
     sets = [s for s in sets if s]
     if len(sets) > 1 and len(set(sets)) > 1 and not frozenset.intersection(*sets):
+        draft.varying = True
         shown = "; ".join(f"{name}: {', '.join(sorted({t for t, _ in marks})[:6])}"
                           for name, marks in list(found.items())[:3] if marks)
         draft.report.doubt("events", "annotations differ from recording to recording, and none is "
@@ -128,7 +129,7 @@ def _as_events(draft: Draft, opened: Sequence[Continuous], files: int) -> None:
             report.skipped("events", ", ".join(t for t in draft.texts if t not in long)
                            + ": triggers, shorter than a second, beside annotations that last")
             draft.texts = Counter({t: n for t, n in draft.texts.items() if t in long})
-        if len(wanted) > MOST_CLASSES:
+        if len(wanted) > MOST_CLASSES or draft.varying:
             shown = ", ".join(f"{t} ({n})" for t, n in draft.texts.most_common(30))
             raise draft.lacks(f"which of {len(wanted)} annotations are classes: {shown}",
                               "--classes TEXT=CLASS,TEXT=CLASS")
