@@ -18,7 +18,7 @@ STATES = ("relax", "arithmetic")
 
 def signal(rng: np.random.Generator, state: int, seconds: float, rate: int,
            channels: int = len(CHANNELS)) -> np.ndarray:
-    """(channels, samples) of noise with an alpha rhythm, stronger in the second state; microvolt."""
+    """(channels, samples) of noise with an alpha rhythm, stronger in the second state."""
     t = np.arange(round(seconds * rate)) / rate
     rhythm = np.sin(2 * np.pi * 10 * t + rng.uniform(0, 6)) * rng.uniform(0.5, 1.5, (channels, 1))
     return rng.normal(size=(channels, len(t))) * 8 + (4 + 10 * state) * rhythm

@@ -56,8 +56,8 @@ def from_signals(
     bands : sequence of (low, high)
         In Hz.
     pieces_s : float
-        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task): records
-        and tables then say so, since pieces of one recording resemble each other.
+        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task):
+        records and tables then say so, since pieces of one recording resemble each other.
 
     Returns
     -------

@@ -65,12 +65,13 @@ def test_onsets_of_dens_are_samples_and_not_milliseconds(subject):
                                said["SamplingFrequency"])
     assert unit == "samples"
     assert "beyond the recording" in why
-    clicks = {r["stimuliName"].split(".")[0]: [float(v) for v in re.findall(r"[\d.]+", r["MouseClick"])]
+    clicks = {r["stimuliName"].split(".")[0]:
+              [float(v) for v in re.findall(r"[\d.]+", r["MouseClick"])]
               for r in tables.rows(root / "beh" / f"sub-{subject}_task-Emotion_beh.tsv")}
     clip, start, seen = "", 0.0, 0
     for row in rows:
         if row["trial_type"] == "stm":
-            clip, start, number = row["label"].rpartition("_")[0], float(row["onset"]), 0
+            clip, start = row["label"].rpartition("_")[0], float(row["onset"])
         elif row["trial_type"] == "clic":
             seconds = (float(row["onset"]) - start) / 250
             assert any(abs(seconds - told) < 0.1 for told in clicks[clip])
@@ -92,7 +93,8 @@ def test_dens_is_read_at_the_right_seconds_with_its_ratings(tmp_path):
     shown = [e for e in events if e.get("trial_type") == "stm"]
     assert len(shown) == 11
     assert shown[0].onset == pytest.approx(123630.993068 / 250)
-    np.testing.assert_allclose([e.onset for e in events], [m.onset for m in opened.marks], atol=1e-6)
+    own = [m.onset for m in opened.marks]
+    np.testing.assert_allclose([e.onset for e in events], own, atol=1e-6)
     data = opened.cut(["Fp1", "Cz"], shown[0].onset, shown[0].onset + 15, 250, "V")
     assert data.shape == (2, 3750)
     assert data.std() == pytest.approx(10, rel=0.1)
@@ -151,8 +153,9 @@ def test_film_music_and_what_is_odd_in_it(tmp_path):
     assert ("T3", "EEG", "microV", True) in bids.channels_of(mine[1])
     oddities(found, report, opened)
     said = report.words()
-    for odd in ("T3 is T7, T4 is T8, T5 is P7, T6 is P8", "bare numbers", "no row says that it is a "
-                "trial", "257: artifact:EOG", "259: artifact:EMG", "263: artifact:50/60 Hz",
+    for odd in ("T3 is T7, T4 is T8, T5 is P7, T6 is P8", "bare numbers",
+                "no row says that it is a trial", "257: artifact:EOG", "259: artifact:EMG",
+                "263: artifact:50/60 Hz",
                 "duration is 20", "no trials: rest, perhaps (sub-01_task-run1", "12 s, 20 s",
                 "CC BY (README)", "codes are not among those that *_events.json explains"):
         assert odd in said
@@ -161,7 +164,7 @@ def test_film_music_and_what_is_odd_in_it(tmp_path):
 # --- EmoEEG-MC ---------------------------------------------------------------------------------
 
 def emoeeg(folder: Path) -> Path:
-    """Sidecars of ds005540, with recordings at 600 Hz whose annotations are codes of the subject."""
+    """Sidecars of ds005540, with recordings at 600 Hz whose annotations are the subject's codes."""
     root = sidecars("ds005540", folder)
     rng = np.random.default_rng(2)
     names = re.findall(r"'(\w+)'", re.search(r"'Fp1', 'Fpz'.*?'TP10'",
@@ -178,7 +181,8 @@ def emoeeg(folder: Path) -> Path:
 
 
 def test_emoeeg_and_what_is_odd_in_it(tmp_path):
-    from bench.datasets.shared.foreign.look import Folder, propose
+    from bench.datasets.shared.foreign.look import Folder
+    from bench.datasets.shared.foreign.proposal import propose
     from bench.errors import SettingError
 
     root = emoeeg(tmp_path)
