@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +22,8 @@ from bench.errors import DataError, MissingCorpusError, SettingError
 from .shared import files
 from .shared.foreign import sources
 from .shared.foreign.description import Description, read
-from .shared.foreign.look import Folder, Proposal, propose
+from .shared.foreign.look import Folder
+from .shared.foreign.proposal import Proposal, propose
 
 #: What of a trial's values says its class, and the value of one that has none.
 CLASS_KEY, NO_CLASS = "class", -1.0
@@ -125,7 +125,7 @@ class Described(CorpusAdapter):
         DataError, SettingError
         """
         self._only_bench(features)
-        out = []
+        out: list[TrialSignal] = []
         codes = self.about.class_names
         members = recording.members if isinstance(recording, DescribedSession) else ()
         for source in members:

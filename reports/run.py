@@ -52,8 +52,8 @@ def show(record: Record, console: Console) -> None:
     console.print(title)
     console.print(_table(record))
     told = [Text(pieces_said(pieces), style="yellow")] if pieces else []
-    for line in [*_meaning(record), *told, *_tuned(record), *_comparisons(record), *_left_out(record),
-                 *_alarms(record)]:
+    for line in [*_meaning(record), *told, *_tuned(record), *_comparisons(record),
+                 *_left_out(record), *_alarms(record)]:
         console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))

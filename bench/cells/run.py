@@ -49,9 +49,9 @@ _DOING = {
 
 #: What to do where a class has one trial a subject.
 _ONE_TRIAL = (
-    "\nA trial is never split. Where one recording is all there is of a class, --protocol zero-shot "
-    "or unsupervised tests it whole; or cut it into pieces that stand for trials and are marked so in "
-    "every table: bench data add DIR --as NAME --cut 20 (from Python: pieces_s of from_signals)."
+    "\nA trial is never split. Where one recording is all there is of a class, --protocol "
+    "zero-shot or unsupervised tests it whole; or cut it into pieces that stand for trials and are "
+    "marked so in every table: bench data add DIR --as NAME --cut 20 (from Python: pieces_s of from_signals)."
 )
 
 

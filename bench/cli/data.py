@@ -1,4 +1,4 @@
-"""Commands of the corpora on disk: ``bench data check``, ``simulate``, ``set``, ``add``, ``forget``."""
+"""Commands of the corpora on disk: ``bench data check``, ``simulate``, ``set``, ``add``, ..."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def data_add(
         "commas.")] = None,
     unit: Annotated[str, typer.Option(help="V, mV, uV, or 'by size' of each recording.")] = "",
     classes: Annotated[list[str] | None, typer.Option(
-        help="TEXT=CLASS or TEXT, with commas: what events, labels or names stand for, in the order "
-        "of the classes; others are dropped.", metavar="TEXT[=CLASS]")] = None,
+        help="TEXT=CLASS or TEXT, with commas: what events, labels or names stand for, in the "
+        "order of the classes; others are dropped.", metavar="TEXT[=CLASS]")] = None,
     column: Annotated[str, typer.Option(
         help="Column of a table of events that names what is shown.")] = "",
     events: Annotated[str, typer.Option(
@@ -177,8 +177,8 @@ def data_add(
         screen.print(escape(proposal.toml), highlight=False)
         return
     path = register(proposal, folder.expanduser(), to)
-    screen.print(f"[green]✓[/] {escape(as_)} is a corpus now, as {escape(str(path))} says: edit that "
-                 "where it is wrong", highlight=False, soft_wrap=True)
+    screen.print(f"[green]✓[/] {escape(as_)} is a corpus now, as {escape(str(path))} says: edit "
+                 "that where it is wrong", highlight=False, soft_wrap=True)
     screen.print(f"Read it whole: bench data check {escape(str(folder))} --corpus {escape(as_)} "
                  "--read", highlight=False, soft_wrap=True)
 

@@ -131,7 +131,7 @@ class NumberedTrials(dict[int, TrialInfo]):
 
     def get(self, number: int, default: Any = None) -> Any:
         """The trial of a number."""
-        return self[number] if number in self else default
+        return self[number] if isinstance(number, int) and number > 0 else default
 
 
 @dataclass(frozen=True)

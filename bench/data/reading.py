@@ -468,7 +468,7 @@ def _labelled(
 def _assemble(
     parts: list[dict[str, np.ndarray]], corpus: str, task: Task, space: Space
 ) -> Windows:
-    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    joined: dict[str, Any] = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     onset = (joined.pop("position") * space.window_s).astype(np.float32)
     return Windows(
         corpus=np.full(len(onset), corpus), onset=onset, space=space, labels=task.classes,

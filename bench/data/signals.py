@@ -62,8 +62,8 @@ def from_signals(
         "common", the electrodes as they are, or a montage that the signals are interpolated to, as
         ``--montage`` does for a corpus.
     pieces_s : float
-        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task): records
-        and tables then say so, since pieces of one recording resemble each other.
+        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task):
+        records and tables then say so, since pieces of one recording resemble each other.
 
     Returns
     -------

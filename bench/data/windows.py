@@ -263,8 +263,8 @@ class Windows(_Grid):
             Who computed the features: "bench" if :mod:`bench.data.features` did. Windows of
             different origin are not put into one pair.
         pieces_s : float
-            Seconds of a trial, where trials are pieces that were cut from longer recordings: records
-            and tables then say so.
+            Seconds of a trial, where trials are pieces that were cut from longer recordings:
+            records and tables then say so.
 
         Raises
         ------

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
-from ..data.locations import corpus_folder
 from ..data.labels import OwnMap
+from ..data.locations import corpus_folder
 from ..data.pair import Pair
 from ..data.reading import CorpusName, check_montage, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
@@ -268,7 +268,7 @@ def corpus_root(corpus: str, options: CellOptions) -> Path:
 
 
 def is_simulated(corpus: str, options: CellOptions) -> bool:
-    """Whether a corpus is to be simulated: as the options say, but one that is bound to a folder."""
+    """Whether a corpus is to be simulated: as the options say, unless bound to a folder."""
     return options.simulated and load("corpora", corpus).place is None
 
 

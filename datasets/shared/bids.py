@@ -127,7 +127,8 @@ class BidsRecording:
             raise DataError(self.events_path, "a column 'onset'", ", ".join(found[0])[:80])
         for row in found:
             if tables.number(row["onset"]) is None:
-                raise DataError(self.events_path, "onsets that are numbers", repr(row["onset"][:20]))
+                raise DataError(self.events_path, "onsets that are numbers",
+                                repr(row["onset"][:20]))
         return sorted(found, key=lambda row: float(row["onset"]))
 
     def events(
@@ -261,7 +262,8 @@ def dataset(
             f"{root} holds no recording *_eeg with one of {', '.join(recordings.SUFFIXES)}")
     sessions = numbered(sorted({n.get("ses", "") for _, n, _ in found} - {""})) or {"": 1}
     shared = [p for p in files.entries(root) if p.suffix.lower() in (".tsv", ".json")]
-    out = [_recording(path, named, there, shared, root, subjects, sessions, report)
+    out = [_recording(path, named, there, shared=shared, root=root, subjects=subjects,
+                      sessions=sessions, report=report)
            for path, named, there in found]
     out.sort(key=lambda r: (r.number, r.session_number, natural(r.run), natural(r.task),
                             r.path.name))
@@ -294,7 +296,7 @@ def entities(path: Path) -> dict[str, str] | None:
 
 
 def _recording(
-    path: Path, named: Mapping[str, str], there: Sequence[Path], shared: Sequence[Path],
+    path: Path, named: Mapping[str, str], there: Sequence[Path], *, shared: Sequence[Path],
     root: Path, subjects: Mapping[str, int], sessions: Mapping[str, int], report: IngestReport,
 ) -> BidsRecording:
     """A recording, with the sidecars that apply to it: no entity of theirs says otherwise."""

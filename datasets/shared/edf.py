@@ -132,7 +132,7 @@ def _whole(path: Path, field: bytes, what: str, least: int, most: int) -> int:
 
 def write(
     path: Path, names: Sequence[str], rate: int, data: NDArray[np.floating],
-    marks: Sequence[tuple[float, float, str]] = (), unit: str = "uV",
+    marks: Sequence[tuple[float, float, str]] = (), *, unit: str = "uV",
 ) -> None:
     """Write an EDF+ file in records of a second, with annotations if there are some.
 

@@ -71,8 +71,9 @@ def pieces_said(pieces: str) -> str:
     >>> pieces_said("LAB 20 s")[:57]
     'Trials are pieces of longer recordings (LAB 20 s): pieces'
     """
-    return (f"Trials are pieces of longer recordings ({pieces}): pieces of one recording resemble "
-            "each other whatever their class, so scores may tell recordings apart, and not classes.")
+    return (f"Trials are pieces of longer recordings ({pieces}): pieces of one recording "
+            "resemble each other whatever their class, so scores may tell recordings apart, "
+            "and not classes.")
 
 
 def _spread(table: Table) -> str:

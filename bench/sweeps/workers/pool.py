@@ -108,7 +108,8 @@ class _Coordinator:
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
-            include=[os.path.realpath(i) if i.endswith((".py", ".toml")) else i for i in request.include],
+            include=[os.path.realpath(i) if i.endswith((".py", ".toml")) else i
+                     for i in request.include],
         )
         self.ready = deque(CellTask(tuple(specs)) for specs in groups)
         self.waiting: dict[str, list[CellTask]] = defaultdict(list)

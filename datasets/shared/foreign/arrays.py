@@ -150,7 +150,8 @@ def read_npz(path: Path, description: Description) -> list[StoredTrial]:
     wanted = [keys.data, keys.label, keys.subject, keys.session, *columns]
     found = npz_arrays(path, [w for w in dict.fromkeys(wanted) if w])
     if keys.data not in found:
-        raise DataError(path, f"an array {keys.data!r}", ", ".join(npz_shapes(path))[:200] or "none")
+        there = ", ".join(npz_shapes(path))[:200]
+        raise DataError(path, f"an array {keys.data!r}", there or "none")
     whole = _as_trials(path, found[keys.data], keys.axes, len(description.channels))
     count = len(whole)
 
@@ -321,7 +322,7 @@ def read_csv(path: Path, description: Description) -> list[StoredTrial]:
     out: list[StoredTrial] = []
     for start, stop in _runs([table.text[k] for k in marks], whole.shape[1]):
         label = table.text[keys.label][start] if keys.label else ""
-        values = {}
+        values: dict[str, float] = {}
         for rating in description.ratings.values():
             if rating.column in table.names:
                 value = float(table.numbers[table.names.index(rating.column), start])

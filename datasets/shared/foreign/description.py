@@ -23,6 +23,7 @@ Make = Literal["recordings", "bids", "npz", "mat", "csv"]
 _LARGEST = 1 << 20
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^,=:\x00-\x1f]+$")]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Numbers = dict[Word, Annotated[int, Field(ge=0, le=9999)]]
 
 
@@ -60,10 +61,10 @@ class TrialsPart(_Part):
     only_column: str = ""
     only: list[str] = []
     ends: list[str] = []
-    length: float = Field(0.0, ge=0, le=86_400)
-    skip: float = Field(0.0, ge=0, le=86_400)
+    length: Seconds = 0.0
+    skip: Seconds = 0.0
     time: Literal["auto", "s", "ms", "samples"] = "auto"
-    cut: float = Field(0.0, ge=0, le=86_400)
+    cut: Seconds = 0.0
     order: bool = False
 
 
@@ -122,7 +123,7 @@ class Description(_Part):
     make: Make
     files: str = ""
     task: str = ""
-    rate: float = Field(ge=20, le=100_000)
+    rate: Annotated[float, Field(ge=20, le=100_000)]
     unit: Unit = "V"
     channels: Annotated[list[Word], Field(min_length=1, max_length=1024)]
     trials: TrialsPart = TrialsPart()

@@ -153,8 +153,8 @@ def csv(draft: Draft) -> None:
             raise draft.lacks(f"the rate: column {time!r} does not run", "--rate 128")
         nearest = round(rate) if abs(rate - round(rate)) < 0.02 * rate else round(rate, 3)
         draft.values["rate"] = float(nearest)
-        draft.report.took("rate", f"{nearest:g} samples a second, from column {time!r}, which is in "
-                          f"{'milliseconds' if unit == 'ms' else 'seconds'}")
+        draft.report.took("rate", f"{nearest:g} samples a second, from column {time!r}, which is "
+                          f"in {'milliseconds' if unit == 'ms' else 'seconds'}")
     else:
         raise draft.lacks("how many samples a second there are: no column is a time", "--rate 128")
     if label or trial:
@@ -195,7 +195,7 @@ def _holds_signals(draft: Draft, path: Path) -> bool:
 
 def _largest(draft: Draft, path: Path, shapes: dict[str, tuple[int, ...]]) -> str:
     """Name of the largest array of two or three axes."""
-    able = {n: s for n, s in shapes.items() if len(s) in (2, 3) and min(s) > 1 or len(s) == 3}
+    able = {n: s for n, s in shapes.items() if (len(s) in (2, 3) and min(s) > 1) or len(s) == 3}
     if not able:
         raise SettingError(f"{path}: no array has channels and samples",
                            f"There: {', '.join(f'{n} {s}' for n, s in shapes.items()) or 'none'}")
@@ -216,7 +216,7 @@ def _axes(
     able = [i for i, n in enumerate(shape) if n == count]
     if not able:
         raise draft.lacks(f"which axis of {name!r}, {tuple(shape)}, has its {count} channels",
-                          f"--channels with as many names as it has")
+                          "--channels with as many names as it has")
     options = ["tcs", "tsc", "cst", "sct"] if len(shape) == 3 else ["cs", "sc"]
     fits = [o for o in options if shape[o.index("c")] == count
             and (trials is None or "t" not in o or shape[o.index("t")] == trials)]
@@ -272,7 +272,7 @@ def _rate_of_key(draft: Draft, scalars: dict[str, np.ndarray[Any, Any]]) -> None
         draft.report.took("rate", f"{draft.folder.rate:g} samples a second, as given")
         return
     for name, value in scalars.items():
-        if _RATE.fullmatch(name) and value.dtype.kind in "iuf" and 20 <= float(value.ravel()[0]):
+        if _RATE.fullmatch(name) and value.dtype.kind in "iuf" and float(value.ravel()[0]) >= 20:
             draft.values["rate"] = float(value.ravel()[0])
             draft.report.took("rate", f"{draft.values['rate']:g} samples a second, from {name!r}")
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,20 +19,23 @@ from ..ingest import IngestReport
 from ..recordings import Continuous
 from .description import TrialsPart
 from .look import Draft, agree, numbers_of, openings, ratings, sampled
-from .look_recordings import _ENDS, _NOISE, MOST_CLASSES, annotations
+from .look_recordings import _ENDS, _NOISE, MOST_CLASSES, stimuli
 from .trials import SHORTEST_S
 
 #: Codes of the General Data Format that mark artefacts, which its users carry into tables.
-ARTEFACTS = {"257": "EOG", "258": "ECG", "259": "EMG", "260": "movement", "261": "a failing electrode",
-             "262": "sweat", "263": "mains", "264": "breathing", "265": "pulse"}
+ARTEFACTS = {"257": "EOG", "258": "ECG", "259": "EMG", "260": "movement",
+             "261": "a failing electrode", "262": "sweat", "263": "mains", "264": "breathing",
+             "265": "pulse"}
 _LICENCES = {
     "CC0": r"\bCC0\b|creative commons zero|public domain dedication", "CC BY-NC": r"CC[ -]BY[ -]NC",
-    "CC BY-SA": r"CC[ -]BY[ -]SA", "CC BY": r"CC[ -]BY(?![ -](NC|SA|ND))|creative commons attribution",
+    "CC BY-SA": r"CC[ -]BY[ -]SA",
+    "CC BY": r"CC[ -]BY(?![ -](NC|SA|ND))|creative commons attribution",
     "ODbL": r"\bODbL\b|open database licen[sc]e", "PDDL": r"\bPDDL\b", "ODC-By": r"\bODC[ -]By\b",
 }
 #: Lengths of stimuli as texts give them.
 _LENGTHS = re.compile(
-    r"(?:clip|stimul\w*|excerpt|video|film|music|trial)[^.\n]{0,60}?\b(\d{1,3}(?:\.\d+)?) ?s(?:ec\w*)?\b"
+    r"(?:clip|stimul\w*|excerpt|video|film|music|trial)[^.\n]{0,60}?"
+    r"\b(\d{1,3}(?:\.\d+)?) ?s(?:ec\w*)?\b"
     r"|\b(\d{1,3}(?:\.\d+)?) ?s(?:ec\w*)?\b[^.\n]{0,40}?(?:clip|stimul\w*|excerpt|video|film)",
     re.IGNORECASE)
 _COLUMNS = ("trial_type", "stim_type", "condition", "stimulus", "stim_file", "event_type", "label",
@@ -66,13 +70,14 @@ def look(draft: Draft) -> None:
     if tabled:
         _of_tables(draft, tabled, opened)
     else:
-        kinds = annotations(draft, {
+        kinds = stimuli(draft, {
             r.path.name: [(m.text, m.duration) for m in opened[r.path].marks]
             for r in looked if r.path in opened})
         report.doubt("events", "no table of events (*_events.tsv): the recordings' own annotations "
                      f"are all there is, {sum(kinds.values())} that may be stimuli"
                      + _tables_in_readme(root))
-        if not kinds or len(kinds) > MOST_CLASSES and not draft.folder.classes:
+        many = len(kinds) > MOST_CLASSES or draft.varying
+        if not kinds or (many and not draft.folder.classes):
             shown = ", ".join(f"{t} ({n})" for t, n in kinds.most_common(20))
             raise draft.lacks(f"which annotations are classes: {shown or 'there are none'}",
                               "--classes TEXT=CLASS,TEXT=CLASS")
@@ -145,8 +150,8 @@ def _of_folder(found: bids.BidsDataset, report: IngestReport) -> None:
         report.doubt("files", f"{shown}: a folder, and no recording in it")
     others = [n for n in ("derivatives", "sourcedata") if (found.root / n).is_dir()]
     if others:
-        report.skipped("files", f"{', '.join(others)}: made from the recordings, and not read (their "
-                       "trials may stand in another order)")
+        report.skipped("files", f"{', '.join(others)}: made from the recordings, and not read "
+                       "(their trials may stand in another order)")
 
 
 def _named_licences(text: str) -> list[str]:
@@ -223,23 +228,24 @@ def _of_events(
         spans = [(float(row["onset"]), tables.number(row.get("duration", ""))) for row in rows]
         lasts.update(v for _, v in spans if v is not None)
         overlapping += sum(v is not None and a + v > b
-                           for (a, v), (b, _) in zip(spans, spans[1:], strict=False))
+                           for (a, v), (b, _) in itertools.pairwise(spans))
     if not tabled:
         report.doubt("events", "no table of events (*_events.tsv) beside any recording")
         return
     if without := len(found.recordings) - len(tabled):
         report.doubt("events", f"{without} recordings have no table of events")
-    for unit, count in units.items():
-        if unit != "s":
+    for told_unit, count in units.items():
+        if told_unit != "s":
+            words = "milliseconds" if told_unit == "ms" else told_unit
             report.doubt("times", f"onsets of {count} recordings are not in seconds, as BIDS asks "
-                         f"for, but in {'milliseconds' if unit == 'ms' else unit}: {why}")
+                         f"for, but in {words}: {why}")
     if units["s"]:
         report.took("times", f"onsets of {units['s']} recordings are in seconds")
     _of_durations(lasts, overlapping, report)
     _of_codes(codes, told, report)
     if short:
-        report.doubt("events", f"{len(short)} recordings have one or two events, so no trials: rest, "
-                     f"perhaps ({', '.join(short[:2])} ...)")
+        report.doubt("events", f"{len(short)} recordings have one or two events, so no trials: "
+                     f"rest, perhaps ({', '.join(short[:2])} ...)")
     if not {"trial_type", "stim_type", "condition"} & columns.keys():
         report.doubt("classes", "no column of the events says what kind a row is: "
                      + ", ".join(columns))
@@ -273,8 +279,8 @@ def _of_codes(codes: Counter[str], told: Mapping[str, str], report: IngestReport
             f"{c}: {text} ({codes[c]})" for c, text in sorted(artefacts.items())))
     dark = [c for c in numbers if c not in known and c not in artefacts]
     if told and dark:
-        report.doubt("events", f"{len(dark)} codes are not among those that *_events.json explains: "
-                     + ", ".join(sorted(dark, key=bids.natural)[:8]) + " ...")
+        report.doubt("events", f"{len(dark)} codes are not among those that *_events.json "
+                     "explains: " + ", ".join(sorted(dark, key=bids.natural)[:8]) + " ...")
 
 
 def _range(key: str) -> list[str]:
@@ -289,7 +295,7 @@ def _of_behaviour(found: bids.BidsDataset, report: IngestReport) -> None:
     """Ratings that stand in ``beh/`` and not among the events, and cells that are code."""
     columns: Counter[str] = Counter()
     code = ""
-    empty = []
+    rated: dict[str, int] = {}
     seen: set[Path] = set()
     for recording in found.recordings:
         new = [p for p in recording.behaviour if p not in seen]
@@ -300,16 +306,18 @@ def _of_behaviour(found: bids.BidsDataset, report: IngestReport) -> None:
                 rows += tables.rows(path)
             except DataError as error:
                 report.doubt("ratings", error.message)
-        if new and not rows:
-            empty.append(recording.subject)
+        rated[recording.subject] = rated.get(recording.subject, 0) + len(rows)
         for row in rows:
             columns.update(c for c, text in row.items() if tables.number(text) is not None)
             code = code or next((c for c, t in row.items() if re.match(r"[{\[].*u'", t)), "")
     if columns:
-        report.took("ratings", f"they stand in beh/*.tsv, not among the events: {', '.join(columns)}")
+        report.took("ratings", "they stand in beh/*.tsv, not among the events: "
+                    + ", ".join(columns))
     if code:
-        report.skipped("ratings", f"column {code!r} holds Python objects as text, which are not read")
-    if empty:
+        report.skipped("ratings", f"column {code!r} holds Python objects as text, which are not "
+                       "read")
+    empty = [subject for subject, count in rated.items() if not count]
+    if empty and seen:
         report.doubt("ratings", f"no ratings of sub-{', sub-'.join(empty[:6])}")
 
 

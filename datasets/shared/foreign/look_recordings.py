@@ -18,9 +18,9 @@ from .trials import SHORTEST_S
 
 #: Annotations that are no stimuli: what amplifiers and cleaning write.
 _NOISE = re.compile(
-    r"boundary|edge.*|bad.*|new segment.*|recording (starts|ends)|impedance.*|sync.*|start recording"
-    r"|stop recording|art[ie]fact.*|eog.*|blink.*|muscle.*|lost samples.*|.*impedances? (begin|end)"
-    r"|comment.*|data discontinuity", re.IGNORECASE)
+    r"boundary|edge.*|bad.*|new segment.*|recording (starts|ends)|impedance.*|sync.*"
+    r"|start recording|stop recording|art[ie]fact.*|eog.*|blink.*|muscle.*|lost samples.*"
+    r"|.*impedances? (begin|end)|comment.*|data discontinuity", re.IGNORECASE)
 #: Texts that say that something ends.
 _ENDS = re.compile(r".*(^|[_\W])(end|ends|stop|off|offset)([_\W]|$).*", re.IGNORECASE)
 #: So many kinds of annotations may be classes; of more a person has to choose.
@@ -52,7 +52,7 @@ def look(draft: Draft) -> None:
     agree(draft, opened)
     by_name = Counter(f["class"] for _, f in named if f.get("class"))
     found = {r.path.name: [(m.text, m.duration) for m in r.marks] for r in opened}
-    kinds = annotations(draft, found)
+    kinds = stimuli(draft, found)
     if kinds and not (by_name and len(by_name) > 1 and not draft.folder.classes):
         draft.texts = kinds
         _as_events(draft, opened, len(named))
@@ -61,14 +61,14 @@ def look(draft: Draft) -> None:
         draft.values["trials"] = TrialsPart(source="file")
         draft.report.took("trials", f"a file each; the class from its name ({len(by_name)} kinds)")
         if kinds:
-            draft.report.skipped("events", f"annotations {', '.join(kinds)}: the names of the files "
-                                 "say the classes; --classes TEXT,... chooses annotations")
+            draft.report.skipped("events", f"annotations {', '.join(kinds)}: the names of the "
+                                 "files say the classes; --classes TEXT,... chooses annotations")
     else:
         raise draft.lacks("what the classes are: no annotation recurs, and no word varies in the "
                           "names", "--files 'S{subject}_{class}.edf', or --classes TEXT,TEXT")
 
 
-def annotations(
+def stimuli(
     draft: Draft, found: Mapping[str, Sequence[tuple[str, float]]]
 ) -> Counter[str]:
     """Annotations that may be stimuli, by text; what is passed over goes into the report.
@@ -106,6 +106,7 @@ def _by_subject(
     sets = [frozenset(t for t, _ in marks) & frozenset(texts) for marks in found.values()]
     sets = [s for s in sets if s]
     if len(sets) > 1 and len(set(sets)) > 1 and not frozenset.intersection(*sets):
+        draft.varying = True
         shown = "; ".join(f"{name}: {', '.join(sorted({t for t, _ in marks})[:6])}"
                           for name, marks in list(found.items())[:3] if marks)
         draft.report.doubt("events", "annotations differ from recording to recording, and none is "
@@ -128,7 +129,7 @@ def _as_events(draft: Draft, opened: Sequence[Continuous], files: int) -> None:
             report.skipped("events", ", ".join(t for t in draft.texts if t not in long)
                            + ": triggers, shorter than a second, beside annotations that last")
             draft.texts = Counter({t: n for t, n in draft.texts.items() if t in long})
-        if len(wanted) > MOST_CLASSES:
+        if len(wanted) > MOST_CLASSES or draft.varying:
             shown = ", ".join(f"{t} ({n})" for t, n in draft.texts.most_common(30))
             raise draft.lacks(f"which of {len(wanted)} annotations are classes: {shown}",
                               "--classes TEXT=CLASS,TEXT=CLASS")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from ..bids import natural
 FIELDS = ("subject", "session", "run", "trial", "class")
 _DIGITS = ("run", "trial")
 _MOST_TOKENS, _LONGEST = 40, 400
+#: So many numbers may be classes.
+_FEW = 6
 _SEPARATORS = "_-. "
 #: Words that say what the number (or word) after them is.
 _WORDS = {
@@ -66,7 +69,7 @@ class NamePattern:
                                f"{{{wrong[0] if wrong else ''}}} is no field", hint)
         if not text.strip() or len(tokens) > _MOST_TOKENS or len(text) > _LONGEST:
             raise SettingError(f"{text[:60]!r} is no pattern of file names", hint)
-        for (a, _), (b, _) in zip(tokens, tokens[1:], strict=False):
+        for (a, _), (b, _) in itertools.pairwise(tokens):
             if a and b and not (a == "class" and b in _DIGITS):
                 raise SettingError(f"{text!r}: two fields follow each other with nothing in "
                                    "between, so nobody can tell where one ends", hint)
@@ -141,8 +144,8 @@ def propose(paths: Sequence[str]) -> ProposedPattern | None:
     """
     shapes: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for path in paths:
-        kinds, texts = _split(path)
-        shapes[tuple(kinds)].append(texts)
+        split, texts = _split(path)
+        shapes[tuple(split)].append(texts)
     if not shapes:
         return None
     kinds, members = max(shapes.items(), key=lambda item: len(item[1]))
@@ -218,51 +221,20 @@ def _keyed(texts: Sequence[str], kinds: Sequence[str]) -> str | None:
 
 def _named(kinds: list[str], members: Sequence[Sequence[str]]) -> ProposedPattern | None:
     """Fields for what varies, literals for what does not."""
-    why: list[str] = []
     unsure: list[str] = []
     fields = list(kinds)
     values = [sorted({m[i] for m in members}, key=natural) for i in range(len(kinds))]
     for i, kind in enumerate(kinds):
         if kind in ("word", "number") and len(values[i]) == 1:
             fields[i] = f"={values[i][0]}"
-    words = [i for i, kind in enumerate(fields) if kind == "word"]
-    numbers = [i for i, kind in enumerate(fields) if kind == "number"]
-    if "subject" not in fields:
-        folders = [i for i in (*words, *numbers) if any(
-            k.startswith("=") and "/" in k for k in fields[i:])]
-        spot = next(iter(folders or numbers or (words if len(words) > 1 else [])), None)
-        if spot is None:
-            return None
-        fields[spot] = "subject"
-        unsure.append(f"no word says what the subject is; {', '.join(values[spot][:4])} ... was "
-                      "taken for it")
-        words, numbers = ([i for i in group if i != spot] for group in (words, numbers))
+    if not _subject(fields, values, unsure):
+        return None
     spot = fields.index("subject")
-    for i in (*words, *numbers):  # a folder that repeats the subject, say
-        if all(m[i] == m[spot] for m in members):
+    for i, kind in enumerate(fields):  # a folder that repeats the subject, say
+        if kind in ("word", "number") and all(m[i] == m[spot] for m in members):
             fields[i] = "*"
-    words, numbers = ([i for i in group if fields[i] != "*"] for group in (words, numbers))
-    if words:
-        first, last = words[0], words[-1]
-        between = fields[first : last + 1]
-        if all(k == "word" or (k.startswith("=") and "/" not in k) for k in between):
-            fields[first : last + 1] = ["class", *["gone"] * (last - first)]
-        else:
-            best = min(words, key=lambda i: len(values[i]))
-            for i in words:
-                fields[i] = "class" if i == best else "*"
-    for i in numbers:
-        few = len(values[i]) <= 6
-        if "class" not in fields and few:
-            fields[i] = "class"
-            unsure.append(f"no word in the names varies, so the number {', '.join(values[i])} was "
-                          "taken for the class")
-        elif "trial" not in fields:
-            fields[i] = "trial"
-        elif "run" not in fields:
-            fields[i] = "run"
-        else:
-            fields[i] = "*"
+    _words(fields, values)
+    _numbers(fields, values, unsure)
     text = "".join(
         "" if f == "gone" else f[1:] if f.startswith("=") else "*" if f == "*" else f"{{{f}}}"
         for f in fields
@@ -271,10 +243,54 @@ def _named(kinds: list[str], members: Sequence[Sequence[str]]) -> ProposedPatter
         pattern = NamePattern.parse(text)
     except SettingError:
         return None
-    counts = Counter(f for f in fields if f in FIELDS)
-    for field in counts:
-        place = fields.index(field)
-        shown = ", ".join(values[place][:4]) + (" ..." if len(values[place]) > 4 else "")
-        if field != "class":
-            why.append(f"{field}: {shown}")
+    why = []
+    for i, field in enumerate(fields):
+        if field in FIELDS and field != "class":
+            why.append(f"{field}: {', '.join(values[i][:4])}" + " ..." * (len(values[i]) > 4))
     return ProposedPattern(pattern, tuple(why), tuple(unsure))
+
+
+def _subject(fields: list[str], values: Sequence[Sequence[str]], unsure: list[str]) -> bool:
+    """Take a folder, a number or a word for the subject where no word says what is; or fail."""
+    if "subject" in fields:
+        return True
+    varying = [i for i, kind in enumerate(fields) if kind in ("word", "number")]
+    words = [i for i in varying if fields[i] == "word"]
+    numbers = [i for i in varying if fields[i] == "number"]
+    folders = [i for i in (*words, *numbers) if any(
+        k.startswith("=") and "/" in k for k in fields[i:])]
+    spot = next(iter(folders or numbers or (words if len(words) > 1 else [])), None)
+    if spot is None:
+        return False
+    fields[spot] = "subject"
+    unsure.append(f"no word says what the subject is; {', '.join(values[spot][:4])} ... was "
+                  "taken for it")
+    return True
+
+
+def _words(fields: list[str], values: Sequence[Sequence[str]]) -> None:
+    """Words that vary are the class: all of them where they follow each other, else one."""
+    words = [i for i, kind in enumerate(fields) if kind == "word"]
+    if not words:
+        return
+    first, last = words[0], words[-1]
+    between = fields[first : last + 1]
+    if all(k == "word" or (k.startswith("=") and "/" not in k) for k in between):
+        fields[first : last + 1] = ["class", *["gone"] * (last - first)]
+    else:
+        best = min(words, key=lambda i: len(values[i]))
+        for i in words:
+            fields[i] = "class" if i == best else "*"
+
+
+def _numbers(fields: list[str], values: Sequence[Sequence[str]], unsure: list[str]) -> None:
+    """Numbers that vary: the class where no word is, else trial, then run."""
+    for i, kind in enumerate(fields):
+        if kind != "number":
+            continue
+        if "class" not in fields and len(values[i]) <= _FEW:
+            fields[i] = "class"
+            unsure.append(f"no word in the names varies, so the number {', '.join(values[i])} was "
+                          "taken for the class")
+        else:
+            fields[i] = next((f for f in ("trial", "run") if f not in fields), "*")

@@ -125,7 +125,7 @@ def cut_trials(
 def rated(
     cuts: Sequence[TrialCut], rows: Sequence[Mapping[str, str]], description: Description
 ) -> list[TrialCut]:
-    """Trials with their ratings: by the name of the clip, or by order where there is a row for each.
+    """Trials with their ratings, by the name of the clip, or by order if each has a row.
 
     A rating that stands in the table of events is taken from there. Trials that no row fits stay
     without.
