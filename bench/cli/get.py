@@ -51,6 +51,8 @@ def data_get(
     screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}", highlight=False)
     screen.print(f"Licence: {escape(source.licence)}", highlight=False)
     screen.print(f"Please cite: {escape(source.citation)}", highlight=False)
+    screen.print(f"Its page, where the files can be had by hand: {escape(source.page)}",
+                 highlight=False)
     plan = planned(adapter.name, source, folder, url=url, only=listed("--only", only))
     screen.print(_words(plan), highlight=False)
     if dry_run:

@@ -17,8 +17,8 @@ from rich.markup import escape
 from ..errors import BenchError, SettingError, UnknownNameError
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
-from .audit import audit
 from . import get  # noqa: F401 - a command of bench data
+from .audit import audit
 from .data import data_app
 from .run import run
 from .screen.console import Screen

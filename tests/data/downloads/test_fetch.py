@@ -288,6 +288,7 @@ def test_the_command_shows_licence_and_citation_and_remembers_the_place(bench, s
     assert dry.returncode == 0, dry.stderr
     assert "Licence: Open Data Commons Attribution License 1.0 (ODC-By)" in dry.stdout
     assert "Please cite: Zyma et al. 2019" in dry.stdout
+    assert "by hand: https://physionet.org/content/eegmat/1.0.0/" in dry.stdout
     assert "7 files at http" in dry.stdout
     assert not there.exists()
     done = bench("data", "get", "EEGMAT", "--to", there, "--url", url)
