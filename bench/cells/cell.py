@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from ..data.features import version_of
 from ..data.labels import LabelMap, LabelRule
 from ..data.pair import (
-    CHANNEL_POLICY,
     Pair,
+    dropped_classes,
     in_shared_classes,
     same_classes,
     with_agreed_source,
@@ -98,6 +98,8 @@ class Cell:
     classes: Literal["auto", "own", "shared"] = "auto"
     #: Where the labels are, if not in this process.
     elsewhere: Elsewhere | None = None
+    #: Names that the user gave classes; the pair has them already.
+    class_map: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -158,7 +160,10 @@ class Cell:
         """Folds of the protocol, unscaled; the same for all methods with the same classes."""
         if self.elsewhere is not None:
             return self.elsewhere.grant.folds.cut(self.pair)
-        return self.protocol.folds(self.mapped[0], self.seed)
+        mapped, label_map = self.mapped
+        cut = self.protocol.folds(mapped, self.seed)
+        dropped = [] if label_map is None else dropped_classes(self.pair, mapped, label_map)
+        return replace(cut, notices=[*dropped, *cut.notices])
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the numbers."""
@@ -176,13 +181,14 @@ class Cell:
                 "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
-                "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
+                "channels": list(space.channels), **self.pair.channel_policy,
             },
             "label_map": self._label_map(),
             **self._source_map(),
             "label_rule": {
                 "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
+                **({"map": list(self.class_map)} if self.class_map else {}),
             },
             "scaling": self._scaling(),
             "protocol": self._protocol(),
@@ -256,6 +262,8 @@ class Cell:
             "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if windows.pieces:
+            side["pieces"] = dict(windows.pieces)
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (

@@ -44,6 +44,15 @@ _DOING = {
 }
 
 
+#: What to do where a class has one trial a subject.
+_ONE_TRIAL = (
+    "\nA trial is never split. Where one recording is all there is of a class, --protocol "
+    "zero-shot or unsupervised tests it whole; or cut it into pieces that stand for trials and are "
+    "marked so in every table: bench data add DIR --as NAME --cut 20 (from Python: pieces_s of "
+    "from_signals)."
+)
+
+
 class Run:
     """Prepares the trainings of a cell, and makes its record of what comes of them.
 
@@ -165,7 +174,7 @@ class Run:
             )
             raise BenchError(
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
-                reasons,
+                reasons + (_ONE_TRIAL if "2 needed" in reasons else ""),
             )
         self.unscaled = recut(cell.shortcut, cut.folds, cell.seed)
         self.more = more_windows(cut.folds, self.unscaled)

@@ -273,7 +273,7 @@ def is_known(cell: Cell) -> bool:
     return (
         cell.pair.recipes[1] is not None and target.space.window_s == 1.0
         # The generator knows no dropped class.
-        and len(target.labels) == len(cell.pair.target.labels)
+        and len(target.labels) == len(cell.pair.target.labels) and not cell.class_map
     )
 
 

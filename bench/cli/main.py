@@ -19,6 +19,7 @@ from ..errors import BenchError, SettingError, UnknownNameError, missing
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
 from ..version import __version__
+from . import get  # noqa: F401 - a command of bench data
 from .audit import audit
 from .data import data_app
 from .exchange import export, verify

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,10 +65,12 @@ def numbered(pair: Pair) -> Pair:
 
 
 def _with_numbers(windows: Windows, number: NDArray[np.int32]) -> Windows:
-    columns = {name: getattr(windows, name) for name in windows.columns()}
-    return _Numbered(
-        x=windows.x, space=windows.space, labels=windows.labels, number=number, **columns
-    )
+    return _Numbered(**_fields(windows), number=number)
+
+
+def _fields(windows: Windows) -> dict[str, Any]:
+    """All that makes up labelled windows, by name."""
+    return {f.name: getattr(windows, f.name) for f in fields(Windows)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,8 +89,7 @@ def blind(windows: Windows) -> BlindWindows:
     _, code = np.unique(windows.trial_key(), return_inverse=True)
     codes = np.random.default_rng().permutation(code.max() + 1 if len(code) else 0) + 1
     nothing = np.full(len(windows), -1)
-    columns = {name: getattr(windows, name) for name in windows.columns()}
-    return BlindWindows(x=windows.x, space=windows.space, labels=windows.labels, **columns | {
+    return BlindWindows(**_fields(windows) | {
         "y": nothing, "stimulus": nothing, "order": nothing, "trial": codes[code.ravel()],
     })
 
@@ -151,8 +152,7 @@ class GrantedPart:
         some = side if self.places is None else side.take(self.places)
         if not self.secret:
             return some.without_labels()
-        columns = {name: getattr(some, name) for name in some.columns()}
-        return Windows(x=some.x, space=some.space, labels=self.labels, **columns | {
+        return Windows(**_fields(some) | {"labels": self.labels} | {
             name: array.astype(np.int64) for name, array in self.secret.items()
         })
 

@@ -151,7 +151,7 @@ class Executor:
         key = (source, target)
         if key not in self._pairs:
             sources = [self._reading(name) for name in source.split(PLUS)]
-            self._pairs[key] = align(sources, self._reading(target))
+            self._pairs[key] = align(sources, self._reading(target), self.request.montage)
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)

@@ -187,12 +187,23 @@ def study(form: Format, mutants: int, seed: int) -> tuple[Counter[str], list[str
     return counts, bad
 
 
+#: Suffixes of texts.
+TEXTS = (".txt", ".tsv", ".json", ".md")
+
+
+def kind_of(path: Path) -> str:
+    """What a row of the table calls a file: its suffix, of a table also what it is of."""
+    table = f"{path.stem.rpartition('_')[2]} " if path.suffix == ".tsv" else ""
+    return f"{table}{path.suffix[1:]}"
+
+
 def corpus_formats(root: Path) -> list[Format]:
     """Files of owners, as the simulator writes them; some rewritten as another version."""
     import h5py
     from scipy.io import loadmat, savemat
 
-    others = ("SEED-V", "SEED-VII", "FACED", "DREAMER")
+    others = ("SEED-V", "SEED-VII", "FACED", "DREAMER", "EEGMAT", "SAM40", "DENS", "FILM-MUSIC",
+              "EMOEEG-MC")
     for name in ("SEED", "DEAP", *others):
         simulate_corpus(load("corpora", name)(), root / name, SMALL)
     shutil.copytree(root / "SEED", root / "hdf5")
@@ -218,8 +229,8 @@ def corpus_formats(root: Path) -> list[Format]:
     files = [(name, path) for name, recording in first.items()
              for path in (recording.path, *recording.others)]
     return [
-        *(Format(f"{name}, {path.suffix[1:]}", path, corpus(name, name),
-                 digits if path.suffix == ".txt" else middle) for name, path in files),
+        *(Format(f"{name}, {kind_of(path)}", path, corpus(name, name),
+                 digits if path.suffix in TEXTS else middle) for name, path in files),
         Format("DEAP, pickle", next((root / "DEAP").rglob("s01.dat")), corpus("DEAP", "DEAP"),
                middle),
         Format("DEAP, ratings CSV", next((root / "DEAP").rglob("*ratings.csv")),

@@ -111,7 +111,8 @@ class _Coordinator:
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
-            include=[os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
+            include=[os.path.realpath(i) if i.endswith((".py", ".toml")) else i
+                     for i in request.include],
         )
         self.examiner = Examiner(client, sweep.executor.cell)
         #: What only the labels can tell is worked out here.
