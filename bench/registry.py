@@ -259,7 +259,7 @@ def include(what: str) -> list[Entry]:
     return added
 
 
-def described(name: str, path: Path) -> Entry:
+def folder_entry(name: str, path: Path) -> Entry:
     """Entry of a corpus that is a folder, which a TOML describes."""
     reader = entry("folders", "described")
     return Entry(name, reader.target, f"described by {path.name}", family="your own",
@@ -276,7 +276,7 @@ def _described(path: Path) -> Entry:
     if not isinstance(name, str) or not name:
         raise BenchError(f"{path} has no key 'name'",
                          "--include takes the TOML that bench data add wrote.")
-    return described(name, path.resolve())
+    return folder_entry(name, path.resolve())
 
 
 def _module_of(what: str) -> ModuleType:
@@ -324,7 +324,7 @@ def _table(group: str) -> _Table:
             try:
                 catalogue = point.load()
                 listed = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
-                if isinstance(catalogue, Catalogue):
+                if isinstance(catalogue, Catalogue) and group not in _WITHIN:
                     table.stamps.append((catalogue, catalogue.stamp()))
                     try:
                         listed += catalogue.further()

@@ -1,12 +1,12 @@
 """Corpora: one file each. A new one is a file here and a line in this catalogue."""
 
 from bench.data.locations import described_corpora, locations_stamp
-from bench.registry import Catalogue, Entry, described
+from bench.registry import Catalogue, Entry, folder_entry
 
 
 def _added() -> list[Entry]:
     """Folders that ``bench data add`` has remembered."""
-    return [described(name, path) for name, path in described_corpora().items()]
+    return [folder_entry(name, path) for name, path in described_corpora().items()]
 
 
 CATALOGUE = Catalogue([

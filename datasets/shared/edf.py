@@ -149,15 +149,15 @@ def write(
         Physical dimension.
     """
     seconds = data.shape[1] // rate
-    largest = max(1e-12, float(np.abs(data).max(initial=0)))
-    bound = float(f"{largest * 1.01:.3g}")
+    # Two digits, since a number has eight letters at most in a header.
+    bound = float(f"{1.1 * max(1e-12, float(np.abs(data).max(initial=0))):.1e}")
     texts = [f"+{s}\x14\x14\0" for s in range(seconds)]
     for onset, duration, text in sorted(marks):
         at = min(int(onset), seconds - 1)
         texts[at] += f"+{onset:g}\x15{duration:g}\x14{text}\x14\0"
     width = -(-max((len(t.encode()) for t in texts), default=0) // 2)
     labels = [*names, *(["EDF Annotations"] if marks else [])]
-    signals = [[n, "", unit, f"{-bound:.4g}", f"{bound:.4g}", "-32768", "32767", "", str(rate), ""]
+    signals = [[n, "", unit, f"{-bound:.2g}", f"{bound:.2g}", "-32768", "32767", "", str(rate), ""]
                for n in names]
     if marks:
         signals.append(["EDF Annotations", "", "", "-1", "1", "-32768", "32767", "", str(width),

@@ -320,6 +320,8 @@ def read_csv(path: Path, description: Description) -> list[StoredTrial]:
     if keys.time:
         _check_clock(path, table.numbers[table.names.index(keys.time)], description)
     out: list[StoredTrial] = []
+    if keys.label:
+        _check_end(path, table.text[keys.label], description)
     for start, stop in _runs([table.text[k] for k in marks], whole.shape[1]):
         label = table.text[keys.label][start] if keys.label else ""
         values: dict[str, float] = {}
@@ -331,6 +333,16 @@ def read_csv(path: Path, description: Description) -> list[StoredTrial]:
     if len(out) > _MOST_TRIALS:
         raise DataError(path, f"{_MOST_TRIALS} trials at most", f"{len(out)}")
     return out
+
+
+def _check_end(path: Path, labels: Sequence[str], description: Description) -> None:
+    """Refuse a last row whose label is the start of one: a file that ends in the middle of it."""
+    last = labels[-1]
+    alone = len(labels) > 1 and labels[-2] != last
+    if alone and last not in description.classes and any(
+        text.startswith(last) for text in description.classes
+    ):
+        raise DataError(f"{path} last line", "a whole row", f"one that ends with {last!r}", _TORN)
 
 
 def _runs(columns: Sequence[list[str]], count: int) -> list[tuple[int, int]]:

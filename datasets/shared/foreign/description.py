@@ -188,7 +188,8 @@ def read(path: Path) -> Description:
     except tomllib.TOMLDecodeError as error:
         raise DataError(path, "a TOML file", str(error)[:150], _MEND) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         key = ".".join(str(part) for part in first["loc"]) or "the whole"
         said = first["msg"].removeprefix("Value error, ")
         raise DataError(f"{path}, {key}", "a description of a folder", said[:200], _MEND) from error

@@ -56,7 +56,7 @@ class NamePattern:
         for part in re.findall(r"\{[^{}]*\}|\*|[^{}*]+|[{}]", text):
             if part == "*":
                 tokens.append(("*", ""))
-            elif part.startswith("{"):
+            elif part.startswith("{") and part.endswith("}"):
                 tokens.append((part[1:-1].strip(), ""))
             else:
                 tokens.append(("", part))
@@ -64,7 +64,7 @@ class NamePattern:
         wrong = [f for f in fields if f not in FIELDS or fields.count(f) > 1]
         hint = f"Fields are {', '.join(f'{{{f}}}' for f in FIELDS)}, each once; * is anything. " \
             "For example: S{subject}_{class}_trial{trial}.mat"
-        if wrong or "{" in "".join(t for k, t in tokens if not k):
+        if wrong or set("{}") & set("".join(t for k, t in tokens if not k)):
             raise SettingError(f"{text!r} is no pattern of file names: "
                                f"{{{wrong[0] if wrong else ''}}} is no field", hint)
         if not text.strip() or len(tokens) > _MOST_TOKENS or len(text) > _LONGEST:

@@ -113,8 +113,10 @@ def source_files(
         else:
             found.append((path, fields))
     if not found:
+        over = "; ".join(f"{p.name}: {why}" for p, why in skipped[:3])
         raise MissingCorpusError(
-            f"{root} holds no file named {description.files}, as {description.name} asks for",
+            f"{root} holds no file named {description.files} that can be read, as "
+            f"{description.name} asks for" + (f" (passed over: {over})" if over else ""),
             "Look at the key 'files' of its TOML.",
         )
     entries: list[SourceEntry] = []
