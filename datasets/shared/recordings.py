@@ -247,7 +247,7 @@ def open_recording(path: Path) -> Continuous:
     notes = raw.annotations
     late = raw.first_time if notes.orig_time is not None else 0.0
     marks = [
-        Mark(float(start) - late, float(length), str(text).strip()[:_LONGEST_TEXT])
+        Mark(float(start) - late, float(length), _plain(str(text), kind)[:_LONGEST_TEXT])
         for start, length, text in zip(notes.onset, notes.duration, notes.description, strict=True)
     ]
     return Continuous(
@@ -255,6 +255,12 @@ def open_recording(path: Path) -> Continuous:
         units, _sorted(marks),
         lambda rows, start, stop: raw.get_data(picks=rows, start=start, stop=stop),
     )
+
+
+def _plain(text: str, kind: str) -> str:
+    """A text without the type of mark that BrainVision puts before it: ``Stimulus/S  1``."""
+    first, slash, rest = text.strip().partition("/")
+    return rest.strip() if kind == ".vhdr" and slash and rest.strip() else first + slash + rest
 
 
 def _sorted(marks: Sequence[Mark]) -> tuple[Mark, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutants import mutant
 
 import bench
 from bench.corpus_conformance import failures
@@ -61,6 +62,16 @@ def test_five_folders_become_corpora(lab):
     assert failures("LAB") == []
 
 
+def digest_or_refusal(folder: Path, path: Path) -> str:
+    """Digest of the corpus, or the words that refuse a file of it, which must name that."""
+    try:
+        return read_corpus("LAB", folder).digest
+    except DataError as error:
+        if path.name not in error.message:
+            raise
+        return error.message
+
+
 def test_any_file_that_changes_changes_the_digest(lab):
     folder, said = lab
     add(folder, **said)
@@ -75,10 +86,7 @@ def test_any_file_that_changes_changes_the_digest(lab):
                 path.write_bytes(content + b"\n# a remark\n")
             else:
                 path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-            try:
-                assert read_corpus("LAB", folder).digest != before, path
-            except DataError as error:
-                assert path.name in error.message
+            assert digest_or_refusal(folder, path) != before, path
         finally:
             path.write_bytes(content)
     assert read_corpus("LAB", folder).digest == before
@@ -220,7 +228,8 @@ def _write_bdf(path, data, marks):
 
 
 @pytest.mark.parametrize(("paths", "pattern"), [
-    ([f"{c}_sub_{s}_trial{k}.mat" for c in ("Relax", "Mirror_image") for s in (1, 2) for k in (1, 2)],
+    ([f"{c}_sub_{s}_trial{k}.mat" for c in ("Relax", "Mirror_image") for s in (1, 2)
+      for k in (1, 2)],
      "{class}_sub_{subject}_trial{trial}.mat"),
     ([f"Subject{s:02d}_{k}.edf" for s in range(3) for k in (1, 2)], "Subject{subject}_{class}.edf"),
     ([f"sub{s}/ses{v}/{c}_{k:02d}.csv" for s in (1, 2) for v in (1, 2) for c in ("a", "b")
@@ -372,3 +381,76 @@ def test_matlab_files_hold_one_trial(tmp_path):
     with pytest.raises(DataError, match="10 channels") as caught:
         read_corpus("LAB", folder)
     assert path.name in caught.value.message
+
+
+def damaged(folder: Path, path: Path, seeds: range) -> int:
+    """Read a corpus with each mutant of a file; returns how many were refused, all in words."""
+    content, refused = path.read_bytes(), 0
+    try:
+        for seed in seeds:
+            path.write_bytes(mutant(content, seed))
+            try:
+                read_corpus("LAB", folder)
+                continue
+            except BenchError as error:
+                said = error.message
+            refused += 1
+            assert 20 < len(said) < 1500
+    finally:
+        path.write_bytes(content)
+    return refused
+
+
+def test_damaged_files_of_every_make_are_refused_in_words(lab):
+    """A few of each; docs/studies/damage.py does 200 of each in processes of their own."""
+    folder, said = lab
+    add(folder, **said)
+    recording = load("corpora", "LAB")().inventory(folder).recordings[0]
+    kinds = {p.suffix: p for p in (recording.path, *recording.others)}
+    refused = {kind: damaged(folder, path, range(14)) for kind, path in kinds.items()}
+    assert refused[recording.path.suffix] > 0
+    assert refused[".toml"] > 0
+
+
+def test_data_add_on_the_command_line(tmp_path, bench):
+    folder = FOLDERS["edf"][0](tmp_path / "x")
+    shown = bench("data", "add", folder, "--as", "CLI-LAB", "--dry-run")
+    assert shown.returncode == 0
+    assert "T3 is T7" in shown.stdout
+    assert "[classes]" in shown.stdout
+    assert not (folder / "CLI-LAB.toml").exists()
+    done = bench("data", "add", folder, "--as", "CLI-LAB", "--classes", "relax=calm,arithmetic")
+    assert done.returncode == 0
+    assert 'relax = "calm"' in (folder / "CLI-LAB.toml").read_text()
+    assert "calm 45" in " ".join(bench("data", "check", folder, "--corpus", "CLI-LAB",
+                                       "--read").stdout.split())
+    taken = bench("data", "add", folder, "--as", "SEED")
+    assert taken.returncode == 2
+    assert "taken by a corpus" in taken.stderr
+    assert "is bound to" in bench("data", "set", f"CLI-LAB={folder}").stderr
+    assert bench("data", "forget", "CLI-LAB").returncode == 0
+    assert bench("data", "forget", "CLI-LAB").returncode == 2
+
+
+def test_a_folder_that_cannot_be_told_shows_what_was_seen(tmp_path, bench):
+    folder = FOLDERS["mat"][0](tmp_path / "x", 1)
+    refused = bench("data", "add", folder, "--as", "X")
+    assert refused.returncode == 2
+    assert "6 MATLAB files" in refused.stdout
+    assert "--channels" in refused.stderr
+
+
+@pytest.mark.slow
+def test_it_goes_through_worker_processes_tuning_audit_and_rerun(tmp_path, bench):
+    for name in ("edf", "npz"):
+        make, _ = FOLDERS[name]
+        make(tmp_path / name)
+        assert bench("data", "add", tmp_path / name, "--as", f"L-{name}").returncode == 0
+    assert bench("sweep", "--method", "lda,lr", "--pairs", "L-edf->L-npz", "--workers", "2",
+                 "--runs", "runs", "--scale", "null").returncode == 0
+    assert bench("tune", "--method", "lr", "--src", "L-edf", "--tgt", "L-npz", "--trials", "2",
+                 "--scale", "null").returncode == 0
+    assert bench("audit", "--method", "lr", "--src", "L-edf", "--tgt", "L-npz", "--scale", "null",
+                 "--only", "test-scaler").returncode == 0
+    cell = next((tmp_path / "runs" / "cells").iterdir())
+    assert "agrees" in bench("rerun", cell.name, "--runs", "runs").stdout

@@ -20,7 +20,7 @@ from .trials import SHORTEST_S
 _NOISE = re.compile(
     r"boundary|edge.*|bad.*|new segment.*|recording (starts|ends)|impedance.*|sync.*"
     r"|start recording|stop recording|art[ie]fact.*|eog.*|blink.*|muscle.*|lost samples.*"
-    r"|.*impedances? (begin|end)|comment.*|data discontinuity", re.IGNORECASE)
+    r"|.*impedances? (begin|end)|data discontinuity", re.IGNORECASE)
 #: Texts that say that something ends.
 _ENDS = re.compile(r".*(^|[_\W])(end|ends|stop|off|offset)([_\W]|$).*", re.IGNORECASE)
 #: So many kinds of annotations may be classes; of more a person has to choose.
