@@ -434,8 +434,8 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
         sweep.memo.learn(sweep.plan, spec, blank.id)
         folder = runs / "cells" / blank.id
         folder.mkdir(parents=True)
-        body = {"schema": 1, "edition": EDITION, "id": blank.id, "identity": blank.identity, "status": "done",
-                "folds": [{"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
+        body = {"schema": 1, "edition": EDITION, "id": blank.id, "identity": blank.identity,
+                "status": "done", "folds": [{"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
                           for s in range(15)]}
         (folder / "record.json").write_text(json.dumps(body))
     sweep.memo.save()
