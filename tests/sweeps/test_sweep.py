@@ -27,6 +27,7 @@ from bench.store.seal import sealed_json, sum_of
 from bench.sweeps.run import execute
 from bench.sweeps.status import KINDS
 from bench.sweeps.sweep import SweepOptions
+from bench.version import EDITION
 
 from sweep_plugin import write_toy
 from sweep_support import (
@@ -79,7 +80,8 @@ def test_a_method_that_raises_fails_alone(data, tmp_path):
     state = execute(sweep)
     assert (state.counts["done"], state.counts["failed"], state.exit_code) == (2, 4, 1)
     bad = {r.identity["method"]: r for r in records(tmp_path).values() if r.status == "failed"}
-    assert bad["toy-raises"].reason == "RuntimeError: no good"
+    assert bad["toy-raises"].reason.startswith("toy-raises: RuntimeError: no good\n")
+    assert "sweep_plugin.py, line" in bad["toy-raises"].reason
     assert "in fit" in bad["toy-raises"].info["traceback"]
     assert bad["toy-exits"].reason == "SystemExit: out of here"
     assert sum("RuntimeError: no good" in line for line in lines) == 2
@@ -87,7 +89,7 @@ def test_a_method_that_raises_fails_alone(data, tmp_path):
     summary(state.as_dict(), screen)
     text = screen.export_text()
     assert "2 done, 4 failed, 0 left" in text
-    assert "and 1 more: RuntimeError: no good" in text
+    assert "and 1 more: toy-raises: RuntimeError: no good" in text
 
 
 def test_from_python(data, tmp_path):
@@ -432,8 +434,8 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
         sweep.memo.learn(sweep.plan, spec, blank.id)
         folder = runs / "cells" / blank.id
         folder.mkdir(parents=True)
-        body = {"schema": 1, "id": blank.id, "identity": blank.identity, "status": "done",
-                "folds": [{"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
+        body = {"schema": 1, "edition": EDITION, "id": blank.id, "identity": blank.identity,
+                "status": "done", "folds": [{"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
                           for s in range(15)]}
         (folder / "record.json").write_text(json.dumps(body))
     sweep.memo.save()
