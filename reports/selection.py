@@ -19,6 +19,7 @@ from bench.scoring.inference import Paired, paired
 from bench.store.records import Store
 
 from .shared.against import interval
+from .shared.caption import pieces_said
 from .shared.cells import Column, ScoredCell
 from .shared.files import csv_text, markdown_table, mean_columns, write_files
 from .shared.pictures import Grid, drawable, head, save_all
@@ -203,6 +204,8 @@ def _markdown(shown: Shown) -> str:
                 "–" if c.epoch is None else f"{100 * c.epoch:.0f} %", str(c.test.n),
             ])
         parts.append(markdown_table(_HEAD, rows, "llllrrrrrr"))
+        if table.pieces:
+            parts.append(markdown(pieces_said(table.pieces)))
         parts.append(
             "In % and percentage points, over n target subjects; seeds averaged first; p by "
             "Wilcoxon's signed-rank test, not adjusted. The rule in bold is the one whose scores "
@@ -224,7 +227,7 @@ def _rows(shown: Shown) -> Iterator[dict[str, Any]]:
                 "uses": c.uses, "ranked": "chosen" if c.chosen else "no",
                 "metric": table.metric, "unit": table.unit, "mean": c.mean,
                 **mean_columns(c.test, "difference_to_last"), "epoch_share": c.epoch,
-                "n_subjects": c.test.n,
+                "n_subjects": c.test.n, "pieces": c.column.pieces,
             }
 
 

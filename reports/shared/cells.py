@@ -397,7 +397,8 @@ def pieces_of(identity: Mapping[str, Any]) -> str:
     for side in (identity.get("source"), identity.get("target")):
         marked = side.get("pieces") if isinstance(side, Mapping) else None
         if isinstance(marked, Mapping):
-            found |= {clean(corpus, 40): float(length) for corpus, length in marked.items()}
+            found |= {clean(corpus, 40): float(length) for corpus, length in marked.items()
+                      if isinstance(length, int | float)}
     return ", ".join(f"{corpus} {length:g} s" for corpus, length in sorted(found.items()))
 
 

@@ -208,6 +208,7 @@ def headline(worth: Worth) -> str:
     parts = [f"{first} {_reference(gains)}" + (f" at {counts[0][1]}" if counts[0][1] else ""),
              *others]
     simulated = "Simulated corpora. " if worth.tables[0].simulated else ""
+    simulated += "Trials are pieces of recordings. " if any(t.pieces for t in worth.tables) else ""
     return f"{simulated}{', '.join(parts)}; {_seen(gains)} ({_corrected(gains)})."
 
 
