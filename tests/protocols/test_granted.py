@@ -15,7 +15,7 @@ from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import BenchError, IncompatibleError
 from bench.method import Needs
 from bench.protocols.few_shot import FewShot
-from bench.protocols.granted import BlindWindows, Granted, blind, numbered
+from bench.protocols.granted import BlindWindows, Grant, Granted, blind, numbered
 from bench.protocols.unsupervised import Unsupervised
 from bench.protocols.within import Within
 from bench.protocols.zero_shot import ZeroShot
@@ -141,3 +141,20 @@ def test_other_windows_are_not_taken_for_those_that_were_cut(pair):
     granted = Granted.by(ZeroShot().folds(numbered(pair), 0), pair)
     with pytest.raises(BenchError, match="not those that were cut"):
         granted.cut(replace(pair, target=blind(pair.target.take(np.arange(9)))))
+
+
+def test_other_code_or_other_data_is_not_run():
+    identity = {"code": "abc", "source": {"digest": "s"}, "target": {"digest": "t"}}
+    grant = Grant(Granted([], [], [], [], (0, 0)), identity, {}, ())
+    grant.check("abc", ("s", "t"))
+    with pytest.raises(BenchError, match="other code than the coordinator"):
+        grant.check("abd", ("s", "t"))
+    with pytest.raises(BenchError, match="other data than the coordinator"):
+        grant.check("abc", ("s", "u"))
+
+
+def test_pieces_of_recordings_stay_marked(pair):
+    marked = replace(pair, source=replace(pair.source, pieces=(("A", 20.0),)))
+    here, there = granted_to_another(FewShot(), marked)
+    assert there.folds[0].view.source.pieces == (("A", 20.0),)
+    assert here.folds[0].view.source.digest() == there.folds[0].view.source.digest()

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...cells.cell import Cell
@@ -127,13 +127,18 @@ class _Examined:
     """A cell that a worker is busy with, as the coordinator knows it."""
 
     scoring: Scoring
-    attempts: dict[int, Tested]
+    attempts: dict[int, Tested] = field(default_factory=dict)
+    #: What a look broke: the predictor shown is the author's, and may give anything.
+    broken: dict[int, Exception] = field(default_factory=dict)
 
     def see(self, attempt: int, look: Look) -> None:
         if attempt not in self.attempts:
             self.attempts.clear()  # a later attempt makes those before it void
             self.attempts[attempt] = self.scoring.tested()
-        self.attempts[attempt](look)
+        try:
+            self.attempts[attempt](look)
+        except Exception as error:
+            self.broken.setdefault(attempt, error)
 
 
 class Examiner:
@@ -167,7 +172,7 @@ class Examiner:
         token, cells = uuid.uuid4().hex, [self.cell_of(spec) for spec in specs]
         found = [self._grant(cell) for cell in cells]
         self._tasks[token] = [
-            _Examined(Scoring(cell, answers), {})
+            _Examined(Scoring(cell, answers))
             for cell, (_, answers) in zip(cells, found, strict=True)
         ]
         return token, tuple(grant for grant, _ in found)
@@ -204,8 +209,16 @@ class Examiner:
     def score(
         self, token: str, place: int, attempt: int, record: Record, predicted: Predicted
     ) -> pd.DataFrame:
-        """Score a cell of a task whose looks have all come; the table of predictions."""
+        """Score a cell of a task whose looks have all come; the table of predictions.
+
+        Raises
+        ------
+        Exception
+            Whatever a look of the cell broke.
+        """
         examined = self._tasks[token][place]
+        if attempt in examined.broken:
+            raise examined.broken[attempt]
         tested = examined.attempts.get(attempt) or examined.scoring.tested()
         return examined.scoring.score(record, predicted, tested)
 

@@ -414,9 +414,13 @@ class _Coordinator:
                 sweep.fail(spec, "failed", outcome.reason, outcome.trace)
                 continue
             record = outcome.record
-            table = self.examiner.score(
-                flight.token, place, outcome.attempt, record, outcome.predicted
-            )
+            try:
+                table = self.examiner.score(
+                    flight.token, place, outcome.attempt, record, outcome.predicted
+                )
+            except Exception as error:  # of what an author's predictor gave
+                sweep.fail(spec, "failed", reason_of(error), trace_of(error))
+                continue
             sweep.store.put(record, table, outcome.models)
             sweep.finish_cell(spec, record)
 

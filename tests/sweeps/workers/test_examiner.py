@@ -161,6 +161,17 @@ def test_a_later_attempt_makes_an_earlier_one_void():
     assert examiner._tasks == {}
 
 
+def test_a_look_of_a_wrong_shape_fails_its_cell_and_no_other():
+    examiner, queue, token, _, answers = examined()
+    outlet = Outlet(queue.held.append, token)
+    outlet.put(0, 1, Look("fit", 1, 2, "", {answers[0].key: np.ones((1, 2, 3))}))
+    outlet.flush()
+    examiner.drain()
+    predicted = Predicted([], [], True, [])
+    with pytest.raises(ValueError, match="broadcast|shape"):
+        examiner.score(token, 0, 1, Record(identity={}), predicted)
+
+
 def test_scoring_needs_no_window():
     cell = cell_of(Means())
     answers = [Answers.of(fold) for fold in cell.folds().folds]
