@@ -114,6 +114,8 @@ _METHODS: dict[str, list[tuple[Any, ...]]] = {
         ("ms-mda", "MSMDA",
          "a branch for each source subject, brought near the target, predicting together",
          "Chen et al., Frontiers in Neuroscience 2021, arXiv 2107.07740"),
+        ("pr-pl", "PRPL", "prototypes of classes, and pairs of windows that are or are not of one",
+         "Zhou et al., arXiv 2202.06509"),
     ],
     "test-time": [
         ("adabn", "AdaBN", "batch normalisation by the tested windows",

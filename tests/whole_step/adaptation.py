@@ -255,3 +255,54 @@ class SHOT(OnSource):
         return entropy - diversity + self.q.pseudo * F.cross_entropy(logits, guess)
 
 
+
+
+class PRPL(OnSource):
+    """KAZABANA/PR-PL@0c45557 model_PR_PL.py:81-99, :207-261, implementation_PR_PL.py:170-218."""
+
+    def loss(self, p: State, given) -> Tensor:
+        source, target = self.sides(p, given)
+        classes, eta = p["cluster.running_centres"].shape[0], 0.00001
+        labels = F.one_hot(given.y, classes).double()
+        counts = torch.diag(labels.sum(dim=0)) + torch.eye(classes)  # model :88
+        centres = torch.inverse(counts.double()) @ (labels.T @ source)
+        stored = p["bilinear.v"] @ centres.T  # :90-92
+        logits = [(p["bilinear.u"] @ h.T).T @ stored for h in (source, target)]
+        alike = [cosine_matrix(torch.softmax(z, dim=1)) for z in logits]  # :94-98
+        truth = cosine_matrix(labels)
+
+        def bce(s: Tensor, same: Tensor) -> Tensor:  # implementation :198-200
+            return -torch.log(s + eta) * same - (1 - same) * torch.log(1 - s + eta)
+
+        spread = (self.q.upper - self.q.lower) * torch.exp(-2 * given.progress)
+        middle = (self.q.upper + self.q.lower) / 2
+        low, high = middle - spread / 2, middle + spread / 2
+        chosen = ((alike[1] < low) | (alike[1] > high)).double()  # model :233-242
+        pairs = (chosen * bce(alike[1], (alike[1] > middle).double())).sum() / chosen.sum()
+        apart = torch.linalg.matrix_norm(centres.T @ centres - torch.eye(centres.shape[1]))
+        noisy = [h + 0.005 * noise[: len(h)].double()
+                 for h, noise in zip((source, target), given.drawn)]
+        domain = DANN.domain(self, p, *noisy, ramp(given.progress))
+        with torch.no_grad():
+            p["cluster.running_centres"].copy_(centres)
+            seen = torch.zeros(classes, classes, dtype=torch.float64)
+            for cluster, label in zip(logits[0].argmax(dim=1).tolist(), given.y.tolist()):
+                seen[cluster, label] += 1
+            p["cluster.running_meaning"].mul_(0.9).add_(0.1 * seen)
+        return (bce(alike[0], truth).mean() + domain + self.q.orthogonal * apart
+                + self.q.balance * given.progress * pairs)  # implementation :211
+
+    def probabilities(self, p: State, x: Tensor) -> Tensor:
+        h = encode(p, x, training=False)
+        stored = p["bilinear.v"] @ p["cluster.running_centres"].T
+        clusters = torch.softmax((p["bilinear.u"] @ h.T).T @ stored, dim=1)
+        out = torch.zeros_like(clusters)
+        for cluster, counts in enumerate(p["cluster.running_meaning"]):
+            out[:, int(counts.argmax())] += clusters[:, cluster]
+        return out
+
+
+def cosine_matrix(rows: Tensor) -> Tensor:
+    """model_PR_PL.py:207-218."""
+    unit = rows / rows.norm(dim=1, keepdim=True)
+    return unit @ unit.T

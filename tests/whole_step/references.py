@@ -16,7 +16,8 @@ REFERENCES: dict[str, list[type[Reference]]] = {
     "vrex": [P.VREx], "irm": [P.IRM], "mldg": [P.MLDG],
     "dann": [A.DANN], "cdan": [A.CDAN], "dan": [A.DAN], "jan": [A.JAN],
     "deep-coral": [A.DeepCORAL], "mcd": [A.MCD], "mcc": [A.MCC], "dsan": [A.DSAN],
-    "adda": [A.ADDA], "ms-mda": [A.MSMDA], "adabn": [P.AdaBN], "tent": [P.TENT], "t3a": [P.T3A],
+    "adda": [A.ADDA], "ms-mda": [A.MSMDA], "pr-pl": [A.PRPL],
+    "adabn": [P.AdaBN], "tent": [P.TENT], "t3a": [P.T3A],
     "shot": [A.SHOT],
 }
 #: Parameters of a step that is small or whole enough, by method.
