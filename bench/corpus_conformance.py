@@ -23,7 +23,7 @@ from .data.corpus import CorpusAdapter, Inventory, Recording, TrialInfo, TrialSi
 from .data.labels import LabelRule
 from .data.reading import ReadOptions, check_signal, read_corpus, simulate_corpus
 from .data.recipe import recipe_for
-from .errors import BenchError, DataError, SettingError
+from .errors import BenchError, DataError, MissingCorpusError, SettingError
 from .registry import entry, load
 
 #: Of a simulated corpus that is checked, and of the recordings of a real one that are read.
@@ -43,7 +43,7 @@ def check_corpus(corpus: str | type[CorpusAdapter], root: Path | None = None) ->
     corpus : str or type
         Registered name, or the adapter's class.
     root : Path, optional
-        A folder that holds it; else it is simulated.
+        A folder that holds it; else that which it is bound to, or it is simulated.
 
     Raises
     ------
@@ -51,6 +51,7 @@ def check_corpus(corpus: str | type[CorpusAdapter], root: Path | None = None) ->
         No folder, and no simulator.
     """
     adapter: CorpusAdapter = (load("corpora", corpus) if isinstance(corpus, str) else corpus)()
+    root = adapter.place or root
     if root is None and not adapter.simulates:
         raise SettingError(f"{adapter.name} has no simulator, so it needs files to be checked on",
                            "bench check NAME --data DIR")
@@ -270,7 +271,8 @@ class _CorpusSuite:
             r.subject for r in self.adapter.inventory(copy).recordings
         ) - {first.subject})
         before = self._digest(copy, only)
-        for path in (first.path, *first.others):
+        mine = [p for p in (first.path, *first.others) if p.is_relative_to(copy)]
+        for path in mine:
             content = path.read_bytes()
             middle = len(content) // 2
             flipped = bytes([content[middle] ^ 1])
@@ -278,7 +280,7 @@ class _CorpusSuite:
             if self._digest(copy, only) == before:
                 raise CheckFailedError(f"{path.name} was changed, and the digest is the same")
             path.write_bytes(content)
-        return ", ".join(p.suffix for p in (first.path, *first.others))
+        return ", ".join(dict.fromkeys(p.suffix for p in mine))
 
     def _digest(self, root: Path, options: ReadOptions) -> str:
         try:
@@ -295,6 +297,10 @@ class _CorpusSuite:
         copy = self.scratch / "copy" / root.name
         shutil.rmtree(copy.parent, ignore_errors=True)
         shutil.copytree(root, copy)
+        try:
+            self.adapter.inventory(copy)
+        except MissingCorpusError as error:
+            raise CheckSkippedError("it is bound to its folder, and no copy is read") from error
         return copy
 
     def refuses(self) -> str:

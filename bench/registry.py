@@ -13,7 +13,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,12 @@ from .errors import BenchError, SettingError, UnknownNameError, missing
 #: Between the names of joined sources: ``SEED:3+SEED-IV:4``.
 PLUS = "+"
 GROUPS = ("methods", "corpora", "protocols", "reports")
+#: Groups whose entries stand in the catalogues of another, and what they hold: readers of folders
+#: that a small file describes. Their entries are not listed among that group's.
+_WITHIN = {"folders": "corpora"}
 
+#: Family of corpora that anybody may download.
+OPEN = "open"
 #: Kinds of windows, for methods that work on any.
 ANY_FEATURES = frozenset({"de", "raw"})
 
@@ -113,6 +119,10 @@ class Entry:
         Of a method: what it needs. Left out, ``bench list`` asks the class, which imports it.
     grants : tuple of str
         Of a protocol: what it grants.
+    tests : tuple of str
+        Of a method: files of tests that hold it, for its card.
+    member : str
+        What the target makes the object of, by its ``named(member)``.
     """
 
     name: str
@@ -125,12 +135,35 @@ class Entry:
     formats: tuple[str, ...] = ()
     profile: Profile | None = None
     grants: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    member: str = ""
+
+
+class Catalogue(list[Entry]):
+    """Entries of which some may change while a process runs, such as folders that a user adds.
+
+    Parameters
+    ----------
+    fixed : iterable of Entry
+    further : callable
+        Gives the others, which are listed after the fixed ones.
+    stamp : callable
+        Something that is another whenever ``further`` may give others.
+    """
+
+    def __init__(
+        self, fixed: Iterable[Entry], further: Callable[[], Iterable[Entry]],
+        stamp: Callable[[], object],
+    ) -> None:
+        super().__init__(fixed)
+        self.further, self.stamp = further, stamp
 
 
 @dataclass
 class _Table:
     entries: dict[str, Entry] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    stamps: list[tuple[Catalogue, object]] = field(default_factory=list)
 
 
 _included: list[tuple[str, Entry]] = []
@@ -184,7 +217,10 @@ def load(group: str, name: str) -> Any:
     item = entry(group, name)
     module, _, attribute = item.target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        loaded = getattr(importlib.import_module(module), attribute)
+        return loaded.named(item.member) if item.member else loaded
+    except BenchError:  # of a member that cannot be used, and says why
+        raise
     except (Exception, SystemExit) as error:
         lacking = missing(error, item.name)
         if lacking is not None:
@@ -200,22 +236,47 @@ def include(what: str) -> list[Entry]:
     """Add the entries of a Python file or an importable module to this process.
 
     The module holds ``CATALOGUE``, a list of :class:`Entry` whose targets may be written
-    ``":Object"`` for an object of the same file.
+    ``":Object"`` for an object of the same file. A ``.toml`` describes a folder (``bench data
+    add``), which is then a corpus.
     """
     if not what.strip():
         raise SettingError("--include names nothing", "It takes a .py file or a module name.")
-    module = _module_of(what)
-    catalogue = getattr(module, "CATALOGUE", None)
-    if not isinstance(catalogue, list | tuple):
-        raise BenchError(f"{what} has no CATALOGUE, a list of bench.registry.Entry")
+    if Path(what).suffix == ".toml":
+        listed = [_described(Path(what))]
+    else:
+        module = _module_of(what)
+        catalogue = getattr(module, "CATALOGUE", None)
+        if not isinstance(catalogue, list | tuple):
+            raise BenchError(f"{what} has no CATALOGUE, a list of bench.registry.Entry")
+        listed = [_located(item, module.__name__) for item in catalogue]
     added = []
-    for item in catalogue:
-        new = replace(_located(item, module.__name__), origin=what)
+    for item in listed:
+        new = replace(item, origin=what)
         if (new.group, new.name) not in {(g, e.name) for g, e in _included}:
             _included.append((new.group, new))
         added.append(new)
     _tables.clear()
     return added
+
+
+def folder_entry(name: str, path: Path) -> Entry:
+    """Entry of a corpus that is a folder, which a TOML describes."""
+    reader = entry("folders", "described")
+    return Entry(name, reader.target, f"described by {path.name}", family="your own",
+                 group="corpora", member=str(path))
+
+
+def _described(path: Path) -> Entry:
+    """Entry of the folder that a TOML describes; what else stands in it is read when it is used."""
+    try:
+        name = tomllib.loads(path.read_text(encoding="utf-8")).get("name")
+    except (OSError, ValueError, RecursionError) as error:
+        raise BenchError(f"{path} cannot be read: {error}",
+                         "--include takes the TOML that bench data add wrote.") from error
+    if not isinstance(name, str) or not name:
+        raise BenchError(f"{path} has no key 'name'",
+                         "--include takes the TOML that bench data add wrote.")
+    return folder_entry(name, path.resolve())
 
 
 def _module_of(what: str) -> ModuleType:
@@ -250,16 +311,28 @@ def _module_of(what: str) -> ModuleType:
 
 
 def _table(group: str) -> _Table:
+    known = _tables.get(group)
+    if known is not None and any(made.stamp() != stamp for made, stamp in known.stamps):
+        del _tables[group]
     if group not in _tables:
         table = _Table()
-        points = importlib.metadata.entry_points(group=f"bench.{group}")
+        home = _WITHIN.get(group, group)
+        points = importlib.metadata.entry_points(group=f"bench.{home}")
         # Ours first, so that a third party's plugin cannot quietly take the name of a built-in.
         for point in sorted(points, key=lambda p: (p.value.split(":")[0] not in _OURS, p.name)):
             origin = point.dist.name if point.dist else point.value
             try:
                 catalogue = point.load()
                 listed = [catalogue] if isinstance(catalogue, Entry) else list(catalogue)
+                if isinstance(catalogue, Catalogue) and group not in _WITHIN:
+                    table.stamps.append((catalogue, catalogue.stamp()))
+                    try:
+                        listed += catalogue.further()
+                    except BenchError as error:
+                        table.broken[f"{point.name} ({origin})"] = error.message
                 for item in listed:
+                    if home in _WITHIN.values() and (item.group in _WITHIN) != (group in _WITHIN):
+                        continue
                     _add(table, _located(item, point.value.partition(":")[0]), origin)
             except (Exception, SystemExit) as error:
                 table.broken[f"{point.name} ({origin})"] = f"{type(error).__name__}: {error}"

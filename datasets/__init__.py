@@ -1,8 +1,17 @@
 """Corpora: one file each. A new one is a file here and a line in this catalogue."""
 
-from bench.registry import Entry
+from bench.data.locations import described_corpora, locations_stamp
+from bench.registry import Catalogue, Entry, folder_entry
 
-CATALOGUE = [
+
+def _added() -> list[Entry]:
+    """Folders that ``bench data add`` has remembered."""
+    return [folder_entry(name, path) for name, path in described_corpora().items()]
+
+
+CATALOGUE = Catalogue([
+    Entry("described", "bench.datasets.described:Described",
+          "a folder of any making, by the TOML that describes it", group="folders"),
     Entry("SEED", "bench.datasets.seed:Seed",
           "15 subjects, 3 sessions, 15 film clips; negative, neutral, positive",
           paper="Zheng & Lu 2015, 10.1109/TAMD.2015.2431497"),
@@ -24,4 +33,19 @@ CATALOGUE = [
     Entry("DREAMER", "bench.datasets.dreamer:Dreamer",
           "23 subjects, 18 film clips, 14 electrodes; self-rated valence and arousal",
           paper="Katsigiannis & Ramzan 2018, 10.1109/JBHI.2017.2688239"),
-]
+    Entry("EEGMAT", "bench.datasets.eegmat:Eegmat",
+          "36 subjects, rest and mental arithmetic; open, not emotion", family="open",
+          paper="Zyma et al. 2019, 10.3390/data4010014"),
+    Entry("SAM40", "bench.datasets.sam40:Sam40",
+          "40 subjects, rest, arithmetic, mirror images, Stroop test; open, not emotion",
+          family="open", paper="Ghosh et al. 2022, 10.1016/j.dib.2021.107772"),
+    Entry("DENS", "bench.datasets.dens:Dens",
+          "40 subjects, 11 film clips each; self-rated valence and arousal; open", family="open",
+          paper="Mishra et al., 10.18112/openneuro.ds003751.v1.0.2"),
+    Entry("FILM-MUSIC", "bench.datasets.film_music:FilmMusic",
+          "31 subjects, 40 clips of film music; self-rated valence and arousal; open",
+          family="open", paper="Daly et al. 2020, 10.1038/s41597-020-0507-6"),
+    Entry("EMOEEG-MC", "bench.datasets.emoeeg_mc:EmoEegMc",
+          "60 subjects, seven emotions seen on film and imagined; open", family="open",
+          paper="Xu et al., 10.18112/openneuro.ds005540.v1.0.7"),
+], _added, locations_stamp)

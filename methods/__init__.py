@@ -24,6 +24,20 @@ _FAMILIES = {
     "shallow adaptation": Profile(Needs(source="labelled", unlabelled=True)),
 }
 
+_STEPS = "tests/methods/test_whole_step.py"
+_NETWORKS = (
+    _STEPS, "tests/methods/test_every_network.py", "tests/methods/shared/training/test_recorded.py",
+    "tests/methods/test_every_protocol.py",
+)
+_SHALLOW = ("tests/methods/shared/test_shallow.py", "tests/methods/test_every_protocol.py")
+#: Which tests hold the methods of a family.
+_TESTS = {
+    "control": ("tests/methods/test_controls.py", "tests/methods/test_target_only.py"),
+    "self-supervised": (_STEPS, "tests/methods/test_every_selfsupervised.py", *_NETWORKS[1:]),
+    "supervised": _NETWORKS, "adaptation": _NETWORKS, "test-time": _NETWORKS,
+    "source-free": _NETWORKS, "shallow": _SHALLOW, "shallow adaptation": _SHALLOW,
+}
+
 #: Methods by family: name, class (of a module that is named alike, or ``module:Class``), what it
 #: does, paper, and what it declares if that is not the family's.
 _METHODS: dict[str, list[tuple[Any, ...]]] = {
@@ -147,7 +161,8 @@ def _entry(
 ) -> Entry:
     target = cls if ":" in cls else f"{name.replace('-', '_')}:{cls}"
     profile = declared[0] if declared else _FAMILIES[family]
-    return Entry(name, f"bench.methods.{target}", summary, family, paper, profile=profile)
+    return Entry(name, f"bench.methods.{target}", summary, family, paper, profile=profile,
+                 tests=_TESTS[family])
 
 
 CATALOGUE = [_entry(family, *row) for family, rows in _METHODS.items() for row in rows]

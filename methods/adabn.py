@@ -1,4 +1,14 @@
-"""AdaBN: batch normalisation by the statistics of the tested windows (Li et al., 2018)."""
+"""AdaBN: batch normalisation by the statistics of the tested windows (Li et al., 2018).
+
+Equation
+--------
+f(h), each normalisation by mean and variance of the tested windows
+
+Adapted
+-------
+all tested windows are one batch
+    batches of neighbouring windows, as in a stream, would each hold one trial and one class.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""ADDA: move the target's encoder to where the source's was (Tzeng et al., CVPR 2017)."""
+"""ADDA: move the target's encoder to where the source's was (Tzeng et al., CVPR 2017).
+
+Equation
+--------
+d: BCE(d(h_s), 1) + BCE(d(h_t), 0), halved; encoder: BCE(d(h_t), 1), the head at rest
+
+Adapted
+-------
+steps alternate, and the target's encoder starts as the source's
+    as in the paper, at one learning rate for both.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +16,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from torch.nn import functional
 
 from bench.draws import Draws
 from bench.training import Losses
 
-from .shared.losses.transfer import domain_confusion
+from .shared.losses.transfer import deception, domain_confusion
 from .shared.networks.layers import Mlp, State, names_of, prefixed, scoped
 from .shared.training.deep import Batch, FromSource, LossOf, Network
 
@@ -55,5 +64,5 @@ class ADDA(FromSource):
         """Cross-entropy of the target's encodings with the label "source"."""
         target = net.encoder(p, batch.target, training=True)
         logits = self._classifier(net)(p, target).squeeze(2)
-        loss = functional.softplus(-logits).mean(dim=1)
+        loss = deception(logits)
         return {"total": loss, "deception": loss}

@@ -1,7 +1,20 @@
 """BYOL: predict the projection that a slowly moving copy of the network makes of another view.
 
-Grill et al., NeurIPS 2020. Adapted: augmentations of log power per band (:mod:`.views`), shared
-encoder and projector; Adam instead of LARS.
+Grill et al., NeurIPS 2020.
+
+Equation
+--------
+sum over both ways of mean_i |q(z_i) / |q(z_i)| - z'_i / |z'_i||^2, z' of a network that follows by
+a moving average, its share rising to 1 on a cosine
+
+Adapted
+-------
+augmentations are those of log power per band
+    images have crops and colours, windows of differential entropy have neither.
+encoder and projector are those of all methods here
+    methods of the family differ in what they learn from alone.
+Adam instead of LARS
+    LARS is made for batches of thousands of images; the optimiser is that of all methods here.
 """
 
 from __future__ import annotations

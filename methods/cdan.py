@@ -1,4 +1,17 @@
-"""CDAN+E: DANN on encodings times class probabilities (Long et al., NeurIPS 2018)."""
+"""CDAN+E: DANN on encodings times class probabilities (Long et al., NeurIPS 2018).
+
+Equation
+--------
+CE(f(h_s), y) + BCE(d(R(h (x) p))), windows of a side weighted by 1 + exp(-H(p)); R as in dann
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+weights of windows are constants
+    as in thuml/Transfer-Learning-Library@c4aa59e; in the authors' first code a reversed gradient
+    passes through them.
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,16 @@ It needs to know which stimulus was shown, and that goes with the class, so it d
 labelled source; of the labels only ``stimulus`` is used, never a class. A source in which no two
 subjects share two stimuli is refused. Targets need not share any: only the source is contrasted.
 
-Adapted: the shared encoder on differential entropy stands for the spatial and temporal
-convolutions on raw signals; no statistics of the tested subject are used to normalise.
+Equation
+--------
+mean over pairs of subjects of NT-Xent(z_a, z_b) over the stimuli both were shown
+
+Adapted
+-------
+the shared encoder works on differential entropy
+    the original's spatial and temporal convolutions work on raw signals.
+no statistics of the tested subject are used to normalise
+    protocols do not grant them.
 """
 
 from __future__ import annotations

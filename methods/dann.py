@@ -1,4 +1,15 @@
-"""DANN: encodings by which no classifier tells the corpora apart (Ganin et al., JMLR 2016)."""
+"""DANN: encodings by which no classifier tells the corpora apart (Ganin et al., JMLR 2016).
+
+Equation
+--------
+CE(f(h_s), y) + BCE(d(R(h))), R the identity whose gradient is multiplied by
+-weight * ramp(progress)
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+"""
 
 from __future__ import annotations
 

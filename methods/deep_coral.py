@@ -1,4 +1,19 @@
-"""Deep CORAL: equal covariances of encodings (Sun and Saenko, ECCV workshops 2016)."""
+"""Deep CORAL: equal covariances of encodings (Sun and Saenko, ECCV workshops 2016).
+
+Equation
+--------
+CE(f(h_s), y) + weight * ramp(progress) * |C_s - C_t|_F^2 / (4 W^2)
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+encodings are compared, not the last layer's outputs
+    with two or three classes these have hardly a covariance.
+the weight is 100
+    over 4 W^2 the term is small; the paper asks for a weight that brings it to the size of the
+    risk.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""JAN: joint MMD of encodings and class probabilities (Long et al., ICML 2017)."""
+"""JAN: joint MMD of encodings and class probabilities (Long et al., ICML 2017).
+
+Equation
+--------
+CE(f(h_s), y) + weight * ramp(progress) * MMD^2 under k(h, h') exp(-|p - p'|^2 / 1.68)
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,19 @@
 """Masked autoencoder: reconstruct what was hidden from the rest (He et al., CVPR 2022).
 
-Adapted: a patch is a channel with all its bands (or a single entry), since windows of
-differential entropy are maps of the scalp. The shared encoder takes windows of full size, so that
-hidden entries hold a learnt token instead of being left out; the decoder is a small perceptron.
-As in the original, only hidden entries count.
+Equation
+--------
+mean over hidden entries of (decoder(encoder(x with a token in hidden places)) - x)^2
+
+Adapted
+-------
+a patch is a channel with all its bands, or a single entry
+    windows of differential entropy are maps of the scalp.
+hidden entries hold a learnt token
+    the shared encoder takes windows of full size; the original leaves them out.
+the decoder is a small perceptron
+    windows have some hundred entries, not 196 patches of an image.
+half of the patches are hidden, not 75 %
+    channels are fewer than patches of an image, and differ more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,17 @@
-"""MCC: minimum class confusion on the target (Jin et al., ECCV 2020)."""
+"""MCC: minimum class confusion on the target (Jin et al., ECCV 2020).
+
+Equation
+--------
+CE(f(h_s), y) + weight * ramp(progress) * (1 / c) sum over i != j of C_ij, C the confusion P^T
+diag(w) P of the target at a temperature, by row
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+the term is reached on a ramp
+    as the other distances are; the authors weigh it alike from the start.
+"""
 
 from __future__ import annotations
 

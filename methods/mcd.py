@@ -1,4 +1,17 @@
-"""MCD: two heads that disagree where the encoder must not go (Saito et al., CVPR 2018)."""
+"""MCD: two heads that disagree where the encoder must not go (Saito et al., CVPR 2018).
+
+Equation
+--------
+A: CE(f1) + CE(f2) by all; B: A - mean |p1 - p2| on the target by the heads; C: mean |p1 - p2| by
+the encoder, rounds times
+
+Adapted
+-------
+both sides of a batch share one batch normalisation
+    windows are predicted by running statistics, which must be those the network was trained under.
+both sides pass in every step, though C uses the target alone
+    statistics of batch normalisation would differ from step to step.
+"""
 
 from __future__ import annotations
 

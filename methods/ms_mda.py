@@ -4,9 +4,26 @@ arXiv 2107.07740. A common encoder; for each source subject a layer of its own a
 Each branch learns its own subject's windows and brings them near the target; the branches agree on
 the target, and a window is predicted by the mean of their probabilities.
 
-Adapted: a batch holds windows of all subjects instead of one batch for each in turn, and a branch
-has no batch normalisation of its own, since few of a batch's windows are its subject's. As in the
-public code, the discrepancy from the target is that of the means (MMD with a linear kernel).
+As in the released code (VoiceBeer/MS-MDA@ea20888), the discrepancy from the target is that of the
+means (MMD with a linear kernel), and branches differ by the softmax of their features, where the
+paper compares what their classifiers predict; of a branch the differences from all others are
+summed.
+
+Equation
+--------
+mean over subjects j of [CE(C_j(D_j(h_j)), y_j) + ramp * (weight * |mean D_j(h_j) - mean D_j(h_t)|^2
++ agreement * sum over i != j of mean |softmax D_j(h_t) - softmax D_i(h_t)|)]
+
+Adapted
+-------
+a batch holds windows of all subjects, of whose losses the mean is taken
+    the original takes a step for each subject in turn, 14 times as many as other methods here.
+a branch has no batch normalisation
+    few of a batch's windows are its subject's.
+the common encoder is that of all methods here
+    methods of the family differ in what they learn from alone.
+under few-shot the branches give way to a new head
+    the target's classes are others than the source's there.
 """
 
 from __future__ import annotations
@@ -24,7 +41,13 @@ from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
 
-from .shared.losses.transfer import branch_disagreement, cross_entropy, domain_means, domain_shift
+from .shared.losses.transfer import (
+    branch_disagreement,
+    cross_entropy,
+    domain_means,
+    domain_shift,
+    mean_of_domains,
+)
 from .shared.networks.layers import Head, State, init_linear, linear, within
 from .shared.training.alignment import AlignmentParams, ramp
 from .shared.training.deep import Adaptation, Batch, Network
@@ -79,7 +102,7 @@ class Branches:
 
 
 class MSMDA(Adaptation):
-    """CE of each window in its subject's branch + ramp * (weight * MMD + agreement * |p_i - p_j|).
+    """CE of each window in its subject's branch + ramp * (weight * MMD + agreement * |s_i - s_j|).
 
     Under ``few-shot`` the branches give way to a new head, as all heads of a source do.
     """
@@ -106,9 +129,9 @@ class MSMDA(Adaptation):
         logits = head.classify(p, source)
         mine = logits.gather(2, own.expand(-1, -1, 1, logits.shape[3])).squeeze(2)
         means, present = domain_means(cross_entropy(mine, batch.y), batch.domain, net.domains)
-        risk = means.sum(dim=1) / present.sum(dim=1)
+        risk = mean_of_domains(means, present)
         shift = domain_shift(source, batch.domain, target)
-        apart = branch_disagreement(head.classify(p, target))
+        apart = branch_disagreement(target, present)
         far = self.params.weight * shift + self.params.agreement * apart
         total = risk + ramp(batch.progress) * far
         return {"total": total, "risk": risk, "adaptation": shift, "disagreement": apart}

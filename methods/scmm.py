@@ -7,6 +7,12 @@ encodings of all others, weighted by similarity. Then a head is trained on a few
 What the public code does differently (``docs/scmm.md``): there, masking overwrites the original,
 gradients of the fine-tuning are never cleared, the schedule is stepped by the loss, 2,560 windows
 are ever used, and the reported epoch is the best on the test set. None of that happens here.
+
+Equation
+--------
+L_c / (2 a^2) + log(1 + a^2) + L_r / (2 b^2) + log(1 + b^2), a and b learnt; L_c = -(1 / (N (N -
+1))) sum over i != j of w_ij log softmax_j (z_i . z_j / t), w = 1 for copies of a window, else 2
+alpha / (1 + exp(d_ij / sigma)); L_r = MSE(decoder(sum_j softmax_j (...) h_j), x_i)
 """
 
 from __future__ import annotations

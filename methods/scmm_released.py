@@ -7,6 +7,10 @@ are therefore done by the engine, for oracles only (:attr:`~bench.method.Method.
 Not reproduced: the three classes wired into the released trainer, which crash with four; accuracies
 averaged over batches of a shuffled test set; one subject, one session, one seed; the configuration
 of SEED-IV for every corpus (set the parameters to have it).
+
+Equation
+--------
+that of scmm, with the window itself masked where masked_copies is 1
 """
 
 from __future__ import annotations

@@ -1,4 +1,22 @@
-"""SHOT: adapt the encoder to the target under the source's head (Liang et al., ICML 2020)."""
+"""SHOT: adapt the encoder to the target under the source's head (Liang et al., ICML 2020).
+
+As the released code (tim-learn/SHOT@f7d555a) has it: a class that no window is predicted as has no
+centroid, and 1e-5 is added to probabilities under a logarithm.
+
+Equation
+--------
+mean_i H(p_i) - H(mean_i p_i) + pseudo * CE(p_i, y'_i) over target windows, the head at rest;
+y' the nearest class centroid of encodings by cosine, taken twice
+
+Adapted
+-------
+the source's network has no weight normalisation, bottleneck or smoothed labels
+    all methods here share one encoder, one head and one training on the source.
+pseudo-labels are found anew at every epoch
+    as in the released code, whose 15 intervals are its 15 epochs; at small budgets there are fewer.
+one learning rate for the whole encoder, and Adam
+    the optimiser is that of all methods here; the original trains its backbone at a tenth.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +48,6 @@ class SHOT(FromSource):
     """Train on the source, then minimise mean_i H(p_i) - H(mean_i p_i) + beta CE(p_i, y'_i).
 
     On target windows only, the head at rest; y' is the nearest class centroid of encodings.
-
-    Published weight normalisation and label smoothing of the head are left out: all methods here
-    share one head and one source training.
     """
 
     name: ClassVar[str] = "shot"

@@ -1,7 +1,15 @@
 """SimCLR: two augmented views of a window find each other (Chen et al., ICML 2020).
 
-Adapted: the augmentations are those of log power per band (:mod:`.views`); encoder and projector
-are the shared ones.
+Equation
+--------
+-(1 / 2B) sum_i log softmax_j (cos(z_i, z_j) / t) at the other view of i, over j != i
+
+Adapted
+-------
+augmentations are those of log power per band
+    images have crops and colours, windows of differential entropy have neither.
+encoder and projector are those of all methods here
+    methods of the family differ in what they learn from alone.
 """
 
 from __future__ import annotations

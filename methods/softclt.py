@@ -4,9 +4,26 @@ Runs of successive windows of a trial stand for the original's time series. Two 
 each are contrasted between runs, where runs with alike inputs count as positives in part, and
 between moments of a run, where near moments do; at several time scales.
 
-Adapted: a moment is a window, encoded on its own (the original's dilated convolution sees its
-past); coarser scales take the maximum of neighbouring moments, as there. Inputs are compared by
-cosine over a whole run of differential entropy, within the batch.
+As in the released code (seunghan96/softclt@14c6389, on TS2Vec), encodings themselves are compared,
+by their plain product and without a temperature; coarser scales take the maximum of neighbouring
+moments; and both sums over scales are divided by the number of scales, though the coarsest has no
+other moment to contrast with.
+
+Equation
+--------
+(1 / S) sum over scales s of balance * I_s + (1 - balance) * T_s, I_s and T_s the means over rows of
+- sum_j w_ij log softmax_j (z_i . z_j) over other runs and over other moments; w = 2 alpha / (1 +
+exp(tau_I d)) for runs, 2 / (1 + exp(tau_T 2^s |t - t'|)) for moments, 1 for the same
+
+Adapted
+-------
+a moment is a window, encoded on its own
+    windows of differential entropy have no samples in time; the original's dilated convolution sees
+    a moment's past.
+the two views are augmented, not cropped
+    runs have six windows, of which crops would leave one or two.
+inputs are compared by cosine, over a whole run, and scaled within the batch
+    distances of all runs of a source, by dynamic time warping, would take longer than the training.
 """
 
 from __future__ import annotations
@@ -17,13 +34,14 @@ import torch
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
+from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.scmm import Metric, soft_weights
 from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
 from .shared.networks.layers import State
 from .shared.training.sampling import Grouped, successive
-from .shared.training.selfsupervised import SelfSupervised, temperature
+from .shared.training.selfsupervised import SelfSupervised
 from .shared.training.views import AugmentedParams, TwoViews
 
 
@@ -47,7 +65,6 @@ class SoftCLTParams(AugmentedParams):
         0.5, "weight of the contrast of runs, the rest for moments (lambda)", stage="pretrain",
         ge=0, le=1, tune=(0.1, 0.9), per_model=0,
     )
-    temperature: float = temperature(0.5, per_model=None)
     metric: Metric = hyper("cosine", "distance between inputs of runs", stage="pretrain")
 
 
@@ -55,6 +72,10 @@ class SoftCLTTask(TwoViews):
     """Soft contrast of runs and moments, from the finest to the coarsest time scale."""
 
     params: SoftCLTParams
+
+    def init(self, g: Draws) -> State:
+        """Nothing: encodings themselves are compared."""
+        return {}
 
     def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
         """Runs of successive windows: batches (T, B)."""
@@ -65,20 +86,19 @@ class SoftCLTTask(TwoViews):
         q, (models, steps, runs) = self.params, x.shape[:3]
         inputs = x.transpose(1, 2).flatten(2)
         alike = soft_weights(inputs, q.upper_bound, 1 / q.instance_sharpness, q.metric)
-        z = self.project(p, self.views(x.flatten(1, 2), noise))
+        z = self.encoder(p, self.views(x.flatten(1, 2), noise), training=True)
         z = z.view(models, 2, steps, runs, -1)
         between, along, scale = [], [], 1
         while True:
             # One moment of a coarser scale is as many windows long.
-            losses = soft_contrastive_in_time(
-                z, alike, q.temporal_sharpness * scale, q.temperature
-            )
+            losses = soft_contrastive_in_time(z, alike, q.temporal_sharpness * scale)
             between.append(losses[0])
             if z.shape[2] == 1:
                 break  # no other moment to contrast with
             along.append(losses[1])
             z, scale = coarser(z), 2 * scale
-        instance, temporal = torch.stack(between).mean(dim=0), torch.stack(along).mean(dim=0)
+        scales = len(between)
+        instance, temporal = (torch.stack(each).sum(dim=0) / scales for each in (between, along))
         total = q.balance * instance + (1 - q.balance) * temporal
         return {"total": total, "instance": instance, "temporal": temporal}
 

@@ -1,4 +1,9 @@
-"""Source-only: train on the labelled source, nothing else (empirical risk minimisation)."""
+"""Source-only: train on the labelled source, nothing else (empirical risk minimisation).
+
+Equation
+--------
+mean_i CE(f(x_i), y_i) over source windows
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""T3A: class prototypes from the surest tested windows (Iwasawa and Matsuo, NeurIPS 2021)."""
+"""T3A: class prototypes from the surest tested windows (Iwasawa and Matsuo, NeurIPS 2021).
+
+Equation
+--------
+argmax_c z . mean of the supports of c; supports are the head's weights and the surest windows
+
+Adapted
+-------
+all tested windows are one batch
+    batches of neighbouring windows, as in a stream, would each hold one trial and one class.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,16 @@
-"""TENT: minimise the entropy of predictions (Wang et al., ICLR 2021)."""
+"""TENT: minimise the entropy of predictions (Wang et al., ICLR 2021).
+
+Equation
+--------
+mean_i H(p_i) over tested windows, by scale and shift of each normalisation
+
+Adapted
+-------
+all tested windows are one batch
+    batches of neighbouring windows, as in a stream, would each hold one trial and one class.
+several steps are taken on it
+    the published method takes one step on each batch of a stream.
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,31 @@
 """TF-C: a window's embeddings in time and in frequency agree (Zhang et al., NeurIPS 2022).
 
 Two encoders see two views, each contrasted with an augmented one of its own kind; in a common
-space, a window's two embeddings must lie closer together than those with augmentations.
+space, a window's two embeddings find each other.
 
-Adapted: windows of differential entropy are spectra already. The *time* view is the window, its
-augmentation the mean of it and the following window (short-term continuity), with noise, another
-gain and hidden channels. The *frequency* view is the shape of each channel's spectrum (its bands
-less their mean), its augmentation hides bands. The distances' margin is a hinge, without which the
-loss has no lower bound. Only the time encoder is fine-tuned, as the family shares one encoder; the
-original concatenates both.
+As in the released code (mims-harvard/TFC-pretraining@9667582), time and frequency are aligned by
+the contrast of a window's two embeddings alone; the paper's consistency loss with its margin is
+computed there and not used. Every contrast has a polynomial term, and those within time and within
+frequency weigh 0.2.
 
-On raw windows the frequency view is the amplitude spectrum and the time view's augmentation is of
-the window itself, as in the original.
+Equation
+--------
+within * (C(h_t, h_t') + C(h_f, h_f')) + C(z_t, z_f), h encodings, z projections, ' augmented;
+C = NT-Xent + 1 - B * mean of the probabilities of which only the positives are kept
+
+Adapted
+-------
+of differential entropy, the frequency view is the shape of each channel's spectrum
+    the windows are spectra already: their bands less the mean; its augmentation hides bands. Of raw
+    windows it is the amplitude spectrum, as in the original.
+of differential entropy, the augmented time view is the mean of a window and the following one
+    with noise, another gain and hidden channels: noise alone, as in the original, of five bands is
+    no view of time. Of raw windows it is of the window itself.
+only the time encoder is fine-tuned, by the calibration's labels alone
+    methods of the family share one encoder and one fine-tuning; the original concatenates both
+    projections and goes on with its own losses.
+convolutions instead of transformers
+    the backbone is that of all methods here.
 """
 
 from __future__ import annotations
@@ -25,7 +39,7 @@ from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
-from .shared.losses.selfsupervised import consistency, nt_xent
+from .shared.losses.selfsupervised import nt_xent_poly
 from .shared.networks.layers import State, prefixed, scoped
 from .shared.training.sampling import Grouped, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
@@ -42,13 +56,9 @@ class TFCParams(AugmentedParams):
         lt=1, tune=(0.0, 0.5), per_model=0,
     )
     temperature: float = temperature(0.2)
-    balance: float = hyper(
-        0.5, "weight of the contrasts within time and frequency, the rest for consistency",
-        stage="pretrain", ge=0, le=1, tune=(0.1, 0.9), per_model=0,
-    )
-    margin: float = hyper(
-        1.0, "how much closer the plain embeddings should be (delta)", stage="pretrain", ge=0,
-        le=10,
+    within: float = hyper(
+        0.2, "weight of the contrasts within time and within frequency (lambda)", stage="pretrain",
+        ge=0, le=100, tune=(0.05, 2.0), scale="log", per_model=0,
     )
 
 
@@ -83,15 +93,11 @@ class TFCTask(TwoViews):
         time = self._embed(p, now, self.augmentation.apply(blend, for_time))
         hidden = Augmentation().apply(shape, for_frequency)
         frequency = self._embed(scoped(FREQUENCY, p), shape, hidden)
-        within = [nt_xent(*halves(h), q.temperature) for h, _ in (time, frequency)]
-        (t, t_other), (f, f_other) = (halves(z) for _, z in (time, frequency))
-        aligned = nt_xent(t, f, q.temperature)
-        others = [nt_xent(a, b, q.temperature) for a, b in (
-            (t, f_other), (t_other, f), (t_other, f_other)
-        )]
-        agreement = consistency(aligned, torch.stack(others, dim=1), q.margin)
-        total = q.balance * (within[0] + within[1]) + (1 - q.balance) * agreement
-        return {"total": total, "time": within[0], "frequency": within[1], "consistency": agreement}
+        within = [nt_xent_poly(*halves(h), q.temperature) for h, _ in (time, frequency)]
+        plain = [halves(z)[0] for _, z in (time, frequency)]
+        aligned = nt_xent_poly(plain[0], plain[1], q.temperature)
+        total = q.within * (within[0] + within[1]) + aligned
+        return {"total": total, "time": within[0], "frequency": within[1], "consistency": aligned}
 
     def _embed(self, p: State, plain: Tensor, augmented: Tensor) -> tuple[Tensor, Tensor]:
         """Encodings (K, 2B, width) and projections (K, 2B, P) of two views (K, B, C, F)."""

@@ -3,9 +3,16 @@
 A discriminator learns from two encodings whether their windows are neighbours. Distant windows
 are unlabelled, not negative: a share of them counts as positive.
 
-Adapted: windows are those of the harness; a neighbourhood is a fixed number of seconds within a
-trial (the original widens it while a test finds the signal stationary); distant windows come from
-the same subject's recording, in the same trial or another.
+Equation
+--------
+-mean [log d(h, h_near) + (1 - w) log(1 - d(h, h_far)) + w log d(h, h_far)]
+
+Adapted
+-------
+a neighbourhood is a fixed number of seconds within a trial
+    the original widens it while a test finds the signal stationary, which needs long recordings.
+distant windows come from the same subject's recording, of the same trial or another
+    trials are short: within one, little is distant.
 """
 
 from __future__ import annotations

@@ -4,9 +4,27 @@ Runs of successive windows of a trial are augmented twice. A context summarises 
 of one view and predicts the encodings of the following windows of the *other* view, among those of
 the batch; contexts of the two views of a run find each other.
 
-Adapted: a step of time is a window, encoded on its own; a GRU summarises (the original has a small
-transformer). Weak: noise and gain. Strong: twice the noise, hidden channels and bands; the
-original also permutes segments in time, which within short runs would destroy what is predicted.
+As in the released code (emadeldeen24/TS-TCC@15bdfd6), encodings are brought to unit length before
+they are compared, and among the batch an encoding finds the prediction of it; the paper's sum runs
+the other way, over encodings.
+
+Equation
+--------
+temporal * (TC of view 1 + TC of view 2) + contextual * NT-Xent(contexts of both views),
+TC = -(1 / (K B)) sum over k, i of log softmax_j (z'_ik . W_k c_j) at j = i
+
+Adapted
+-------
+a step of time is a window, encoded on its own
+    windows of differential entropy have no samples in time; runs of them have.
+a context is made by a gated recurrent unit of the first windows, at a fixed place
+    the original's transformer of four layers reads sequences of many steps, cut at random; runs
+    here have six windows.
+weak views have noise and gain, strong ones twice the noise, hidden channels and bands
+    the original scales, and permutes segments in time, which within short runs would destroy what
+    is predicted.
+the projector of contexts is that of all methods here
+    methods of the family differ in what they learn from alone.
 """
 
 from __future__ import annotations
@@ -16,6 +34,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
@@ -82,7 +101,7 @@ class TSTCCTask(TwoViews):
         """Losses of runs (K, T, B, C, F), each (K,)."""
         q, (models, steps, runs) = self.params, x.shape[:3]
         h = self.encoder(p, self.views(x.flatten(1, 2), noise), training=True)
-        h = h.view(models, 2, steps, runs, -1)
+        h = functional.normalize(h, dim=2).view(models, 2, steps, runs, -1)
         context = summary(p, h[:, :, : q.past].transpose(1, 2).flatten(2, 3))
         ahead = linear(p, "predict", context).view(models, 2, runs, q.future, -1)
         predicted = [

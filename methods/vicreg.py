@@ -1,7 +1,20 @@
 """VICReg: equal views, varied and uncorrelated dimensions, no negatives (Bardes et al., ICLR 2022).
 
-Adapted: augmentations of log power per band (:mod:`.views`); the projector is the shared one (128
-wide, one hidden layer) instead of three layers of 8,192.
+The variance term is the mean of both views', as in the released code
+(facebookresearch/vicreg@4e12602), half of what the paper's equations say.
+
+Equation
+--------
+invariance * MSE(z, z') + variance * (v(z) + v(z')) / 2 + covariance * (c(z) + c(z'))
+
+Adapted
+-------
+augmentations are those of log power per band
+    images have crops and colours, windows of differential entropy have neither.
+the projector is 128 wide with one hidden layer, not three layers of 8,192
+    batches have 256 windows of some hundred features; the projector is that of all methods here.
+Adam instead of LARS
+    LARS is made for batches of 2,048; the optimiser is that of all methods here.
 """
 
 from __future__ import annotations

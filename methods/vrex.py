@@ -1,4 +1,17 @@
-"""V-REx: equal risk for all source subjects (Krueger et al., ICML 2021)."""
+"""V-REx: equal risk for all source subjects (Krueger et al., ICML 2021).
+
+Equation
+--------
+(mean_d L_d + lambda * Var_d L_d) / max(1, lambda), lambda at most 1 at first, then weight
+
+Adapted
+-------
+a batch holds as many windows of each subject as chance gives
+    batches of one size for each of 15 to 32 subjects would cost far more than those of other
+    methods.
+the whole loss is divided by a weight above 1
+    gradients keep their size, where DomainBed starts Adam anew.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +22,7 @@ from torch import Tensor
 from bench.method import hyper
 from bench.training import Losses
 
-from .shared.losses.transfer import cross_entropy, domain_means, vrex
+from .shared.losses.transfer import cross_entropy, domain_means, mean_of_domains, vrex
 from .shared.networks.layers import State
 from .shared.training.deep import Batch, Network, Supervised
 from .shared.training.finetuning import NetworkParams
@@ -23,7 +36,7 @@ class PenaltyParams(NetworkParams):
         tune=(0.1, 1000.0), scale="log", per_model=0,
     )
     anneal: float = hyper(
-        0.25, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
+        0.1, "share of the training with a weight of at most 1", stage="pretrain", ge=0, le=1
     )
 
     def at(self, progress: Tensor) -> Tensor:
@@ -50,7 +63,7 @@ class VREx(Supervised):
         """Mean and variance of the subjects' risks."""
         logits = net.head(p, net.encoder(p, batch.x, training=True))
         means, present = domain_means(cross_entropy(logits, batch.y), batch.domain, net.domains)
-        risk = means.sum(dim=1) / present.sum(dim=1)
+        risk = mean_of_domains(means, present)
         penalty = vrex(means, present)
         total = self.params.scaled(risk, penalty, batch.progress)
         return {"total": total, "risk": risk, "variance": penalty}

@@ -14,6 +14,8 @@ from bench.version import __version__
 
 from .audit_plot import draw
 from .shared.against import interval
+from .shared.caption import pieces_said
+from .shared.cells import pieces_of
 from .shared.files import bullets, csv_text, markdown_table, write_files
 from .shared.pictures import house_style, save
 from .shared.text import METRIC_NAMES, clean, markdown, numbers, p_value, percent, settings, signed
@@ -36,6 +38,8 @@ def show(audit: Audit, console: Console) -> None:
     from .shared.terminal import indented
 
     title = Text(f"Audit of {heading(audit)}", "bold")
+    if pieces_of(audit.first.identity):
+        title.append("  PIECES OF RECORDINGS", style="bold yellow")
     if audit.simulated:
         title.append("  SIMULATED", style="bold yellow")
     console.print()
@@ -78,6 +82,8 @@ def caption(audit: Audit) -> list[str]:
         lines.append(f"With {audit.subjects} subjects and {audit.compared} shortcuts the "
                      f"smallest p (Holm) there can be is {min(1.0, least):.2f}: read the "
                      "intervals, or audit more subjects or fewer shortcuts.")
+    if pieces := pieces_of(identity):
+        lines.append(pieces_said(pieces))
     if audit.simulated:
         recipe = settings(audit.first.simulated or {})
         lines.append(f"Scores are from simulated corpora ({recipe}); they say nothing of EEG.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.auditing.inflation import MEASURES, Audit, Measure
 
+from .shared.cells import pieces_of
 from .shared.pictures import Grid, difference_mark, note, text_at
 from .shared.style import BLUE, FAINT, GREY, INK, MUTED, ORANGE, TWO_COLUMNS, plain_axes
 from .shared.text import clean, numbers, p_value, signed
@@ -76,6 +77,7 @@ def _texts(figure: Figure, audit: Audit) -> None:
     identity = audit.first.identity
     title = f"What each shortcut adds · {clean(identity['method'], 30)} · " \
             f"{clean(audit.first.pair, 50)} · {clean(identity['protocol']['name'], 30)}"
+    title += " · pieces of recordings" if pieces_of(identity) else ""
     title += " · simulated" if audit.simulated else ""
     seeds = f"seed{'s' * (len(audit.seeds) > 1)} {numbers(audit.seeds)}"
     below = (

@@ -237,7 +237,7 @@ def _setting(table: Table) -> dict[str, Any]:
         "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
         "protocol_params": s.protocol_params, "target_access": s.target_access,
         "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes, "edition": s.edition,
+        "classes": s.classes, "edition": s.edition, "pieces": table.pieces,
     }
 
 

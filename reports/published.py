@@ -255,6 +255,8 @@ def _why_not(figure: Figure, table: Table, column: Column) -> str:
     reasons = []
     if table.simulated:
         reasons.append("ours is from simulated corpora")
+    if column.pieces:
+        reasons.append("our trials are pieces of longer recordings")
     if figure.classes is None:
         reasons.append("its number of classes was not seen")
     elif figure.classes != len(column.classes):

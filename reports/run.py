@@ -16,8 +16,8 @@ from bench.store.records import Record
 
 from .shared.against import interval
 from .shared.alarms import alarm_lines
-from .shared.caption import number
-from .shared.cells import PLAINEST, SCRATCH, SHARED
+from .shared.caption import number, pieces_said
+from .shared.cells import PLAINEST, SCRATCH, SHARED, pieces_of
 from .shared.power import ALPHA, sensitivity
 from .shared.rows import PLAIN
 from .shared.terminal import house_table, indented
@@ -41,6 +41,9 @@ def show(record: Record, console: Console) -> None:
         (clean(identity["method"]), "bold"), "  ", clean(record.pair), "  ",
         clean(identity["protocol"]["name"]), f"  scale {clean(identity['scale'])}",
     )
+    pieces = pieces_of(identity)
+    if pieces:
+        title.append("  PIECES OF RECORDINGS", style="bold yellow")
     if record.simulated:
         title.append("  SIMULATED", style="bold yellow")
     if _peeks(record):
@@ -48,8 +51,9 @@ def show(record: Record, console: Console) -> None:
     console.print()
     console.print(title)
     console.print(_table(record))
-    for line in [*_meaning(record), *_tuned(record), *_comparisons(record), *_left_out(record),
-                 *_alarms(record)]:
+    told = [Text(pieces_said(pieces), style="yellow")] if pieces else []
+    for line in [*_meaning(record), *told, *_tuned(record), *_comparisons(record),
+                 *_left_out(record), *_alarms(record)]:
         console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):
         console.print(_selections(record))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from ..data.features import version_of
 from ..data.labels import LabelMap, LabelRule
 from ..data.pair import (
-    CHANNEL_POLICY,
     Pair,
+    dropped_classes,
     in_shared_classes,
     same_classes,
     with_agreed_source,
@@ -27,6 +27,7 @@ from ..protocols.scaling import Scaling
 from ..registry import PLUS
 from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
+from .training import Elsewhere
 
 #: Optimiser steps of each named scale; None is what the parameters say.
 BUDGETS: dict[str, Budget] = {
@@ -95,13 +96,20 @@ class Cell:
     #: Where the protocol leaves the target its own classes: whether they are kept, or source and
     #: target brought to those they share; auto: as the method needs it.
     classes: Literal["auto", "own", "shared"] = "auto"
+    #: Where the labels are, if not in this process.
+    elsewhere: Elsewhere | None = None
+    #: Names that the user gave classes; the pair has them already.
+    class_map: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
         space = self.pair.source.space
         object.__setattr__(self, "method", self.method.resolved(space))
         object.__setattr__(self, "scaling", self.scaling.resolved(space))
-        object.__setattr__(self, "protocol", self.protocol.resolved(self.pair.target))
+        there = self.elsewhere
+        protocol = self.protocol.resolved(self.pair.target) if there is None \
+            else type(self.protocol).model_validate(there.grant.protocol)
+        object.__setattr__(self, "protocol", protocol)
 
     @property
     def kind(self) -> str:
@@ -130,6 +138,12 @@ class Cell:
         return self._agreed[0], None
 
     @property
+    def target_classes(self) -> tuple[str, ...]:
+        """Classes that the target is told apart in."""
+        there = self.elsewhere
+        return self.mapped[0].target.labels if there is None else there.grant.classes
+
+    @property
     def joint(self) -> bool:
         """Whether source and target are to be in the same classes, whatever the protocol."""
         return self.classes == "shared" or (self.classes == "auto" and self.method.maps_labels)
@@ -144,10 +158,17 @@ class Cell:
 
     def folds(self) -> Folds:
         """Folds of the protocol, unscaled; the same for all methods with the same classes."""
-        return self.protocol.folds(self.mapped[0], self.seed)
+        if self.elsewhere is not None:
+            return self.elsewhere.grant.folds.cut(self.pair)
+        mapped, label_map = self.mapped
+        cut = self.protocol.folds(mapped, self.seed)
+        dropped = [] if label_map is None else dropped_classes(self.pair, mapped, label_map)
+        return replace(cut, notices=[*dropped, *cut.notices])
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the numbers."""
+        if self.elsewhere is not None:
+            return dict(self.elsewhere.grant.identity)
         space = self.pair.source.space
         return {
             "method": self.method.name,
@@ -160,13 +181,14 @@ class Cell:
                 "kind": space.kind, "origin": space.source, "version": version_of(space.kind),
                 "window_s": space.window_s, "smoothing": space.smoothing,
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
-                "channels": list(space.channels), "channel_policy": CHANNEL_POLICY,
+                "channels": list(space.channels), **self.pair.channel_policy,
             },
             "label_map": self._label_map(),
             **self._source_map(),
             "label_rule": {
                 "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
+                **({"map": list(self.class_map)} if self.class_map else {}),
             },
             "scaling": self._scaling(),
             "protocol": self._protocol(),
@@ -240,6 +262,8 @@ class Cell:
             "task": PLUS.join(n[2] for n in names), "sessions": self.sessions,
             "subjects": np.unique(windows.subject).tolist(), "digest": self.pair.digests[which],
         }
+        if windows.pieces:
+            side["pieces"] = dict(windows.pieces)
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (

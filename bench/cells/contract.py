@@ -63,11 +63,14 @@ def recoded(windows: UnlabelledWindows) -> UnlabelledWindows:
 
     In SEED and SEED-IV a trial's number is its film, and so its class; its place in the order is
     that number too. Codes are a permutation, drawn afresh for each set of windows by what is in
-    it; windows have the same code if they are of the same trial.
+    it and by where trials begin, so that it does not matter what numbers they had; windows have the
+    same code if they are of the same trial.
     """
     columns = [np.unique(getattr(windows, name), return_inverse=True)[1].ravel()
                for name in ("corpus", "subject", "session", "trial")]
-    which = np.unique(np.stack(columns), axis=1, return_inverse=True)[1].ravel()
+    _, first, group = np.unique(
+        np.stack(columns), axis=1, return_index=True, return_inverse=True)
+    which = np.argsort(np.argsort(first))[group.ravel()]
     some = windows.x[:: max(1, len(windows) // 64)]
     content = hashlib.sha256(np.ascontiguousarray(some).tobytes() + which.tobytes())
     rng = np.random.default_rng(list(content.digest()))
@@ -178,7 +181,7 @@ def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
             source=sources[id(view.source)], calibration=_handed(view.calibration),
             unlabelled=_handed(unlabelled), classes=view.classes,
         )
-        out.append(Fold(fold.subject, fold.session, narrowed, fold.open_test()))
+        out.append(Fold(fold.subject, fold.session, narrowed, fold.tested))
     return out
 
 
@@ -189,7 +192,7 @@ def _handed(windows: Any) -> Any:
     return locked(recoded(windows) if isinstance(windows, UnlabelledWindows) else windows)
 
 
-def alone_too(method: Method, test: Windows) -> list[int]:
+def alone_too(method: Method, test: AnyWindows) -> list[int]:
     """Windows that are to be predicted a second time, alone."""
     if method.transductive or len(test) < 3:
         return []
@@ -197,7 +200,7 @@ def alone_too(method: Method, test: Windows) -> list[int]:
 
 
 def check_probabilities(  # noqa: PLR0917 - what was predicted, and by whom
-    method: Method, test: Windows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int,
+    method: Method, test: AnyWindows, proba: np.ndarray, alone: Sequence[np.ndarray], classes: int,
     predictor: Predictor | None = None,
 ) -> None:
     """Refuse predictions that break the contract.

@@ -1,18 +1,21 @@
 """What a model sees and leans on: embeddings of windows, importance of channels and bands.
 
 Asked for by ``--diagnostics``; decides no number, so it is no part of a record's identity. All
-randomness follows from the cell's axes.
+randomness follows from the cell's axes. Predictors are asked where they were trained, by
+:func:`diagnose`; what needs the labels of test windows is added where these are, by
+:func:`labelled`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.windows import Windows
+from ..data.windows import UnlabelledWindows, Windows
 from ..method import Context, Embedder, Predictor
 from ..protocols.base import Fold
 
@@ -27,8 +30,55 @@ TESTED = 240
 Arrays = dict[str, NDArray[Any]]
 
 
-def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor]) -> Arrays:
-    """Arrays that are stored beside the record, none of them of objects.
+@dataclass(frozen=True, eq=False)
+class Called:
+    """Classes called by a predictor for some test windows of a fold, as they are and permuted.
+
+    Attributes
+    ----------
+    rows : (n,) int
+        Which test windows.
+    plain : (n,) int
+    permuted : (channels, features, n) int
+        With that feature permuted among the windows.
+    """
+
+    rows: NDArray[np.int64]
+    plain: NDArray[np.int16]
+    permuted: NDArray[np.int16]
+
+    def drops(self, y: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Balanced accuracy unpermuted less permuted, (channels, features): 0 for what is unused.
+
+        Parameters
+        ----------
+        y : (windows of the fold,) int
+        """
+        mine = y[self.rows]
+        plain = _balanced((self.plain == mine)[None], mine)[0]
+        return np.stack([plain - _balanced(hits, mine) for hits in self.permuted == mine])
+
+
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Diagnostics without what only the labels of test windows can say.
+
+    Attributes
+    ----------
+    arrays : dict
+    embedded : list of (int, (n,) int)
+        Which test windows the last rows of the embedding are: place of the fold, and rows.
+    called : list of Called
+        One a fold, or none.
+    """
+
+    arrays: Arrays
+    embedded: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
+    called: list[Called] = field(default_factory=list)
+
+
+def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor]) -> Unlabelled:
+    """What predictors say, to be completed by :func:`labelled`.
 
     Parameters
     ----------
@@ -37,6 +87,26 @@ def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor])
         As handed to the method, with their test parts.
     predictors : sequence of Predictor
         One a fold.
+    """
+    ctx = cell.context("diagnostics", target=cell.pair.target_name)
+    found = _embedding(cell, folds, predictors, ctx.rng("embedding"))
+    arrays, called = _importance(cell, folds, predictors)
+    return Unlabelled(found.arrays | arrays, found.embedded, called)
+
+
+def labelled(
+    found: Unlabelled, y: Sequence[NDArray[np.int64]], trial: Sequence[NDArray[np.int64]],
+    classes: Sequence[str],
+) -> Arrays:
+    """Arrays that are stored beside the record, none of them of objects.
+
+    Parameters
+    ----------
+    found : Unlabelled
+    y, trial : sequence of (n,) int
+        Of the test windows of each fold.
+    classes : sequence of str
+        Of the target.
 
     Returns
     -------
@@ -47,43 +117,52 @@ def diagnose(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor])
         bands) with ``importance_subject``, ``channels``, ``bands`` (bands, 2) in Hz; or
         ``importance_missing``.
     """
-    ctx = cell.context("diagnostics", target=cell.pair.target_name)
-    return {
-        **_embedding(cell, folds, predictors, ctx.rng("embedding")),
-        **_importance(cell, folds, predictors),
-    }
+    arrays = dict(found.arrays)
+    if found.embedded:
+        for name, known in (("y", y), ("trial", trial)):
+            arrays[name] = np.concatenate(
+                [arrays[name], *(known[fold][rows] for fold, rows in found.embedded)]
+            )
+        arrays["target_classes"] = np.array(list(classes))
+    if found.called:
+        drops = [c.drops(mine) for c, mine in zip(found.called, y, strict=True)]
+        arrays["importance"] = np.stack(drops).astype(np.float32)
+    return arrays
 
 
 def _embedding(
     cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor], rng: np.random.Generator
-) -> Arrays:
+) -> Unlabelled:
     one = predictors[0]
     if not isinstance(one, Embedder):
-        return {"embedding_missing": np.array(f"{cell.method.name} offers no look at an encoder")}
-    shared = [f for f, p in zip(folds, predictors, strict=True) if p is one]
-    whole = len(shared) == len(folds) > 1
-    tested = [f.open_test() for f in shared]
+        return Unlabelled(
+            {"embedding_missing": np.array(f"{cell.method.name} offers no look at an encoder")}
+        )
+    places = [n for n, p in enumerate(predictors) if p is one]
+    whole = len(places) == len(folds) > 1
+    tested = [folds[n].tested for n in places]
     # The source as the protocol grants it and scaled as the method saw it, but with its labels.
     source = cell.scaling.folds(cell.folds().folds[:1])[0].view.source
-    some = [w.take(_pick(len(w), WINDOWS // 2 // len(tested), rng)) for w in tested]
-    parts: list[tuple[Any, bool]] = [(w, True) for w in some]
-    if source is not None:
+    rows = [_pick(len(w), WINDOWS // 2 // len(tested), rng) for w in tested]
+    parts: list[Any] = [w.take(r) for w, r in zip(tested, rows, strict=True)]
+    some = [] if source is None else [source.take(_pick(
         # Not many times the target's, or the map would show the source alone.
-        most = min(WINDOWS // 2, max(200, 2 * sum(map(len, some))))
-        parts.insert(0, (source.take(_pick(len(source), most, rng)), False))
-    found = np.concatenate([np.asarray(one.embed(w.x), dtype=np.float64) for w, _ in parts])
-    return {
+        len(source), min(WINDOWS // 2, max(200, 2 * sum(map(len, parts)))), rng
+    ))]
+    parts = [*some, *parts]
+    found = np.concatenate([np.asarray(one.embed(w.x), dtype=np.float64) for w in parts])
+    nothing = np.array([], dtype=np.int64)
+    return Unlabelled({
         "embedding": _components(found),
-        "target": np.concatenate([np.full(len(w), is_target) for w, is_target in parts]),
-        "trial": np.concatenate([w.trial for w, _ in parts]),
-        "subject": np.concatenate([w.subject for w, _ in parts]),
-        "y": np.concatenate([
-            w.y if isinstance(w, Windows) else np.full(len(w), -1) for w, _ in parts
-        ]),
+        "target": np.arange(len(found)) >= sum(map(len, some)),
+        "subject": np.concatenate([w.subject for w in parts]),
+        "trial": np.concatenate([nothing, *(w.trial for w in some)]),
+        "y": np.concatenate([nothing, *(
+            w.y if isinstance(w, Windows) else np.full(len(w), -1) for w in some
+        )]),
         "source_classes": np.array(list(source.labels) if isinstance(source, Windows) else [""]),
-        "target_classes": np.array(list(tested[0].labels)),
-        "fold": np.array("" if whole else f"subject {shared[0].subject}"),
-    }
+        "fold": np.array("" if whole else f"subject {folds[0].subject}"),
+    }, list(zip(places, rows, strict=True)))
 
 
 def _pick(n: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -99,13 +178,16 @@ def _components(x: NDArray[np.float64]) -> NDArray[np.float32]:
     return kept.astype(np.float32)
 
 
-def _importance(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor]) -> Arrays:
+def _importance(
+    cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predictor]
+) -> tuple[Arrays, list[Called]]:
     space = cell.pair.source.space
     if space.kind != "de":
-        return {"importance_missing": np.array("windows are raw signals: there are no bands")}
-    drops = [
+        missing = np.array("windows are raw signals: there are no bands")
+        return {"importance_missing": missing}, []
+    called = [
         importance(
-            predictor, fold.open_test(),
+            predictor, fold.tested,
             cell.context("diagnostics", target=cell.pair.target_name, subject=fold.subject,
                          session=fold.session),
             together=not cell.method.transductive,
@@ -113,50 +195,43 @@ def _importance(cell: Cell, folds: Sequence[Fold], predictors: Sequence[Predicto
         for fold, predictor in zip(folds, predictors, strict=True)
     ]
     return {
-        "importance": np.stack(drops).astype(np.float32),
         "importance_subject": np.array([f.subject for f in folds]),
         "channels": np.array(list(space.channels)),
         "bands": np.array([list(b) for b in space.bands], dtype=float),
-    }
+    }, called
 
 
 def importance(
-    predictor: Predictor, test: Windows, ctx: Context, together: bool = True
-) -> NDArray[np.float64]:
-    """Drop in balanced accuracy when one feature is permuted among a subject's test windows.
+    predictor: Predictor, test: Windows | UnlabelledWindows, ctx: Context, together: bool = True
+) -> Called:
+    """Classes called when one feature is permuted among a subject's test windows.
 
     Parameters
     ----------
     predictor : Predictor
-    test : Windows
+    test : Windows or UnlabelledWindows
         Of one subject; at most :data:`TESTED` of them, at random, are used.
     ctx : Context
         Its axes decide the permutations.
     together : bool
         Predict many permutations in one call; not for predictors that use windows together.
-
-    Returns
-    -------
-    (channels, features) float64
-        Balanced accuracy unpermuted less permuted: 0 for what the model does not need.
     """
     rng = ctx.rng("importance")
-    some = test.take(_pick(len(test), TESTED, rng))
-    n, channels, features = some.x.shape
-    hits = (np.asarray(predictor.predict_proba(some.x)).argmax(axis=1) == some.y)
-    plain = _balanced(hits[None], some.y)[0]
-    drops = np.empty((channels, features))
+    rows = _pick(len(test), TESTED, rng)
+    some = test.x[rows]
+    n, channels, features = some.shape
+    plain = np.asarray(predictor.predict_proba(some)).argmax(axis=1)
+    permuted = np.empty((channels, features, n), np.int16)
     for c in range(channels):
-        changed = np.repeat(some.x[None], features, axis=0)
+        changed = np.repeat(some[None], features, axis=0)
         for f in range(features):
-            changed[f, :, c, f] = some.x[rng.permutation(n), c, f]
+            changed[f, :, c, f] = some[rng.permutation(n), c, f]
         if together:
             proba = predictor.predict_proba(changed.reshape(-1, channels, features))
         else:
             proba = np.concatenate([predictor.predict_proba(x) for x in changed])
-        called = np.asarray(proba).argmax(axis=1).reshape(features, n)
-        drops[c] = plain - _balanced(called == some.y, some.y)
-    return drops
+        permuted[c] = np.asarray(proba).argmax(axis=1).reshape(features, n)
+    return Called(rows, plain.astype(np.int16), permuted)
 
 
 def _balanced(hits: NDArray[np.bool_], y: NDArray[np.int64]) -> NDArray[np.float64]:

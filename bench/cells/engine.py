@@ -247,7 +247,7 @@ class Engine:
         Returns state and loss curve of each, by its name.
         """
         for spec in specs:
-            observers[spec.context.cell].curves["pretrain"] = {}
+            observers[spec.context.cell].begin("pretrain")
         method = self.runs[specs[0].context.cell].cell.method
         key = key_of("unfinished", [spec.key for spec in specs])
         with keeping(self.store, key, wanted=all(spec.stored for spec in specs)):
@@ -313,7 +313,7 @@ def share_sources(parts: Sequence[list[Fold]]) -> None:
                 key = (type(source).__name__, source.digest())
                 known[id(source)] = held.setdefault(key, source), source
             view = replace(fold.view, source=known[id(source)][0])
-            folds[n] = Fold(fold.subject, fold.session, view, fold.open_test())
+            folds[n] = Fold(fold.subject, fold.session, view, fold.tested)
 
 
 def run_cell(

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,11 @@ from ..errors import BenchError, IncompatibleError, check_library
 from ..method import Context, Job, Method, Predictor
 from ..protocols.base import Fold
 from ..registry import entries
-from ..scoring.metrics import FoldOutcome
 from ..selection.looking import look
 from ..selection.looks import Passes
-from ..selection.observer import Key, Observer, Report, Scorer, SelectedEpoch, Tell, columns, oracle
+from ..selection.observer import Observer, Report, Scorer, Tell
 from ..selection.rules import check_selection, evaluated, held_out, rule
+from ..selection.tested import Key, SelectedEpoch, Show, Tested
 from ..store.hashing import code_hash, key_of
 from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
@@ -33,17 +33,24 @@ from .contract import (
     restrict_source,
     restrict_views,
 )
-from .shortcuts import more_windows, per_subject, recut, scaled_folds, stretched, test_scaled_alone
+from .scored import Answers, Predicted, Scoring
+from .shortcuts import more_windows, recut, scaled_folds, stretched, test_scaled_alone
 from .training import PretrainSpec, Training, TrainingResult
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: What a stage of training is called while it goes on.
 _DOING = {
     "pretrain": "pre-training", "fit": "calibrating", "adapt": "adapting",
     "source-head": "training the head of",
 }
+
+
+#: What to do where a class has one trial a subject.
+_ONE_TRIAL = (
+    "\nA trial is never split. Where one recording is all there is of a class, --protocol "
+    "zero-shot or unsupervised tests it whole; or cut it into pieces that stand for trials and are "
+    "marked so in every table: bench data add DIR --as NAME --cut 20 (from Python: pieces_s of "
+    "from_signals)."
+)
 
 
 class Run:
@@ -70,7 +77,11 @@ class Run:
         report: Report | None = None,
     ) -> None:
         check_selection(cell.selection, cell.protocol)
-        cell.check()
+        if cell.elsewhere is None:
+            cell.check()
+        else:  # it was looked at where the labels are
+            cell.elsewhere.grant.check(
+                code_hash(*cell.method.parts()), cell.pair.digests)
         if cell.save_models and not cell.method.savable:
             raise IncompatibleError(
                 f"models of {cell.method.name} cannot be saved", "Leave out --save-models."
@@ -102,38 +113,48 @@ class Run:
         return None
 
     def finish(self, result: TrainingResult, info: Callable[[], Mapping[str, Any]]) -> Record:
-        """Score what was trained on all that is granted; ``info`` is read before it is written."""
+        """Score what was trained on all that is granted; ``info`` is read before it is written.
+
+        Where another process holds the labels, it is handed what was predicted, and scores.
+        """
         self._note_stack(result)
-        import pandas as pd
-
-        cell, record = self.cell, self.record
-        observer, predictors = result.observer, result.predictors
-        finals = self._predicted(predictors)
-        observer.finish(predictors)
-        by_rule = columns(evaluated(cell.selection, cell.protocol), observer, finals)
-        record.selections = {name: column for name, (column, _) in by_rule.items()}
-        _, chosen = by_rule["oracle" if "epoch" in cell.test_access else cell.selection]
-        table = pd.concat(map(_predictions, self.folds, chosen), ignore_index=True)
-        if cell.shortcut:
-            outcomes = per_subject(self.folds, table)
-        else:
-            outcomes = [_outcome(f, p) for f, p in zip(self.folds, chosen, strict=True)]
-            record.oracle = oracle(observer, record.selections)
-        record.folds = [outcome.as_dict() for outcome in outcomes]
-        record.curves |= observer.curves
-        if cell.diagnostics and record.kind == "method":
-            from .diagnostics import diagnose
-
-            record.diagnostics = diagnose(cell, self.folds, predictors)
+        cell, record, predictors = self.cell, self.record, result.predictors
+        predicted = self._all_predicted(result)
         count = getattr(predictors[0], "parameters", None)
+        record.curves |= result.observer.curves
         record.info |= {
             **provenance(cell.device, {"seed": cell.seed}),
             "method_origin": origin_of(type(cell.method)),
             "parameters": count() if callable(count) else None,
             "pretraining_reused": result.reused, **info(),
         }
-        self._write(predictors, table)
+        models = self._models(predictors)
+        if cell.elsewhere is not None:
+            cell.elsewhere.hand_back(record, predicted, models)
+            return record
+        judge = result.observer.tested
+        assert isinstance(judge, Tested)
+        self.store.put(record, self._scoring().score(record, predicted, judge), models)
         return record
+
+    def _scoring(self) -> Scoring:
+        """Who holds the labels of the folds."""
+        return Scoring(self.cell, [Answers.of(fold) for fold in self.folds], self.folds)
+
+    def _all_predicted(self, result: TrainingResult) -> Predicted:
+        """All that the trained predictors say, with no label in it."""
+        observer, predictors = result.observer, result.predictors
+        finals = self._predicted(predictors)
+        observer.finish(predictors)
+        diagnostics = None
+        if self.cell.diagnostics and self.record.kind == "method":
+            from .diagnostics import diagnose
+
+            diagnostics = diagnose(self.cell, self.folds, predictors)
+        return Predicted(
+            finals, [observer.epochs(key) for key in observer.folds],
+            bool(observer.shown), [observer.picks[key] for key in observer.folds], diagnostics,
+        )
 
     def cut(self) -> None:
         """Cut and scale the folds, each with a view of what the method may see."""
@@ -144,7 +165,7 @@ class Run:
         record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
         for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
             self.on_event(Event(notice, 0, 0))
-        record.classes = list(cell.mapped[0].target.labels)
+        record.classes = list(cell.target_classes)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
         if not cut.folds:
@@ -153,7 +174,7 @@ class Run:
             )
             raise BenchError(
                 f"no subject of {cell.pair.target_name} can be tested under {cell.protocol.name}",
-                reasons,
+                reasons + (_ONE_TRIAL if "2 needed" in reasons else ""),
             )
         self.unscaled = recut(cell.shortcut, cut.folds, cell.seed)
         self.more = more_windows(cut.folds, self.unscaled)
@@ -206,15 +227,21 @@ class Run:
 
     def _watched(
         self, folds: list[Fold], rules: list[str],
-        unlabelled: Mapping[Key, UnlabelledWindows | None], prefix: str = "", **options: Any,
+        unlabelled: Mapping[Key, UnlabelledWindows | None], prefix: str = "", *,
+        tested: bool = True, planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None,
     ) -> Training:
         """Training of folds, in which some rules choose."""
-        observer = functools.partial(
+        watch = functools.partial(
             Observer, folds, _scorer(rules, unlabelled),
             _teller(self.on_event, prefix, self.cell.method.name), chosen=self.cell.selection,
-            report=self.report, pretrained=self.pretrains_predictor, **options,
+            report=self.report, pretrained=self.pretrains_predictor, planned=planned,
         )
-        return Training(folds, observer)
+        return Training(folds, lambda: watch(tested=self._judge() if tested else None))
+
+    def _judge(self) -> Show:
+        """Who is shown what an attempt at the training predicts for test windows."""
+        there = self.cell.elsewhere
+        return self._scoring().tested() if there is None else there.new_attempt()
 
     def _note_stack(self, result: TrainingResult) -> None:
         if result.stack > 1:
@@ -278,7 +305,7 @@ class Run:
         if not is_ours(method.parts()):
             return [self._of_copy(f, p) for f, p in zip(self.folds, predictors, strict=True)]
         passes = Passes(self.cell.device, dtype_of(self.cell.precision))
-        tests = [(p, f.open_test()) for f, p in zip(self.folds, predictors, strict=True)]
+        tests = [(p, f.tested) for f, p in zip(self.folds, predictors, strict=True)]
         finals = passes.predict([(p, test.x) for p, test in tests])
         alone = passes.predict([
             (p, test.x[i : i + 1]) for p, test in tests for i in alone_too(method, test)
@@ -293,23 +320,23 @@ class Run:
 
     def _of_copy(self, fold: Fold, predictor: Predictor) -> NDArray[np.float64]:
         """As above, of one fold by a copy, so that nothing goes on from fold to fold."""
-        method, test = self.cell.method, fold.open_test()
+        method, test = self.cell.method, fold.tested
         with look(predictor, "if possible") as still:
             proba = predicted(method, still, test.x)
             alone = [predicted(method, still, test.x[i : i + 1]) for i in alone_too(method, test)]
         check_probabilities(method, test, proba, alone, len(fold.view.classes), predictor)
         return proba
 
-    def _write(self, predictors: list[Predictor], table: pd.DataFrame) -> None:
-        models = {}
-        if self.cell.save_models:
-            from .models import pack
+    def _models(self, predictors: list[Predictor]) -> dict[str, bytes]:
+        """Files of the trained models, by name, where they are to be saved."""
+        if not self.cell.save_models:
+            return {}
+        from .models import pack
 
-            models = {
-                f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
-                for f, p in zip(self.folds, predictors, strict=True)
-            }
-        self.store.put(self.record, table, models)
+        return {
+            f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
+            for f, p in zip(self.folds, predictors, strict=True)
+        }
 
 
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:
@@ -333,28 +360,6 @@ def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
     why = "one calibration trial of a class" if what == "calibration" else "one source subject"
     names = ", ".join(f"{f.subject}/{f.session}" for f in folds)
     return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
-
-
-def _outcome(fold: Fold, proba: NDArray[np.float64]) -> FoldOutcome:
-    """Score the test probabilities (n, classes) of a fold."""
-    test, calibration = fold.open_test(), fold.view.calibration
-    trials = np.array([]) if calibration is None else calibration.trial
-    return FoldOutcome.of(
-        (fold.subject, fold.session), test.y, proba, test.trial_ids(), test_trials=test.trial,
-        calibration_trials=trials, calibration_windows=len(trials),
-    )
-
-
-def _predictions(fold: Fold, proba: NDArray[np.float64]) -> pd.DataFrame:
-    """Table of a fold's test windows and their probabilities (n, classes)."""
-    import pandas as pd
-
-    test = fold.open_test()
-    return pd.DataFrame({
-        "subject": test.subject, "session": test.session, "trial": test.trial,
-        "stimulus": test.stimulus, "onset": test.onset, "y": test.y,
-        **{f"p{k}": proba[:, k].astype(np.float32) for k in range(proba.shape[1])},
-    })
 
 
 def _borrowed_name(method: Method) -> list[str]:

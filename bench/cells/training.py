@@ -5,13 +5,18 @@ Plain values: they know neither the run they are of nor the engine that trains t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..data.windows import UnlabelledWindows, Windows
 from ..method import Context, Predictor
 from ..protocols.base import Fold
+from ..protocols.granted import Grant
 from ..selection.observer import Observer
+from ..selection.tested import Show
+from ..store.records import Record
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,23 @@ class TrainingResult:
     predictors: list[Predictor]
     stack: int
     reused: bool
+
+
+class Elsewhere(abc.ABC):
+    """The way from a training to the process that holds its labels.
+
+    Parameters
+    ----------
+    grant : Grant
+    """
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+
+    @abc.abstractmethod
+    def new_attempt(self) -> Show:
+        """The way for what a training shows; all that was shown before is void."""
+
+    @abc.abstractmethod
+    def hand_back(self, record: Record, predicted: Any, models: Mapping[str, bytes]) -> None:
+        """Have what the last attempt came to scored: a :class:`bench.cells.scored.Predicted`."""

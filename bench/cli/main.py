@@ -19,6 +19,7 @@ from ..errors import BenchError, SettingError, UnknownNameError, missing
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
 from ..version import __version__
+from . import get  # noqa: F401 - a command of bench data
 from .audit import audit
 from .data import data_app
 from .exchange import export, verify
@@ -26,6 +27,7 @@ from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict
 from .shared import listed
+from .show import show
 from .sweep import rerun, status, sweep
 from .tune import tune
 
@@ -95,6 +97,7 @@ app.command(epilog=_examples(
 app.command(epilog=_examples(
     "bench verify results.zip", "bench verify results.zip --include our_method.py",
 ))(verify)
+app.command(epilog=_examples("bench show dsan", "bench show scmm --json"))(show)
 app.add_typer(data_app, name="data")
 new_app = typer.Typer(no_args_is_help=True, help="Start a plugin of your own.")
 app.add_typer(new_app, name="new")

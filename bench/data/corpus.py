@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .downloads.source import Download
 from .labels import Task
 from .recipe import Recipe
 from .windows import FIVE_BANDS
@@ -106,6 +107,33 @@ class TrialInfo:
     values: Mapping[str, float] = field(default_factory=dict)
 
 
+class NumberedTrials(dict[int, TrialInfo]):
+    """What :meth:`CorpusAdapter.trials` gives where a recording's file says all of its trials.
+
+    Every number is a trial of its own, whose values stand beside its signal. Its rank is that of
+    its number, or not known.
+
+    Examples
+    --------
+    >>> NumberedTrials(order=True)[3]
+    TrialInfo(stimulus=3, order=2, values={})
+    """
+
+    def __init__(self, order: bool) -> None:
+        super().__init__()
+        self.order = order
+
+    def __getitem__(self, number: int) -> TrialInfo:
+        return TrialInfo(number, number - 1 if self.order else None)
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number > 0
+
+    def get(self, number: int, default: Any = None) -> Any:
+        """The trial of a number."""
+        return self[number] if isinstance(number, int) and number > 0 else default
+
+
 @dataclass(frozen=True)
 class OfficialFeatures:
     """What the owner's feature files hold.
@@ -188,6 +216,13 @@ class CorpusAdapter(abc.ABC):
     official_bands: ClassVar[tuple[tuple[float, float], ...]] = FIVE_BANDS
     #: Kinds of owner's features (names for ``--official-kind``), the first is the default.
     official_kinds: ClassVar[tuple[str, ...]] = ()
+    #: Of an open corpus: where ``bench data get`` fetches it.
+    download: ClassVar[Download | None] = None
+    #: Folder that the corpus is bound to, so that nothing else says where it is.
+    place: ClassVar[Path | None] = None
+    #: Seconds of the pieces of longer recordings that stand for trials; 0: trials are trials.
+    #: Windows, records and tables then carry a mark.
+    pieces_s: ClassVar[float] = 0.0
 
     @abc.abstractmethod
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:

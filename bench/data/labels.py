@@ -8,7 +8,8 @@ written into each record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -88,6 +89,8 @@ class Task:
         Of a rating: its lowest and highest value.
     threshold : float
         Of a rating: what is above it is high, where the user sets none.
+    optional : bool
+        Whether a trial may be without the value, and is then left out.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Task:
     doc: str = ""
     scale: tuple[float, float] = (1.0, 9.0)
     threshold: float = 5.0
+    optional: bool = False
 
     @property
     def rated(self) -> bool:
@@ -119,6 +123,8 @@ class Task:
             If the value is none that the owner uses.
         """
         value = values[self.key]
+        if self.optional and np.isnan(value):
+            return None
         if self.codes:
             if value in self.dropped:
                 return None
@@ -162,6 +168,106 @@ _EMOTIONS = ("anger", "disgust", "fear", "sad", "neutral", "surprise", "happy", 
              "inspiration", "tenderness")
 
 
+@dataclass(frozen=True)
+class OwnMap:
+    """Names that a user gives classes, on both sides: ``rest=relax,task=arithmetic``.
+
+    A class is called what the map says; one that is already called by a new name keeps it; all
+    others are dropped. The order of the new names is that of the classes.
+
+    Attributes
+    ----------
+    pairs : tuple of (corpus, class, name)
+        The corpus is empty where all are meant.
+    """
+
+    pairs: tuple[tuple[str, str, str], ...]
+
+    @classmethod
+    def parse(cls, items: Sequence[str]) -> OwnMap:
+        """Map from texts ``CLASS=NAME``, or ``CORPUS:CLASS=NAME`` for one corpus alone.
+
+        Raises
+        ------
+        SettingError
+            A text of another form, or a class that is given two names.
+        """
+        pairs: list[tuple[str, str, str]] = []
+        for item in items:
+            left, equals, name = (part.strip() for part in item.partition("="))
+            corpus, colon, old = (part.strip() for part in left.rpartition(":"))
+            if not equals or not old or not name or (colon and not corpus) or "=" in name:
+                raise SettingError(
+                    f"--map {item!r} is not of the form CLASS=NAME",
+                    "For example rest=relax,task=arithmetic, or EEGMAT:rest=relax for one corpus.")
+            if any((corpus.lower(), old) == (c.lower(), o) and name != n for c, o, n in pairs):
+                raise SettingError(f"--map gives {left!r} two names")
+            pairs.append((corpus, old, name))
+        if pairs and len({n for *_, n in pairs}) < 2:
+            raise SettingError(f"--map leaves one class, {pairs[0][2]!r}",
+                               "A class that keeps its name is named, too: rest=rest,task=work")
+        return cls(tuple(pairs))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """New names, in order."""
+        return tuple(dict.fromkeys(name for *_, name in self.pairs))
+
+    def of(self, corpus: str, classes: Sequence[str]) -> dict[str, str]:
+        """New name of each class of a corpus that keeps one."""
+        meant = {old: name for c, old, name in self.pairs if not c}
+        meant |= {old: name for c, old, name in self.pairs if c.lower() == corpus.lower()}
+        return {c: meant.get(c, c) for c in classes if c in meant or c in self.names}
+
+    def strange(self, sides: Mapping[str, Sequence[str]]) -> list[str]:
+        """What of the map names no class of any side.
+
+        Parameters
+        ----------
+        sides : mapping of corpus to classes
+        """
+        return [f"{c}:{old}" if c else old for c, old, _ in self.pairs if not any(
+            old in classes for corpus, classes in sides.items()
+            if not c or c.lower() == corpus.lower())]
+
+    def apply(self, windows: Windows, name: str) -> Windows:
+        """Windows in the new classes; those of dropped classes are left out.
+
+        Raises
+        ------
+        IncompatibleError
+            Fewer than two classes are left.
+        """
+        to = self.of(name.partition(":")[0], windows.labels)
+        classes = tuple(n for n in self.names if n in to.values())
+        if len(classes) < 2:
+            kept = f"only {classes[0]!r} is" if classes else "none is"
+            raise IncompatibleError(
+                f"of the classes of {name} ({', '.join(windows.labels)}) {kept} left under --map "
+                + ",".join(f"{c}:{o}={n}" if c else f"{o}={n}" for c, o, n in self.pairs),
+                "Name two of its classes at least: " + mapping_for(windows.labels, self.names))
+        return apply_map(windows, LabelMap("own", 1, to), classes)
+
+
+def mapping_for(classes: Sequence[str], names: Sequence[str]) -> str:
+    """The flag that would call classes by other names: the most alike, else one after the other.
+
+    Examples
+    --------
+    >>> mapping_for(["Task", "Relax"], ["relax", "arithmetic"])
+    "--map 'Task=arithmetic,Relax=relax'"
+    """
+    left, chosen = list(names), {}
+    for name in classes:
+        near = difflib.get_close_matches(name.lower(), [n.lower() for n in left], 1, 0.6)
+        if near:
+            chosen[name] = left.pop([n.lower() for n in left].index(near[0]))
+    for name in classes:
+        if name not in chosen and left:
+            chosen[name] = left.pop(0)
+    return f"--map '{','.join(f'{c}={chosen[c]}' for c in classes if c in chosen)}'"
+
+
 #: Source and target classes meet here when a protocol compares them directly.
 MAPS: tuple[LabelMap, ...] = (
     LabelMap("identity", 1, {}),
@@ -201,8 +307,9 @@ def shared_classes(*spaces: tuple[str, ...]) -> tuple[LabelMap, tuple[str, ...]]
     if not candidates:
         raise IncompatibleError(
             f"no label map relates the classes {' and '.join(', '.join(s) for s in spaces)}",
-            "Choose tasks that have the same classes, or a protocol that gives the target its "
-            "own (few-shot).",
+            "Say which are the same, for instance: " + mapping_for(spaces[0], spaces[-1]) + "\n"
+            "Or choose tasks that have the same classes, or a protocol and a method that leave the "
+            "target its own (few-shot, --classes own).",
         )
     return max(candidates, key=lambda known: len(known[1]))
 

@@ -32,13 +32,34 @@ def corpus_folders() -> dict[str, Path]:
         raise DataError(path, "a JSON object of corpus names and folders", str(error)) from error
 
 
+def described_corpora() -> dict[str, Path]:
+    """Corpora that a TOML describes, by name: what ``bench data add`` has remembered."""
+    return {name: path for name, path in corpus_folders().items() if path.suffix == ".toml"}
+
+
+def locations_stamp() -> object:
+    """Another value whenever other corpora may be remembered."""
+    path = settings_path()
+    try:
+        stat = path.stat()
+    except OSError:
+        return str(path)
+    return str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
 def corpus_folder(name: str) -> Path | None:
     """Folder that was set for a corpus, or None."""
     return corpus_folders().get(name)
 
 
+def forget_corpus(name: str) -> None:
+    """Remember nothing of a corpus any more."""
+    known = {k: str(v) for k, v in corpus_folders().items() if k.lower() != name.lower()}
+    write_text(settings_path(), json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
 def set_corpus_folder(name: str, folder: Path) -> Path:
-    """Remember a corpus's folder; returns the settings file."""
+    """Remember a corpus's folder, or the TOML that describes it; returns the settings file."""
     known = {k: str(v) for k, v in corpus_folders().items()}
     known[name] = str(folder.resolve())
     write_text(settings_path(), json.dumps(known, indent=1, sort_keys=True) + "\n")

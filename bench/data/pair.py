@@ -17,6 +17,10 @@ from ..registry import PLUS
 from ..store.hashing import key_of
 from .channels import common_channels, positions_of
 from .labels import LabelMap, apply_map, shared_classes
+from .montage.loss import interpolated, left_out
+from .montage.named import COMMON, electrodes
+from .montage.spline import VERSION as SPLINE_VERSION
+from .montage.spline import interpolation
 from .reading import Reading
 from .recipe import Recipe
 from .windows import Windows
@@ -71,6 +75,8 @@ class Pair:
         The corpora of the source where there are several, else empty.
     thresholds : mapping of str to float
         Of each rated corpus: ratings above it are high.
+    montage : str
+        "common", or what the signals of all sides were interpolated to.
     """
 
     source: Windows
@@ -82,10 +88,26 @@ class Pair:
     recipes: tuple[Recipe | None, Recipe | None] = (None, None)
     parts: tuple[Part, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    montage: str = COMMON
+
+    @property
+    def channel_policy(self) -> dict[str, str]:
+        """How channels were brought together, as a record's identity says it."""
+        if self.montage == COMMON:
+            return {"channel_policy": CHANNEL_POLICY}
+        return {"channel_policy": SPLINE_VERSION, "montage": self.montage}
 
 
-def align(source: Reading | Sequence[Reading], target: Reading) -> Pair:
+def align(
+    source: Reading | Sequence[Reading], target: Reading, montage: str = COMMON
+) -> Pair:
     """Bring corpora to their common channels, in the (first) source's order.
+
+    Parameters
+    ----------
+    source, target : Reading
+    montage : str
+        What they were interpolated to when they were read; the common channels are then all of it.
 
     Raises
     ------
@@ -99,17 +121,21 @@ def align(source: Reading | Sequence[Reading], target: Reading) -> Pair:
     spaces = [r.windows.space.channels for r in (*sources, target)]
     shared = reduce(common_channels, spaces)
     recipes = [r.recipe for r in sources if r.recipe is not None]
+    lost = [left_out(str(r.name), r.windows.space.channels, shared) for r in (*sources, target)]
     return Pair(
         source=joined([on_channels(r.windows, shared) for r in sources]),
         target=on_channels(target.windows, shared),
         source_name=PLUS.join(str(r.name) for r in sources), target_name=str(target.name),
         digests=(_digest(sources), target.digest),
-        notices=tuple(dict.fromkeys(n for r in (*sources, target) for n in r.notices)),
+        notices=tuple(dict.fromkeys(
+            [*(n for r in (*sources, target) for n in r.notices), *filter(None, lost)]
+        )),
         recipes=(recipes[0] if recipes else None, target.recipe),
         parts=tuple(_part(r) for r in sources) if len(sources) > 1 else (),
         thresholds={
             r.name.corpus: r.threshold for r in (*sources, target) if r.threshold is not None
         },
+        montage=montage,
     )
 
 
@@ -200,6 +226,21 @@ def in_shared_classes(pair: Pair) -> tuple[Pair, LabelMap]:
     ), label_map
 
 
+def dropped_classes(before: Pair, after: Pair, label_map: LabelMap) -> list[str]:
+    """What a map leaves out of each side, in words: classes, and how many windows."""
+    words = []
+    for name, old, new in (
+        (before.source_name, before.source, after.source),
+        (before.target_name, before.target, after.target),
+    ):
+        lost = [c for c in old.labels if label_map.to.get(c) not in new.labels]
+        if lost:
+            words.append(f"{name}: {', '.join(lost)} left out ({len(old) - len(new):,} of "
+                         f"{len(old):,} windows) by map {label_map.name}, which has the classes "
+                         f"{', '.join(new.labels)}")
+    return words
+
+
 def with_agreed_source(pair: Pair) -> tuple[Pair, LabelMap]:
     """Several sources in the classes they share among themselves; the target keeps its own.
 
@@ -221,3 +262,29 @@ def on_channels(windows: Windows, channels: tuple[str, ...]) -> Windows:
     index = positions_of(channels, windows.space.channels)
     space = replace(windows.space, channels=channels)
     return windows.with_x(np.ascontiguousarray(windows.x[:, index]), space)
+
+
+def on_montage(reading: Reading, montage: str) -> Reading:
+    """One's own windows on a montage, as a corpus is read; unchanged if it is "common".
+
+    Raises
+    ------
+    IncompatibleError
+        Electrodes of the montage are missing, and the windows are no signals.
+    """
+    if montage == COMMON:
+        return reading
+    windows, wanted = reading.windows, electrodes(montage)
+    cut = interpolation(windows.space.channels, wanted)
+    if cut.made and windows.space.kind != "raw":
+        raise IncompatibleError(
+            f"{reading.name} has not measured {', '.join(cut.made[:5])} of montage {montage}, and "
+            "differential entropy cannot be interpolated: it is a logarithm of power",
+            f"Interpolate the signals: bench.from_signals(..., montage={montage!r}).",
+        )
+    x = np.ascontiguousarray(cut.matrix @ windows.x, np.float32)
+    words = interpolated(str(reading.name), montage, cut)
+    return replace(
+        reading, windows=windows.with_x(x, replace(windows.space, channels=wanted)),
+        notices=(*reading.notices, *filter(None, [words])),
+    )

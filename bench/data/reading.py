@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,11 @@ from .features import (
     raw_windows,
     version_of,
 )
-from .labels import LabelRule, Task
+from .labels import LabelRule, OwnMap, Task
+from .montage.loss import interpolated
+from .montage.named import COMMON, electrodes
+from .montage.spline import VERSION as SPLINE_VERSION
+from .montage.spline import Interpolation, interpolation
 from .recipe import MARKER, Recipe, changed_files, read_marker
 from .windows import Space, Windows
 
@@ -73,6 +77,9 @@ class ReadOptions:
         Thresholds of rated corpora.
     exclude : frozenset of int
         Subjects to leave out.
+    montage : str
+        "common", the electrodes as they are, or a montage that signals are interpolated to, see
+        :func:`bench.data.montage.named.electrodes`.
     """
 
     features: str = "bench"
@@ -81,6 +88,7 @@ class ReadOptions:
     sessions: str = "first"
     rule: LabelRule = field(default_factory=LabelRule)
     exclude: frozenset[int] = frozenset()
+    montage: str = COMMON
 
     @property
     def files(self) -> Features:
@@ -117,6 +125,21 @@ class Reading:
     notices: tuple[str, ...]
     recipe: Recipe | None
     threshold: float | None = None
+
+
+def renamed(reading: Reading, items: Sequence[str]) -> Reading:
+    """A reading whose classes are called as a user's map says, see :class:`~.labels.OwnMap`.
+
+    Raises
+    ------
+    IncompatibleError, SettingError
+    """
+    if not items:
+        return reading
+    windows = OwnMap.parse(items).apply(reading.windows, str(reading.name))
+    digest = key_of("renamed", reading.digest, reading.windows.labels, windows.labels,
+                    hashlib.sha256(windows.y.tobytes()).hexdigest())
+    return replace(reading, windows=windows, digest=digest)
 
 
 def any_inventory(adapter: CorpusAdapter, root: Path) -> Inventory:
@@ -180,6 +203,9 @@ def read_corpus(
     notices += [f"skipped {path.name}: {why}" for path, why in inventory.skipped]
     recordings = _chosen(adapter, inventory, options, notices)
     space = _space(adapter, inventory, options)
+    cut = None if options.montage == COMMON else interpolation(_measured(adapter), space.channels)
+    if cut is not None and (words := interpolated(str(corpus_name), options.montage, cut)):
+        notices.append(words)
     recipe = read_marker(inventory.root)
     parts: list[dict[str, np.ndarray]] = []
     keys: list[str] = []
@@ -196,10 +222,11 @@ def read_corpus(
             "features", adapter.name, adapter.version, version_of(space.kind),
             fingerprints.of(recording.path), recording.subject, recording.session, repr(space),
             kind, *map(fingerprints.of, recording.others), *code,
+            *(() if cut is None else (SPLINE_VERSION,)),
         )
-        arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space))
+        arrays, _ = cached_arrays(key, _maker(adapter, recording, options, space, cut))
         _check_once(seen, recording, arrays["number"].tolist())
-        words = implausible(arrays["sizes"], space.channels)
+        words = implausible(arrays["sizes"], _measured(adapter))
         if words and not any(n.startswith(f"{adapter.name}: implausible") for n in notices):
             notices.append(f"{adapter.name}: implausible signals, first in {recording.path.name}: "
                            f"{words}")
@@ -220,6 +247,10 @@ def read_corpus(
         raise SettingError(f"no trial of {corpus_name} is left under task and threshold chosen")
     if not task.rated:
         windows = _shown(windows, str(corpus_name), notices)
+    if adapter.pieces_s:
+        windows = replace(windows, pieces=((adapter.name, adapter.pieces_s),))
+        notices.append(f"{adapter.name}: its trials are pieces of {adapter.pieces_s:g} s of longer "
+                       "recordings, so a score may tell the recording as much as the class")
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(
@@ -297,8 +328,32 @@ def _chosen(
     return chosen
 
 
+def _measured(adapter: CorpusAdapter) -> tuple[str, ...]:
+    return tuple(canonical(c) for c in adapter.channels)
+
+
+def check_montage(montage: str, features: str = "bench") -> tuple[str, ...]:
+    """Electrodes that signals are interpolated to; none if they stay as they are.
+
+    Raises
+    ------
+    SettingError
+        Owners' features are asked for, which are logarithms of power.
+    UnknownNameError
+        There is no such montage.
+    """
+    if montage == COMMON:
+        return ()
+    if files_of(features) != "bench":
+        raise SettingError(
+            f"--montage {montage} interpolates signals, and --features {features} are logarithms "
+            "of their power", "Use --features bench (or raw) with it, or --montage common.",
+        )
+    return electrodes(montage)
+
+
 def _space(adapter: CorpusAdapter, inventory: Inventory, options: ReadOptions) -> Space:
-    channels = tuple(canonical(c) for c in adapter.channels)
+    channels = check_montage(options.montage, options.features) or _measured(adapter)
     if options.files == "bench":
         check_window(options.window_s)
         if options.features == "raw":
@@ -329,24 +384,25 @@ def check_window(window_s: float) -> None:
 
 
 def _maker(
-    adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space
+    adapter: CorpusAdapter, recording: Recording, options: ReadOptions, space: Space,
+    cut: Interpolation | None,
 ) -> Callable[[], dict[str, np.ndarray]]:
     """What computes the arrays of one recording when the cache has none."""
 
     def make() -> dict[str, np.ndarray]:
         signals = adapter.read(recording, options.files, options.official_kind)
         blocks, numbers, names = [], [], sorted({v for s in signals for v in s.values})
-        sizes = np.ones((len(signals), 2, len(space.channels)), np.float32)
+        measured = _measured(adapter)
+        sizes = np.ones((len(signals), 2, len(measured)), np.float32)
         for size, signal in zip(sizes, signals, strict=True):
             where = f"{recording.path} trial {signal.number}"
             if options.files == "bench":
-                check_signal(signal.data, where, space.channels)
+                check_signal(signal.data, where, measured)
+                data = signal.data if cut is None else cut.matrix @ signal.data
                 if space.kind == "raw":
-                    x = raw_windows(signal.data, adapter.rate, space.window_s)
+                    x = raw_windows(data, adapter.rate, space.window_s)
                 else:
-                    x = differential_entropy(
-                        signal.data, adapter.rate, space.window_s, space.bands
-                    )
+                    x = differential_entropy(data, adapter.rate, space.window_s, space.bands)
                 check_features(x, where, space.channels)
                 size[:] = amplitudes(signal.data)
             else:
@@ -380,6 +436,8 @@ def _labelled(
         if info is None:
             raise DataError(recording.path, f"a label for trial {number}", "none")
         values = {**dict(zip(arrays["names"].tolist(), row.tolist(), strict=True)), **info.values}
+        if task.key not in values and task.optional:
+            continue
         if task.key not in values:
             raise DataError(
                 f"{recording.path} trial {number}", f"a {task.key} for task {task.name}", "none",
@@ -410,7 +468,7 @@ def _labelled(
 def _assemble(
     parts: list[dict[str, np.ndarray]], corpus: str, task: Task, space: Space
 ) -> Windows:
-    joined = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+    joined: dict[str, Any] = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     onset = (joined.pop("position") * space.window_s).astype(np.float32)
     return Windows(
         corpus=np.full(len(onset), corpus), onset=onset, space=space, labels=task.classes,

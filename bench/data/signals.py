@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BenchError
 from .channels import canonical
 from .features import check_features, check_signal, differential_entropy
+from .montage.named import COMMON, electrodes
+from .montage.spline import interpolation
 from .windows import FIVE_BANDS, Windows, class_indices, column_of
 
 
@@ -29,6 +31,8 @@ def from_signals(
     order: ArrayLike | None = None,
     window_s: float = 1.0,
     bands: Sequence[tuple[float, float]] = FIVE_BANDS,
+    montage: str = COMMON,
+    pieces_s: float = 0.0,
 ) -> Windows:
     """Cut your own trials into windows of differential entropy, as ``--features bench`` does.
 
@@ -54,6 +58,12 @@ def from_signals(
         Length of a window in seconds.
     bands : sequence of (low, high)
         In Hz.
+    montage : str
+        "common", the electrodes as they are, or a montage that the signals are interpolated to, as
+        ``--montage`` does for a corpus.
+    pieces_s : float
+        Seconds of a trial, where your trials are pieces of longer recordings (rest, a task):
+        records and tables then say so, since pieces of one recording resemble each other.
 
     Returns
     -------
@@ -87,6 +97,8 @@ def from_signals(
         }.items()
     }
     names = tuple(canonical(c) for c in channels)
+    wanted = names if montage == COMMON else electrodes(montage)
+    matrix = None if montage == COMMON else interpolation(names, wanted).matrix
     parts: list[NDArray[np.float32]] = []
     for i, signal in enumerate(signals):
         data = np.asarray(signal, dtype=float)
@@ -95,13 +107,14 @@ def from_signals(
             raise BenchError(f"{where}: a signal of shape {data.shape}, expected ({len(names)}, "
                              "samples): one row a channel")
         check_signal(data, where, names)
+        data = data if matrix is None else matrix @ data
         parts.append(differential_entropy(data, rate, window_s, bands))
-        check_features(parts[-1], where, names)
+        check_features(parts[-1], where, wanted)
     if not parts:
         raise BenchError("there is no signal to make windows of")
     counts = [len(p) for p in parts]
     spread: dict[str, Any] = {name: np.repeat(column, counts) for name, column in columns.items()}
     return Windows.from_arrays(
-        np.concatenate(parts), spread.pop("y"), **spread, channels=names, labels=labels,
-        corpus=corpus, bands=bands, window_s=window_s, source="bench",
+        np.concatenate(parts), spread.pop("y"), **spread, channels=wanted, labels=labels,
+        corpus=corpus, bands=bands, window_s=window_s, source="bench", pieces_s=pieces_s,
     )

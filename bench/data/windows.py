@@ -144,6 +144,8 @@ class _Grid:
             h.update(array.tobytes())
         for extra in getattr(self, "labels", ()):
             h.update(f"{extra}\0".encode())
+        if marked := getattr(self, "pieces", ()):
+            h.update(repr(marked).encode())
         return h.hexdigest()
 
     @classmethod
@@ -155,8 +157,10 @@ class _Grid:
                 raise BenchError(f"cannot join windows of {first.space} and {part.space}")
             if getattr(part, "labels", ()) != getattr(first, "labels", ()):
                 raise BenchError("cannot join windows with different classes; map them first")
-        names = ("x", *cls.columns())
+        names = ("x", *first.columns())
         joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+        if marked := [m for p in parts for m in getattr(p, "pieces", ())]:
+            joined["pieces"] = tuple(dict.fromkeys(marked))
         return dataclasses.replace(first, **joined)
 
 
@@ -186,11 +190,15 @@ class Windows(_Grid):
     space : Space
     labels : tuple of str
         Class names.
+    pieces : tuple of (corpus, seconds)
+        Corpora whose trials are pieces of longer recordings, and how long these are. Pieces of one
+        recording resemble each other whatever their class, so every table says that they are some.
     """
 
     y: NDArray[np.int64]
     stimulus: NDArray[np.int64]
     labels: tuple[str, ...]
+    pieces: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -235,6 +243,7 @@ class Windows(_Grid):
         rate: float = 0.0,
         window_s: float = 1.0,
         source: str = "own",
+        pieces_s: float = 0.0,
     ) -> Windows:
         """Wrap your own arrays; :func:`bench.data.signals.from_signals` makes them from signals.
 
@@ -253,6 +262,9 @@ class Windows(_Grid):
         source : str
             Who computed the features: "bench" if :mod:`bench.data.features` did. Windows of
             different origin are not put into one pair.
+        pieces_s : float
+            Seconds of a trial, where trials are pieces that were cut from longer recordings:
+            records and tables then say so.
 
         Raises
         ------
@@ -297,6 +309,7 @@ class Windows(_Grid):
             trial=trials, stimulus=trials if stimulus is None else column("stimulus", stimulus),
             order=trials if order is None else column("order", order),
             onset=column("onset", onset, np.float32), space=space, labels=tuple(labels),
+            pieces=((corpus, float(pieces_s)),) if pieces_s else (),
         )
 
 

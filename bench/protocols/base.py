@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import IncompatibleError
+from ..errors import BenchError, IncompatibleError
 from .calibration import CalibrationSize
 
 #: How calibration trials are chosen within each class: the first ones, or drawn with the seed.
@@ -55,20 +55,36 @@ class Fold:
     ----------
     subject, session : int
     view : View
-    test : Windows
-        Kept behind :meth:`open_test`; nothing in ``view`` refers to it.
+    test : Windows or UnlabelledWindows
+        Nothing in ``view`` refers to it. Without labels where it is predicted in one process and
+        scored in another.
     """
 
     __slots__ = ("__test", "session", "subject", "view")
 
-    def __init__(self, subject: int, session: int, view: View, test: Windows) -> None:
+    def __init__(
+        self, subject: int, session: int, view: View, test: Windows | UnlabelledWindows
+    ) -> None:
         self.subject = subject
         self.session = session
         self.view = view
         self.__test = test
 
+    @property
+    def tested(self) -> Windows | UnlabelledWindows:
+        """Test windows, to be predicted or passed on."""
+        return self.__test
+
     def open_test(self) -> Windows:
-        """Test windows, for scoring."""
+        """Test windows with their labels, for scoring.
+
+        Raises
+        ------
+        BenchError
+            This process has no labels of them.
+        """
+        if not isinstance(self.__test, Windows):
+            raise BenchError("the labels of the tested windows are not in this process")
         return self.__test
 
 

@@ -230,7 +230,7 @@ class Scaling:
         return _Source(source, self.fit, self._by_subject).aside(others)
 
     def _fold(self, fold: Fold, sources: dict[int, _Source]) -> Fold:
-        view, test, source = fold.view, fold.open_test(), None
+        view, test, source = fold.view, fold.tested, None
         if view.source is not None:
             if id(view.source) not in sources:
                 sources[id(view.source)] = _Source(view.source, self.fit, self._by_subject)
@@ -241,13 +241,13 @@ class Scaling:
             calibration=None if view.calibration is None else scaler.apply(view.calibration),
             unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
         )
-        return Fold(fold.subject, fold.session, changed, scaler.apply(test))
+        return Fold(fold.subject, fold.session, changed, test.with_x(scaler(test.x)))
 
     def _target_scaler(self, fold: Fold, source: _Source | None) -> AnyScaler:
         view = fold.view
         granted = view.unlabelled if view.calibration is None else view.calibration
         if self.transductive:
-            test = fold.open_test().x
+            test = fold.tested.x
             if granted is not None and not np.array_equal(granted.x, test):
                 test = np.concatenate([granted.x, test])
             return self.fit(test)
@@ -325,7 +325,7 @@ class _Source:
         IncompatibleError
             There are none.
         """
-        key = (str(fold.open_test().corpus[0]), fold.subject)
+        key = (str(fold.tested.corpus[0]), fold.subject)
         if key not in self._scalers:
             raise IncompatibleError("no window of the tested subject is granted to scale it by")
         return self._scalers[key]

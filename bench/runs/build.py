@@ -11,8 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
-from ..data.pair import Pair, align
-from ..data.reading import Reading, describe, read_corpus, simulated_root
+from ..cells.training import Elsewhere
+from ..data.montage.named import COMMON
+from ..data.pair import Pair, align, on_montage
+from ..data.reading import Reading, describe, read_corpus, renamed, simulated_root
 from ..data.windows import Windows
 from ..devices import devices
 from ..errors import SettingError
@@ -29,6 +31,7 @@ from .lookup import (
     check_rule,
     choose_params,
     corpus_root,
+    is_simulated,
     make_protocol,
     resolve_scale,
     side_name,
@@ -42,6 +45,7 @@ from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
 def build_cell(
     method: Method, origin: str, pair: Pair, protocol: Protocol, options: CellOptions, *,
     seed: int, tuning: Mapping[str, Any] | None = None, classes: Classes | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Cell:
     """Cell of a method with its parameters, on a pair that is read and aligned.
 
@@ -56,6 +60,8 @@ def build_cell(
         How tuned parameters were chosen; see :meth:`bench.runs.tuned.Tuned.identity`.
     classes : {"auto", "own", "shared"}, optional
         Of a control: those of the method it is for; else as the options say.
+    elsewhere : Elsewhere, optional
+        Where the labels are, if the pair has none.
 
     Raises
     ------
@@ -69,9 +75,10 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes,
+        classes=classes or options.classes, class_map=tuple(options.map), elsewhere=elsewhere,
     )
-    check_unseen(cell)
+    if elsewhere is None:
+        check_unseen(cell)
     return cell
 
 
@@ -107,7 +114,7 @@ def cell_of_run(
         )
         params, origin = cls.parse(tuned.params), tuned_origin(origin)
     readings = [read_side(side, options, on_event) for side in sources]
-    pair = align(readings, read_side(tgt, options, on_event))
+    pair = align(readings, read_side(tgt, options, on_event), options.montage)
     _introduce(pair, on_event)
     return build_cell(
         cls(params), origin, pair, protocol, options, seed=options.seed,
@@ -123,7 +130,7 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
         on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
     space = pair.source.space
     on_event(Event(
-        f"{len(space.channels)} channels in common, {space.width} "
+        f"{len(space.channels)} channels {_shared_by(pair)}, {space.width} "
         f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
         0, 0,
     ))
@@ -131,19 +138,24 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
         on_event(Event(notice, 0, 0))
 
 
+def _shared_by(pair: Pair) -> str:
+    return "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
+
+
 def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
     if isinstance(side, Windows):
-        return Reading(name, side, side.digest(), (), None)
+        own = on_montage(Reading(name, side, side.digest(), (), None), options.montage)
+        return renamed(own, options.map)
     excluded = {k.lower(): v for k, v in options.exclude.items()}
     read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
 
     def progress(what: str, done: int, total: int) -> None:
         on_event(Event(what, done, total))
 
-    if options.simulated:
+    if is_simulated(name.corpus, options):
         root = simulated_root(name.corpus, simulated_recipe(options), progress)
     else:
         root = corpus_root(name.corpus, options)
-    return read_corpus(str(name), root, read, progress)
+    return renamed(read_corpus(str(name), root, read, progress), options.map)

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from ..cells.cell import BUDGETS
 from ..data.corpus import FEATURES
+from ..data.labels import OwnMap
 from ..data.locations import corpus_folder
 from ..data.pair import Pair
-from ..data.reading import CorpusName, check_window, parse_name
+from ..data.reading import CorpusName, check_montage, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
 from ..data.windows import Windows
 from ..devices import check_precision, devices
@@ -92,6 +93,7 @@ def check_options(options: CellOptions) -> None:
         check_folder(options.runs)
     if options.features not in FEATURES:
         raise UnknownNameError("kind of features", options.features, FEATURES)
+    check_montage(options.montage, options.features)
     if options.scale is not None and options.scale not in BUDGETS:
         raise UnknownNameError("scale", options.scale, BUDGETS)
     if options.save_models and rule(options.selection).name != "last":
@@ -107,6 +109,7 @@ def check_options(options: CellOptions) -> None:
     for name in (*options.exclude, *(name for name, _ in options.rule.own)):
         if name.lower() not in known:
             raise UnknownNameError("corpus", name, entries("corpora"))
+    OwnMap.parse(options.map)
     devices(options.device)
     check_precision(options.precision)
     if options.energy:
@@ -114,16 +117,27 @@ def check_options(options: CellOptions) -> None:
 
 
 def check_rule(sides: Iterable[Side], options: CellOptions) -> None:
-    """Refuse a threshold that is off the scale of a side; nothing has been read.
+    """Refuse a threshold that is off the scale of a side, or a map of classes that no side has.
+
+    Nothing has been read.
 
     Raises
     ------
     SettingError
     """
+    classes: dict[str, tuple[str, ...]] = {}
     for side in sides:
         if isinstance(side, str):
             adapter, _, task = parse_name(side)
             options.rule.of(adapter.name, task)
+            classes[adapter.name] = task.classes
+        else:
+            classes[side_name(side).corpus] = side.labels
+    strange = OwnMap.parse(options.map).strange(classes)
+    if strange:
+        raise SettingError(
+            f"--map names {', '.join(map(repr, strange))}, which is no class here",
+            "; ".join(f"{corpus} has {', '.join(names)}" for corpus, names in classes.items()))
 
 
 def check_folder(runs: Path) -> None:
@@ -249,7 +263,13 @@ def corpus_root(corpus: str, options: CellOptions) -> Path:
     MissingCorpusError
         None is known.
     """
-    return options.data or corpus_folder(corpus) or _nowhere(corpus)
+    place: Path | None = load("corpora", corpus).place
+    return place or options.data or corpus_folder(corpus) or _nowhere(corpus)
+
+
+def is_simulated(corpus: str, options: CellOptions) -> bool:
+    """Whether a corpus is to be simulated: as the options say, unless bound to a folder."""
+    return options.simulated and load("corpora", corpus).place is None
 
 
 def simulated_recipe(options: CellOptions) -> Recipe:

@@ -65,6 +65,9 @@ class About:
         Whether its flag may be repeated.
     given : bool
         Whether the identity shows it as it was given; else what it led to.
+    later : bool
+        Whether there were records before there was the option: its default then leaves no trace in
+        identities, plans and tunings, so that these keep their names.
     """
 
     text: str
@@ -77,6 +80,7 @@ class About:
     sweep: str | None = None
     many: bool = False
     given: bool = True
+    later: bool = False
 
 
 def option(default: Any, text: str, panel: str, **about: Any) -> Any:
@@ -247,6 +251,12 @@ class CellOptions:
         "--help.", DATA, metavar="NAME=VALUE", parse=as_pairs, many=True,
         identity="target.digest", given=False,
     )
+    montage: str = option(
+        "common", "Electrodes. common: those that both sides have. Else the signals of both are "
+        "interpolated (spherical splines) to 10-20, to the electrodes of a corpus (DEAP), or to a "
+        "montage of MNE (biosemi64). Not for owners' features.", DATA, metavar="NAME",
+        identity="features.montage", later=True,
+    )
     sessions: Literal["first", "all"] = option(
         "first", "first (as published) or all.", DATA, identity="source.sessions",
     )
@@ -271,6 +281,11 @@ class CellOptions:
     drop_middle: tuple[float, float] | None = option(
         None, "Drop trials rated in this band, e.g. 4.5:5.5.", DATA, metavar="LOW:HIGH",
         parse=as_interval, identity="label_rule.drop_middle",
+    )
+    map: Sequence[str] = option(
+        list, "Call classes by other names, on both sides and in this order; others are dropped: "
+        "rest=relax,task=arithmetic, or of one corpus LAB:rest=relax; repeatable.", DATA,
+        metavar="CLASS=NAME", parse=as_names, many=True, identity="label_rule.map",
     )
     exclude: Mapping[str, Sequence[int]] = option(
         dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
@@ -298,10 +313,12 @@ class CellOptions:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(CellOptions)}
 
     def deciding(self) -> dict[str, Any]:
-        """Those of them that decide numbers."""
+        """Those of them that decide numbers; of later ones, those that are not the default."""
         said = about(CellOptions)
+        old = {f.name: f.default for f in dataclasses.fields(CellOptions)}
         return {name: value for name, value in self.common().items()
-                if said[name].identity is not None}
+                if said[name].identity is not None
+                and not (said[name].later and value == old[name])}
 
     @property
     def rule(self) -> LabelRule:
@@ -319,7 +336,7 @@ class CellOptions:
 
         return ReadOptions(
             features=self.features, official_kind=self.official_kind, window_s=self.window,
-            sessions=self.sessions, rule=self.rule,
+            sessions=self.sessions, rule=self.rule, montage=self.montage,
         )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..cells.attainable import attainable_record
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
+from ..cells.scored import attainable_record
 from ..errors import IncompatibleError
 from ..store.records import Record, Store
 from .build import build_cell, cell_of_run

@@ -90,11 +90,15 @@ class TuningSetting:
         if not options.rule.own:  # a setting of before corpora had thresholds of their own is found
             default = 5.0 if options.rule.threshold is None else options.rule.threshold
             read["rule"] = {"threshold": default, "drop_middle": options.drop_middle}
+        if "montage" not in options.deciding():  # ... and of before there were montages
+            del read["montage"]
         rest |= {
             "protocol": dict(protocol[1]), "read": read,
             "recipe": simulated_recipe(options).model_dump() if options.simulated else None,
             "exclude": {k.upper(): sorted(v) for k, v in options.exclude.items() if v},
         }
+        if options.map:
+            rest["map"] = list(options.map)
         scale = options.scale or ("demo" if options.simulated else "published")
         plain = json.loads(json.dumps(rest, default=sorted))
         return cls(method, fixed, *pair, protocol[0], scale, plain)

@@ -1,13 +1,13 @@
 """The engine's side of a training in progress: curves, and which epoch each rule would choose.
 
-A method shows a predictor after each epoch and learns nothing of what is done with it.
+A method shows a predictor after each epoch and learns nothing of what is done with it. No label of
+a test window is here: what is predicted for these is shown to who holds the labels.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from ..method import Context, Predictor
 from ..protocols.base import Fold
-from ..scoring.metrics import fold_scores
 from .looking import look
-from .rules import Rule
+from .tested import Key, Look, SelectedEpoch, Show
 
-Key = tuple[int, int]
 #: Values of the rules for a predictor on a fold, by name; higher is better.
 Scorer = Callable[[Fold, Predictor], dict[str, float]]
 #: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
@@ -32,30 +30,6 @@ Tell = Callable[[str, int, int, str], None]
 #: many target subjects, predicting their windows would cost more than training does.
 LOOKS = 20
 _SHORT = {"total": "loss"}
-
-
-@dataclass(frozen=True, eq=False)
-class SelectedEpoch:
-    """Epoch that a rule chose on a fold.
-
-    Attributes
-    ----------
-    epoch, of : int
-        Number of the epoch, from 1, and how many there were.
-    score : float or None
-        Its validation score.
-    proba : (n, classes) or None
-        Probabilities of the test windows at this epoch.
-    """
-
-    epoch: int
-    of: int
-    score: float | None = None
-    proba: NDArray[np.float64] | None = None
-
-    def within(self, epochs: int) -> int:
-        """The epoch after the same share of a training of another length."""
-        return max(1, round(self.epoch / self.of * epochs))
 
 
 class Observer:
@@ -73,8 +47,8 @@ class Observer:
         Rule that is reported.
     planned : mapping
         Rules whose epoch is known from another training, by fold: their probabilities are kept.
-    tested : bool
-        Whether the folds' test windows are those of the target; else nothing is tested.
+    tested : callable or None
+        Shown what is predicted for the test windows; None where those are held-out windows.
     pretrained : bool
         Whether what pre-training shows is what predicts in the end.
     """
@@ -82,8 +56,8 @@ class Observer:
     def __init__(
         self, folds: Sequence[Fold], scorer: Scorer, tell: Tell, *, chosen: str = "",
         report: Report | None = None,
-        planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None, tested: bool = True,
-        pretrained: bool = False,
+        planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None,
+        tested: Show | None = None, pretrained: bool = False,
     ) -> None:
         self.folds = {(f.subject, f.session): f for f in folds}
         self.scorer, self.tell, self.chosen = scorer, tell, chosen
@@ -104,16 +78,20 @@ class Observer:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         curve = self.curves.setdefault(ctx.stage, {})
         shared = "subject" not in ctx.seed_axes
+        axes = ctx.seed_axes
+        name = "" if shared else f"{axes['subject']}/{axes['session']}"
         wanted = [] if predictor is None else self._seen(ctx, number, of)
         if predictor is not None and wanted:
             with look(predictor) as still:
-                row |= self._see(wanted, ctx.stage, number, of, still)
+                found, probas = self._see(wanted, ctx.stage, number, of, still)
+            row |= found
+            if self.tested is not None:
+                self.tested(Look(ctx.stage, number, of, name, probas))
         if not shared:
-            axes = ctx.seed_axes
-            curve = curve.setdefault(f"{axes['subject']}/{axes['session']}", {})
+            curve = curve.setdefault(name, {})
             detail = f"{ctx.fold}  {detail}"
-        for name, value in row.items():
-            curve.setdefault(name, []).append(value)
+        for key, value in row.items():
+            curve.setdefault(key, []).append(value)
         self.tell(ctx.stage, number, of, detail)
 
     def wanted(self, ctx: Context, number: int, of: int) -> list[NDArray[Any]]:
@@ -122,10 +100,16 @@ class Observer:
         looked_at = getattr(self.scorer, "windows", None)
         arrays = [
             x for fold in self._seen(ctx, number, of)
-            for x in ([fold.open_test().x] if self.tested else [])
+            for x in ([fold.tested.x] if self.tested is not None else [])
             + ([] if looked_at is None else looked_at(fold))
         ]
         return list({id(x): x for x in arrays}.values())
+
+    def begin(self, stage: str) -> None:
+        """A stage begins anew: its curves are those of what is trained now."""
+        self.curves[stage] = {}
+        if self.tested is not None:
+            self.tested(Look(stage, 0, 0, "", {}))
 
     def finish(self, predictors: Sequence[Predictor]) -> None:
         """Training is over: a fold that showed no epoch has its predictor as only candidate."""
@@ -138,13 +122,9 @@ class Observer:
                 self._judged(key, 1, 1, self.scorer(fold, still))
         self._scores.flush()
 
-    def picked(
-        self, key: Key, name: str, final: NDArray[np.float64]
-    ) -> tuple[SelectedEpoch, NDArray[np.float64]]:
-        """What a rule picks on a fold, and its test probabilities: ``final`` at the last epoch."""
-        of = self.shown.get(key, ("", 1))[1]
-        found = self.picks[key].get(name) or SelectedEpoch(of, of)
-        return found, final if found.proba is None or found.epoch == of else found.proba
+    def epochs(self, key: Key) -> int:
+        """How many epochs a fold showed; 1 if it showed none."""
+        return self.shown.get(key, ("", 1))[1]
 
     def _seen(self, ctx: Context, number: int, of: int) -> list[Fold]:
         """Folds that are looked at in an epoch."""
@@ -170,9 +150,10 @@ class Observer:
 
     def _see(
         self, folds: Sequence[Fold], stage: str, number: int, of: int, predictor: Predictor
-    ) -> dict[str, float]:
-        """Evaluate a predictor; returns what goes into the curves: means over the folds."""
+    ) -> tuple[dict[str, float], dict[Key, NDArray[np.float64]]]:
+        """Look at a predictor: means over the folds for the curves, and test probabilities."""
         rows: list[dict[str, float]] = []
+        probas: dict[Key, NDArray[np.float64]] = {}
         judged: dict[tuple[int, int], dict[str, float]] = {}
         for fold in folds:
             key = (fold.subject, fold.session)
@@ -180,34 +161,30 @@ class Observer:
                 self.picks[key] = {}
             self.shown[key] = (stage, of)
             # Folds that share all their parts, as a source's held-out subjects, are judged once.
-            same = (id(fold.open_test()), id(fold.view.unlabelled))
+            same = (id(fold.tested), id(fold.view.unlabelled))
             if same not in judged:
                 judged[same] = self.scorer(fold, predictor)
-            values = judged[same]
-            tested = self._test(fold, number, of, predictor) if self.tested else {}
-            self._judged(key, number, of, values, tested.get("proba"))
-            rows.append(values | {k: v for k, v in tested.items() if k != "proba"})
+            if self.tested is not None:
+                probas[key] = self._test(fold, number, of, predictor)
+            self._judged(key, number, of, judged[same], probas.get(key))
+            rows.append(judged[same])
         found: dict[str, list[float]] = {}
         for row in rows:
             for name, value in row.items():
                 if math.isfinite(value):  # a validator may have nothing to go by
                     found.setdefault(name, []).append(value)
-        return {name: round(fmean(values), 6) for name, values in found.items()}
+        return {name: round(fmean(values), 6) for name, values in found.items()}, probas
 
     def _test(
         self, fold: Fold, number: int, of: int, predictor: Predictor
-    ) -> dict[str, Any]:
-        """Test accuracy and probabilities; keeps the oracle's epoch, and those that are planned."""
-        key, test = (fold.subject, fold.session), fold.open_test()
-        proba = np.asarray(predictor.predict_proba(test.x), dtype=np.float64)
-        accuracy = round(float((proba.argmax(axis=1) == test.y).mean()), 6)
-        mine = self.picks[key]
-        if "oracle" not in mine or accuracy > (mine["oracle"].score or 0.0):
-            mine["oracle"] = SelectedEpoch(number, of, accuracy, proba)
+    ) -> NDArray[np.float64]:
+        """Test probabilities; those of epochs that are planned are kept."""
+        key = (fold.subject, fold.session)
+        proba = np.asarray(predictor.predict_proba(fold.tested.x), dtype=np.float64)
         for name, pick in self.planned.get(key, {}).items():
             if pick.within(of) == number:
-                mine[name] = SelectedEpoch(number, of, pick.score, proba)
-        return {"test_accuracy": accuracy, "proba": proba}
+                self.picks[key][name] = SelectedEpoch(number, of, pick.score, proba)
+        return proba
 
     def _judged(
         self, key: Key, number: int, of: int, values: Mapping[str, float],
@@ -226,49 +203,6 @@ class Observer:
         best = self.picks[key].get(name)
         if best is None or pick.score >= (best.score or 0.0):
             self.picks[key][name] = pick
-
-
-def columns(
-    rules: Sequence[Rule], observer: Observer, finals: Sequence[NDArray[np.float64]]
-) -> dict[str, tuple[dict[str, Any], list[NDArray[np.float64]]]]:
-    """What each rule gives: its column of the record, and the test probabilities of each fold.
-
-    Parameters
-    ----------
-    finals : sequence of (n, classes)
-        Probabilities of the last epoch, one of each fold.
-    """
-    out = {}
-    for one in rules:
-        folds: list[dict[str, Any]] = []
-        probabilities = []
-        for (key, fold), final in zip(observer.folds.items(), finals, strict=True):
-            pick, exact = observer.picked(key, one.name, final)
-            # Scored is what is stored, to its last digit, so that anyone can score it again.
-            proba = exact.astype(np.float32).astype(np.float64)
-            test = fold.open_test()
-            probabilities.append(proba)
-            folds.append({
-                "subject": fold.subject, "session": fold.session, "epoch": pick.epoch,
-                "of": pick.of, "score": pick.score if one.scored else None,
-                "scores": fold_scores(test.y, proba, test.trial_ids(), proba.shape[1]),
-            })
-        scores = [f["score"] for f in folds if f["score"] is not None]
-        mean = fmean(scores) if scores else None
-        out[one.name] = ({"score": mean, "uses": one.uses, "folds": folds}, probabilities)
-    return out
-
-
-def oracle(observer: Observer, selections: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Scores at the epoch that is best on the test set: the field's shortcut, measured.
-
-    None where no fold showed any epoch.
-    """
-    if not observer.shown:
-        return None
-    wanted = ("subject", "session", "epoch", "scores")
-    folds = [{k: f[k] for k in wanted} for f in selections["oracle"]["folds"]]
-    return {"selection": "best test epoch", "folds": folds}
 
 
 class _Scores:

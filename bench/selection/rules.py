@@ -186,7 +186,7 @@ def _without_subjects(folds: Sequence[Fold], scaling: Scaling, seed: int) -> lis
         found = parts[id(source)]
         if found is not None:
             view = replace(fold.view, source=found[0])
-            cut.append(Fold(fold.subject, fold.session, view, fold.open_test()))
+            cut.append(Fold(fold.subject, fold.session, view, fold.tested))
     # The held-out subjects are scaled as the source is, whatever the target is scaled by.
     scaled = {
         id(kept): scaling.aside(kept, out)

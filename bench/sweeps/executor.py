@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..cells.attainable import attainable_identity, attainable_record, is_known
 from ..cells.cell import Cell, OnEvent
 from ..cells.engine import CellOutcome, run_cells
+from ..cells.scored import attainable_identity, attainable_record, is_known
+from ..cells.training import Elsewhere
 from ..data.pair import PLUS, Pair, align
 from ..data.reading import Reading
 from ..errors import BenchError, IncompatibleError
 from ..method import Method
+from ..protocols.granted import blind
 from ..registry import load
 from ..runs.build import build_cell, read_side
 from ..runs.lookup import make_protocol
@@ -33,15 +36,20 @@ class Executor:
         Settings all cells have in common.
     on_event : callable, optional
         Told what is being read.
+    labels : bool
+        Whether the labels of what is read are kept; without them, each cell is run by what is
+        granted to it from elsewhere.
     """
 
-    def __init__(self, request: Request, on_event: OnEvent | None = None) -> None:
-        self.request = request
+    def __init__(
+        self, request: Request, on_event: OnEvent | None = None, labels: bool = True
+    ) -> None:
+        self.request, self.labels = request, labels
         self.on_event: OnEvent = on_event or (lambda event: None)
         self._readings: dict[str, Reading | BenchError] = {}
         self._pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
 
-    def cell(self, spec: CellSpec) -> Cell:
+    def cell(self, spec: CellSpec, elsewhere: Elsewhere | None = None) -> Cell:
         """Cell of a description; reads what has not been read yet.
 
         Raises
@@ -58,7 +66,7 @@ class Executor:
         return build_cell(
             cls(cls.parse(spec.params)), spec.origin, pair,
             make_protocol(load("protocols", spec.protocol), spec.protocol_params), self.request,
-            seed=spec.seed, tuning=spec.tuning, classes=spec.classes,
+            seed=spec.seed, tuning=spec.tuning, classes=spec.classes, elsewhere=elsewhere,
         )
 
     def blank(self, spec: CellSpec, cell: Cell | None = None) -> Record:
@@ -87,11 +95,19 @@ class Executor:
         return outcome
 
     def run_all(
-        self, specs: Sequence[CellSpec], store: Store, on_event: OnEvent
+        self, specs: Sequence[CellSpec], store: Store, on_event: OnEvent,
+        elsewhere: Sequence[Elsewhere | None] = (),
     ) -> list[CellOutcome]:
-        """Run cells of one stack, see :mod:`bench.sweeps.stacks`, together; what became of each."""
+        """Run cells of one stack, see :mod:`bench.sweeps.stacks`, together; what became of each.
+
+        Parameters
+        ----------
+        elsewhere : sequence of Elsewhere
+            Where the labels of each are, if this process has none.
+        """
+        there = elsewhere or [None] * len(specs)
         try:
-            cells = [self.cell(spec) for spec in specs]
+            cells = [self.cell(s, e) for s, e in zip(specs, there, strict=True)]
             if specs[0].method != ATTAINABLE:
                 return run_cells(cells, store, on_event, self.request.energy)
             return [self._attainable(spec, cell, store)
@@ -135,7 +151,7 @@ class Executor:
         key = (source, target)
         if key not in self._pairs:
             sources = [self._reading(name) for name in source.split(PLUS)]
-            self._pairs[key] = align(sources, self._reading(target))
+            self._pairs[key] = align(sources, self._reading(target), self.request.montage)
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
         self._pairs.move_to_end(key)
@@ -144,15 +160,17 @@ class Executor:
     def _reading(self, name: str) -> Reading:
         if name not in self._readings:
             try:
-                self._readings[name] = read_side(name, self.request, self.on_event)
+                found = read_side(name, self.request, self.on_event)
+                self._readings[name] = found if self.labels else replace(
+                    found, windows=blind(found.windows))
             except BenchError as error:  # so that the next hundred cells need not try again
                 self._readings[name] = error
             except OSError as error:
                 self._readings[name] = BenchError(f"{name} cannot be read: {error}")
-        found = self._readings[name]
-        if isinstance(found, BenchError):
-            raise found
-        return found
+        known = self._readings[name]
+        if isinstance(known, BenchError):
+            raise known
+        return known
 
 
 def _unknown(spec: CellSpec) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from ..data.reading import files_of, simulated_path
 from ..errors import BenchError
 from ..registry import GROUPS, entries, load
-from ..runs.lookup import corpus_root, simulated_recipe
+from ..runs.lookup import corpus_root, is_simulated, simulated_recipe
 from ..store.hashing import key_of, source_of
 from ..store.seal import read_json, write_json
 from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
@@ -175,7 +175,7 @@ def corpus_stamp(request: Request, corpus: str) -> str:
         There is no such corpus to read.
     """
     adapter = load("corpora", corpus)()
-    if request.simulated:
+    if is_simulated(corpus, request):
         root = simulated_path(adapter, simulated_recipe(request))
     else:
         root = corpus_root(corpus, request)
@@ -184,7 +184,7 @@ def corpus_stamp(request: Request, corpus: str) -> str:
     for folder, _, files in os.walk(inventory.root):
         rows += [_file(Path(folder) / name) for name in files]
     # A recording may lie behind a linked folder, which the walk does not enter.
-    rows += [_file(recording.path) for recording in inventory.recordings]
+    rows += [_file(path) for r in inventory.recordings for path in (r.path, *r.others)]
     return key_of(adapter.name, adapter.version, sorted(rows))
 
 

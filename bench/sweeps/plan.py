@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import SettingError
-from ..registry import PLUS, entries, entry, load
+from ..registry import OPEN, PLUS, entries, entry, load
 from ..store.hashing import key_of
 from .request import Request, Values
 
@@ -185,7 +185,7 @@ def expand(
     cells: dict[str, CellSpec] = {}
     for source, target in pairs:
         corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
-        same = _same_classes(source, target)
+        same = _same_classes(source, target, request)
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
             joint = request.classes == "shared" or (request.classes == "auto" and found.shares)
@@ -210,12 +210,17 @@ def _own_classes(protocol: str) -> bool:
     return "calibration" in cls.grants and not cls.maps_labels
 
 
-def _same_classes(source: str, target: str) -> bool:
-    """Whether corpora have the very same classes, as far as their tasks tell."""
+def _same_classes(source: str, target: str, request: Request) -> bool:
+    """Whether corpora have the very same classes, as far as their tasks and the map tell."""
+    from ..data.labels import OwnMap
     from ..data.reading import parse_name
 
-    names = [*source.split(PLUS), target]
-    return len({frozenset(parse_name(name)[2].classes) for name in names}) == 1
+    own = OwnMap.parse(request.map)
+    spaces = []
+    for name in [*source.split(PLUS), target]:
+        adapter, _, task = parse_name(name)
+        spaces.append(own.of(adapter.name, task.classes).values() if own.pairs else task.classes)
+    return len({frozenset(space) for space in spaces}) == 1
 
 
 class _PlannedRow(NamedTuple):
@@ -353,18 +358,22 @@ def corpora_of(name: str) -> list[str]:
 
 
 def _present(request: Request) -> list[str]:
-    """Corpora that can be read: all where they are simulated, else those that are found."""
+    """Corpora that can be read: those that are found, or all that are simulated.
+
+    Simulated ones of open corpora are left out unless they are named: anybody can have the real
+    ones, which say more.
+    """
     from ..data.reading import files_of
     from ..errors import MissingCorpusError
     from ..runs.lookup import corpus_root
 
     names, features = [], files_of(request.features)
-    for name in entries("corpora"):
+    for name, known in entries("corpora").items():
         adapter = load("corpora", name)()
         if features != "bench" and not adapter.official_kinds:
             continue
         if request.simulated:
-            names += [name] if adapter.simulates else []
+            names += [name] if adapter.simulates and known.family != OPEN else []
             continue
         try:
             adapter.inventory(corpus_root(name, request), features)

@@ -173,14 +173,14 @@ def description(record: Record, data: Path | None) -> tuple[Request, CellSpec]:
 def _excluded(record: Record, request: Request) -> dict[str, list[int]]:
     """Subjects that are there but not in the record."""
     from ..data.reading import files_of, simulated_root
-    from ..runs.lookup import corpus_root, simulated_recipe
+    from ..runs.lookup import corpus_root, is_simulated, simulated_recipe
 
     out = {}
     sides = [*record.identity["source"].get("parts", [record.identity["source"]]),
              record.identity["target"]]
     for side in sides:
         corpus = corpora_of(side["name"])[0]
-        root = simulated_root(corpus, simulated_recipe(request)) if request.simulated \
+        root = simulated_root(corpus, simulated_recipe(request)) if is_simulated(corpus, request) \
             else corpus_root(corpus, request)
         inventory = load("corpora", corpus)().inventory(
             root, files_of(request.features)

@@ -369,9 +369,10 @@ class Sweep:
             in_workers(self, groups)
         else:
             for specs in groups:
-                self._run_here(specs)
+                self.run_here(specs)
 
-    def _run_here(self, specs: Sequence[CellSpec]) -> None:
+    def run_here(self, specs: Sequence[CellSpec]) -> None:
+        """Run cells of one stack in this process."""
         self.begun(specs, "here")
         outcomes = self.executor.run_all(
             specs, self.store, lambda event: self.event("here", event)

@@ -150,3 +150,50 @@ SEED_IV_DATES: dict[int, tuple[int, int, int]] = {
     14: (20151205, 20151208, 20151215),
     15: (20150508, 20150514, 20150527),
 }
+
+#: EEGMAT's 19 electrodes in the order of its files, which have the old names T3 to T6 and, beside
+#: them, the ears and the heart.
+EEGMAT_CHANNELS: tuple[str, ...] = (
+    "FP1", "FP2", "F3", "F4", "F7", "F8", "T7", "T8", "C3", "C4", "P7", "P8", "P3", "P4", "O1",
+    "O2", "FZ", "CZ", "PZ",
+)
+
+#: Rows of SAM40's files.
+SAM40_CHANNELS: tuple[str, ...] = (
+    "Cz", "Fz", "Fp1", "F7", "F3", "FC1", "C3", "FC5", "FT9", "T7", "CP5", "CP1", "P3", "P7",
+    "PO9", "O1", "Pz", "Oz", "O2", "PO10", "P8", "P4", "CP2", "CP6", "T8", "FT10", "FC6", "C4",
+    "FC2", "F4", "F8", "Fp2",
+)
+
+#: DENS's electrodes of the 10-20 system, by their numbers in the owners' net of 128 (as its maker
+#: gives the equivalents; Cz is the reference, Oz is taken in its place).
+DENS_ELECTRODES: dict[str, int] = {
+    "FP1": 22, "FP2": 9, "F3": 24, "F4": 124, "F7": 33, "F8": 122, "FZ": 11, "C3": 36, "C4": 104,
+    "T7": 45, "T8": 108, "P3": 52, "P4": 92, "P7": 58, "P8": 96, "PZ": 62, "O1": 70, "O2": 83,
+    "OZ": 75,
+}
+
+#: EmoEEG-MC's 64 electrodes, as its README lists them.
+EMOEEG_CHANNELS: tuple[str, ...] = (
+    "Fp1", "Fpz", "Fp2", "AF7", "AF3", "AF4", "AF8", "F7", "F5", "F3", "F1", "Fz", "F2", "F4",
+    "F6", "F8", "FT7", "FC5", "FC3", "FC1", "FCz", "FC2", "FC4", "FC6", "FT8", "T7", "C5", "C3",
+    "C1", "Cz", "C2", "C4", "C6", "T8", "TP7", "CP5", "CP3", "CP1", "CPz", "CP2", "CP4", "CP6",
+    "TP8", "P7", "P5", "P3", "P1", "Pz", "P2", "P4", "P6", "P8", "PO7", "PO3", "POz", "PO4",
+    "PO8", "O1", "Oz", "O2", "F9", "F10", "TP9", "TP10",
+)
+
+#: Orders of stimuli of some of its subjects, for simulated ones.
+EMOEEG_ORDERS: tuple[tuple[str, ...], ...] = (
+    (
+        "joy5", "ins5", "joy8", "fear8", "sad8", "dis5", "neu4", "neu5", "neu8", "ten5", "ten8",
+        "joy4", "dis4", "fear4", "sad4", "ins8", "ins4", "ten4", "dis8", "fear5", "sad5",
+    ),
+    (
+        "fear8", "fear5", "dis4", "ins8", "joy8", "ins4", "neu4", "neu8", "neu5", "sad4", "dis8",
+        "fear4", "ten5", "ten8", "joy4", "dis5", "sad8", "sad5", "joy5", "ten4", "ins5",
+    ),
+    (
+        "ten4", "joy4", "joy8", "neu4", "neu8", "neu5", "dis5", "fear4", "fear5", "ten8", "ten5",
+        "ins5", "fear8", "dis4", "dis8", "ins8", "joy5", "ins4", "sad4", "sad5", "sad8",
+    ),
+)

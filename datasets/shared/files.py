@@ -133,6 +133,46 @@ def locate(owned: CorpusAdapter, root: Path, wanted: Sequence[str]) -> tuple[Pat
     return folder, places
 
 
+def locate_files(
+    owned: CorpusAdapter, root: Path, pattern: str, described: str, preferred: str = ""
+) -> Path:
+    """The folder that holds a corpus's recordings itself, without sub-folders of the owner's.
+
+    Parameters
+    ----------
+    root : Path
+        That folder, or one up to three levels above.
+    pattern : str
+        Regular expression of the whole name of a recording.
+    described : str
+        The pattern in the owner's words.
+    preferred : str
+        Name of the folder that is taken where several hold such files.
+
+    Raises
+    ------
+    MissingCorpusError
+        None does.
+    DataError
+        Several do, none of them preferred.
+    """
+    top = existing_folder(owned, root)
+    found = [
+        folder for folder in walk(top) if any(
+            re.fullmatch(pattern, p.name) and p.is_file() and inside(p, top)
+            for p in entries(folder)
+        )
+    ]
+    chosen = [f for f in found if preferred and plain(f.name) == plain(preferred)] or found
+    if not chosen:
+        raise missing_corpus(owned, f"{owned.name} was not found: no file {described} in {top}, "
+                             f"nor up to {DEPTH} levels below", _outside(top))
+    if len(chosen) > 1:
+        raise DataError(top, f"one folder with recordings of {owned.name}",
+                        f"{len(chosen)}: {', '.join(map(str, chosen))}", "Point at one of them.")
+    return chosen[0]
+
+
 def _candidates(top: Path, names: list[str]) -> dict[Path, list[Path]]:
     """Folders that have one of the sub-folders, and which, in the order of ``names``."""
     candidates: dict[Path, list[Path]] = {}

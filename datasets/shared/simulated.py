@@ -39,7 +39,7 @@ class SimulatedCorpus(CorpusAdapter):
 
     def attainable(
         self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
         """Windows drawn anew and classified by the generator's true parameters."""
         from .attainable import attainable
 

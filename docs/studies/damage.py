@@ -36,6 +36,7 @@ import torch
 
 from bench.cells.cell import Cell
 from bench.cells.models import load_model, pack
+from bench.data.locations import set_corpus_folder
 from bench.data.reading import read_corpus, simulate_corpus, simulated_root
 from bench.data.recipe import MARKER, Recipe
 from bench.errors import BenchError
@@ -187,12 +188,23 @@ def study(form: Format, mutants: int, seed: int) -> tuple[Counter[str], list[str
     return counts, bad
 
 
+#: Suffixes of texts.
+TEXTS = (".txt", ".tsv", ".json", ".md")
+
+
+def kind_of(path: Path) -> str:
+    """What a row of the table calls a file: its suffix, of a table also what it is of."""
+    table = f"{path.stem.rpartition('_')[2]} " if path.suffix == ".tsv" else ""
+    return f"{table}{path.suffix[1:]}"
+
+
 def corpus_formats(root: Path) -> list[Format]:
     """Files of owners, as the simulator writes them; some rewritten as another version."""
     import h5py
     from scipy.io import loadmat, savemat
 
-    others = ("SEED-V", "SEED-VII", "FACED", "DREAMER")
+    others = ("SEED-V", "SEED-VII", "FACED", "DREAMER", "EEGMAT", "SAM40", "DENS", "FILM-MUSIC",
+              "EMOEEG-MC")
     for name in ("SEED", "DEAP", *others):
         simulate_corpus(load("corpora", name)(), root / name, SMALL)
     shutil.copytree(root / "SEED", root / "hdf5")
@@ -218,8 +230,8 @@ def corpus_formats(root: Path) -> list[Format]:
     files = [(name, path) for name, recording in first.items()
              for path in (recording.path, *recording.others)]
     return [
-        *(Format(f"{name}, {path.suffix[1:]}", path, corpus(name, name),
-                 digits if path.suffix == ".txt" else middle) for name, path in files),
+        *(Format(f"{name}, {kind_of(path)}", path, corpus(name, name),
+                 digits if path.suffix in TEXTS else middle) for name, path in files),
         Format("DEAP, pickle", next((root / "DEAP").rglob("s01.dat")), corpus("DEAP", "DEAP"),
                middle),
         Format("DEAP, ratings CSV", next((root / "DEAP").rglob("*ratings.csv")),
@@ -231,6 +243,150 @@ def corpus_formats(root: Path) -> list[Format]:
         Format("SEED, labels", raw["SEED"].parent / "label.mat", corpus("SEED", "SEED"),
                middle),
     ]
+
+
+_NAMES, _STATES = ("Fp1", "Fp2", "C3", "C4"), ("rest", "task")
+_MARKS = [(5.0 * k, 5.0, _STATES[k % 2]) for k in range(4)]
+
+
+def write_vhdr(path: Path, signal: np.ndarray) -> None:
+    """BrainVision's three files."""
+    head = ["Brain Vision Data Exchange Header File Version 1.0", "[Common Infos]",
+            f"DataFile={path.stem}.eeg", f"MarkerFile={path.stem}.vmrk", "DataFormat=BINARY",
+            "DataOrientation=MULTIPLEXED", "NumberOfChannels=4", "SamplingInterval=7812.5",
+            "[Binary Infos]", "BinaryFormat=IEEE_FLOAT_32", "[Channel Infos]",
+            *(f"Ch{i + 1}={n},,1,µV" for i, n in enumerate(_NAMES))]
+    path.write_text("\n".join(head) + "\n", encoding="utf-8")
+    path.with_suffix(".vmrk").write_text("\n".join([
+        "Brain Vision Data Exchange Marker File, Version 1.0", "[Common Infos]",
+        f"DataFile={path.stem}.eeg", "[Marker Infos]", "Mk1=New Segment,,1,1,0",
+        *(f"Mk{i + 2}=Comment,{w},{round(at * 128) + 1},640,0"
+          for i, (at, _, w) in enumerate(_MARKS))]) + "\n", encoding="utf-8")
+    signal.T.astype("<f4").tofile(path.with_suffix(".eeg"))
+
+
+def write_set(path: Path, signal: np.ndarray) -> None:
+    """EEGLAB's two files."""
+    from bench.datasets.shared import matlab
+
+    places = np.empty((1, 4), dtype=[("labels", object)])
+    events = np.empty((1, 4), dtype=[(n, object) for n in ("type", "latency", "duration")])
+    for i in range(4):
+        places[0, i]["labels"] = _NAMES[i]
+        events[0, i] = (_MARKS[i][2], _MARKS[i][0] * 128 + 1, 640.0)
+    matlab.write(path, {"EEG": {
+        "nbchan": 4.0, "pnts": float(signal.shape[1]), "trials": 1.0, "srate": 128.0,
+        "chanlocs": places, "event": events, "data": f"{path.stem}.fdt"}})
+    signal.T.astype("<f4").tofile(path.with_suffix(".fdt"))
+
+
+def write_fif(path: Path, signal: np.ndarray) -> None:
+    """MNE's file."""
+    import mne
+
+    raw = mne.io.RawArray(signal * 1e-6, mne.create_info(list(_NAMES), 128.0, "eeg"),
+                          verbose="ERROR")
+    raw.set_annotations(mne.Annotations(*zip(*_MARKS, strict=True)))
+    raw.save(path, overwrite=True, verbose="ERROR")
+
+
+def write_edf(path: Path, signal: np.ndarray) -> None:
+    """EDF with annotations."""
+    from bench.datasets.shared import edf
+
+    edf.write(path, _NAMES, 128, signal, _MARKS)
+
+
+def write_csv(path: Path, signal: np.ndarray) -> None:
+    """A table with times and labels."""
+    rows = [",".join(["time", *_NAMES, "label"])]
+    rows += [",".join([f"{i / 128:.5f}", *(f"{v:.3f}" for v in sample), _STATES[i // 640 % 2]])
+             for i, sample in enumerate(signal.T)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+def write_npz(path: Path, signal: np.ndarray) -> None:
+    """Trials, and what each is."""
+    np.savez(path, X=signal.reshape(4, 4, 640).transpose(1, 0, 2), y=np.arange(4) % 2, fs=128,
+             ch_names=np.array(_NAMES))
+
+
+def write_bids(place: Path, data: Sequence[np.ndarray]) -> None:
+    """A dataset of two subjects, onsets in milliseconds, ratings in beh/."""
+    from bench.datasets.shared import edf
+
+    for s, signal in enumerate(data, 1):
+        eeg, name = place / f"sub-{s:02d}" / "eeg", f"sub-{s:02d}_task-t"
+        eeg.mkdir(parents=True)
+        (eeg.parent / "beh").mkdir()
+        edf.write(eeg / f"{name}_eeg.edf", _NAMES, 128, signal)
+        (eeg / f"{name}_events.tsv").write_text("onset\tduration\ttrial_type\n" + "".join(
+            f"{round(at * 1000)}\t{round(lasts * 1000)}\t{w}\n" for at, lasts, w in _MARKS))
+        (eeg / f"{name}_eeg.json").write_text(json.dumps(
+            {"SamplingFrequency": 128, "PowerLineFrequency": 50}))
+        (eeg / f"{name}_channels.tsv").write_text(
+            "name\ttype\tunits\n" + "".join(f"{n}\tEEG\tuV\n" for n in _NAMES))
+        (eeg.parent / "beh" / f"{name}_beh.tsv").write_text(
+            "trial\tvalence\n" + "".join(f"{k}\t{2 * k + 1}\n" for k in range(4)))
+
+
+def added(place: Path, name: str, files: dict[str, Callable[[bytes], np.ndarray]],
+          **said: Any) -> list[Format]:
+    """Formats of a folder that is a corpus by `bench data add`."""
+    from bench.datasets.described import Described
+
+    toml = place / f"{name}.toml"
+    toml.write_text(Described.propose(Described.folder(place, name, **said)).toml)
+    set_corpus_folder(name, toml)
+
+    def read() -> Found:
+        found = read_corpus(name, place)
+        told = any("not the files they were" in n or n.startswith("skipped")
+                   for n in found.notices)
+        return digest(found.windows.x, found.windows.y, found.windows.order,
+                      list(found.windows.labels)), told
+
+    return [Format(f"own folder, {name.lower()}, {Path(file).name.split('_')[-1]}", place / file,
+                   read, where) for file, where in files.items()]
+
+
+def foreign_formats(root: Path) -> list[Format]:
+    """Files of folders that are nobody's layout, as `bench data add` reads them.
+
+    Of each make two subjects are there: the first one's files are changed.
+    """
+    from bench.datasets.shared import matlab
+
+    rng = np.random.default_rng(0)
+    data = [rng.normal(size=(4, 20 * 128)) * 10 for _ in range(2)]
+    made: dict[str, tuple[Callable[[Path, np.ndarray], None], str, dict[str, Any]]] = {
+        "edf": (write_edf, "S{}.edf", {"S1.edf": middle, "EDF.toml": digits}),
+        "set": (write_set, "S{}.set", {"S1.set": middle, "S1.fdt": middle}),
+        "vhdr": (write_vhdr, "S{}.vhdr", {"S1.vhdr": digits, "S1.vmrk": digits, "S1.eeg": middle}),
+        "fif": (write_fif, "S{}_raw.fif", {"S1_raw.fif": middle}),
+        "csv": (write_csv, "S{}.csv", {"S1.csv": digits}),
+        "npz": (write_npz, "S{}.npz", {"S1.npz": middle}),
+    }
+    out = []
+    for make, (write, name, files) in made.items():
+        place = root / "foreign" / make
+        place.mkdir(parents=True)
+        for s in (1, 2):
+            write(place / name.format(s), data[s - 1])
+        out += added(place, make.upper(), files)
+    place = root / "foreign" / "mat"
+    place.mkdir()
+    for s in (1, 2):
+        for k, state in enumerate(_STATES):
+            matlab.write(place / f"{state}_sub{s}.mat", {"X": data[k][:, :640] * (s + 1)})
+    out += added(place, "MAT", {"rest_sub1.mat": middle}, rate=128.0, channels=_NAMES)
+    place = root / "foreign" / "bids"
+    write_bids(place, data)
+    first = "sub-01/eeg/sub-01_task-t"
+    out += added(place, "BIDS", {f"{first}_eeg.edf": middle, f"{first}_events.tsv": digits,
+                                 f"{first}_eeg.json": digits, f"{first}_channels.tsv": digits})
+    return out + added(place, "RATED", {"sub-01/beh/sub-01_task-t_beh.tsv": digits},
+                       ratings=("valence=1:9",))
 
 
 def cache_formats(cache: Path) -> list[Format]:
@@ -369,8 +525,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["BENCH_CACHE"] = str(root / "cache")
+        os.environ["BENCH_CONFIG"] = str(root / "corpora.json")
         forms = [*text_formats(root), *run_formats(root), *archive_formats(root),
-                 *cache_formats(root / "cache"), *corpus_formats(root)]
+                 *cache_formats(root / "cache"), *corpus_formats(root), *foreign_formats(root)]
         for form in forms:
             if args.only is not None and not form.name.startswith(tuple(args.only)):
                 continue

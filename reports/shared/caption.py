@@ -28,6 +28,7 @@ def title(table: Table) -> str:
     if table.setting.edition:
         shared += f", records of {table.setting.edition}"
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    text += " (pieces of recordings)" if table.pieces else ""
     return text + (" (simulated)" if table.simulated else "")
 
 
@@ -61,9 +62,24 @@ def caption(table: Table) -> list[str]:
     if s.edition:
         lines.append(f"Records of {s.edition}: their scores came about by other rules than those "
                      "of this version, so they are shown apart and ranked with no others.")
+    if table.pieces:
+        lines.append(pieces_said(table.pieces))
     if table.simulated:
         lines.append(f"Scores are from simulated corpora ({s.simulated}); they say nothing of EEG.")
     return lines
+
+
+def pieces_said(pieces: str) -> str:
+    """What it means that trials are pieces of longer recordings.
+
+    Examples
+    --------
+    >>> pieces_said("LAB 20 s")[:57]
+    'Trials are pieces of longer recordings (LAB 20 s): pieces'
+    """
+    return (f"Trials are pieces of longer recordings ({pieces}): pieces of one recording "
+            "resemble each other whatever their class, so scores may tell recordings apart, "
+            "and not classes.")
 
 
 def _spread(table: Table) -> str:

@@ -66,7 +66,10 @@ class TableSetting:
 
 @dataclass(frozen=True)
 class Column:
-    """A pair with the very data it stood for: equal columns were tested on the same windows."""
+    """A pair with the very data it stood for: equal columns were tested on the same windows.
+
+    ``pieces`` names corpora whose trials are pieces of longer recordings: ``LAB 20 s``.
+    """
 
     source: str
     target: str
@@ -75,6 +78,7 @@ class Column:
     sessions: str
     classes: tuple[str, ...]
     data: str
+    pieces: str = ""
 
     @property
     def pair(self) -> str:
@@ -383,8 +387,18 @@ def _column(record: Record) -> Column:
         source=clean(source.get("name", ""), 60), target=clean(target["name"], 60),
         source_corpus=clean(source.get("corpus", "")), target_corpus=clean(target["corpus"]),
         sessions=", ".join(sorted(sessions)), classes=tuple(clean(c) for c in record.classes),
-        data=_digest(data),
+        data=_digest(data), pieces=pieces_of(record.identity),
     )
+
+
+def pieces_of(identity: Mapping[str, Any]) -> str:
+    """Corpora whose trials are pieces of longer recordings, with their length: ``LAB 20 s``."""
+    found: dict[str, float] = {}
+    for side in (identity.get("source"), identity.get("target")):
+        marked = side.get("pieces") if isinstance(side, Mapping) else None
+        if isinstance(marked, Mapping):
+            found |= {clean(corpus, 40): float(length) for corpus, length in marked.items()}
+    return ", ".join(f"{corpus} {length:g} s" for corpus, length in sorted(found.items()))
 
 
 def _fold(fold: Mapping[str, Any]) -> FoldScores:

@@ -155,6 +155,12 @@ class Table(Kept):
         """Whether the scores are from simulated corpora."""
         return bool(self.setting.simulated)
 
+    @property
+    def pieces(self) -> str:
+        """Corpora of the table whose trials are pieces of longer recordings."""
+        named = dict.fromkeys(p for c in self.columns for p in c.pieces.split(", ") if p)
+        return ", ".join(named)
+
     def chance(self, column: Column) -> float | None:
         """Expected score of guessing evenly; None where it depends on the class shares."""
         return chance_level(self.metric, len(column.classes))

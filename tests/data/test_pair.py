@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bench.data.pair import align, on_channels
+from bench.data.pair import align, dropped_classes, in_shared_classes, on_channels
 from bench.data.reading import ReadOptions, read_corpus
 from bench.data.windows import Windows
 from bench.errors import BenchError, IncompatibleError
 
-from support import CHANNELS, paired, read, synthetic
+from support import CHANNELS, in_order, paired, read, synthetic
 
 
 def shuffled(windows: Windows, order, names=None) -> Windows:
@@ -119,3 +119,16 @@ def test_seed_and_deap_meet_on_32_channels(tiny_root):
 def test_aligned_windows_share_no_memory_with_what_was_read():
     windows = synthetic()
     assert not np.shares_memory(on_channels(windows, windows.space.channels).x, windows.x)
+
+
+def test_what_a_map_leaves_out_of_each_side_is_said():
+    seven = synthetic(corpus="A", labels=("sad", "fear", "neutral", "happy"),
+                      trials=in_order([0, 1, 2, 3]), subjects=2)
+    pair = paired(seven, synthetic(corpus="B", labels=("low valence", "high valence")))
+    mapped, label_map = in_shared_classes(pair)
+    assert dropped_classes(pair, mapped, label_map) == [
+        "A:own: fear, neutral left out (16 of 32 windows) by map polarity-2, which has the classes "
+        "negative, positive"
+    ]
+    same = paired()
+    assert dropped_classes(same, *in_shared_classes(same)) == []

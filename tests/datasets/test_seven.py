@@ -7,11 +7,12 @@ import itertools
 import pytest
 
 import bench
-from bench.data.channels import common_channels
+from bench.data.channels import canonical, common_channels
 from bench.data.labels import shared_classes
 from bench.data.recipe import Recipe
 from bench.errors import IncompatibleError
 from bench.registry import entries, load
+from bench.store.records import Store
 
 SEVEN = ("SEED", "SEED-IV", "SEED-V", "SEED-VII", "FACED", "DEAP", "DREAMER")
 PAIRS = list(itertools.permutations(SEVEN, 2))
@@ -88,15 +89,47 @@ def test_lengths_and_labels_of_simulated_trials_are_planned(name):
         assert min(p.samples for p in plans) >= 6 * corpus.rate
 
 
+def words(space: tuple[str, ...], classes: tuple[str, ...], label_map) -> list[str]:
+    """Classes of a side that a map drops."""
+    return [c for c in space if label_map.to.get(c) not in classes]
+
+
 @pytest.mark.slow
 def test_all_ordered_pairs_run(tmp_path, monkeypatch):
+    """`bench sweep --method lda --pairs all --simulated --scale demo`: 42, and what each is on."""
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     state = bench.sweep(
         methods="lda", pairs="all", simulated=True, scale="demo", controls=False,
         options=bench.SweepOptions(runs=tmp_path / "runs"),
     )
     assert state.problems == []
-    board = bench.leaderboard(tmp_path / "runs")
-    rows = board.query("metric == 'balanced_accuracy' and unit == 'window'")
-    found = {tuple(side.partition(":")[0] for side in pair.split("→")) for pair in rows["pair"]}
-    assert found == set(PAIRS)
+    found = {}
+    for record in Store(tmp_path / "runs").records():
+        identity = record.identity
+        pair = (identity["source"]["corpus"], identity["target"]["corpus"])
+        found[pair] = record
+        channels = set(map(canonical, adapter(pair[0]).channels))
+        channels &= set(map(canonical, adapter(pair[1]).channels))
+        assert set(identity["features"]["channels"]) == channels
+        spaces = [_shown(name) for name in pair]
+        if set(spaces[0]) == set(spaces[1]):
+            assert identity["label_map"] is None
+            continue
+        label_map, classes = shared_classes(*spaces)
+        assert identity["label_map"]["name"] == label_map.name
+        assert identity["label_map"]["classes"] == record.classes == list(classes)
+        said = [n for n in record.notices if " left out (" in n and " by map " in n]
+        expected = [w for space in spaces if (w := words(space, classes, label_map))]
+        assert [n.partition(": ")[2].partition(" left out")[0].split(", ")
+                for n in said] == expected
+        lost = [name for name in pair if 2 * len(channels) < CHANNELS[name]]
+        told = [n.partition(":")[0] for n in record.notices if "electrodes are left out" in n]
+        assert told == lost
+    assert set(found) == set(PAIRS)
+
+
+def _shown(name: str) -> tuple[str, ...]:
+    """Classes of a corpus in its first session: of SEED-VII's seven, five."""
+    classes = adapter(name).tasks[0].classes
+    absent = ("fear", "surprise") if name == "SEED-VII" else ()
+    return tuple(c for c in classes if c not in absent)

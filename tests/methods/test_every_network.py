@@ -13,7 +13,6 @@ from bench.cells.contract import restrict_views
 from bench.cells.engine import run_cell
 from bench.cells.models import load_model
 from bench.data.pair import Pair
-from bench.draws import Draws
 from bench.errors import IncompatibleError, SettingError
 from bench.method import Budget, Context, Job
 from bench.methods.shared.training.deep import Adaptation, Supervised
@@ -207,82 +206,3 @@ def test_phases_train_their_own_leaves():
             adam.step()
     torch.testing.assert_close(model["a"].detach()[0], a.detach())
     torch.testing.assert_close(model["b"].detach()[0], b.detach())
-
-
-def test_mldg_is_the_gradient_after_an_inner_step(pair):
-    """Against one step written out: the gradient of both losses, at p and at p - alpha g."""
-    from bench.methods.shared.training.deep import Batch
-
-    cls = load("methods", "mldg")
-    method = cls(cls.parse({"inner_lr": 0.05, "weight": 0.7}))
-    net = method.network_of(pair.source)
-    g = Draws.of(0)
-    model = stack([net.encoder.init(g) | net.head.init(g)], "cpu", torch.float64)
-    x = torch.from_numpy(pair.source.x[:30].astype(float))
-    y = torch.from_numpy(pair.source.y[:30])
-    domain = torch.arange(30) % 3
-    out = torch.tensor([False, True, False])
-    batch = Batch(x[None], y[None], domain[None], x[None, :0], torch.tensor(0.0), out[None])
-
-    def risk(p, rows):
-        logits = net.head(p, net.encoder(p, x[None], training=True))[0]
-        return torch.nn.functional.cross_entropy(logits[rows], y[rows])
-
-    names = [n for n in model if ".running_" not in n]
-    inner = torch.autograd.grad(risk(model, ~out[domain]), [model[n] for n in names])
-    moved = {n: (model[n] - 0.05 * s).detach().requires_grad_() for n, s in zip(names, inner)}
-    after = torch.autograd.grad(
-        risk({**model, **moved}, out[domain]), [moved[n] for n in names]
-    )
-    found = torch.autograd.grad(
-        method.losses(net, model, batch)["total"].sum(), [model[n] for n in names]
-    )
-    for a, b, c in zip(found, inner, after):
-        torch.testing.assert_close(a, b + 0.7 * c)
-
-
-def test_ms_mda_is_the_sum_of_its_branches_losses(pair):
-    """Against loops over branches, windows and classes; and the prediction is their mean."""
-    from bench.methods.shared.training.deep import Batch
-
-    cls = load("methods", "ms-mda")
-    method = cls(cls.parse({"weight": 0.7, "agreement": 0.3, "branch": 3}))
-    net = method.network_of(pair.source)
-    g = torch.Generator().manual_seed(0)
-    models = [net.encoder.init(d) | net.head.init(d) for d in map(Draws.of, range(2))]
-    x = torch.randn(2, 12, 4, 5, generator=g, dtype=torch.float64)
-    target = torch.randn(2, 6, 4, 5, generator=g, dtype=torch.float64) + 1
-    y = torch.randint(0, 3, (2, 12), generator=g)
-    domain = torch.randint(0, 2, (2, 12), generator=g)  # the third subject does not occur
-    stacked = stack(models, "cpu", torch.float64)
-    progress = torch.tensor(0.2, dtype=torch.float64)
-    batch = Batch(x, y, domain, target, progress, torch.empty(2, 0))
-    found = method.losses(net, stacked, batch)["total"].detach()
-    ramp = 2 / (1 + np.exp(-10 * 0.2)) - 1
-    for k, model in enumerate(models):
-        p = {n: t.double()[None] for n, t in model.items()}
-        h = net.encoder(p, torch.cat([x[k], target[k]])[None], training=True)[0]
-
-        def branch(s, rows, p=p):
-            weight, bias = p["branch.weight"][0], p["branch.bias"][0]
-            part = slice(3 * s, 3 * s + 3)
-            own = torch.nn.functional.leaky_relu(rows @ weight[part].T + bias[part])
-            return own, own @ p["branch_head.weight"][0, s].T + p["branch_head.bias"][0, s]
-
-        risks, shifts = [], []
-        for s in range(3):
-            mine = domain[k] == s
-            if not mine.any():
-                continue
-            own, logits = branch(s, h[:12][mine])
-            risks.append(torch.nn.functional.cross_entropy(logits, y[k][mine]))
-            theirs, _ = branch(s, h[12:])
-            shifts.append((own.mean(dim=0) - theirs.mean(dim=0)).square().sum())
-        proba = [torch.softmax(branch(s, h[12:])[1], dim=1) for s in range(3)]
-        apart = [(proba[i] - proba[j]).abs().mean() for i, j in ((0, 1), (0, 2), (1, 2))]
-        expected = sum(risks) / len(risks) + ramp * (
-            0.7 * sum(shifts) / len(shifts) + 0.3 * sum(apart) / 3
-        )
-        torch.testing.assert_close(found[k], expected)
-        joint = torch.softmax(net.head(p, h[None, 12:])[0], dim=1)
-        torch.testing.assert_close(joint, sum(proba) / 3)

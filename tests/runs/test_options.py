@@ -33,10 +33,13 @@ OTHER = {
     "data": ("copy of the corpora", {}),
     "simulated": (True, {"data": None, "recipe": SMALL}),
     "recipe": ({**SMALL, "class_effect": 0}, {"data": None, "simulated": True}),
-    "sessions": ("all", {}), "features": ("raw", {"method": "source-only"}),
+    "montage": ("10-20", {}), "sessions": ("all", {}),
+    "features": ("raw", {"method": "source-only"}),
     "official_kind": ("de_movingAve", {"features": "official-4s", "tgt": "SEED-IV"}),
     "window": (2.0, {}), "threshold": (4.0, {}), "drop_middle": ((4.9, 5.1), {}),
-    "exclude": ({"DEAP": [2]}, {}), "save_models": (True, {}), "diagnostics": (True, {}),
+    "exclude": ({"DEAP": [2]}, {}),
+    "map": (("low valence=negative", "high valence=positive"), {}),
+    "save_models": (True, {}), "diagnostics": (True, {}),
     "controls": (False, {}), "shuffled_source": (True, {}),
     "classes": ("shared", {"method": "source-only"}), "protocol": ("zero-shot", {}),
     "protocol_params": ({"calibration_trials": 3}, {}), "params": ({"C": 0.5}, {"method": "lr"}),
@@ -124,6 +127,18 @@ def test_an_option_decides_the_identity_as_it_says(name, corpora, monkeypatch, c
         assert (tuple(shown) if isinstance(shown, list) else shown) == other
 
 
+def test_the_default_of_a_later_option_leaves_no_trace():
+    """Records, plans and tunings of before there was the option keep their names."""
+    later = [n for n, s in about(CellOptions).items() if s.later]
+    assert later
+    for name in later:
+        assert name not in Options().deciding()
+        assert name in Options(**{name: OTHER[name][0]}).deciding()
+        plain = read_request(None, {"methods": "lr"})
+        assert name not in plain.shared()
+        assert name in read_request(None, {"methods": "lr", name: OTHER[name][0]}).shared()
+
+
 def test_a_rerun_reads_back_what_decides_numbers():
     back = {n for n, s in about(CellOptions).items() if s.identity and s.given}
     assert {"precision", "scaling", "selection", "scale", "window", "threshold"} <= back
@@ -188,8 +203,9 @@ ELSEWHERE = {
     "threshold": "a key of records", "drop_middle": "a key of records",
     "exclude": "a key of tunings", "preset": "stands apart in a tuning's setting",
     "diagnostics": "a key of random streams", "save_models": "off in a trial",
+    "montage": "a key of records and of tunings",
     "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
-    "classes": "a key of records",
+    "classes": "a key of records", "map": "a key of records and of a tuning's setting",
 }
 
 

@@ -33,7 +33,14 @@ def inspect_folder(
     found, good = 0, True
     missing: MissingCorpusError | None = None
     for name in corpora:
-        adapter: CorpusAdapter = load("corpora", name)()
+        try:
+            adapter: CorpusAdapter = load("corpora", name)()
+        except BenchError as error:  # a TOML that was edited into none, say
+            if named:
+                raise
+            screen.print(f"[red]{escape(error.message)}[/]", highlight=False)
+            good = False
+            continue
         try:
             good &= _inspect(adapter, folder, screen, features, read)
             found += 1

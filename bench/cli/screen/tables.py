@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ...auditing.findings import word_widths
 from ...registry import Entry, Needs, Profile, entries, load
+from .docstrings import adapted, docstring
 
 if TYPE_CHECKING:
     from ...cells.shortcuts import Shortcut
@@ -34,7 +35,7 @@ _LETTERS = {
 
 def as_json(group: str) -> str:
     """Entries of a group as JSON, with all that is known of them."""
-    more = {"methods": _method_json, "protocols": _protocol_json}.get(group, lambda entry: {})
+    more = {"methods": method_facts, "protocols": _protocol_json}.get(group, lambda entry: {})
     rows = [
         {"name": e.name, "family": e.family, "summary": e.summary, "paper": e.paper,
          "origin": e.origin, **more(e)}
@@ -145,10 +146,11 @@ def profile_of(entry: Entry) -> Profile | None:
         return None
 
 
-def _method_json(entry: Entry) -> dict[str, Any]:
-    profile = profile_of(entry)
+def method_facts(entry: Entry) -> dict[str, Any]:
+    """What a method needs under each protocol, and what of the published method is adapted."""
+    profile, differs = profile_of(entry), adapted(docstring(entry))
     if profile is None:
-        return {"features": None, "transductive": None, "protocols": None}
+        return {"features": None, "transductive": None, "protocols": None, "adapted": differs}
     protocols = {}
     for name, grants in _granted().items():
         needs = profile.under(grants)
@@ -159,7 +161,7 @@ def _method_json(entry: Entry) -> dict[str, Any]:
         }
     return {
         "features": sorted(profile.needs.features), "transductive": profile.transductive,
-        "protocols": protocols,
+        "protocols": protocols, "adapted": differs,
     }
 
 

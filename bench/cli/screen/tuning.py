@@ -137,6 +137,8 @@ def show_outcome(outcome: TuningOutcome, console: Console) -> None:
         (name, "bold"), f"  {tuned.setting.source}→{tuned.setting.target}  "
         f"{tuned.setting.protocol}  scale {tuned.setting.scale}",
     )
+    if any(outcome.record.identity[side].get("pieces") for side in ("source", "target")):
+        title.append("  PIECES OF RECORDINGS", style="bold yellow")
     if outcome.record.simulated:
         title.append("  SIMULATED", style="bold yellow")
     console.print(title)

@@ -20,17 +20,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BenchError, SettingError, reason_of
+from ...errors import BenchError, SettingError, reason_of, trace_of
 from ...store.records import Status
-from ..plan import CellSpec
+from ..plan import ATTAINABLE, CellSpec
 from ..slurm import Jobs
 from .endings import gist, how
+from .examiner import Examiner
 from .start import LocalPool, workers_of
-from .worker import TOPIC, CellTask, Result, unfit, work
+from .worker import TOPIC, CellTask, Errand, Result, unfit, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+    from ...protocols.granted import Grant
     from ..sweep import Sweep
 
 #: Seconds between looks at the workers.
@@ -86,11 +88,12 @@ class _Worker:
 
 @dataclass
 class _Flight:
-    """What a worker is busy with."""
+    """What a worker is busy with; ``token`` names it to the examiner."""
 
     task: CellTask
     worker: str
     future: Future
+    token: str
     began: float = field(default_factory=time.monotonic)
     ending: str = ""
 
@@ -108,9 +111,15 @@ class _Coordinator:
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
-            include=[os.path.realpath(i) if i.endswith(".py") else i for i in request.include],
+            include=[os.path.realpath(i) if i.endswith((".py", ".toml")) else i
+                     for i in request.include],
         )
-        self.ready = deque(CellTask(tuple(specs)) for specs in groups)
+        self.examiner = Examiner(client, sweep.executor.cell)
+        #: What only the labels can tell is worked out here.
+        self.own = deque(specs for specs in groups if specs[0].method == ATTAINABLE)
+        self.ready = deque(
+            CellTask(tuple(specs)) for specs in groups if specs[0].method != ATTAINABLE
+        )
         self.waiting: dict[str, list[CellTask]] = defaultdict(list)
         self.training: set[str] = set()
         self.flights: dict[Any, _Flight] = {}
@@ -131,9 +140,11 @@ class _Coordinator:
     def run(self) -> None:
         self.client.subscribe_topic(TOPIC, lambda event: self.events.put(event[1]))
         try:
-            while self.ready or self.flights or any(self.waiting.values()):
+            while self.ready or self.flights or self.own or any(self.waiting.values()):
                 self._look()
                 self._hand_out()
+                if self.own:
+                    self.sweep.run_here(self.own.popleft())
                 self._take()
                 self._watch()
         except Exception as error:  # dask raises many types once the scheduler is gone
@@ -311,19 +322,35 @@ class _Coordinator:
             if not self.ready:
                 return
             task = self._next(self.workers[address].name)
-            states = {key: self.sweep.store.get_state(key) for key in task.keys}
+            granted = self._granted(task)
+            if granted is None:
+                continue
             worker = self.workers[address]
             request = self.request
             if worker.device:
                 request = replace(request, device=worker.device)
+            states = {key: self.sweep.store.get_state(key) for key in task.keys}
+            token, grants = granted
             # The worker's name travels as data: it only serves to show who is doing what.
+            errand = Errand(states, grants, self.examiner.name, token, worker.name)
             future = self.client.submit(
-                work, request, task, states, worker.name, workers=[address],
-                allow_other_workers=False, pure=False, retries=0,
+                work, request, task, errand, workers=[address], allow_other_workers=False,
+                pure=False, retries=0,
             )
-            self.flights[future.key] = _Flight(task, address, future)
+            self.flights[future.key] = _Flight(task, address, future, token)
             future.add_done_callback(self.finished.put)
             self.sweep.begun(task.specs, worker.name)
+
+    def _granted(self, task: CellTask) -> tuple[str, tuple[Grant, ...]] | None:
+        """What is granted to the cells of a task; None if they fail for it."""
+        try:
+            return self.examiner.grants(task.specs)
+        except (Exception, SystemExit) as error:
+            waiting = self._dependents(task)
+            for spec in task.specs:
+                self.sweep.fail(spec, "failed", reason_of(error), trace_of(error))
+            self.ready.extendleft(reversed(waiting))
+            return None
 
     def _take(self) -> None:
         """Wait a moment for a result; show what the workers are doing."""
@@ -331,6 +358,7 @@ class _Coordinator:
             future = self.finished.get(timeout=TICK)
         except queue.Empty:
             future = None
+        self.examiner.drain()
         while not self.events.empty():
             from ...cells.cell import Event
 
@@ -347,6 +375,7 @@ class _Coordinator:
             self._result(flight, found)
         else:
             self._lost(flight, found)
+        self.examiner.forget(flight.token)
 
     def _fetched(self, flight: _Flight) -> Result | BaseException | None:
         """What a worker computed, or why it could not; None if it died.
@@ -361,6 +390,7 @@ class _Coordinator:
         )
         while not concurrent.futures.wait([coming], timeout=TICK).done:
             self._look()
+            self.examiner.drain()
             if self._dead(flight.worker):
                 coming.cancel()
                 return None
@@ -378,17 +408,17 @@ class _Coordinator:
         if result.states:
             self._release(result.states, [] if result.done else [task])
         self._failed_training(task, result)
-        name = self.workers[flight.worker].name
-        done = list(zip(task.specs, result.done, strict=False))
-        for spec, outcome in sorted(done, key=lambda d: d[1].record is None):
-            if outcome.record is None:
+        done = list(enumerate(zip(task.specs, result.done, strict=False)))
+        for place, (spec, outcome) in sorted(done, key=lambda d: d[1][1].record is None):
+            if outcome.record is None or outcome.predicted is None:
                 sweep.fail(spec, "failed", outcome.reason, outcome.trace)
-            elif outcome.record.id != sweep.expected(spec).id:
-                sweep.fail(spec, "failed", f"{name} has other code or other data than the "
-                           "coordinator: its result is of another cell")
-            else:
-                sweep.store.put(outcome.record, outcome.predictions, outcome.models)
-                sweep.finish_cell(spec, outcome.record)
+                continue
+            record = outcome.record
+            table = self.examiner.score(
+                flight.token, place, outcome.attempt, record, outcome.predicted
+            )
+            sweep.store.put(record, table, outcome.models)
+            sweep.finish_cell(spec, record)
 
     def _failed_training(self, task: CellTask, result: Result) -> None:
         """Cells that wait for a state which could not be trained fail with its reason."""
@@ -493,6 +523,7 @@ class _Coordinator:
                     continue
                 del self.flights[key]
                 self._lost(flight, None)
+                self.examiner.forget(flight.token)
             elif limit is not None and took > limit * len(flight.task.specs) \
                     and not flight.ending:
                 flight.ending = f"took longer than --timeout {limit:g} s"

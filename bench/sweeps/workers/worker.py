@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...cells.cell import Event
+from ...cells.scored import Predicted
 from ...devices import devices
 from ...errors import SettingError, reason_of, trace_of
+from ...protocols.granted import Grant
 from ...registry import include
 from ...store.memory import CarriedStore, NeedsStates, State, Trained
 from ...store.records import Record
 from ..executor import Executor
 from ..plan import CellSpec
 from ..request import Request
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .examiner import PACKETS, Away, Outlet
 
 #: Where workers say how far they are.
 TOPIC = "bench-sweep"
@@ -61,10 +61,20 @@ class CellTask:
 
 @dataclass
 class Done:
-    """What became of one cell: its record and what is stored with it, or why there is none."""
+    """What became of one cell: its record, to be scored, and models; or why there is none.
+
+    Attributes
+    ----------
+    record : Record or None
+        Without scores.
+    predicted : Predicted or None
+    attempt : int
+        Which of several attempts at the training it came of.
+    """
 
     record: Record | None = None
-    predictions: pd.DataFrame | None = None
+    predicted: Predicted | None = None
+    attempt: int = 0
     models: Mapping[str, bytes] | None = None
     reason: str = ""
     trace: str = ""
@@ -93,20 +103,44 @@ class Result:
 _executors: dict[str, Executor] = {}
 
 
-def work(
-    request: Request, task: CellTask, states: Mapping[str, State | None], worker: str
-) -> Result:
+@dataclass(frozen=True, eq=False)
+class Errand:
+    """What a worker needs beside its task.
+
+    Attributes
+    ----------
+    states : mapping of str to State or None
+        Pre-trained states by key.
+    grants : tuple of Grant
+        One of each cell.
+    queue, token : str
+        Where looks go, and the name they go by.
+    worker : str
+        What this worker is called.
+    """
+
+    states: Mapping[str, State | None]
+    grants: tuple[Grant, ...]
+    queue: str
+    token: str
+    worker: str
+
+
+def work(request: Request, task: CellTask, errand: Errand) -> Result:
     """Run cells on this worker; every failure comes back as a result."""
-    store = CarriedStore(states, task.pretrain)
+    store = CarriedStore(errand.states, task.pretrain)
+    outlet = Outlet(_sender(errand.queue), errand.token)
+    away = [Away(grant, place, outlet) for place, grant in enumerate(errand.grants)]
     try:
-        outcomes = _executor(request).run_all(task.specs, store, _teller(worker))
+        outcomes = _executor(request).run_all(task.specs, store, _teller(errand.worker), away)
     except NeedsStates as need:
         return Result(needs=need.args)
     except Trained:
         return Result(states=store.trained)
     except (Exception, SystemExit) as error:
         outcomes = [error] * len(task.specs)
-    return Result(states=store.trained, done=[_done(o, store) for o in outcomes])
+    done = [_done(o, a) for o, a in zip(outcomes, away, strict=True)]
+    return Result(states=store.trained, done=done)
 
 
 def unfit(request: Request) -> None:
@@ -125,10 +159,26 @@ def unfit(request: Request) -> None:
             f"the folder of the corpora, {request.data}, is not there on {socket.gethostname()}")
 
 
-def _done(outcome: Record | BaseException, store: CarriedStore) -> Done:
+def _done(outcome: Record | BaseException, away: Away) -> Done:
     if isinstance(outcome, BaseException):
         return Done(reason=reason_of(outcome), trace=trace_of(outcome))
-    return Done(outcome, *store.kept.get(outcome.id, (None, None)))
+    assert away.kept is not None
+    record, predicted, models = away.kept
+    return Done(record, predicted, away.attempt, models)
+
+
+def _sender(queue: str) -> Callable[[Any], None]:
+    """Puts packets into a queue of the scheduler; it is found when the first is sent."""
+    found: list[Any] = []
+
+    def send(packet: Any) -> None:
+        from distributed import Queue
+
+        if not found:
+            found.append(Queue(queue, maxsize=PACKETS))
+        found[0].put(packet)
+
+    return send
 
 
 def _executor(request: Request) -> Executor:
@@ -137,7 +187,7 @@ def _executor(request: Request) -> Executor:
         for item in request.include:
             include(item)
         _executors.clear()  # another sweep's corpora are of no use here
-        _executors[key] = Executor(request)
+        _executors[key] = Executor(request, labels=False)
     return _executors[key]
 
 

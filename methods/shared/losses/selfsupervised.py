@@ -42,6 +42,20 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     return soft_contrastive(z, z.new_zeros(len(z), z.shape[1], z.shape[1]), a.shape[1], temperature)
 
 
+def nt_xent_poly(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """NT-Xent with the polynomial term of TF-C's released code, of two views (K, B, P).
+
+    Added is 1 - B * mean of the 2B x (2B - 1) probabilities of which only the positives are not
+    set to zero.
+    """
+    z, windows = torch.cat([a, b], dim=1), a.shape[1]
+    rows = z.shape[1]
+    positives = with_positives(z.new_zeros(len(z), rows, rows), windows)
+    _, found, loss = relations(z, positives, temperature, "cosine")
+    own = (found * positives).sum(dim=(1, 2))
+    return loss * (rows - 1) + 1 - windows * own / (rows * (rows - 1))
+
+
 def byol(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of 2 - 2 cos between predictions and targets (K, B, P) (BYOL, eq. 2)."""
     return 2 - 2 * functional.cosine_similarity(prediction, target, dim=-1).mean(dim=1)
@@ -51,8 +65,9 @@ def vicreg(a: Tensor, b: Tensor, eps: float = 1e-4) -> dict[str, Tensor]:
     """Terms of VICReg (eqs. 1 to 5) for two views (K, B, P), each (K,); symmetric in the views.
 
     "invariance" is the mean squared difference; "variance" the mean shortfall of the standard
-    deviations from 1, summed over the views; "covariance" the sum of squared covariances between
-    different dimensions over P, summed over the views.
+    deviations from 1, the mean of both views as in the released code (the paper's eq. 6 has their
+    sum); "covariance" the sum of squared covariances between different dimensions over P, summed
+    over the views.
     """
     views = torch.stack([a, b], dim=1)
     _, _, batch, width = views.shape
@@ -62,7 +77,7 @@ def vicreg(a: Tensor, b: Tensor, eps: float = 1e-4) -> dict[str, Tensor]:
     covariance.diagonal(dim1=-2, dim2=-1).zero_()
     return {
         "invariance": (a - b).square().mean(dim=(1, 2)),
-        "variance": torch.relu(1 - spread).mean(dim=2).sum(dim=1),
+        "variance": torch.relu(1 - spread).mean(dim=2).mean(dim=1),
         "covariance": covariance.square().sum(dim=(1, 2, 3)) / width,
     }
 
@@ -94,33 +109,37 @@ def aggregation(z: Tensor, originals: int, temperature: float) -> tuple[Tensor, 
     weights : (K, N, N)
         Softmax of cosine / t over all other rows; zero on the diagonal.
     constraint : (K,)
-        Mean over all positive pairs (copies of the same window) of minus the log-softmax.
+        Minus the log-softmax of a row's positives (the other copies of its window), summed over
+        them, and the mean over rows.
     """
     n = z.shape[1]
-    copies = n // originals - 1
     positives = with_positives(z.new_zeros(len(z), n, n), originals)
     _, weights, loss = relations(z, positives, temperature, "cosine")
-    return weights, loss * (n - 1) / copies
+    return weights, loss * (n - 1)
 
 
 def temporal_weights(steps: int, sharpness: float, device: torch.device | None = None) -> Tensor:
     """How much two moments count as the same (SoftCLT, eq. 4): (T, T).
 
-    w_st = 2 / (1 + exp(sharpness * |s - t|)): 1 for equal moments, falling with distance.
+    w_st = 2 / (1 + exp(sharpness * |s - t|)): 1 for equal moments, falling with distance; 0 below
+    1e-6, as in the released code.
     """
     t = torch.arange(steps, dtype=torch.float64, device=device)
-    return 2 * torch.sigmoid(-sharpness * (t[:, None] - t).abs())
+    w = 2 * torch.sigmoid(-sharpness * (t[:, None] - t).abs())
+    return torch.where(w < 1e-6, 0.0, w)
 
 
 def soft_contrastive_in_time(
-    z: Tensor, instance: Tensor, sharpness: float, temperature: float
+    z: Tensor, instance: Tensor, sharpness: float
 ) -> tuple[Tensor, Tensor]:
     """Instance-wise and temporal soft contrast of SoftCLT (eqs. 3 and 5) at one time scale.
+
+    Similarity is the plain product of encodings.
 
     Parameters
     ----------
     z : (K, 2, T, B, P)
-        Projections of two views of B runs of T moments.
+        Encodings of two views of B runs of T moments.
     instance : (K, B, B)
         How much two runs count as positive.
     sharpness : float
@@ -137,8 +156,8 @@ def soft_contrastive_in_time(
     between_runs = instance.repeat(1, 2, 2).repeat_interleave(steps, dim=0)
     moments = temporal_weights(steps, sharpness, z.device).to(z).repeat(2, 2)
     between_moments = moments.expand(models * runs, -1, -1)
-    per_moment = soft_contrastive(across, between_runs, runs, temperature)
-    per_run = soft_contrastive(along, between_moments, steps, temperature)
+    per_moment = soft_contrastive(across, between_runs, runs, 1.0, "dot")
+    per_run = soft_contrastive(along, between_moments, steps, 1.0, "dot")
     return per_moment.view(models, -1).mean(dim=1), per_run.view(models, -1).mean(dim=1)
 
 
@@ -167,34 +186,15 @@ def neighbourhood(near: Tensor, far: Tensor, unlabelled_positive: float) -> Tens
 
 
 def info_nce(prediction: Tensor, target: Tensor) -> Tensor:
-    """Predict the own target among those of the batch (TS-TCC, eqs. 1 and 2).
+    """Each target finds the prediction of it among those of the batch (TS-TCC, eqs. 1 and 2).
 
-    Mean over rows of minus log-softmax_j (prediction_i . target_j) at j = i; not symmetric.
+    Mean over rows of minus log-softmax_j (target_i . prediction_j) at j = i, as in the released
+    code; the paper's sum runs over targets. Not symmetric.
 
     Parameters
     ----------
     prediction, target : (K, B, P)
     """
-    scores = prediction @ target.mT
+    scores = target @ prediction.mT
     own = scores.diagonal(dim1=1, dim2=2)
     return (torch.logsumexp(scores, dim=2) - own).mean(dim=1)
-
-
-def consistency(aligned: Tensor, others: Tensor, margin: float) -> Tensor:
-    """Time-frequency consistency of TF-C (eq. 5), with a hinge.
-
-    Parameters
-    ----------
-    aligned : (K,)
-        Distance between the time and the frequency embedding of the same windows.
-    others : (K, M)
-        Distances of M pairs of embeddings of which one or both are augmented.
-    margin : float
-        By how much the first should be smaller.
-
-    Returns
-    -------
-    (K,)
-        Sum over M of max(0, aligned - other + margin).
-    """
-    return torch.relu(aligned.unsqueeze(1) - others + margin).sum(dim=1)

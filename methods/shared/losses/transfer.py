@@ -42,6 +42,17 @@ def domain_means(values: Tensor, domain: Tensor, domains: int) -> tuple[Tensor, 
     return (values.unsqueeze(1) @ member).squeeze(1) / counts.clamp(min=1), counts > 0
 
 
+def place_in_domain(domain: Tensor, domains: int) -> Tensor:
+    """How many windows of its domain stand before each window of a batch; (K, B) to (K, B)."""
+    before = one_hot(domain, domains).to(torch.int64).cumsum(dim=1) - 1
+    return before.gather(2, domain.unsqueeze(2)).squeeze(2)
+
+
+def mean_of_domains(means: Tensor, counted: Tensor) -> Tensor:
+    """Mean (K,) over the domains that count, of (K, D) both; 0 where none does."""
+    return (means * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
+
+
 def group_dro(
     means: Tensor, present: Tensor, weights: Tensor, step: float
 ) -> tuple[Tensor, Tensor]:
@@ -77,7 +88,7 @@ def irm(logits: Tensor, y: Tensor, domain: Tensor, domains: int) -> Tensor:
 
     The gradient of one window's cross-entropy is sum_c (p_c - [y = c]) z_c. The square is
     estimated without bias as the product of the gradients of two halves of a domain's windows
-    (even and odd places in the batch), and averaged over domains that have both.
+    (every other one, in the order of the batch), and averaged over domains that have both.
 
     Parameters
     ----------
@@ -86,7 +97,7 @@ def irm(logits: Tensor, y: Tensor, domain: Tensor, domains: int) -> Tensor:
     """
     p = torch.softmax(logits, dim=2)
     slope = ((p - one_hot(y, logits.shape[2]).to(p.dtype)) * logits).sum(dim=2)
-    half = torch.arange(y.shape[1], device=y.device) % 2
+    half = place_in_domain(domain, domains) % 2
     means, present = domain_means(slope, 2 * domain + half, 2 * domains)
     even, odd = means.view(-1, domains, 2).unbind(dim=2)  # the backward of prod() reads values
     product = even * odd
@@ -94,17 +105,47 @@ def irm(logits: Tensor, y: Tensor, domain: Tensor, domains: int) -> Tensor:
     return (product * both).sum(dim=1) / both.sum(dim=1).clamp(min=1)
 
 
+def partners(domain: Tensor, order: Tensor) -> Tensor:
+    """A window of another domain for each window, as DomainBed pairs its minibatches.
+
+    The domains of a batch stand in a circle; the n-th window of one is paired with the n-th window
+    of the next (counted from the start again where that has fewer). A domain alone is paired with
+    itself.
+
+    Parameters
+    ----------
+    domain : (K, B) int
+    order : (K, D) int
+        The domains, in the order in which they stand in the circle.
+
+    Returns
+    -------
+    (K, B) int
+        Places in the batch.
+    """
+    domains, batch = order.shape[1], domain.shape[1]
+    counts = one_hot(domain, domains).sum(dim=1).gather(1, order)
+    standing = counts > 0
+    ranks = torch.where(standing, standing.cumsum(dim=1) - 1, -1)
+    place = ranks.gather(1, order.argsort(dim=1)).gather(1, domain)
+    following = (place + 1) % standing.sum(dim=1, keepdim=True)
+    size = ((ranks.unsqueeze(1) == following.unsqueeze(2)) * counts.unsqueeze(1)).sum(dim=2)
+    own = place_in_domain(domain, domains)
+    wanted, keys = following * batch + own % size, place * batch + own
+    return (wanted.unsqueeze(2) == keys.unsqueeze(1)).to(torch.uint8).argmax(dim=2)
+
+
 def mixed(values: Tensor, share: Tensor, partner: Tensor) -> Tensor:
-    """Mixup: share * v_i + (1 - share) * v_partner(i).
+    """Mixup: share_i * v_i + (1 - share_i) * v_partner(i).
 
     Parameters
     ----------
     values : (K, B, ...)
-    share : (K,)
+    share : (K, B)
     partner : (K, B) int
     """
     models = torch.arange(len(values), device=values.device)[:, None]
-    share = share.view(-1, *[1] * (values.dim() - 1))
+    share = share.view(*share.shape, *[1] * (values.dim() - 2))
     return share * values + (1 - share) * values[models, partner]
 
 
@@ -233,7 +274,8 @@ def local_mmd(
 ) -> Tensor:
     """Local MMD of DSAN: one MMD for each class, target windows weighted by their probability.
 
-    Averaged over the classes that occur among the source windows.
+    Averaged over the classes that occur on both sides: among the source's labels, and among the
+    most probable classes of the target windows. 0 where there is none.
 
     Parameters
     ----------
@@ -250,8 +292,9 @@ def local_mmd(
     right = theirs / theirs.sum(dim=1, keepdim=True).clamp(min=tiny)
     w = torch.cat([left, -right], dim=1)
     each = ((kernel @ w) * w).sum(dim=1)
-    occurs = own.sum(dim=1) > 0
-    return (each * occurs).sum(dim=1) / occurs.sum(dim=1)
+    guessed = one_hot(theirs.argmax(dim=2), theirs.shape[2])
+    both = own.bool().any(dim=1) & guessed.any(dim=1)
+    return (each * both).sum(dim=1) / both.sum(dim=1).clamp(min=1)
 
 
 def class_confusion(logits: Tensor, temperature: float) -> Tensor:
@@ -294,28 +337,51 @@ def domain_shift(source: Tensor, domain: Tensor, target: Tensor) -> Tensor:
     return (distance * occurs).sum(dim=1) / occurs.sum(dim=1)
 
 
-def branch_disagreement(logits: Tensor) -> Tensor:
-    """Mean absolute difference of the probabilities of each pair of D branches; (K, T, D, c).
+def branch_disagreement(features: Tensor, occurs: Tensor) -> Tensor:
+    """How far the target's windows in one branch are from those in the others (MS-MDA).
 
-    0 where there is but one branch.
+    For a branch, the sum over all other branches of the mean absolute difference of the softmax of
+    their features; of these the mean over the branches that occur. 0 where there is but one.
+
+    Parameters
+    ----------
+    features : (K, T, D, H)
+        Target windows in the spaces of all D branches.
+    occurs : (K, D) bool
+        Branches whose subjects have windows in the batch.
     """
-    branches = logits.shape[2]
+    branches = features.shape[2]
     if branches < 2:
-        return logits.new_zeros(len(logits))
-    p = torch.softmax(logits, dim=3)
-    i, j = torch.triu_indices(branches, branches, 1, device=logits.device)
-    return (p[:, :, i] - p[:, :, j]).abs().mean(dim=(1, 2, 3))
+        return features.new_zeros(len(features))
+    p = torch.softmax(features, dim=3)
+    i, j = torch.triu_indices(branches, branches, 1, device=features.device)
+    apart = (p[:, :, i] - p[:, :, j]).abs().mean(dim=(1, 3))
+    counted = occurs.to(apart.dtype)
+    return (apart * (counted[:, i] + counted[:, j])).sum(dim=1) / counted.sum(dim=1)
+
+
+#: Added by the released code of SHOT to each probability before its logarithm is taken.
+SHOT_EPS = 1e-5
 
 
 def information(logits: Tensor) -> Tensor:
     """Mean entropy minus entropy of the mean (SHOT): sure of each, diverse over all; (K, T, c)."""
-    p = torch.softmax(logits, dim=2).mean(dim=1)
-    diversity = -(p * torch.log(p.clamp(min=torch.finfo(p.dtype).tiny))).sum(dim=1)
-    return entropy(logits).mean(dim=1) - diversity
+    def uncertainty(p: Tensor) -> Tensor:
+        return -(p * torch.log(p + SHOT_EPS)).sum(dim=-1)
+
+    p = torch.softmax(logits, dim=2)
+    return uncertainty(p).mean(dim=1) - uncertainty(p.mean(dim=1))
+
+
+def deception(logits: Tensor) -> Tensor:
+    """Mean cross-entropy of a domain classifier's logits with the label "source" (ADDA); (K, T)."""
+    return functional.softplus(-logits).mean(dim=1)
 
 
 def nearest_centroids(h: Tensor, p: Tensor, rounds: int = 2) -> Tensor:
     """Pseudo-labels of SHOT: the nearest class centroid by cosine, twice.
+
+    Only classes that some window was given before, the most probable ones at first, attract any.
 
     Parameters
     ----------
@@ -333,8 +399,8 @@ def nearest_centroids(h: Tensor, p: Tensor, rounds: int = 2) -> Tensor:
     for _ in range(rounds):
         centroids = weight.mT @ h / weight.sum(dim=1).clamp(min=1e-8).unsqueeze(2)
         near = h @ functional.normalize(centroids, dim=2).mT
-        # A class that no window was given has no centroid and attracts none.
-        near = near.masked_fill((weight.sum(dim=1) == 0).unsqueeze(1), -torch.inf)
+        given = one_hot(y, p.shape[2]).any(dim=1)
+        near = near.masked_fill(~given.unsqueeze(1), -torch.inf)
         y = near.argmax(dim=2)
         weight = one_hot(y, p.shape[2]).to(p.dtype)
     return y

@@ -27,6 +27,10 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     return dot / math.sqrt(sum(float(u) ** 2 for u in a) * sum(float(v) ** 2 for v in b))
 
 
+def dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum())
+
+
 def slow_soft(z, weight, temperature, similarity=cosine) -> float:
     """mean_i sum_{j != i} -w(i, j) log p_ij."""
     n, total = len(z), 0.0
@@ -103,7 +107,7 @@ class TestNoNegatives:
                             for i in range(B)
                         ) / (B - 1)
                         if d == e:
-                            variance[k] += max(0.0, 1 - math.sqrt(c + 1e-4)) / P
+                            variance[k] += max(0.0, 1 - math.sqrt(c + 1e-4)) / P / 2
                         else:
                             covariance[k] += c**2 / P
         close(ours["variance"], variance)
@@ -146,7 +150,7 @@ class TestMasking:
                     assert float(weights[k, i, j]) == pytest.approx(share, abs=1e-9)
                     if i != j and i % B == j % B:
                         pairs.append(-math.log(share))
-            assert float(constraint[k]) == pytest.approx(sum(pairs) / len(pairs), abs=1e-9)
+            assert float(constraint[k]) == pytest.approx(sum(pairs) / n, abs=1e-9)
 
 
 class TestTime:
@@ -156,25 +160,28 @@ class TestTime:
             for t in range(T):
                 theirs = 2 / (1 + math.exp(0.8 * abs(s - t)))
                 assert float(ours[s, t]) == pytest.approx(theirs, abs=1e-12)
+        assert losses.temporal_weights(2, 14.0)[0, 1] > 0
+        assert losses.temporal_weights(2, 15.0)[0, 1] == 0  # below 1e-6
         torch.testing.assert_close(ours, ours.T)
 
     def test_soft_contrast_in_time(self):
         z = draw(K, 2, T, B, P)
         alike = draw(K, B, B, seed=1).sigmoid()
-        instance, temporal = losses.soft_contrastive_in_time(z, alike, 0.8, 0.5)
+        instance, temporal = losses.soft_contrastive_in_time(z, alike, 0.8)
         moments = losses.temporal_weights(T, 0.8)
         for k in range(K):
             per_moment = [
                 slow_soft(
                     torch.cat([z[k, 0, t], z[k, 1, t]]),
-                    lambda i, j, k=k: 1.0 if i % B == j % B else float(alike[k, i % B, j % B]), 0.5,
+                    lambda i, j, k=k: 1.0 if i % B == j % B else float(alike[k, i % B, j % B]), 1.0,
+                    dot,
                 )
                 for t in range(T)
             ]
             per_run = [
                 slow_soft(
                     torch.cat([z[k, 0, :, b], z[k, 1, :, b]]),
-                    lambda i, j: float(moments[i % T, j % T]), 0.5,
+                    lambda i, j: float(moments[i % T, j % T]), 1.0, dot,
                 )
                 for b in range(B)
             ]
@@ -184,8 +191,8 @@ class TestTime:
     def test_views_may_be_swapped(self):
         z, alike = draw(K, 2, T, B, P), draw(K, B, B, seed=1).sigmoid()
         for one, other in zip(
-            losses.soft_contrastive_in_time(z, alike, 0.8, 0.5),
-            losses.soft_contrastive_in_time(z.flip(1), alike, 0.8, 0.5), strict=True,
+            losses.soft_contrastive_in_time(z, alike, 0.8),
+            losses.soft_contrastive_in_time(z.flip(1), alike, 0.8), strict=True,
         ):
             torch.testing.assert_close(one, other)
 
@@ -216,18 +223,24 @@ class TestTime:
         for k in range(K):
             total = 0.0
             for i in range(B):
-                scores = [float((a[k, i] * b[k, j]).sum()) for j in range(B)]
+                scores = [float((b[k, i] * a[k, j]).sum()) for j in range(B)]
                 total -= math.log(math.exp(scores[i]) / sum(math.exp(s) for s in scores))
             theirs.append(total / B)
         close(losses.info_nce(a, b), theirs)
         assert not torch.allclose(losses.info_nce(a, b), losses.info_nce(b, a))
 
-    def test_consistency(self):
-        aligned, others = draw(K).abs(), draw(K, 3, seed=1).abs()
-        theirs = [
-            sum(max(0.0, float(aligned[k]) - float(o) + 0.5) for o in others[k]) for k in range(K)
-        ]
-        close(losses.consistency(aligned, others, 0.5), theirs)
+    def test_nt_xent_with_a_polynomial_term(self):
+        a, b = draw(K, B, P), draw(K, B, P, seed=1)
+        theirs = []
+        for k in range(K):
+            z, total, own = torch.cat([a[k], b[k]]), 0.0, 0.0
+            for i in range(2 * B):
+                partition = sum(math.exp(cosine(z[i], z[j]) / 0.2) for j in range(2 * B) if j != i)
+                p = math.exp(cosine(z[i], z[(i + B) % (2 * B)]) / 0.2) / partition
+                total, own = total - math.log(p), own + p
+            mean = own / (2 * B * (2 * B - 1))
+            theirs.append(total / (2 * B) + B * (1 / B - mean))
+        close(losses.nt_xent_poly(a, b, 0.2), theirs)
 
 
 def test_models_do_not_mix():

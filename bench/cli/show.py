@@ -1,0 +1,33 @@
+"""Command ``bench show``: the card of a method."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from ..registry import include
+from .screen.console import Screen
+
+
+def show(
+    method: Annotated[str, typer.Argument(help="See: bench list methods.")],
+    include_: Annotated[list[str] | None, typer.Option(
+        "--include", help="Python file or module with a CATALOGUE.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show the card of a method: what it learns from, equation, parameters, budget, tests.
+
+    Also what differs from the published method, and why.
+    """
+    for item in include_ or ():
+        include(item)
+    from .screen.cards import as_card, card
+
+    facts = card(method)
+    if json_:
+        sys.stdout.write(json.dumps(facts, indent=1, ensure_ascii=False, default=str) + "\n")
+        return
+    Screen().print(as_card(facts))

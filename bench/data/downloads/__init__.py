@@ -1,0 +1,1 @@
+"""Open corpora fetched from where their owners keep them: listed, resumed, checked."""

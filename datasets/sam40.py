@@ -1,0 +1,165 @@
+"""SAM40: 40 people who relax, calculate, recognise mirror images and do a Stroop test; open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.downloads.source import Download
+from bench.data.labels import Task
+from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.errors import DataError
+
+from .shared import files, matlab
+from .shared.facts import SAM40_CHANNELS
+from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
+
+_SUBJECTS, _REPEATS, _RATE, _TRIAL_S = 40, 3, 128, 25
+_TASKS = ("Relax", "Arithmetic", "Mirror_image", "Stroop")
+_CLASSES = ("rest", "arithmetic", "mirror images", "Stroop")
+_NAME = rf"({'|'.join(_TASKS)})_sub_(\d{{1,2}})_trial(\d)\.mat"
+_WORDS = "Arithmetic_sub_1_trial1.mat, ..."
+_FOLDER, _VARIABLE = "filtered_data", "Clean_data"
+_COMPANIONS = r".*\.(xlsx?|locs|txt|md|pdf)|benchsimulated\.json"
+_NO_ORDER = (
+    "SAM40: the files do not tell in which order the tasks were done; calibration trials will be "
+    "drawn, stratified by class and seeded"
+)
+
+
+class Sam40(WithoutFeatures):
+    """Reader and simulator of SAM40's filtered recordings: one file a trial."""
+
+    name: ClassVar[str] = "SAM40"
+    title: ClassVar[str] = (
+        "SAM 40. Ghosh et al.: SAM 40: dataset of 40 subject EEG recordings to monitor the "
+        "induced-stress while performing Stroop color-word test, arithmetic task, and mirror image "
+        "recognition task. Data in Brief 2022, 10.1016/j.dib.2021.107772"
+    )
+    access: ClassVar[str] = (
+        "open, CC BY 4.0: bench data get SAM40, or https://doi.org/10.6084/m9.figshare.14562090.v1"
+    )
+    download: ClassVar[Download] = Download(
+        url="https://figshare.com/ndownloader/files/27956376", kind="archive", version="1",
+        page="https://doi.org/10.6084/m9.figshare.14562090.v1",
+        licence="CC BY 4.0, as its page says; look there",
+        citation="Ghosh et al. 2022, 10.1016/j.dib.2021.107772",
+    )
+    layout: ClassVar[str] = """SAM40/
+  filtered_data/Arithmetic_sub_1_trial1.mat ... Stroop_sub_40_trial3.mat   (480 files, one a trial)
+  raw_data/                                                                (not read)
+  scales.xls, Coordinates.locs                                             (not read)"""
+    channels: ClassVar[tuple[str, ...]] = SAM40_CHANNELS
+    rate: ClassVar[float] = float(_RATE)
+    trials_per_session: ClassVar[int] = len(_TASKS) * _REPEATS
+    tasks: ClassVar[tuple[Task, ...]] = (
+        Task("rest", _CLASSES[:2], "class", codes=dict(enumerate(_CLASSES[:2])),
+             dropped=frozenset({2.0, 3.0}),
+             doc="Relaxation or arithmetic; mirror images and the Stroop test are dropped."),
+        Task("4", _CLASSES, "class", codes=dict(enumerate(_CLASSES)), doc="All four tasks."),
+    )
+
+    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+        """List the files, see :meth:`CorpusAdapter.inventory`.
+
+        Raises
+        ------
+        MissingCorpusError, DataError, SettingError
+        """
+        self.only_bench(features)
+        folder = files.locate_files(self, root, _NAME, _WORDS, preferred=_FOLDER)
+        named, skipped = files.matching(folder, folder, _NAME, _WORDS, _COMPANIONS)
+        found: dict[tuple[int, int], Path] = {}
+        for path, match in named:
+            subject, repeat = int(match[2]), int(match[3])
+            if not (1 <= subject <= _SUBJECTS and 1 <= repeat <= _REPEATS):
+                skipped.append((path, f"SAM40 has subjects 1 to {_SUBJECTS}, and trials 1 to "
+                                      f"{_REPEATS} of each task"))
+                continue
+            twin = found.setdefault((subject, _number(match[1], repeat)), path)
+            if twin is not path:
+                raise DataError(folder, f"one file for {match[1]} trial {repeat} of subject "
+                                f"{subject}", f"{twin.name} and {path.name}", "Remove one of them.")
+        subjects, _ = files.expected_size(read_marker(folder), _SUBJECTS, 1)
+        lost = [f"{task}_sub_{s}_trial{k}.mat" for s in range(1, subjects + 1) for task in _TASKS
+                for k in range(1, _REPEATS + 1) if (s, _number(task, k)) not in found]
+        some = f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
+        whole = subjects * len(_TASKS) * _REPEATS
+        missing = (f"{len(lost)} of {whole} trials are missing: {some}",) if lost else ()
+        recorded = [Recording(path, s, 1) for (s, _), path in sorted(found.items())]
+        return Inventory(folder, ordered(recorded), tuple(skipped), missing)
+
+    def read(
+        self, recording: Recording, features: Features = "bench", official_kind: str = ""
+    ) -> list[TrialSignal]:
+        """The one trial of a file, 32 electrodes.
+
+        Raises
+        ------
+        DataError, SettingError
+        """
+        self.only_bench(features)
+        path = recording.path
+        stored = matlab.arrays(path, (_VARIABLE,))
+        shape = (len(self.channels), seconds(_TRIAL_S, read_marker(path.parent)) * _RATE)
+        if _VARIABLE not in stored:
+            raise DataError(path, f"a variable {_VARIABLE}", "none of that name",
+                            f"Point at the owners' {_FOLDER}: raw_data is not filtered.")
+        data = stored[_VARIABLE]
+        if data.shape != shape:
+            raise DataError(f"{path} {_VARIABLE}", f"shape {shape}, channels x samples at {_RATE} "
+                            "Hz", f"{data.shape}")
+        with np.errstate(invalid="ignore"):  # a NaN of another kind: check_signal names it
+            return [TrialSignal(_of(path), np.asarray(data, np.float64))]
+
+    def trials(
+        self, inventory: Inventory, recording: Recording, notices: list[str]
+    ) -> dict[int, TrialInfo]:
+        """Class of the one trial, from the name of its file."""
+        files.once(notices, _NO_ORDER)
+        number = _of(recording.path)
+        return {number: TrialInfo(number, None, {"class": float((number - 1) // _REPEATS)})}
+
+    def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
+        """What :meth:`simulate` writes of a subject, in order of the numbers of trials."""
+        from .shared.simulator import Emotion
+
+        evoked = (Emotion(0.0, -0.7), Emotion(0.0, 0.7), Emotion(0.2, 0.3), Emotion(-0.4, 0.6))
+        shown = np.argsort(
+            self.generator(recipe).presentation_order(subject, 1, self.trials_per_session))
+        samples = seconds(_TRIAL_S, recipe) * _RATE
+        return [
+            PlannedTrial(n, int(shown[n - 1]), evoked[(n - 1) // _REPEATS], samples,
+                         {"class": float((n - 1) // _REPEATS)})
+            for n in range(1, self.trials_per_session + 1)
+        ]
+
+    def simulate(self, root: Path, recipe: Recipe) -> None:
+        """Write ``SAM40`` below ``root``: a file a trial, and what is not read beside them."""
+        generator = self.generator(recipe)
+        folder = root / "SAM40" / _FOLDER
+        folder.mkdir(parents=True)
+        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
+        for subject in range(1, subjects + 1):
+            for p in self.design(recipe, subject, 1):
+                task, repeat = _TASKS[(p.number - 1) // _REPEATS], (p.number - 1) % _REPEATS + 1
+                data = generator.signal(subject, 1, p.number, p.order, p.emotion, p.samples)
+                matlab.write(folder / f"{task}_sub_{subject}_trial{repeat}.mat",
+                             {_VARIABLE: np.round(data * 64) / 64}, compress=True)
+        (folder / "._Relax_sub_1_trial1.mat").write_bytes(files.JUNK)
+        (folder.parent / "Coordinates.locs").write_text("".join(
+            f"{i}\t0\t0.5\t{name}\n" for i, name in enumerate(self.channels, start=1)))
+        write_marker(folder, self.name, recipe)
+
+
+def _number(task: str, repeat: int) -> int:
+    """Number of a trial: those of relaxation are 1 to 3, of arithmetic 4 to 6, and so on."""
+    return _TASKS.index(task) * _REPEATS + repeat
+
+
+def _of(path: Path) -> int:
+    task, _, rest = path.stem.partition("_sub_")
+    return _number(task, int(rest[-1]))
