@@ -86,8 +86,8 @@ def run_sweep(
     if not quiet and (request.scale or ("" if request.simulated else "published")) == "published":
         Screen(stderr=True).print(
             f"{len(plan.cells)} cells at scale published: as many epochs as the parameters say, "
-            "which takes networks minutes to hours each; --dry-run estimates the time, --scale table "
-            "trains shortly.", style="dim", highlight=False)
+            "which takes networks minutes to hours each; --dry-run estimates the time, "
+            "--scale table trains shortly.", style="dim", highlight=False)
     began = now()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display

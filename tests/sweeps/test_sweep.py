@@ -435,8 +435,9 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
         folder = runs / "cells" / blank.id
         folder.mkdir(parents=True)
         body = {"schema": 1, "edition": EDITION, "id": blank.id, "identity": blank.identity,
-                "status": "done", "folds": [{"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
-                          for s in range(15)]}
+                "status": "done", "folds": [
+                    {"subject": s, "scores": {"window": {"balanced_accuracy": 0.5}}}
+                    for s in range(15)]}
         (folder / "record.json").write_text(json.dumps(body))
     sweep.memo.save()
     plan = write_plan(tmp_path / "sweep.toml", data, seeds=1000)
