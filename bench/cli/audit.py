@@ -139,8 +139,8 @@ def export(
                  f"files, {_size(made.size)}", highlight=False, soft_wrap=True)
     for path, why in made.left_out:
         screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}", highlight=False)
-    for what, names in made.named.items():
-        screen.print(f"It names {what}: {escape(', '.join(names))}", highlight=False)
+    for kind, names in made.named.items():
+        screen.print(f"It names {kind}: {escape(', '.join(names))}", highlight=False)
     seen = check(out)
     verdict(screen, seen)
     screen.print("Publish the sha256 with it: whoever has both can tell that it is yours.",
