@@ -20,9 +20,8 @@ from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
 from ..version import __version__
 from . import get  # noqa: F401 - a command of bench data
-from .audit import audit
+from .audit import audit, export, verify
 from .data import data_app
-from .exchange import export, verify
 from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict

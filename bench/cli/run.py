@@ -6,7 +6,7 @@ from typing import Any
 
 from ..registry import load
 from .screen.console import Screen
-from .screen.kept import now, say_kept
+from .screen.live import now, say_kept
 from .shared import what, with_options
 
 

@@ -47,24 +47,27 @@ def as_json(group: str) -> str:
 def as_table(group: str, width: int = 100) -> RenderableType:
     """Entries of a group as a table, family by family."""
     special = {"methods": methods_table, "protocols": protocols_table}.get(group)
-    return special(width) if special else _plain_table(group)
+    return special(width) if special else _plain_table(group, width)
 
 
-def _plain_table(group: str) -> Table:
+def _plain_table(group: str, width: int) -> Table:
     found = list(entries(group).values())
     papers = any(e.paper for e in found)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True)
-    table.add_column("what it is", ratio=3)
+    name = max(len(e.name) + 2 * bool(e.family) for e in found)
+    said = [["what it is", *(e.summary for e in found)], ["source", *(e.paper for e in found)]]
+    widths = word_widths(said[: 1 + papers], width - name - 2 * (1 + papers))
+    table.add_column("what it is", width=widths[0], overflow="fold")
     if papers:
-        table.add_column("source", style="dim", ratio=2)
+        table.add_column("source", style="dim", width=widths[1], overflow="fold")
     for family in dict.fromkeys(e.family for e in found):
         if family:
             table.add_row(Text(family, style="italic dim"))
         for e in found:
             if e.family == family:
-                name = Text(f"{'  ' * bool(family)}{e.name}", style="cyan")
-                table.add_row(name, *map(escape, [e.summary, *([e.paper] if papers else [])]))
+                title = Text(f"{'  ' * bool(family)}{e.name}", style="cyan")
+                table.add_row(title, *map(escape, [e.summary, *([e.paper] if papers else [])]))
     return table
 
 

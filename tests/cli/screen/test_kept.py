@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from bench.cli.screen.kept import kept
+from bench.cli.screen.live import kept
 
 
 def test_what_was_written_since_is_named(tmp_path):
