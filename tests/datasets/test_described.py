@@ -448,9 +448,9 @@ def test_it_goes_through_worker_processes_tuning_audit_and_rerun(tmp_path, bench
         assert bench("data", "add", tmp_path / name, "--as", f"L-{name}").returncode == 0
     assert bench("sweep", "--method", "lda,lr", "--pairs", "L-edf->L-npz", "--workers", "2",
                  "--runs", "runs", "--scale", "null").returncode == 0
+    cell = next((tmp_path / "runs" / "cells").iterdir())
+    assert "agrees" in bench("rerun", cell.name, "--runs", "runs").stdout
     assert bench("tune", "--method", "lr", "--src", "L-edf", "--tgt", "L-npz", "--trials", "2",
                  "--scale", "null").returncode == 0
     assert bench("audit", "--method", "lr", "--src", "L-edf", "--tgt", "L-npz", "--scale", "null",
                  "--only", "test-scaler").returncode == 0
-    cell = next((tmp_path / "runs" / "cells").iterdir())
-    assert "agrees" in bench("rerun", cell.name, "--runs", "runs").stdout
