@@ -71,7 +71,7 @@ def run_sweep(
     from ..sweeps.manifest import Memo
     from ..sweeps.run import check_first, execute
     from ..sweeps.sweep import Sweep
-    from .screen.kept import now, say_kept
+    from .screen.live import now, say_kept
     from .screen.sweep import SweepDisplay, summary
 
     request = asked(file, flags)
