@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError, SettingError
 from ..runs.tuned import FOLDER
 from ..store.lock import RunLock
+from ..store.seal import DamagedError, read_json, sum_of, write_json
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -82,7 +83,10 @@ def opened(storage: Storage, name: str) -> Iterator[Study]:
                 for trial in study.trials:
                     if trial.state == optuna.trial.TrialState.RUNNING:
                         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-                yield study
+                try:
+                    yield study
+                finally:
+                    _sum_up(path)
     finally:
         optuna.logging.set_verbosity(before)
 
@@ -113,6 +117,7 @@ def _journal(path: Path, name: str) -> Study:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    _check_sum(path)
     try:
         repair(path)
         return create_study(
@@ -122,6 +127,40 @@ def _journal(path: Path, name: str) -> Study:
         )
     except Exception as error:
         raise _unusable(str(path), error) from error
+
+
+def _check_sum(journal: Path) -> None:
+    """Refuse a journal that was changed since a tuning closed it; what a kill left is behind that.
+
+    Raises
+    ------
+    SettingError
+    """
+    path = _sum_path(journal)
+    if not path.is_file():  # a new one, or of before there were sums
+        return
+    try:
+        known = read_json(path)
+        with journal.open("rb") as file:
+            same = sum_of(file.read(int(known["bytes"]))) == known["sha256"]
+    except (OSError, DamagedError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise SettingError(
+            f"the journal {journal} is not as it was left, or {path.name} is not",
+            "Put both back from a copy, or remove both: then it is tuned anew.",
+        )
+
+
+def _sum_up(journal: Path) -> None:
+    """Write down how long a journal is, and its checksum."""
+    with contextlib.suppress(OSError):  # a full disk: then it stays without
+        body = journal.read_bytes()
+        write_json(_sum_path(journal), {"bytes": len(body), "sha256": sum_of(body)})
+
+
+def _sum_path(journal: Path) -> Path:
+    return journal.with_name(f"{journal.name}.sum")
 
 
 def _unusable(where: str, error: Exception) -> BenchError:

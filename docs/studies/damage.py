@@ -25,6 +25,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.auditing.split import check_split
 from bench.cells.cell import Cell
 from bench.cells.models import load_model, pack
 from bench.data.locations import set_corpus_folder
@@ -44,11 +46,14 @@ from bench.exchange.export import export
 from bench.exchange.verify import verify
 from bench.protocols.few_shot import FewShot
 from bench.registry import load
+from bench.reporting import ReportOptions
+from bench.reports.published import figures
 from bench.runs.tuned import Tuned, TuningSetting, read_tuned
 from bench.store.files import write_text
 from bench.store.records import Record, Store
 from bench.store.seal import read_json, write_json
 from bench.sweeps.request import read_request
+from bench.tuning.studies import Storage, opened
 
 HERE = Path(__file__).resolve().parent
 SECONDS, BYTES = 20, 2 << 30
@@ -509,7 +514,50 @@ def text_formats(root: Path) -> list[Format]:
         found.numbers()
         return digest(found.as_json()), True  # the plan and each record say what was asked for
 
-    return [Format("plan of a sweep, TOML", plan, request, digits)]
+    split = root / "split.csv"
+    split.write_text("corpus,subject,session,trial,side,stimulus\n" + "".join(
+        f"DEAP,{s},1,{t},{'train' if t < 7 else 'test'},{t}\n"
+        for s in range(1, 5) for t in range(1, 11)
+    ))
+
+    def audited() -> Found:
+        report = check_split(split)
+        return digest(report.checked, [vars(f) for f in report.findings]), True
+
+    own = root / "published.csv"
+    own.write_text(resources.files("bench.reports").joinpath("published.csv").read_text())
+
+    def published() -> Found:
+        found = figures(ReportOptions(published=(own,)))
+        return digest([vars(f) for f in found]), True  # a table shows each with its source
+
+    return [
+        Format("plan of a sweep, TOML", plan, request, digits),
+        Format("split to be audited, CSV", split, audited, digits),
+        Format("published figures, CSV", own, published, digits),
+    ]
+
+
+def tuning_formats(root: Path) -> list[Format]:
+    """The journal of a study."""
+    storage = Storage(None, root / "tuned")
+    with opened(storage, "s") as study:
+        for number in range(6):
+            trial = study.ask()
+            trial.suggest_float("lr", 1e-4, 1e-1, log=True)
+            study.tell(trial, 0.5 + number / 50)
+
+    journal = storage.journal("s")
+
+    def trials() -> Found:  # of a copy: whoever opens a journal writes into it
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (journal, Path(f"{journal}.sum")):
+                shutil.copy(path, folder)
+            with opened(Storage(f"{folder}/{journal.name}", root), "s") as study:
+                return digest([(t.params, t.value, t.state.name) for t in study.trials]), False
+
+    return [Format("journal of a tuning", journal, trials, digits),
+            Format("sum of a journal", Path(f"{journal}.sum"), trials, digits)]
 
 
 def main() -> int:
@@ -526,8 +574,9 @@ def main() -> int:
         root = Path(folder)
         os.environ["BENCH_CACHE"] = str(root / "cache")
         os.environ["BENCH_CONFIG"] = str(root / "corpora.json")
-        forms = [*text_formats(root), *run_formats(root), *archive_formats(root),
-                 *cache_formats(root / "cache"), *corpus_formats(root), *foreign_formats(root)]
+        forms = [*text_formats(root), *tuning_formats(root), *run_formats(root),
+                 *archive_formats(root), *cache_formats(root / "cache"), *corpus_formats(root),
+                 *foreign_formats(root)]
         for form in forms:
             if args.only is not None and not form.name.startswith(tuple(args.only)):
                 continue
