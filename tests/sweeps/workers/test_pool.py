@@ -126,7 +126,7 @@ def test_cells_on_a_crowded_machine(tmp_path, kills):
     from crowded import check, crowded
 
     outcome = crowded(tmp_path, cells=40, beside=10, kills=kills, minutes=10)
-    assert outcome.kills == kills
+    assert bool(kills) <= outcome.kills <= kills  # a fast machine is done before the last of them
     check(tmp_path, outcome)
 
 
