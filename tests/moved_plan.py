@@ -84,7 +84,7 @@ PLAN: tuple[Asked, ...] = (
     }),
     Asked("adaptation", "adaptation, test-time and source-free methods, inductive", {
         "methods": ["dann", "cdan", "dan", "jan", "deep-coral", "mcd", "mcc", "dsan", "adda",
-                    "ms-mda", "adabn", "tent", "t3a", "shot"],
+                    "pr-pl", "ms-mda", "adabn", "tent", "t3a", "shot"],
         "pairs": ["SEED->DEAP"], "protocols": ["unsupervised"], "controls": False,
         "params": {"tent": _BRIEF},
     }),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import traceback
 import types
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from ..errors import (
 )
 from ..method import Method
 from ..protocols.base import View
+from ..selection.observer import Told
 from ..store.provenance import is_ours
 from .contract import fresh
 from .proof import check_leaks, pair_like
@@ -80,7 +82,7 @@ def explain(method: Method, error: BaseException) -> BaseException:
         where = next((line for part in parts if part is not None
                       and (line := line_where(part, error.function))), "")
         out = MethodError(f"{method.name}: {error.message}", f"See {where}" if where else "")
-    elif isinstance(error, BenchError) or not isinstance(error, Exception):
+    elif isinstance(error, BenchError) or not isinstance(error, Exception) or _of_report(error):
         return error
     else:
         where = line_of(error, _authors(method))
@@ -90,6 +92,12 @@ def explain(method: Method, error: BaseException) -> BaseException:
         out = MethodError(f"{method.name}: {type(error).__name__}: {why}".rstrip(": "), where)
     out.__cause__ = error
     return out
+
+
+def _of_report(error: Exception) -> bool:
+    """Whether it was raised by whoever is told of scores: a trial of a tuning that is given up."""
+    flush = Told.flush.__code__
+    return any(frame.f_code is flush for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _authors(method: Method) -> set[str]:

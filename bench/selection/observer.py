@@ -67,7 +67,7 @@ class Observer:
         self.picks: dict[Key, dict[str, SelectedEpoch]] = {key: {} for key in self.folds}
         #: Stage that showed a fold's predictors, and its number of epochs.
         self.shown: dict[Key, tuple[str, int]] = {}
-        self._scores = _Scores(report)
+        self._scores = Told(report)
 
     def __call__(
         self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
@@ -205,7 +205,7 @@ class Observer:
             self.picks[key][name] = pick
 
 
-class _Scores:
+class Told:
     """Mean validation scores over the folds that have come to an epoch, told once it is over."""
 
     def __init__(self, report: Report | None) -> None:

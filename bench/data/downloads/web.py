@@ -121,7 +121,7 @@ class Resuming:
 
     def _go_on(self, url: str) -> None:
         have = self.part.stat().st_size if self.part.is_file() and self.tag.is_file() else 0
-        tag = self.tag.read_text().strip() if have else ""
+        tag = self.tag.read_text(encoding="utf-8").strip() if have else ""
         headers = {"Range": f"bytes={have}-", "If-Range": tag} if have and tag else {}
         with _answer(url, headers) as answer:
             if answer.status_code == 416 and have and have == self._whole(answer):
@@ -132,7 +132,7 @@ class Resuming:
             total = self._total(answer, have, url)
             new = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             with guarded(self.part):
-                self.tag.write_text("" if new.startswith("W/") else new)
+                self.tag.write_text("" if new.startswith("W/") else new, encoding="utf-8")
                 with self.part.open("ab" if have else "wb") as file:
                     for chunk in answer.iter_content(CHUNK):
                         have += len(chunk)
