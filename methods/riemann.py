@@ -5,6 +5,21 @@ is a plain row of numbers, and a linear classifier follows (Barachant et al., IE
 pyriemann's ``TangentSpace``). Re-centred, the covariances of each subject and session are first
 whitened by their own Riemannian mean, so that those of all people lie around the identity
 (Zanini et al., IEEE TBME 2018; pyriemann's ``TLCenter``).
+
+Equation
+--------
+row(C) = upper(log(M^-1/2 C M^-1/2)), with entries beside the diagonal times the root of 2, and
+M = argmin_M sum_i w_i d(M, C_i)^2 for the affine-invariant distance d; re-centred, first
+C <- M_s^-1/2 C M_s^-1/2 with the mean M_s of subject s, and M is the identity
+
+Adapted
+-------
+covariances are shrunk (oracle approximation)
+    a window of a second has few samples for up to 62 channels.
+logistic regression instead of discriminant analysis or the distance to the mean of each class
+    it is the last step of all shallow methods here.
+the target's mean is that of the windows granted without labels (few-shot: the calibration windows)
+    no other windows of the target may be seen.
 """
 
 from __future__ import annotations
@@ -58,22 +73,7 @@ def covariances(x: NDArray[np.float32]) -> Matrix:
 
 
 class Riemann(Shallow):
-    """Logistic regression on covariances in the tangent space at their mean (pyriemann).
-
-    Equation
-    --------
-    row(C) = upper(log(M^-1/2 C M^-1/2)), with entries beside the diagonal times the root of 2;
-    M = argmin_M sum_i w_i d(M, C_i)^2, d the affine-invariant distance
-
-    Adapted
-    -------
-    - A covariance is shrunk (oracle approximation): a window of a second has few samples for up to
-      62 channels.
-    - Channels are scaled as for every method on raw windows: a covariance of microvolts would tell
-      amplifiers apart.
-    - Logistic regression instead of discriminant analysis: it is the last step of all shallow
-      methods here.
-    """
+    """Logistic regression on covariances in the tangent space at their mean (pyriemann)."""
 
     name: ClassVar[str] = "riemann"
     Params = LogisticParams
@@ -141,21 +141,7 @@ class Riemann(Shallow):
 
 
 class RiemannCentred(Riemann):
-    """The same, each subject's covariances first whitened by their own mean (pyriemann).
-
-    Equation
-    --------
-    C <- M_s^-1/2 C M_s^-1/2, with M_s the Riemannian mean of the covariances of subject s
-
-    Adapted
-    -------
-    - A domain is a subject and session, and the target's mean is that of the windows which the
-      protocol grants without labels (the calibration windows under few-shot): no other windows of
-      the target may be seen.
-    - Tangent space and logistic regression instead of the distance to each class's mean: it differs
-      from riemann in the re-centring alone.
-    - A covariance is shrunk, channels are scaled (as riemann).
-    """
+    """The same, each subject's covariances first whitened by their own mean (pyriemann)."""
 
     name: ClassVar[str] = "riemann-centred"
     needs: ClassVar[Needs] = Needs(
