@@ -135,7 +135,7 @@ class DivergedError(BenchError):
 EXTRAS = {
     "torch": "torch", "optuna": "tune", "dask": "workers", "distributed": "workers",
     "dask_jobqueue": "cluster", "torcheeg": "backbones", "braindecode": "backbones",
-    "mne": "backbones", "lmdb": "backbones", "skada": "transfer",
+    "mne": "backbones", "lmdb": "backbones", "skada": "transfer", "pyriemann": "riemann",
 }
 _PACKAGE = "eeg-cross-corpus-bench"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.registry import ANY_FEATURES, Entry, Needs, Profile
 
+_RAW = frozenset({"raw"})
 _LABELLED = Needs(source="labelled")
 # Networks work on raw windows too, with another backbone.
 _NET = Needs(source="labelled", features=ANY_FEATURES)
@@ -37,6 +38,9 @@ _TESTS = {
     "supervised": _NETWORKS, "adaptation": _NETWORKS, "test-time": _NETWORKS,
     "source-free": _NETWORKS, "shallow": _SHALLOW, "shallow adaptation": _SHALLOW,
 }
+#: Of methods that share none of their family's tests.
+_OWN = dict.fromkeys(("riemann", "riemann-centred"),
+                     ("tests/methods/test_riemann.py", _SHALLOW[1]))
 
 #: Methods by family: name, class (of a module that is named alike, or ``module:Class``), what it
 #: does, paper, and what it declares if that is not the family's.
@@ -138,6 +142,8 @@ _METHODS: dict[str, list[tuple[Any, ...]]] = {
          "Fisher 1936; Ledoit and Wolf 2004"),
         ("rf", "RandomForest", "random forest on source and calibration windows",
          "Breiman, Machine Learning 2001"),
+        ("riemann", "Riemann", "covariances of raw windows in the tangent space at their mean",
+         "Barachant et al., IEEE TBME 2012", Profile(replace(_LABELLED, features=_RAW))),
         ("sklearn", "anysklearn:AnySklearn",
          "any scikit-learn classifier by its dotted name, e.g. sklearn:sklearn.svm.SVC",
          "Pedregosa et al., JMLR 2011"),
@@ -153,6 +159,10 @@ _METHODS: dict[str, list[tuple[Any, ...]]] = {
          "Courty et al., TPAMI 2017"),
         ("jdot", "JDOT", "joint transport of windows and their classes",
          "Courty et al., NeurIPS 2017"),
+        ("riemann-centred", "riemann:RiemannCentred",
+         "riemann, the covariances of each subject whitened by their own mean",
+         "Zanini et al., IEEE TBME 2018",
+         Profile(Needs(source="labelled", unlabelled=True, features=_RAW))),
     ],
 
 }
@@ -164,7 +174,7 @@ def _entry(
     target = cls if ":" in cls else f"{name.replace('-', '_')}:{cls}"
     profile = declared[0] if declared else _FAMILIES[family]
     return Entry(name, f"bench.methods.{target}", summary, family, paper, profile=profile,
-                 tests=_TESTS[family])
+                 tests=_OWN.get(name, _TESTS[family]))
 
 
 CATALOGUE = [_entry(family, *row) for family, rows in _METHODS.items() for row in rows]

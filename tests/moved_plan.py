@@ -112,6 +112,10 @@ PLAN: tuple[Asked, ...] = (
             "mae": {"backbone": "shallow", **_BRIEF},
         },
     }),
+    Asked("covariances", "covariances of raw windows", {
+        "methods": ["riemann", "riemann-centred"], "pairs": ["SEED->DEAP"], "features": "raw",
+        "protocols": ["unsupervised"], "controls": False,
+    }),
     Asked("aligned", "Euclidean alignment, windows of 2 s; importance-weighted", {
         "methods": ["source-only"], "pairs": ["SEED->DEAP"], "features": "raw", "window": 2.0,
         "protocols": ["unsupervised"], "selection": "importance-weighted",

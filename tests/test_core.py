@@ -102,6 +102,7 @@ def test_the_core_runs_shallow_methods_and_reports(core):
     ("torch", ("run", "-m", "lda", *SMALL, "--save-models", "--runs", "saved")),
     ("tune", ("tune", "-m", "lda", *SMALL)),
     ("transfer", ("run", "-m", "coral", *SMALL, "--no-controls", "--runs", "other")),
+    ("riemann", ("run", "-m", "riemann", *SMALL, "--features", "raw", "--runs", "curved")),
     ("workers", ("sweep", "-m", "lda", "--pairs", "SEED->DEAP", *SMALL[4:], "--workers", "2",
                  "--runs", "pool")),
 ])

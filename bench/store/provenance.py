@@ -22,7 +22,7 @@ from ..version import __version__
 
 #: Packages whose versions are kept in every record, as far as they are installed.
 PACKAGES = ("numpy", "scipy", "pandas", "torch", "scikit-learn", "pyarrow", "pydantic", "torcheeg",
-            "braindecode", "skada", "optuna", "distributed")
+            "braindecode", "skada", "pyriemann", "optuna", "distributed")
 
 #: Entry points of methods; our own modules are named alike.
 GROUP = "bench.methods"

@@ -18,9 +18,10 @@ PROTOCOLS = [
 
 
 def one(method, root, tmp_path, protocol, options, src="SEED", tgt="DEAP", **changes):
+    features = "de" if "de" in entries("methods")[method].profile.needs.features else "raw"
     return run(
         method, src, tgt, data=root, scale="null", protocol=protocol, protocol_params=options,
-        runs=tmp_path, controls=False, **changes,
+        runs=tmp_path, controls=False, features=features, **changes,
     )
 
 
