@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .records import Record
+from typing import Any
 
 _METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced acc.",
             "macro_f1": "macro F1", "auroc": "AUROC"}
+
+
+#: A :class:`~bench.store.records.Record`; that module imports this one.
+Shown = Any
 
 
 def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -25,7 +26,7 @@ def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object
     return f"<table><caption>{html.escape(caption)}</caption>{top}<tbody>{body}</tbody></table>"
 
 
-def title(record: Record) -> str:
+def title(record: Shown) -> str:
     """Method, pair, protocol, seed and scale; SIMULATED where it is."""
     identity = record.identity
     protocol = identity.get("protocol", {}).get("name", "")
@@ -36,7 +37,7 @@ def title(record: Record) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def score_rows(record: Record) -> list[list[str]]:
+def score_rows(record: Shown) -> list[list[str]]:
     """Unit, method, each metric in percent and n; of the record, then of its controls."""
     return [
         [f"per {unit}", _name(one), *(_percent(one, unit, m) for m in _METRICS),
@@ -45,13 +46,13 @@ def score_rows(record: Record) -> list[list[str]]:
     ]
 
 
-def _name(record: Record) -> str:
+def _name(record: Shown) -> str:
     """Name of the method, and its kind where it is a control or an oracle."""
     kind = "" if record.kind == "method" else f" ({record.kind})"
     return f"{record.identity['method']}{kind}"
 
 
-def _percent(record: Record, unit: str, metric: str) -> str:
+def _percent(record: Shown, unit: str, metric: str) -> str:
     """Mean over folds that have the score; with n where some have none."""
     known: list[float] = []
     for fold in record.folds:
@@ -64,7 +65,7 @@ def _percent(record: Record, unit: str, metric: str) -> str:
     return f"{100 * sum(known) / len(known):.1f}{few}"
 
 
-def summary(record: Record) -> str:
+def summary(record: Shown) -> str:
     """Text of :meth:`bench.Record.summary`."""
     lines = [title(record)]
     rows = score_rows(record)
@@ -83,6 +84,6 @@ def summary(record: Record) -> str:
     return "\n".join(lines)
 
 
-def record_html(record: Record) -> str:
+def record_html(record: Shown) -> str:
     """The same as a table of HTML."""
     return html_table(title(record), ["", "method", *_METRICS.values(), "n"], score_rows(record))
