@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .data.signals import from_signals as from_signals
     from .data.windows import Windows as Windows
     from .errors import BenchError as BenchError
+    from .exchange.report import report as report
     from .reporting import leaderboard as leaderboard
     from .runs.options import Options as Options
     from .runs.run import run as run
@@ -35,7 +36,8 @@ _HOMES = {
     "auditing.audit": ("AuditOptions", "audit"), "cells.models": ("load_model",),
     "data.reading": ("read_corpus",), "data.recipe": ("Recipe",),
     "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
-    "reporting": ("leaderboard",), "runs.options": ("Options",), "runs.run": ("run",),
+    "exchange.report": ("report",), "reporting": ("leaderboard",),
+    "runs.options": ("Options",), "runs.run": ("run",),
     "store.records": ("Record", "Store"), "sweeps.run": ("sweep",),
     "sweeps.sweep": ("SweepOptions",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
 }
@@ -56,6 +58,7 @@ __all__ = [
     "leaderboard",
     "load_model",
     "read_corpus",
+    "report",
     "run",
     "sweep",
     "tune",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BenchError
+from ..store.shown import html_table
 
 Kind = Literal["de", "raw"]
 
@@ -63,7 +64,7 @@ class Space:
         return len(self.bands) if self.kind == "de" else round(self.rate * self.window_s)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class _Grid:
     """Fields shared by labelled and unlabelled windows; all arrays have length n."""
 
@@ -101,6 +102,31 @@ class _Grid:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def _facts(self) -> dict[str, str]:
+        """What a person wants to know of them, each in a few words."""
+        corpora = [str(name) for name in np.unique(self.corpus)]
+        several = np.stack([self.session, self.subject, self.trial]) if len(self) else None
+        people = sorted(set(zip(self.corpus.tolist(), self.subject.tolist(), strict=True)))
+        trials = 0 if several is None else len(
+            set(zip(self.corpus.tolist(), *several.tolist(), strict=True)))
+        return {
+            "corpus": "+".join(corpora) or "–", "windows": f"{len(self):,}",
+            "subjects": str(len(people)), "trials": f"{trials:,}",
+            "channels": str(len(self.space.channels)),
+            "features": f"{self.space.width} {self.space.kind}",
+            "window": f"{self.space.window_s:g} s",
+        }
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return (f"<{type(self).__name__} {facts['corpus']}  {facts['windows']} windows of "
+                f"{facts['window']}, {facts['subjects']} subjects, {facts['trials']} trials, "
+                f"{facts['channels']} channels x {facts['features']}>")
+
+    def _repr_html_(self) -> str:
+        facts = self._facts()
+        return html_table(type(self).__name__, list(facts), [list(facts.values())])
 
     def take(self, index: ArrayLike) -> Self:
         """Copy the windows at ``index`` (integers or a boolean mask).
@@ -164,12 +190,12 @@ class _Grid:
         return dataclasses.replace(first, **joined)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class UnlabelledWindows(_Grid):
     """Windows without classes and without stimulus ids (a film clip gives its class away)."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Windows(_Grid):
     """Labelled windows.
 

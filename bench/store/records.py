@@ -33,6 +33,7 @@ from .seal import (
     sum_of,
     unsealed,
 )
+from .shown import record_html, summary, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ _UNSTORED = {"path", "controls", "curves", "diagnostics", "origins"}
 _AGAIN = "Delete its folder and give the command that made it again."
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Record:
     """The stored outcome of one cell.
 
@@ -137,6 +138,19 @@ class Record:
     def pair(self) -> str:
         """``SEED→DEAP:valence``, as shown in tables."""
         return f"{self.identity['source']['name']}→{self.identity['target']['name']}"
+
+    def __repr__(self) -> str:
+        return f"<Record {self.id}  {title(self)}  {len(self.folds)} folds>"
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
+
+    def summary(self) -> str:
+        """Method, pair, protocol, mean scores per window and trial: text that a person reads.
+
+        Controls stand below the method where the record has them: :func:`bench.run` gives it them.
+        """
+        return summary(self)
 
     def read_curves(self) -> dict[str, Any]:
         """Training curves: ``{"pretrain": {loss: [...]}, "fit": {"subject/session": {...}}}``."""
