@@ -30,7 +30,10 @@ def title(record: Shown) -> str:
     """Method, pair, protocol, seed and scale; SIMULATED where it is."""
     identity = record.identity
     protocol = identity.get("protocol", {}).get("name", "")
-    parts = [identity["method"], record.pair, protocol, f"seed {identity.get('seed', 0)}",
+    # The record of a cell whose corpora could not be read has no identity.
+    named = "source" in identity and "target" in identity
+    parts = [identity.get("method", "record"), record.pair if named else "", protocol,
+             f"seed {identity.get('seed', 0)}",
              f"scale {identity['scale']}" if identity.get("scale") else "",
              "SIMULATED" if record.simulated is not None else "",
              "" if record.status == "done" else record.status]
@@ -49,7 +52,7 @@ def score_rows(record: Shown) -> list[list[str]]:
 def _name(record: Shown) -> str:
     """Name of the method, and its kind where it is a control or an oracle."""
     kind = "" if record.kind == "method" else f" ({record.kind})"
-    return f"{record.identity['method']}{kind}"
+    return f"{record.identity.get('method', 'record')}{kind}"
 
 
 def _percent(record: Shown, unit: str, metric: str) -> str:

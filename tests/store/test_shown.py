@@ -48,3 +48,7 @@ def test_html_is_escaped():
     text = record("<script>alert(1)</script>")._repr_html_()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_a_record_without_an_identity_is_shown():
+    assert "failed" in repr(Record(identity={}, status="failed", reason="no corpus"))
