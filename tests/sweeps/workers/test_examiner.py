@@ -70,7 +70,7 @@ def test_no_tested_label_is_anywhere_in_a_worker(data, tmp_path, monkeypatch):
     for workers in (1, 2):
         monkeypatch.setenv("SPY_FOUND", str(tmp_path / f"found{workers}"))
         swept(data, tmp_path / str(workers), methods="spy", workers=workers, controls=True,
-              seeds=2, include=[str(PLUGIN), spy_plugin.__file__],
+              include=[str(PLUGIN), spy_plugin.__file__],
               exclude={"TOYA": [10]})  # else its labels, which are granted, are the same
         lines = (tmp_path / f"found{workers}").read_text().splitlines()
         found[workers] = [line.split(" ", 1) for line in lines]
@@ -79,7 +79,7 @@ def test_no_tested_label_is_anywhere_in_a_worker(data, tmp_path, monkeypatch):
     assert {"classes of the target", "labelled windows", "trials that are tested"} <= {
         name for pid, names in found[1] for name in names.split(", ") if pid == here
     }
-    assert len(found[2]) >= 6
+    assert len(found[2]) >= 3
     assert {pid for pid, _ in found[2]}.isdisjoint({here})
     assert {names for _, names in found[2]} == {""}
     same(tmp_path / "1", tmp_path / "2")
