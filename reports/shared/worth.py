@@ -153,7 +153,8 @@ def _worth(members: list[Table]) -> Worth:
     for table, size in zip(members, sizes, strict=True):
         for column in table.columns:
             scratch = [r for r in table.rows if r.key.method == SCRATCH and column in r.values
-                       and r.key.kind != "oracle"]
+                       and r.key.kind != "oracle"
+                       and not common[column].isdisjoint(r.values[column].subjects)]
             scores = {r.key: _mean(r, column, common[column]) for r in scratch}
             plain |= {(size, column, key): score for key, score in scores.items()}
             if not scratch:
@@ -185,7 +186,7 @@ def _in_all(members: Sequence[Table]) -> dict[Column, set[str]]:
 
 def _mean(row: TableRow, column: Column, subjects: set[str]) -> float:
     scores = [v for s, v in row.values[column].subjects.items() if s in subjects]
-    return sum(scores) / len(scores) if scores else float("-inf")
+    return sum(scores) / len(scores)
 
 
 def headline(worth: Worth) -> str:

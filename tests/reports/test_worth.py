@@ -148,3 +148,17 @@ def test_a_filter_by_method_keeps_plain_learning(store):
     assert {c.method for c in collection.cells} == {"scmm", "target-only"}
     assert {c.params["network"] for c in collection.cells if c.method == "target-only"} == {
         "lr", "network"}
+
+
+def test_a_target_only_row_of_other_subjects_is_no_plain_learning(tmp_path):
+    """Its mean over the subjects that all sizes share is of none: it was minus infinity."""
+    store = table(Store(tmp_path / "runs"), {k: v for k, v in LEVELS.items() if k != "lr"})
+    where = {"name": "few-shot", "params": {**SIZES["1 trial a class"], "curve": CURVE},
+             "target_access": "target-supervised: labelled trials"}
+    alone = put(store, "target-only", scores(0.9, 1, 13), params={"network": "lr", "C": "auto"},
+                identity={"protocol": where})
+    alone.folds = alone.folds[-1:]
+    store.put(alone)
+    (worth,) = found(store)
+    assert np.isfinite(list(worth.plain.values())).all()
+    assert {g.reference.label for g in worth.gains} == {"target-only CNN"}
