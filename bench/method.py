@@ -35,8 +35,8 @@ Scale = Literal["linear", "log", "choice"]
 Stage = Literal["network", "pretrain", "fit"]
 #: Parameters by name of the set, then by pair ("SEED>DEAP"); "*" is any other pair.
 Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
-#: What is trained for: before a head for the target is put on, or after.
-Part = Literal["before", "after"]
+#: What is trained for: before a head for the target is put on, after, or to choose how long.
+Part = Literal["before", "after", "choosing"]
 
 
 def hyper(
@@ -172,6 +172,13 @@ class Budget:
         limit = getattr(self, stage)
         return wanted if limit is None else max(1, min(wanted, limit // each))
 
+    def windows(self, draw: int, size: int) -> int:
+        """Windows of an epoch on the source: under a budget whole batches, of which there is one.
+
+        Every step is then handed as many, whatever a method makes of its source.
+        """
+        return draw if self.pretrain is None or draw < size else draw // size * size
+
 
 class Predictor(Protocol):
     """What a fold's training yields."""
@@ -291,8 +298,9 @@ class Context:
 
         Parameters
         ----------
-        part : {"before", "after"}
-            Before a head for the target's classes is put on, or after it.
+        part : {"before", "after", "choosing"}
+            Before a head for the target's classes is put on, or after it; or in trainings within
+            the calibration trials by which something of the latter is chosen.
         steps : int
             Steps of an optimiser; alternating ones on one batch count each.
         windows : int

@@ -38,7 +38,7 @@ from .shared.training.sampling import ShuffledBatches
 class SCMMReleasedParams(SCMMParams):
     """Parameters of SCMM, and one switch for each thing the released code does differently."""
 
-    fit_epochs: Epochs | Literal["steps"] = hyper(
+    fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
         50, "epochs of fine-tuning; steps: as many as fit_steps", stage="fit"
     )
     fit_schedule: Literal["cosine", "constant"] = hyper(

@@ -344,7 +344,8 @@ def _costs(observer: Observer) -> dict[str, Any]:
     costs = {part: observer.cost(part) for part in observer.costs}
     if not any(steps for steps, _ in costs.values()):
         return {}
-    return {"cost": {p: {"steps": s, "windows": w} for p, (s, w) in costs.items()}}
+    return {"cost": {part: {"steps": steps, "windows": windows}
+                     for part, (steps, windows) in costs.items() if steps or part != "choosing"}}
 
 
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:

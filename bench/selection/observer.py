@@ -70,7 +70,9 @@ class Observer:
         #: Stage that showed a fold's predictors, and its number of epochs.
         self.shown: dict[Key, tuple[str, int]] = {}
         #: Steps and windows of each part: of what all folds share (None), and of a fold's own.
-        self.costs: dict[Part, dict[Key | None, Cost]] = {"before": {}, "after": {}}
+        self.costs: dict[Part, dict[Key | None, Cost]] = {
+            "before": {}, "after": {}, "choosing": {},
+        }
         self._scores = Told(report)
 
     def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:

@@ -98,8 +98,9 @@ def write(folder: Path) -> None:
 def table(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
     """Lines of the table of a pair."""
     lines = [
-        "| method | training of the head | per window (SD) | per trial (SD) | source worth (95 %) | "
-        "oracle − last | spread of the last five epochs |", "|---|---|---:|---:|---:|---:|---:|",
+        "| method | training of the head | per window (SD) | per trial (SD) | source worth "
+        "(95 %) | oracle − last | spread of the last five epochs |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for method, kind in sorted(its, key=lambda key: (key[0] == NETWORK, key)):
         folds, control = its[method, kind], its.get((NETWORK, kind))

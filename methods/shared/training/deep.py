@@ -248,7 +248,7 @@ class _Feed:
         # Half of a batch is target where there is any: a step costs all methods the same.
         sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
-        draw = min(len(source), max(2, q.windows_per_epoch // sides))
+        draw = ctx.budget.windows(min(len(source), max(2, q.windows_per_epoch // sides)), self.size)
         order, self.target_order, self.draws = (
             Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
             for name in ("order", "target order", "draws")

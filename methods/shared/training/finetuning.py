@@ -22,7 +22,7 @@ from bench.training import groups_of_equal, stacked
 from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
 from ..networks.layers import Encoder, Head, State, names_of
 from ..wrapped import SHARED
-from .heads import HeadTraining, Recipe, labelled
+from .heads import Fit, HeadTraining, Recipe, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
 Finetune = Literal["full", "probe"]
@@ -58,8 +58,10 @@ class NetworkParams(Params):
         "full", "train all of the network on the calibration trials, or a linear probe on the "
         "frozen encoder", stage="fit",
     )
-    fit_epochs: Epochs | Literal["steps"] = hyper(
-        "steps", "epochs of fine-tuning; steps: as many as fit_steps", stage="fit",
+    fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
+        "steps", "epochs of fine-tuning; steps: as many as fit_steps; auto: of four lengths the "
+        "one that predicts held-out calibration trials best (steps at one trial a class)",
+        stage="fit",
     )
     fit_steps: int = hyper(
         100, "optimiser steps of fine-tuning, however few windows there are", stage="fit", ge=1,
@@ -163,10 +165,12 @@ class FineTuned(Method):
             if isinstance(job.state, BenchError)
         }
         ordered = [i for i in chosen if i not in out]
+        given = [chosen[i] for i in ordered]
         fit = self._probe if self.params.finetune == "probe" else self._finetune
-        for group in groups_of_equal(ordered, lambda i: _alike(chosen[i])):
-            members = [ordered[g] for g in group]
-            out |= dict(zip(members, fit([chosen[i] for i in members]), strict=True))
+        if self.params.fit_epochs == "auto" and fit == self._finetune:
+            given = with_chosen_lengths(
+                given, self.params, lambda jobs: _by_shape(jobs, self._finetune))
+        out |= dict(zip(ordered, _by_shape(given, fit), strict=True))
         return [out[i] for i in which]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
@@ -241,6 +245,15 @@ def _at_source(job: Job) -> Job:
     return job
 
 
+def _by_shape(jobs: Sequence[Job], fit: Fit) -> list[Predictor]:
+    """Predictors of jobs, those that can be one stack trained as one."""
+    out: dict[int, Predictor] = {}
+    for group in groups_of_equal(jobs, _alike):
+        out |= dict(zip(group, fit([jobs[i] for i in group]), strict=True))
+    return [out[i] for i in range(len(jobs))]
+
+
 def _alike(job: Job) -> tuple[object, ...]:
     """Jobs equal in this can be one stack."""
-    return labelled(job.view).x.shape, job.view.classes, job.view.calibration is None
+    return (labelled(job.view).x.shape, job.view.classes, job.view.calibration is None,
+            getattr(job.ctx.params, "fit_steps", None))

@@ -7,18 +7,20 @@ one trial a class a network is hardly trained, and whatever it is compared with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.errors import DivergedError
-from bench.method import Budget, Job, LostPredictor, Predictor, tell_epoch
+from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_epoch
 from bench.protocols.base import View
 from bench.training import Losses, Moment, Optimiser, stack, train, unstack
 
@@ -29,6 +31,12 @@ from .sampling import Order, Sampler, ShuffledBatches, Streamed
 
 #: A training whose length is counted in steps is looked at so often, whatever its windows.
 LOOKS = 20
+
+
+#: Lengths of which "auto" chooses one, in shares of the usual number of steps.
+LENGTHS = (0.25, 0.5, 1.0, 2.0)
+#: Most folds of calibration trials to choose by.
+FOLDS = 3
 
 
 def labelled(view: View) -> Windows:
@@ -155,3 +163,90 @@ class HeadTraining:
             self.shown(job, NetworkPredictor(self.encoder, self.head, now, k))
             for k, job in enumerate(self.jobs)
         ])
+
+
+# --- how long, chosen within the calibration trials ----------------------------------------------
+
+Fit = Callable[[Sequence[Job]], list[Predictor]]
+
+
+def with_length(job: Job, q: Any, steps: int) -> Job:
+    """A job whose head is trained for so many steps."""
+    params = q if job.ctx.params is None else job.ctx.params
+    chosen = params.model_copy(update={"fit_epochs": "steps", "fit_steps": steps})
+    return replace(job, ctx=replace(job.ctx, params=chosen))
+
+
+def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
+    """Jobs with the lengths that predict their own held-out calibration trials best.
+
+    Trials are held out whole, some of every class at a time; judged is the mean squared error of
+    the probabilities (Brier), and of equal lengths the shorter is taken. Where a class has one
+    trial, or there is no calibration, the length stays as it is. Nothing else than a job's own
+    calibration windows decides.
+
+    Parameters
+    ----------
+    q : NetworkParams
+        Of jobs whose contexts have none.
+    fit : callable
+        Trains heads of jobs, as few stacks as there are sizes.
+    """
+    lengths = list(dict.fromkeys(max(1, round(share * q.fit_steps)) for share in LENGTHS))
+    granted = [(i, job) for i, job in enumerate(jobs) if job.view.calibration is not None]
+    trials = [(i, n, job, part) for i, whole in granted
+              for part, job in _without(whole, held_out_parts(labelled(whole.view), FOLDS))
+              for n in lengths]
+    with observing(None):
+        predictors = fit([with_length(job, q, n) for _, n, job, _ in trials])
+    errors: dict[int, dict[int, float]] = {}
+    for (i, n, job, part), predictor in zip(trials, predictors, strict=True):
+        by_length = errors.setdefault(i, {})
+        by_length[n] = by_length.get(n, 0.0) + _error(predictor, labelled(jobs[i].view).take(part))
+        jobs[i].ctx.spent("choosing", *_cost(job, q, n))
+    return [with_length(job, q, _best(errors.get(i), q.fit_steps)) for i, job in enumerate(jobs)]
+
+
+def held_out_parts(windows: Windows, folds: int) -> list[NDArray[np.bool_]]:
+    """Which windows (n,) each fold holds out: whole trials, the same share of every class's.
+
+    None at all where a class has one trial, or all windows are of one class.
+    """
+    columns = np.stack([windows.subject, windows.session, windows.trial])
+    _, trial = np.unique(columns, axis=1, return_inverse=True)
+    trial = trial.ravel()
+    first = np.sort(np.unique(trial, return_index=True)[1])
+    by_class = [trial[first[windows.y[first] == k]] for k in np.unique(windows.y)]
+    count = min(folds, *(len(its) for its in by_class)) if len(by_class) > 1 else 1
+    if count < 2:
+        return []
+    return [np.isin(trial, np.concatenate([its[f::count] for its in by_class]))
+            for f in range(count)]
+
+
+def _without(job: Job, parts: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[Any, Job]]:
+    """Jobs that lack a part of the calibration each, and draw by keys of their own."""
+    for number, part in enumerate(parts):
+        view = replace(job.view, calibration=labelled(job.view).take(~part))
+        axes = {**job.ctx.seed_axes, "without": number}
+        yield part, Job(view, job.state, replace(job.ctx, seed_axes=axes))
+
+
+def _error(predictor: Predictor, held: Windows) -> float:
+    """Sum of squared errors of the probabilities of held-out windows; infinite if it was lost."""
+    if isinstance(predictor, LostPredictor):
+        return math.inf
+    wanted = np.eye(len(held.labels))[held.y]
+    return float(((predictor.predict_proba(held.x) - wanted) ** 2).sum())
+
+
+def _best(errors: dict[int, float] | None, usual: int) -> int:
+    if not errors or not math.isfinite(min(errors.values())):
+        return usual
+    return min(errors, key=lambda n: (errors[n], n))
+
+
+def _cost(job: Job, q: Any, steps: int) -> tuple[int, int]:
+    """Steps and windows of a training, within its budget."""
+    taken = job.ctx.budget.batches(steps, "fit")
+    return taken, taken * min(len(labelled(job.view)), q.fit_batch)
