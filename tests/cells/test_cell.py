@@ -413,7 +413,7 @@ def test_being_watched_changes_no_random_state(tmp_path, monkeypatch):
 def test_the_scales_are_named():
     assert set(BUDGETS) == {"demo", "table", "null", "published"}
     assert BUDGETS["published"].pretrain is None
-    assert (BUDGETS["table"].pretrain, BUDGETS["table"].fit) == (100, 40)
+    assert (BUDGETS["table"].pretrain, BUDGETS["table"].fit) == (120, 40)
 
 
 def test_provenance_is_in_the_record(store):
