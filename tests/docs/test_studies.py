@@ -110,7 +110,7 @@ def test_the_last_step_says_what_was_held_and_what_was_missed():
         "- target-only: lead 2.0 (missed), spread 0.60 (missed), mean -0.5 points (missed).",
     ]
     lines = last.table(its)
-    assert "| scmm | default | 79.9 (0.9) | 80.0 (0.0) | +0.9 (" in lines[2]
+    assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[2]
     assert lines[-1].startswith("| target-only | released | 79.5 (0.0) |")
 
 
