@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..method import Method
 from ..registry import load
 from ..runs.build import cell_of_run
 from ..runs.options import Options, takes
+from ..runs.own import with_windows
 from ..selection.rules import rule
 from ..store.hashing import key_of
 from ..store.records import Record, Store
@@ -88,13 +89,14 @@ def audit(
     on_event: OnEvent | None = None,
     *,
     what: AuditOptions | None = None,
+    windows: Mapping[str, Windows] | None = None,
     **changes: Any,
 ) -> Path:
     """Run a method honestly and with each shortcut, and write down what is to be compared.
 
     Parameters
     ----------
-    method, src, tgt, options, on_event, **changes
+    method, src, tgt, options, on_event, windows, **changes
         As for :func:`bench.run`.
     what : AuditOptions, optional
 
@@ -109,7 +111,8 @@ def audit(
         A name or setting is wrong, or the honest run fails. A shortcut that does not apply or
         fails is an entry with a reason.
     """
-    options, what = replace(options or Options(), **changes), what or AuditOptions()
+    options = with_windows(replace(options or Options(), **changes), windows)
+    what = what or AuditOptions()
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(

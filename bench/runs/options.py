@@ -210,7 +210,8 @@ class CellOptions:
         False, "Measure the energy (needs CodeCarbon).", OUT, commands=("run", "sweep", "audit"),
     )
     include: Sequence[str] = option(
-        tuple, "Python file or module with a CATALOGUE of further methods, repeatable.", RUN,
+        tuple, "Python file or module with a CATALOGUE of further methods or corpora, the TOML of "
+        "a folder, or a .npz of bench.save_windows; repeatable.", RUN,
         metavar="FILE|MODULE", parse=as_names, many=True,
     )
     scaling: str = option(
@@ -409,3 +410,8 @@ class Options(CellOptions):
         sweep="seeds",
     )
     runs: Path = option(Path("runs"), "Run folder.", OUT, sweep="runs")
+
+    def __post_init__(self) -> None:
+        for name in ("runs", "data"):  # from Python they are often texts
+            if isinstance(folder := getattr(self, name), str):
+                object.__setattr__(self, name, Path(folder))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..cells.scored import attainable_record
+from ..data.windows import Windows
 from ..errors import IncompatibleError
 from ..store.records import Record, Store
 from .build import build_cell, cell_of_run
 from .lookup import Side, Source, controls_for
 from .options import TUNED, Options, takes
 from .outlook import Outlook, said_of_scale
+from .own import with_windows
 from .tuned import find_tuned, setting_of, with_tuned
 
 
@@ -24,6 +27,8 @@ def run(
     tgt: Side = "DEAP",
     options: Options | None = None,
     on_event: OnEvent | None = None,
+    *,
+    windows: Mapping[str, Windows] | None = None,
     **changes: Any,
 ) -> Record:
     """Run a method from a source to a target corpus.
@@ -39,6 +44,9 @@ def run(
         Or pass its fields as keyword arguments.
     on_event : callable, optional
         Called with an :class:`~bench.cells.cell.Event` as things happen.
+    windows : mapping of str to Windows, optional
+        Your own by name, ``{"MYLAB": own}``, for ``src`` and ``tgt``; kept in ``RUNS/windows``, so
+        that ``bench rerun`` finds them.
 
     Returns
     -------
@@ -51,7 +59,7 @@ def run(
     >>> import bench
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
-    options = replace(options or Options(), **changes)
+    options = with_windows(replace(options or Options(), **changes), windows)
     outlook = Outlook(on_event or (lambda event: None))
     cell = cell_of_run(method, src, tgt, options, outlook)
     store = Store(options.runs)

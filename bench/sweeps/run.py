@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data.windows import Windows
 from ..registry import include
 from ..runs.options import takes
+from ..runs.own import keep_windows
 from ..store.lock import RunLock
 from .manifest import Memo
 from .plan import Plan
@@ -19,7 +22,8 @@ from .sweep import Sweep, SweepOptions
 @takes(Request)
 def sweep(
     file: Path | str | None = None, *, options: SweepOptions | None = None,
-    show: Callable[[SweepState, str], None] | None = None, **keys: Any,
+    show: Callable[[SweepState, str], None] | None = None,
+    windows: Mapping[str, Windows] | None = None, **keys: Any,
 ) -> SweepState:
     """Run a sweep from Python; the same as ``bench sweep``.
 
@@ -31,6 +35,10 @@ def sweep(
         Run folder, workers, and so on.
     show : callable, optional
         Called with the state and a line for people (or "") whenever there is on_trial_end.
+    windows : mapping of str to Windows, optional
+        Your own by name, ``{"MYLAB": own}``: corpora of the plan like any other, for ``pairs``.
+        They are kept in ``RUNS/windows``, where workers, a resumed sweep and ``bench rerun`` find
+        them.
     **keys
         Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
 
@@ -49,6 +57,9 @@ def sweep(
 
     options = options or SweepOptions()
     request = read_request(Path(file) if file is not None else None, keys)
+    if windows:
+        files = keep_windows(windows, options.runs)
+        request = replace(request, include=[*request.include, *files])
     for item in request.include:
         include(item)
     memo = Memo(options.runs)

@@ -14,6 +14,7 @@ from ..data.windows import Windows
 from ..method import Method, Tunable
 from ..runs.build import cell_of_run
 from ..runs.options import Options, takes
+from ..runs.own import with_windows
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
@@ -73,13 +74,14 @@ def tune(
     on_event: OnEvent | None = None,
     on_trial_end: OnTrialEnd | None = None,
     begin: OnTuningStart | None = None,
+    windows: Mapping[str, Windows] | None = None,
     **changes: Any,
 ) -> list[TuningOutcome]:
     """Tune a method and those of its controls that can be, with the same number of trials each.
 
     Parameters
     ----------
-    method, src, tgt, options, **changes
+    method, src, tgt, options, windows, **changes
         As of :func:`bench.run`; ``params`` are held fixed, the others start from their defaults.
     tuning : TuneOptions, optional
         Trials, rule, storage.
@@ -103,7 +105,8 @@ def tune(
     >>> found = bench.tune("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
-    options = replace(options or Options(), **changes, preset="default")
+    options = with_windows(
+        replace(options or Options(), **changes, preset="default"), windows)
     tuning = tuning or TuneOptions()
     on_event = on_event or (lambda event: None)
     cell = cell_of_run(method, src, tgt, options, on_event)
