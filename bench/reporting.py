@@ -65,6 +65,8 @@ class ReportOptions:
         Kinds of files to write, of :data:`FORMATS`; empty for all.
     published : tuple of Path
         CSV files of published figures besides our own (see docs/reports.md).
+    oracles : bool
+        Whether LaTeX tables have the rows of oracles, which saw the test set.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class ReportOptions:
     protocols: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     published: tuple[Path, ...] = ()
+    oracles: bool = True
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:

@@ -57,6 +57,7 @@ def report(
     protocols: Sequence[str] = (),
     formats: Sequence[str] = (),
     published: Sequence[Path | str] = (),
+    oracles: bool = True,
 ) -> ReportFiles:
     """Write the reports of run folders and archives, as the command ``bench report`` does.
 
@@ -68,7 +69,7 @@ def report(
         Folder for the files; ``report`` in the run folder if there is one, otherwise ``./report``.
     only : sequence of str
         Only these reports.
-    metric, unit, pairs, methods, protocols, formats, published
+    metric, unit, pairs, methods, protocols, formats, published, oracles
         As in :class:`bench.reporting.ReportOptions`.
 
     Returns
@@ -86,7 +87,7 @@ def report(
     options = ReportOptions(
         metric=metric, unit=unit, pairs=tuple(pairs), methods=tuple(methods),
         protocols=tuple(protocols), formats=tuple(formats),
-        published=tuple(Path(path) for path in published),
+        published=tuple(Path(path) for path in published), oracles=oracles,
     )
     chosen = chosen_reports(options, only)
     if options.published:
