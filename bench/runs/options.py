@@ -414,7 +414,10 @@ class Options(CellOptions):
 
     def __post_init__(self) -> None:
         # From Python, folders are often texts, and one name is no list.
-        made: dict[str, Callable[[str], Any]] = {"runs": Path, "data": Path}
+        def folder(text: str) -> Path:
+            return Path(text).expanduser()
+
+        made: dict[str, Callable[[str], Any]] = {"runs": folder, "data": folder}
         made |= {name: functools.partial(as_names, name) for name, said in about(Options).items()
                  if said.parse is as_names}
         for name, make in made.items():

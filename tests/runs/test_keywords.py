@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import keywords
 import pytest
 
 import bench
 from bench.errors import UnknownNameError
+
+import keywords
 
 pytestmark = pytest.mark.usefixtures("clean_registry")
 
