@@ -89,8 +89,11 @@ class Hour:
         """Build the wheel and install it, with its packages or beside those of this environment."""
         began = time.monotonic()
         source = self.folder / "source"
-        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-            ".*", "build", "dist", "site", "runs*", "*.egg-info"))
+        source.mkdir()
+        for part in ("pyproject.toml", "README.md", "LICENSE", "bench", "methods", "datasets",
+                     "reports"):
+            path = ROOT / part
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, source / part)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         own = ["--no-deps", "--no-index", "--no-build-isolation"] if here else ["--no-deps"]
         self._call([*pip, "wheel", "-q", *own, "-w", str(self.folder), str(source)], self.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,7 @@ def test_a_name_alone_is_no_list_of_letters():
     options = bench.Options(include="a.py,b.py", map="low=calm", runs="x", data="y")
     assert (options.include, options.map) == (["a.py", "b.py"], ["low=calm"])
     assert (options.runs.name, options.data.name) == ("x", "y")
+    assert bench.Options(data="~/y").data == Path.home() / "y"
 
 
 SCRIPT = """

@@ -69,6 +69,12 @@ def test_it_is_the_cell_that_bench_run_gives(own, swept, tmp_path):
     assert {named.id: named.identity} == {given.id: given.identity} == identities(swept)
 
 
+def test_a_sweep_resumed_by_the_files_has_nothing_to_do(swept):
+    files = [str(path) for path in (swept / "windows").glob("*.npz")]
+    state = bench.sweep(options=SweepOptions(runs=swept), include=files, **PLAN)
+    assert (state.earlier, state.counts["done"]) == (1, 1)
+
+
 def test_folders_may_be_texts(own, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = bench.SweepOptions(runs="x")
@@ -78,6 +84,7 @@ def test_folders_may_be_texts(own, tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "x" / "cells").iterdir()] == [record.id]
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_by_the_files(swept):
     files = [x for p in sorted((swept / "windows").glob("*.npz")) for x in ("--include", str(p))]
     before = identities(swept)
@@ -205,6 +212,7 @@ def test_a_file_that_was_damaged_is_refused_in_words(own, tmp_path):
     assert "bench data add" in said.value.hint
 
 
+@pytest.mark.slow
 def test_they_are_looked_at_and_checked_without_a_traceback(own, tmp_path, bench):
     import bench as package
 

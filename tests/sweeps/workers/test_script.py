@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from bench.errors import SettingError
 from bench.sweeps.workers import script
 
 SWEEP = '''bench.sweep(methods="majority", pairs=["SEED->DEAP"], simulated=True, scale="null",
@@ -25,39 +29,54 @@ def started(tmp_path, text, **more):
         env={**os.environ, "TERM": "dumb", "PYTHONPATH": os.pathsep.join(sys.path)})
 
 
-CHECK = "from bench.sweeps.workers.script import check_guard\n"
+def found_in(tmp_path, text):
+    """What is found where a script of this text calls ``check``, as Python would run it."""
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    main = ModuleType("__main__")
+    main.__file__ = str(path)
+    found = []
+    main.check = lambda: found.append(script.unguarded(main, sys._getframe()))
+    with contextlib.suppress(SystemExit):
+        exec(compile(text, path, "exec"), main.__dict__)
+    (outcome,) = found
+    return outcome if outcome is None else (outcome[0].name, outcome[1])
 
 
 @pytest.mark.parametrize(("text", "line"), [
-    ("check_guard()\n", 2),
-    ("def main():\n    check_guard()\n\n\nfor n in (1,):\n    main()\n", 7),
-    ("if __name__:\n    pass\ncheck_guard()\n", 4),
-    ("if True:\n    check_guard()\n", 3),
+    ("check()\n", 1),
+    ("def main():\n    check()\n\n\nfor n in (1,):\n    main()\n", 6),
+    ("if __name__:\n    pass\ncheck()\n", 3),
+    ("if True:\n    check()\n", 2),
 ])
-def test_without_a_guard_it_is_refused_with_the_line(tmp_path, text, line):
-    done = started(tmp_path, CHECK + text)
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()
-    assert any(f"own.py starts worker processes in line {line}, and each of them would run the "
-               "script again" in x for x in last)
-    assert 'if __name__ == "__main__":' in done.stderr
+def test_without_a_guard_it_is_found_with_the_line(tmp_path, text, line):
+    assert found_in(tmp_path, text) == ("own.py", line)
 
 
 @pytest.mark.parametrize("text", [
-    'if __name__ == "__main__":\n    check_guard()\n',
-    'def main():\n    check_guard()\n\n\nif "__main__" == __name__:\n    main()\n',
-    'if __name__ != "__main__":\n    raise SystemExit\ncheck_guard()\n',
+    'if __name__ == "__main__":\n    check()\n',
+    'def main():\n    check()\n\n\nif "__main__" == __name__:\n    main()\n',
+    'if __name__ != "__main__":\n    raise SystemExit\ncheck()\n',
 ])
-def test_under_a_guard_it_goes_on(tmp_path, text):
-    done = started(tmp_path, CHECK + text)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_under_a_guard_it_is_not(tmp_path, text):
+    assert found_in(tmp_path, text) is None
 
 
-def test_what_has_no_file_or_is_a_package_has_nothing_to_run_again():
-    done = subprocess.run([sys.executable, "-c", CHECK + "check_guard()"], check=False,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert done.returncode == 0
-    script.check_guard()  # of `python -m pytest`, or of the command, which has a guard
+def test_what_has_no_file_or_is_a_package_has_nothing_to_run_again(tmp_path):
+    frame, main = sys._getframe(), ModuleType("__main__")
+    assert script.unguarded(main, frame) is None  # python -c, a notebook
+    main.__file__ = str(tmp_path / "__main__.py")
+    assert script.unguarded(main, frame) is None  # it is not what runs
+    main.__spec__ = SimpleNamespace(name="pytest.__main__")
+    assert script.unguarded(main, frame) is None
+    script.check_guard()  # of these tests themselves, and of the command
+
+
+def test_the_message_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(script, "unguarded", lambda main, frame: (Path("own.py"), 3))
+    with pytest.raises(SettingError, match=r"own\.py starts worker processes in line 3") as said:
+        script.check_guard()
+    assert script.GUARD in said.value.hint
 
 
 @pytest.mark.slow
