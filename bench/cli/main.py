@@ -146,6 +146,8 @@ def report(
         "repeatable or with commas.")] = None,
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
+    oracles: Annotated[bool, typer.Option(
+        "--oracles/--no-oracles", help="Whether LaTeX tables have the rows of oracles.")] = True,
 ) -> None:
     """Show the leaderboard of a run folder; write the HTML page, tables and plots.
 
@@ -160,6 +162,7 @@ def report(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
         formats=listed("--format", format_), published=tuple(published or ()),
+        oracles=oracles,
     )
     chosen = chosen_reports(options, listed("--only", only))
     if options.published:

@@ -198,10 +198,12 @@ function asLatex() {
     rows.push("\\midrule", ...oracles.map((r) => line(cellsOf(r).map((c) => (c ? `\\textcolor{gray}{${c}}` : "")))));
   }
   const note = shownNote(columns);
-  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
+  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}}`, "\\small",
     "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
-    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
+    "\\bottomrule", "\\end{tabular}}",
+    `\\par\\smallskip\\parbox{\\linewidth}{\\footnotesize\\emph{Note.} ${view().tex_note}${note ? ` ${note}.` : ""}}`,
+    "\\end{table}"].join("\n");
 }
 
 /* How a number was made: subjects, setting, and each record with its identity and provenance. */

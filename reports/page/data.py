@@ -16,7 +16,7 @@ from bench.version import __version__
 
 from ..curves import Line, curves
 from ..heatmap import floor_of, is_mapped, matrices
-from ..latex import caption_of, heading, latex
+from ..latex import caption_of, heading, latex, note_of
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
 from ..shared.caption import caption, problems, shortened, title
@@ -180,7 +180,8 @@ def _view(
     compared = against_target_only(table) if compare else []
     return {
         "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
-        "tex": caption_of(table, gained), "worth": _worth(worth_of(table, gained)),
+        "tex": caption_of(table), "tex_note": note_of(table, gained),
+        "worth": _worth(worth_of(table, gained)),
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
