@@ -15,7 +15,7 @@ from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.caption import caption, title
+from .shared.caption import caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
 from .shared.text import percent
@@ -71,12 +71,18 @@ _FIT = (
 
 
 def caption_of(table: Table, curves: Sequence[Worth] = ()) -> str:
-    """Caption: title, what the source is worth, and everything the numbers mean."""
+    """Caption: title, what the source is worth, and two lines in plain words."""
     worth = worth_of(table, curves)
     lines = [title(table) + ".", *([headline(worth)] if worth else []), *caption(table)]
+    return latex(" ".join(lines))
+
+
+def note_of(table: Table) -> str:
+    """Note under a table: everything else that the numbers mean."""
+    lines = note_lines(table)
     if any(v.partial for row in table.rows for v in row.values.values()):
         lines.append("†: not all subjects of the column have this score.")
-    return latex(" ".join(lines))
+    return r"\par\smallskip\parbox{\linewidth}{\footnotesize Note. " + latex(" ".join(lines)) + "}"
 
 
 def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
@@ -96,7 +102,7 @@ def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
     out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
     if oracles:
         out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in oracles)]
-    return [*out, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+    return [*out, r"\bottomrule", r"\end{tabular}}", note_of(table), r"\end{table}"]
 
 
 #: Of the best and the second of a column.

@@ -238,8 +238,8 @@ class Cell:
             f"scaling scope {self.scaling.scope}" if self.scaling.transductive else ""
         if seen:
             raise IncompatibleError(
-                f"{seen} grants the tested windows themselves, so no stimulus of theirs can be held "
-                "out", "Use --protocol-set form=inductive, and --scaling-scope corpus.",
+                f"{seen} grants the tested windows themselves, so no stimulus of theirs can be "
+                "held out", "Use --protocol-set form=inductive, and --scaling-scope corpus.",
             )
         self.folds()
 

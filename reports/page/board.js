@@ -145,6 +145,7 @@ function drawBoard() {
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
     el("p", { class: "count", id: "count" }, shownNote(columns)),
     el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))),
+    el("details", { class: "said" }, el("summary", {}, "Note"), el("ul", { class: "caption" }, v.note.map((t) => el("li", {}, t)))),
     v.worth ? gains(v.worth) : null);
 }
 
@@ -201,7 +202,7 @@ function asLatex() {
   return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
     "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
-    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
+    "\\bottomrule", "\\end{tabular}}", view().tex_note, "\\end{table}"].join("\n");
 }
 
 /* How a number was made: subjects, setting, and each record with its identity and provenance. */
