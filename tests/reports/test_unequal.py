@@ -25,7 +25,7 @@ from bench.reports.shared.table import Table, TableRow, tables
 from bench.reports.shared.worth import worths
 from bench.store.records import Record, Store
 from bench.sweeps.plan import CellSpec
-from bench.sweeps.status import SweepState
+from bench.sweeps.status import SweepState, ranked_score
 
 from records import RECIPE, SUPERVISED, body, put, side
 
@@ -318,3 +318,64 @@ def test_best_so_far_is_of_one_setting_and_the_same_seeds(drawn):
             expected.add((round(best, 9), len(seeds)))
     assert {(round(score, 9), n) for _, score, n in named.values()} == expected
     assert len(named) <= len(scores)
+
+
+def spec_of(method: str = "lr", seed: int = 0, **changes: Any) -> CellSpec:
+    return CellSpec(**{
+        "method": method, "params": {"C": 1}, "origin": "default", "source": "SEED:3",
+        "target": "DEAP:valence", "protocol": "few-shot", "protocol_params": {}, "seed": seed,
+        **changes})
+
+
+def best_of(*finished: tuple[CellSpec, float]) -> list[tuple[str, float, int]]:
+    state = SweepState("plan", Path("runs"), len(finished))
+    for spec, score in finished:
+        state.finish_cell(spec, "done", "", score)
+    return list(state.best().values())
+
+
+def test_best_so_far_averages_no_two_parameter_sets():
+    one, two = spec_of(), spec_of(params={"C": 2}, origin="set")
+    assert best_of((one, 0.9), (two, 0.1), (spec_of("scmm"), 0.6)) == [("lr", 0.9, 1)]
+    assert best_of((one, 0.9)) == []  # alone it is the best of nothing
+
+
+def test_best_so_far_waits_for_equal_seeds():
+    """Seed 0 was the luckier one, and scmm has run no other yet."""
+    done = [(spec_of(seed=s), score) for s, score in enumerate((0.8, 0.6))]
+    assert best_of(*done, (spec_of("scmm"), 0.75)) == []
+    assert best_of(*done, (spec_of("scmm"), 0.75), (spec_of("scmm", 1), 0.7)) == [
+        ("scmm", 0.725, 2)]
+
+
+def test_two_settings_make_two_curves(tmp_path):
+    store = Store(tmp_path)
+    for scaling in ([], ["scaling"]):
+        for size in ("a curve", "another point"):
+            for method in ("scmm", "target-only"):
+                put_changed(store, [size, *scaling], method, [0.6, 0.7, 0.8], 0)
+    check(store)
+    found = worths(collect(store, OPTIONS), OPTIONS)
+    assert [len(w.sizes) for w in found] == [2, 2]
+
+
+def test_beside_a_published_figure_scores_say_which_setting_they_are_of(tmp_path):
+    """Twice the same method, in two settings: neither is shown as the other."""
+    store, where = Store(tmp_path), {"source": "SEED-IV:3", "target": "SEED:3"}
+    for scaling in ("min-max", "window"):
+        put(store, "dann", [0.6, 0.7], protocol="unsupervised", **where,
+            access="unlabelled: other trials of the tested subject",
+            identity={"scaling": {"name": scaling}})
+    check(store)
+    every = published.compare(collect(store, OPTIONS), OPTIONS)
+    (figure,) = [f for f in every if f.measured and f.figure.method == "E2STN"]
+    assert sorted(label for label, _ in figure.measured) == [
+        "dann [scaling min-max]", "dann [scaling window]"]
+
+
+def test_one_that_saw_test_labels_is_never_best_so_far(tmp_path):
+    record = put(Store(tmp_path), "scmm-released", [0.9, 0.9], kind="oracle")
+    assert ranked_score(record) is None
+    assert ranked_score(put(Store(tmp_path), "scmm", [0.9, 0.9])) == pytest.approx(0.9)
+    by_oracle = put(Store(tmp_path), "lr", [0.9, 0.9], identity={"selection": "oracle"})
+    assert ranked_score(by_oracle) is None

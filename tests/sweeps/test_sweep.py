@@ -297,7 +297,7 @@ def test_a_lock_shows_that_its_holder_is_alive(tmp_path, monkeypatch):
 
 
 def test_status_and_display(data, tmp_path):
-    sweep = sweep_of(data, tmp_path, methods="toy,toy-raises", seeds=2)
+    sweep = sweep_of(data, tmp_path, methods="toy,lda,toy-raises", seeds=2)
     seen: list[str] = []
 
     def show(state, line):
