@@ -84,8 +84,11 @@ class SweepState:
     _finished: set[str] = field(default_factory=set)
     _left: dict[str, str] = field(default_factory=dict)
     _times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    _scores: dict[str, dict[tuple[str, str], dict[int, float]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
+    _scores: dict[str, dict[tuple[str, str], list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    #: Cells of each method and place that are not done.
+    _open: dict[tuple[str, tuple[str, str]], set[str]] = field(
+        default_factory=lambda: defaultdict(set))
     _began: float = field(default_factory=time.time)
     _written: float = 0.0
 
@@ -107,6 +110,8 @@ class SweepState:
     def expect(self, todo: list[CellSpec]) -> None:
         """Say what is to be run."""
         self._left = {spec.key: spec.method for spec in todo}
+        for spec in todo:
+            self._open[_place(spec), _row(spec)].add(spec.key)
         self.write(force=True)
 
     def before(self, spec: CellSpec, status: Status, reason: str, score: float | None) -> None:
@@ -147,8 +152,12 @@ class SweepState:
         if reason and status != "done":
             self.problems.append({"cell": spec.label, "method": spec.method, "status": status,
                                   "reason": reason})
-        if score is not None and status == "done" and not spec.control:
-            self._scores[_place(spec)][_row(spec)][spec.seed] = score
+        if status == "done":
+            self._open[_place(spec), _row(spec)].discard(spec.key)
+            if score is not None and not spec.control:
+                self._scores[_place(spec)][_row(spec)].append(score)
+        else:  # without this one, the others are never all that were planned
+            self._open[_place(spec), _row(spec)].add(spec.key)
         seconds = None
         for worker, at in list(self.running.items()):
             if spec.key in at.keys:
@@ -177,19 +186,15 @@ class SweepState:
         """Best method so far where several may be compared: name, balanced accuracy, cells.
 
         By pair and setting: scores of two protocols, calibrations, choices of classes or parameter
-        sets are never compared or averaged. Of a setting, methods that have most seeds are
-        compared, on the seeds that all of them have.
+        sets are never compared or averaged, and a method is compared once all its seeds are done.
         """
         out = {}
         for place, rows in sorted(self._scores.items()):
-            most = max(map(len, rows.values()))
-            equal = {row: seeds for row, seeds in rows.items() if len(seeds) == most}
-            shared = set.intersection(*(set(seeds) for seeds in equal.values()))
-            if len(equal) > 1 and shared:
-                means = {row: statistics.fmean(seeds[s] for s in shared)
-                         for row, seeds in equal.items()}
-                row = max(means, key=lambda r: (means[r], r))
-                out[place] = (row[0], means[row], len(shared))
+            whole = {row: statistics.fmean(scores) for row, scores in rows.items()
+                     if not self._open[place, row]}
+            if len(whole) > 1:
+                row = max(whole, key=lambda r: (whole[r], r))
+                out[place] = (row[0], whole[row], len(rows[row]))
         return out
 
     def kinds(self) -> list[dict[str, Any]]:

@@ -295,29 +295,34 @@ specs = st.builds(
 )
 
 
-@given(drawn=st.lists(st.tuples(specs, st.floats(0, 1)), min_size=2, max_size=12,
+@given(drawn=st.lists(st.tuples(specs, st.none() | st.floats(0, 1)), min_size=2, max_size=14,
                       unique_by=lambda pair: pair[0].key))
 @settings(max_examples=60, deadline=None)
-def test_best_so_far_is_of_one_setting_and_the_same_seeds(drawn):
-    state = SweepState("plan", Path("runs"), len(drawn))
-    scores: dict[tuple, dict[tuple, dict[int, float]]] = {}
+def test_best_so_far_is_of_one_setting_and_of_methods_that_are_done(drawn):
+    """A score of None: the cell is not done."""
+    scores: dict[tuple, dict[tuple, list[float | None]]] = {}
     for spec, score in drawn:
-        state.finish_cell(spec, "done", "", score)
         if not spec.control:
             setting = (spec.pair, spec.protocol, json.dumps(spec.protocol_params), spec.classes)
             row = (spec.method, json.dumps(spec.params), spec.origin)
-            scores.setdefault(setting, {}).setdefault(row, {})[spec.seed] = score
-    named = state.best()
+            scores.setdefault(setting, {}).setdefault(row, []).append(score)
     expected = set()
     for rows in scores.values():
-        most = max(map(len, rows.values()))
-        equal = [r for r in rows.values() if len(r) == most]
-        seeds = set.intersection(*map(set, equal))
-        if len(equal) > 1 and seeds:
-            best = max(sum(r[s] for s in seeds) / len(seeds) for r in equal)
-            expected.add((round(best, 9), len(seeds)))
-    assert {(round(score, 9), n) for _, score, n in named.values()} == expected
+        means = [(sum(r) / len(r), len(r)) for r in rows.values() if None not in r]
+        if len(means) > 1:
+            expected.add(round(max(means)[0], 9))
+    named = finished(drawn).best()
+    assert {round(score, 9) for _, score, _ in named.values()} == expected
     assert len(named) <= len(scores)
+
+
+def finished(cells_: list[tuple[CellSpec, float | None]]) -> SweepState:
+    state = SweepState("plan", Path("runs"), len(cells_))
+    state.expect([spec for spec, _ in cells_])
+    for spec, score in cells_:
+        if score is not None:
+            state.finish_cell(spec, "done", "", score)
+    return state
 
 
 def spec_of(method: str = "lr", seed: int = 0, **changes: Any) -> CellSpec:
@@ -327,11 +332,8 @@ def spec_of(method: str = "lr", seed: int = 0, **changes: Any) -> CellSpec:
         **changes})
 
 
-def best_of(*finished: tuple[CellSpec, float]) -> list[tuple[str, float, int]]:
-    state = SweepState("plan", Path("runs"), len(finished))
-    for spec, score in finished:
-        state.finish_cell(spec, "done", "", score)
-    return list(state.best().values())
+def best_of(*cells_: tuple[CellSpec, float | None]) -> list[tuple[str, float, int]]:
+    return list(finished(list(cells_)).best().values())
 
 
 def test_best_so_far_averages_no_two_parameter_sets():
@@ -340,12 +342,19 @@ def test_best_so_far_averages_no_two_parameter_sets():
     assert best_of((one, 0.9)) == []  # alone it is the best of nothing
 
 
-def test_best_so_far_waits_for_equal_seeds():
-    """Seed 0 was the luckier one, and scmm has run no other yet."""
-    done = [(spec_of(seed=s), score) for s, score in enumerate((0.8, 0.6))]
-    assert best_of(*done, (spec_of("scmm"), 0.75)) == []
-    assert best_of(*done, (spec_of("scmm"), 0.75), (spec_of("scmm", 1), 0.7)) == [
-        ("scmm", 0.725, 2)]
+def test_best_so_far_waits_until_a_method_is_done():
+    """Seed 0 was the luckier one; lda has no seed, so one cell is all of it."""
+    scmm = [(spec_of("scmm", s), score) for s, score in enumerate((0.8, 0.6))]
+    lda = spec_of("lda"), 0.75
+    assert best_of(scmm[0], (scmm[1][0], None), lda) == []
+    assert best_of(*scmm, lda) == [("lda", 0.75, 1)]
+
+
+def test_a_method_with_a_failed_seed_is_never_best_so_far():
+    state = finished([(spec_of("scmm"), 0.9), (spec_of("scmm", 1), None), (spec_of(), 0.5),
+                      (spec_of("lda"), 0.4)])
+    state.finish_cell(spec_of("scmm", 1), "failed", "it diverged", None)
+    assert list(state.best().values()) == [("lr", 0.5, 1)]
 
 
 def test_two_settings_make_two_curves(tmp_path):

@@ -313,8 +313,8 @@ def test_status_and_display(data, tmp_path):
     show_status(tmp_path, screen)
     text = screen.export_text()
     assert "no sweep is at work" in text
-    assert "records: 2 done, 2 failed" in text
-    assert f"latest plan {sweep.plan.hash}: 4 cells" in text
+    assert "records: 4 done, 2 failed" in text
+    assert f"latest plan {sweep.plan.hash}: 6 cells" in text
 
 
 def screen_of(show, *args, width=300):
