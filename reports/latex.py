@@ -18,7 +18,7 @@ from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.caption import caption, title
+from .shared.caption import caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
 from .shared.text import percent
@@ -74,16 +74,14 @@ _FIT = (
 
 
 def caption_of(table: Table) -> str:
-    """Caption: what is measured and how, whether it is simulated, and what ± is."""
-    spread = any(v.sd is not None for row in table.rows for v in row.values.values())
-    over = "; mean ± standard deviation over target subjects" if spread else ""
-    return latex(f"{_capital(title(table))}, in %{over}.")
+    """Caption: title, and two lines in plain words."""
+    return latex(" ".join([f"{_capital(title(table))}.", *caption(table)]))
 
 
 def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
-    """Note under the table: what the source is worth, and everything the numbers mean."""
+    """Note under the table: what the source is worth, and everything else the numbers mean."""
     worth = worth_of(table, curves)
-    said = [*([headline(worth)] if worth else []), *caption(table)]
+    said = [*([headline(worth)] if worth else []), *note_lines(table)]
     if any(v.partial for row in table.rows for v in row.values.values()):
         said.append("†: not all subjects of the column have this score.")
     return latex(" ".join(said))

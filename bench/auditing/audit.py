@@ -198,12 +198,25 @@ class _Audit:
         entry.leaky, entry.oracle = entry.honest, True
 
     def _folds(self, shortcut: Shortcut, entry: AuditEntry) -> None:
+        if shortcut.parts and self.cell.hold_out != "none":
+            raise IncompatibleError(
+                "stimuli are held out of each subject's training, and a part of mixed subjects is "
+                "no subject"
+            )
         if shortcut.parts and rule(self.cell.selection).holds_out:
             raise IncompatibleError(
                 f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
                 "part of mixed subjects has none of its own"
             )
         entry.leaky = self._twins(replace(self.cell, shortcut=shortcut.name))
+
+    def _stimuli(self, shortcut: Shortcut, entry: AuditEntry) -> None:
+        held = replace(self.cell, hold_out="stimulus")
+        held.check()
+        entry.honest = self._twins(held)
+        entry.leaky = self._twins(replace(held, shortcut=shortcut.name))
+        entry.note = ("against --hold-out stimulus: either side is tested in the same groups of "
+                      "stimuli and trains without the stimuli of one group, the tested or another")
 
     def _switch(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         _, _, name, values = next(

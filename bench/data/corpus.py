@@ -223,6 +223,9 @@ class CorpusAdapter(abc.ABC):
     #: Seconds of the pieces of longer recordings that stand for trials; 0: trials are trials.
     #: Windows, records and tables then carry a mark.
     pieces_s: ClassVar[float] = 0.0
+    #: Name of the set of its stimuli, where another corpus showed the same clips under the same
+    #: numbers; empty: its stimuli are its own. See ``--hold-out stimulus``.
+    stimulus_set: ClassVar[str] = ""
 
     @abc.abstractmethod
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:

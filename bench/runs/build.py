@@ -77,7 +77,8 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes, class_map=tuple(options.map), elsewhere=elsewhere,
+        classes=classes or options.classes, hold_out=options.hold_out,
+        class_map=tuple(options.map), elsewhere=elsewhere,
     )
     if elsewhere is None:
         check_unseen(cell)

@@ -235,6 +235,12 @@ class CellOptions:
         "ranked. The record holds what every rule that is free of charge would have given.", SEE,
         metavar="RULE", identity="selection",
     )
+    hold_out: Literal["none", "stimulus"] = option(
+        "none", "stimulus: each film is tested after a training without it, in five groups of "
+        "films, where subjects, sessions or corpora were shown the same ones. Five trainings for "
+        "one, each on fewer windows; refused where it changes nothing.", SEE, identity="hold_out",
+        later=True,
+    )
     classes: Classes = option(
         "auto", "Under few-shot. own: the target keeps its classes. shared: source and target in "
         "those they share, so that every method stands in one table. auto: own where the method "

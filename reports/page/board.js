@@ -145,6 +145,7 @@ function drawBoard() {
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
     el("p", { class: "count", id: "count" }, shownNote(columns)),
     el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))),
+    el("details", { class: "said" }, el("summary", {}, "Note"), el("ul", { class: "caption" }, v.note.map((t) => el("li", {}, t)))),
     v.worth ? gains(v.worth) : null);
 }
 

@@ -19,7 +19,7 @@ from ..heatmap import floor_of, is_mapped, matrices
 from ..latex import caption_of, heading, latex, note_of
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
-from ..shared.caption import caption, problems, shortened, title
+from ..shared.caption import caption, note_lines, problems, shortened, title
 from ..shared.cells import SCRATCH, Collection, Column, ScoredCell, origins
 from ..shared.table import Table, TableRow, tables
 from ..shared.text import METRIC_NAMES, clean, p_value, percent, signed
@@ -179,7 +179,8 @@ def _view(
     """Scores of a setting in one metric and unit; rows in the order of the leaderboard."""
     compared = against_target_only(table) if compare else []
     return {
-        "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
+        "title": title(table), "caption": caption(table), "note": note_lines(table),
+        "notes": shortened(table.notes),
         "tex": caption_of(table), "tex_note": note_of(table, gained),
         "worth": _worth(worth_of(table, gained)),
         "chance": [tenths(table.chance(c)) for c in first.columns],

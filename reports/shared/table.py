@@ -275,7 +275,7 @@ def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[Sc
 def _ground(setting: TableSetting) -> tuple[str, ...]:
     """Parts of a setting that an oracle shares with the honest runs beside it."""
     return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
-            setting.classes, setting.edition)
+            setting.classes, setting.hold_out, setting.edition)
 
 
 def _apart(one: TableSetting, other: TableSetting) -> list[str]:
@@ -347,7 +347,9 @@ def _labels(columns: Sequence[Column]) -> dict[Column, str]:
                 parts.append(f"{len(column.classes)} classes: {'/'.join(column.classes)}")
             if len({c.sessions for c in same}) > 1:
                 parts.append(f"sessions {column.sessions}")
-            if len({(c.classes, c.sessions) for c in same}) < len(same):
+            if len({c.label_map for c in same}) > 1:
+                parts.append(f"map {column.label_map or 'none'}")
+            if len({(c.classes, c.sessions, c.label_map) for c in same}) < len(same):
                 parts.append(f"data {column.data[:4]}")
             label += f" ({', '.join(parts)})"
         labels[column] = label
@@ -381,10 +383,12 @@ def _rank(table: Table) -> None:
         ranks = np.stack([_subject_ranks(complete, c) for c in table.columns]).mean(axis=0)
         for row, rank in zip(complete, ranks, strict=True):
             row.rank = float(rank) if np.isfinite(rank) else None
-    for column in table.columns:
-        scores = {r.label: r.values[column].mean for r in table.methods if column in r.values}
+    for column in table.columns:  # not those of fewer subjects: their mean is of other people
+        scores = {r.label: r.values[column].mean for r in table.methods
+                  if column in r.values and not r.values[column].partial}
         table.best[column], table.second[column] = _best(scores)
-    means = {r.label: r.mean for r in complete if r.mean is not None}
+    means = {r.label: r.mean for r in complete if r.mean is not None
+             and not any(v.partial for v in r.values.values())}
     table.best[None], table.second[None] = _best(means)
 
 

@@ -41,6 +41,7 @@ OTHER = {
     "map": (("low valence=negative", "high valence=positive"), {}),
     "save_models": (True, {}), "diagnostics": (True, {}),
     "controls": (False, {}), "shuffled_source": (True, {}),
+    "hold_out": ("stimulus", {"method": "lr", "protocol": "within"}),
     "classes": ("shared", {"method": "source-only"}), "protocol": ("zero-shot", {}),
     "protocol_params": ({"calibration_trials": 3}, {}), "params": ({"C": 0.5}, {"method": "lr"}),
     "seed": (7, {}), "runs": (Path("elsewhere"), {}),
@@ -204,6 +205,7 @@ ELSEWHERE = {
     "exclude": "a key of tunings", "preset": "stands apart in a tuning's setting",
     "diagnostics": "a key of random streams", "save_models": "off in a trial",
     "montage": "a key of records and of tunings",
+    "hold_out": "a key of records",
     "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
     "classes": "a key of records", "map": "a key of records and of a tuning's setting",
 }
