@@ -1,0 +1,1 @@
+"""What is known of a method without importing it: its entry, and its module's docstring."""
