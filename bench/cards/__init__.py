@@ -1,1 +1,1 @@
-"""What is known of a method without importing it: its entry, and its module's docstring."""
+"""What a method says of itself: its entry and its docstring, read without importing it."""

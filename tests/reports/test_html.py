@@ -482,7 +482,8 @@ class TestInChromium:
         chromium.run(f"{row}('simclr')).querySelectorAll('.cell')[4].click()")
         shown = "document.querySelector('#made').innerText"
         before, address = chromium.run(shown), chromium.run("place('')")
-        chromium.run("document.querySelector('#made').close()")
+        chromium.run("new Promise(done => { const box = document.querySelector('#made');"
+                     " box.addEventListener('close', done); box.close(); })")
         assert "record=" not in chromium.run("location.hash")
         self.pick(chromium, "one", chromium.run("table().rows.findIndex(r => r.label === 'dann')"))
         self.pick(chromium, "pair", 4)
@@ -587,9 +588,9 @@ def test_texts_are_stored_once(store):
 @pytest.mark.slow
 def test_two_thousand_records_are_small_and_quick(store, tmp_path):
     many(store)
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: other tests may run beside it
     path = made(store, tmp_path)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     print(f"{took:.1f} s, {path.stat().st_size / 1e6:.2f} MB")
     assert path.stat().st_size < 3e6
     assert took < 15
