@@ -163,7 +163,7 @@ function drawBoard() {
       button("json", "JSON", () => save(fileName("json"), "application/json", asJson())), linkButton("board"))),
     el("div", { class: "hero", id: "hero" },
       w ? el("p", { class: "headline", id: "headline" }, w.headline) : null,
-      el("div", { class: w ? "beside" : "" }, w ? el("div", {}, hero(w)) : null,
+      el("div", { class: w && (w.sizes.length === 1 || w.pairs.length < 3) ? "beside" : "" }, w ? el("div", {}, hero(w)) : null,
         el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
           el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))))),
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
@@ -184,7 +184,7 @@ function legendOf(w) {
 /* Methods against the best target-only, at each size of calibration. */
 function gains(worth) {
   const pair = (text) => (worth.pairs > 1 ? el("td", { class: "text" }, text) : null);
-  return el("details", { open: worth.sizes.length > 1 ? "" : null }, el("summary", {}, "Gain over the best target-only"),
+  return el("details", { open: worth.sizes.length > 1 && !narrow.matches ? "" : null }, el("summary", {}, "Gain over the best target-only"),
     el("div", { class: "scroll" }, el("table", { id: "gains" },
       el("thead", {}, el("tr", {}, el("th", {}, "method"), worth.pairs > 1 ? el("th", {}, "pair") : null, worth.sizes.map((s) => el("th", {}, s)))),
       el("tbody", {}, worth.rows.map(([label, its, cells]) => el("tr", {}, el("th", { scope: "row" }, label), pair(its),

@@ -35,7 +35,7 @@ function spread(wanted, step, low, high) {
 }
 
 function calibrationCurve(w, pair, some, plain, small) {
-  const [wide, tall, right] = small ? [386, 238, 118] : [700, 300, 150], left = 34, top = small ? 24 : 10, bottom = 40;
+  const [wide, tall, right] = small ? [376, 238, 118] : [700, 300, 150], left = 34, top = small ? 24 : 10, bottom = 40;
   const all = [...some, ...plain].flatMap((l) => l[2].filter(Boolean).map((c) => c[0])).concat(known([w.chance[pair]]));
   const low = Math.max(0, Math.min(...all) - 20), high = Math.min(1000, Math.max(...all) + 20);
   const x = (i) => left + 14 + (w.sizes.length === 1 ? 0.5 : i / (w.sizes.length - 1)) * (wide - left - right - 28);
@@ -61,7 +61,7 @@ function calibrationCurve(w, pair, some, plain, small) {
   some.forEach((l, i) => line(l, LINES[i % 8], "", false));
   const places = spread(named.map((n) => n[0]), 12.5, top + 4, tall - bottom + 4);
   named.forEach(([, name, kind, colour], i) => marks.push(tip(svg("text", { x: wide - right + 10, y: places[i] + 3.5, class: `${kind} ${small ? "small" : ""}`,
-    style: colour ? { fill: colour, "font-weight": 600 } : {} }, cut(name, small ? 17 : 22)), name)));
+    style: colour ? { fill: colour, "font-weight": 600 } : {} }, cut(name, small ? 16 : 20)), name)));
   if (small) marks.push(svg("text", { x: left, y: 13, class: "strong" }, cut(w.pairs[pair], 40)));
   return chart(wide, tall, `Score by size of calibration on ${w.pairs[pair]}`, marks);
 }

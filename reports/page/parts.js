@@ -16,7 +16,7 @@ function choose(key, value) {
 
 function drawHeat() {
   const rows = shownRows("method").filter((r) => table().matrix.cells.flat().some((c) => c >= 0 && scores(r).values[c]));
-  byId("heat").hidden = !rows.length || !table().matrix.sources.length;
+  byId("heat").hidden = !rows.length || !table().matrix.sources.length || table().columns.length < 2;
   if (byId("heat").hidden) return;
   const some = state.allMaps ? rows : rows.slice(0, 4);
   part("heat", "Source × target", null,
@@ -175,8 +175,8 @@ function drawControls() {
   } }), text);
   const change = (key) => (e) => { state[key] = e.target.value; remember(); all(); };
   const count = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
-  const shared = (x) => (x.setting.some(([k]) => k === "classes") ? ", shared classes" : "");
-  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${x.protocol}${shared(x)}${x.simulated ? " (simulated)" : ""}: ${count(x.rows.filter((r) => r.kind === "method").length, "method")}, ${count(x.columns.length, "pair")}`]);
+  const name = (x) => x.views[`${DATA.metric}/${DATA.unit}`].title.split(": ")[0];
+  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${name(x)}${x.simulated ? " (simulated)" : ""}: ${count(x.rows.filter((r) => r.kind === "method").length, "method")}, ${count(x.columns.length, "pair")}`]);
   put(byId("controls"),
     DATA.tables.length > 1 ? el("label", {}, "setting (never mixed)", options(el("select", { id: "table", onchange: (e) => { state.table = Number(e.target.value); leave(); remember(); start(); } }), heads, state.table)) : null,
     el("label", {}, "metric", options(el("select", { id: "metric", onchange: change("metric") }), DATA.metrics, state.metric)),
