@@ -37,6 +37,7 @@ from bench.training import (
 )
 
 from ..losses.transfer import cross_entropy
+from ..networks.backbones import started
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams, NetworkPredictor
 from .sampling import Order, ShuffledBatches, kept
@@ -188,7 +189,7 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+            own = started(net.encoder, ctx) | net.head.init(
                 ctx.draws("init source head")
             )
         return own | self.beside(net, own, ctx.draws("init extra"))
