@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.errors import IncompatibleError, UnknownNameError
 from bench.method import Context, Pretraining
 
 from . import foundation
+from .electrodes import GraphEncoder, Hemispheres
 from .foundation import FOUNDATIONS, PRETRAININGS
 from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State, WindowShape
 
@@ -61,13 +63,78 @@ class Backbone:
 
 
 def _dgcnn(given: WindowShape) -> nn.Module:
-    from .libraries import torcheeg_dgcnn
+    from .libraries import torcheeg_models
 
-    module: nn.Module = torcheeg_dgcnn()(
+    module: nn.Module = torcheeg_models().DGCNN(
         in_channels=given.features, num_electrodes=given.channels, hid_channels=32, num_layers=2
     )
     module.fc2 = nn.Identity()
     return module
+
+
+class Lgg(nn.Module):
+    """torcheeg's LGGNet on windows (B, C, F), its graphs the regions that electrodes lie in.
+
+    Its parts, in the order of the authors' code (yi-ding-cs/LGG@b1399c2 networks.py): torcheeg
+    leaves out the convolution across kernels, and attends to channels in its place.
+    """
+
+    def __init__(self, given: WindowShape) -> None:
+        super().__init__()
+        from .libraries import torcheeg_models
+
+        self.core = torcheeg_models().LGGNet(
+            region_list=regions(given.names), num_electrodes=given.channels,
+            chunk_size=given.features, sampling_rate=round(given.rate),
+        )
+        self.core.fc, self.core.cbam = self.core.fc[0], nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encodings (B, regions * 32)."""
+        core = self.core
+        h = torch.cat([block(x.unsqueeze(1)) for block in (
+            core.t_block1, core.t_block2, core.t_block3)], dim=3)
+        h = core.bn_t2(core.conv1x1(core.bn_t1(h)))
+        h = core.aggregate.forward(core.local_filter(h.transpose(1, 2).flatten(2)))
+        h = core.bn_g2(core.gcn(core.bn_g1(h), self._links(h)))
+        encoded: Tensor = core.fc(h.flatten(1))
+        return encoded
+
+    def _links(self, x: Tensor) -> Tensor:
+        """Links (B, regions, regions) of regions (B, regions, D).
+
+        torcheeg looks on the host for regions without any; linked to itself, none is.
+        """
+        own = self.core.global_adj
+        links = torch.relu(x @ x.mT * (own + own.mT))
+        links = links + torch.eye(links.shape[1], device=x.device)
+        scale = links.sum(dim=2).rsqrt()
+        return scale.unsqueeze(2) * links * scale.unsqueeze(1)
+
+
+#: Letters that electrodes begin with, region by region; those of the temporal ones by side.
+_REGIONS = (("FP",), ("AF",), ("F",), ("FC",), ("C",), ("CP",), ("P",), ("PO",), ("O", "CB", "I"))
+_TEMPORAL = ("T", "FT", "TP")
+
+
+def regions(names: Sequence[str]) -> list[list[int]]:
+    """Places of the electrodes of each region of LGGNet's general graph, left before right.
+
+    Raises
+    ------
+    ValueError
+        Channels whose names tell no region.
+    """
+    letters = [re.sub("(Z|[0-9]+)H?$", "", n) for n in names]
+    groups = [[i for i, own in enumerate(letters) if own in region] for region in _REGIONS]
+    odd = [bool(re.search("[13579]H?$", n)) for n in names]
+    groups += [[i for i, own in enumerate(letters) if own in _TEMPORAL and odd[i] is left]
+               for left in (True, False)]
+    told = {i for group in groups for i in group}
+    if len(told) < len(names) or not names:
+        strange = ", ".join(n for i, n in enumerate(names) if i not in told) or "none named"
+        raise ValueError(f"no region is known of {strange}")
+    return [group for group in groups if group]
 
 
 #: Deep4Net was made for windows of 500 samples; its four blocks fit shorter ones with these.
@@ -125,6 +192,8 @@ BACKBONES: dict[str, Backbone] = {
     "atcnet": Backbone("ATCNet, attention and temporal convolutions on sliding windows",
                        "Altaheri et al. 2023, 10.1109/TII.2022.3197419", "raw",
                        _braindecode("ATCNet")),
+    "lggnet": Backbone("LGGNet, temporal kernels, graphs within and between regions",
+                       "Ding et al. 2023, 2105.02786", "raw", Lgg),
 }
 
 #: Titles and papers of the foundation models.
@@ -233,7 +302,13 @@ def encoder_for(name: str, space: Space) -> Encoder:
 
 def encoder_from(shape: Mapping[str, Any]) -> Encoder:
     """Encoder of the shape that a saved model names."""
+    if "rows" in shape:
+        parts = {side: encoder_from(shape[side]) for side in ("left", "right")}
+        rows = tuple(tuple(side) for side in shape["rows"])
+        return Hemispheres(**{**shape, **parts, "rows": rows})
     name = shape.get("backbone", "cnn")
+    if name == "graph":
+        return GraphEncoder(**{**shape, "names": tuple(shape["names"])})
     if name == "cnn":
         return ConvEncoder(**shape)
     if name == "mlp":

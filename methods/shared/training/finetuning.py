@@ -247,7 +247,7 @@ class FineTuned(Method):
         head = Head(encoder.width, len(jobs[0].view.classes))
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            self._encoder_state(j, encoder) | head.init(j.ctx.draws("init head"))
+            head.init(j.ctx.draws("init head")) | self._encoder_state(j, encoder)
             for j in jobs
         ], ctx.device, dtype)
         x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
