@@ -77,6 +77,34 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """What published weights of a network were trained on.
+
+    Attributes
+    ----------
+    repository : str
+        On the Hugging Face hub.
+    licence : str
+        Of the weights, as their authors state it.
+    corpora : tuple of str
+    file : str
+        Name of the file of weights; empty: one that the hub's libraries write.
+    complete : bool
+        Whether the list of corpora is known to name all.
+    """
+
+    repository: str
+    licence: str
+    corpora: tuple[str, ...]
+    file: str = ""
+    complete: bool = True
+
+    def saw(self, corpus: str) -> bool:
+        """Whether a corpus was among them, or may have been."""
+        return not self.complete or corpus.lower() in {c.lower() for c in self.corpora}
+
+
+@dataclass(frozen=True)
 class Profile:
     """What a method declares, as a catalogue states it; a test holds it to the method's class.
 

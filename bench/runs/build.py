@@ -42,6 +42,7 @@ from .lookup import (
 )
 from .options import TUNED, CellOptions, Classes, Options
 from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
+from .weights import weights_for, with_weights
 
 
 def build_cell(
@@ -78,7 +79,7 @@ def build_cell(
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
         classes=classes or options.classes, hold_out=options.hold_out,
-        class_map=tuple(options.map), elsewhere=elsewhere,
+        class_map=tuple(options.map), elsewhere=elsewhere, weights=weights_for(method, options),
     )
     if elsewhere is None:
         check_unseen(cell)
@@ -109,6 +110,7 @@ def cell_of_run(
     check_rule((*sources, tgt), options)
     corpora = PLUS.join(n.corpus for n in names), target.corpus
     params, origin = choose_params(cls, options.preset, options.params, corpora)
+    params = with_weights(cls, params, options)
     tuned = None
     if options.preset == TUNED and cls(params).tunable():
         both = PLUS.join(map(str, names)), str(target)

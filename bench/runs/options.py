@@ -299,6 +299,11 @@ class CellOptions:
         dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
         parse=as_subjects, many=True, identity="target.subjects", given=False,
     )
+    weights: Path | None = option(
+        None, "Folder (or file) of the published weights of a pre-trained backbone, or hub: the "
+        "Hugging Face hub. Without, such a backbone starts at random.", RUN,
+        metavar="DIR|hub",
+    )
     save_models: bool = option(
         False, "Also write the trained networks (weights only).", OUT, commands=("run", "sweep"),
     )

@@ -143,9 +143,11 @@ def resolve(
     from ..method import Method
     from ..runs.lookup import choose_params, controls_for
     from ..runs.tuned import defaults_of
+    from ..runs.weights import with_weights
 
     cls: type[Method] = load("methods", method)
     params, origin = choose_params(cls, request.preset, values, corpora)
+    params = with_weights(cls, params, request)
     controls = [
         (control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
          defaults_of(control(own).tunable()), control.seeded)

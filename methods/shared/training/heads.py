@@ -92,7 +92,7 @@ class HeadTraining:
     jobs : sequence of Job
         Their labelled windows are of one shape, in the same classes.
     starts : sequence of dict of Tensor
-        The encoder that each starts from.
+        The encoder that each starts from; with a head, that one is kept.
     shown : callable
         What the engine is shown of a job's network.
     """
@@ -106,7 +106,7 @@ class HeadTraining:
         dtype = getattr(torch, ctx.dtype)
         self.head = Head(encoder.width, len(view.classes))
         self.model = stack([
-            start | self.head.init(job.ctx.draws("init head"))
+            self.head.init(job.ctx.draws("init head")) | start
             for start, job in zip(starts, jobs, strict=True)
         ], ctx.device, dtype)
         given = [labelled(job.view) for job in jobs]
