@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from bench.protocols.hold_out import HELD_OUT
-
 from .budget import said_of_scale
 from .cells import Collection, origins
 from .table import Table
@@ -17,6 +15,8 @@ from .worth import size_of
 LISTED = 20
 #: Methods of one problem that are named; of more, their number.
 _NAMED = 6
+#: How the notice of a record begins that says what holding stimuli out costs.
+_HELD_OUT = "tested stimuli are held out of training"
 _BANDS = r"bands=\[\[.*?\]\](, )?"
 
 
@@ -163,7 +163,7 @@ def _held_out(table: Table) -> list[str]:
     lines = []
     for column in table.columns:
         said = {clean(n, 400) for row in table.rows for c in row.cells.get(column, ())
-                for n in c.record.notices if str(n).startswith(HELD_OUT)}
+                for n in c.record.notices if str(n).startswith(_HELD_OUT)}
         lines += [f"{table.labels[column]}: {text}." for text in sorted(said)]
     return lines
 

@@ -101,7 +101,8 @@ def as_corpus(windows: Windows, name: str | None = None) -> Windows:
     if name == names[0]:
         return windows
     return replace(windows, corpus=np.full(len(windows), name),
-                   pieces=tuple((name, seconds) for _, seconds in windows.pieces))
+                   pieces=tuple((name, seconds) for _, seconds in windows.pieces),
+                   stimulus_sets=tuple((name, of) for _, of in windows.stimulus_sets))
 
 
 def _about(windows: Windows) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def _about(windows: Windows) -> dict[str, Any]:
         "format": FORMAT, "name": str(windows.corpus[0]), "digest": windows.digest(),
         "windows": len(windows), "recordings": pairs.tolist(), "labels": list(windows.labels),
         "space": asdict(windows.space), "pieces": [list(p) for p in windows.pieces],
+        "stimulus_sets": [list(p) for p in windows.stimulus_sets],
     }
 
 
@@ -125,11 +127,12 @@ def load_windows(path: Path | str) -> Windows:
     about = about_windows(path)
     try:
         with zipfile.ZipFile(path) as parts:
-            arrays = {column: _array(parts, f"{column}.npy")
+            arrays: dict[str, Any] = {column: _array(parts, f"{column}.npy")
                       for column in ("x", *Windows.columns())}
         windows = Windows(
             **arrays, space=space_of(about), labels=tuple(map(str, about["labels"])),
             pieces=tuple((str(name), float(seconds)) for name, seconds in about["pieces"]),
+            stimulus_sets=tuple((str(name), str(of)) for name, of in about["stimulus_sets"]),
         )
         digest = windows.digest()
     except BenchError as error:

@@ -47,7 +47,7 @@ def labelled(view: View) -> Windows:
     return windows
 
 
-class Recipe:
+class HeadRecipe:
     """How the heads of one stack are trained.
 
     Parameters
@@ -87,7 +87,7 @@ class HeadTraining:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : HeadRecipe
     encoder : Encoder
     jobs : sequence of Job
         Their labelled windows are of one shape, in the same classes.
@@ -98,7 +98,7 @@ class HeadTraining:
     """
 
     def __init__(
-        self, recipe: Recipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
+        self, recipe: HeadRecipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
         shown: Callable[[Job, NetworkPredictor], Predictor],
     ) -> None:
         self.recipe, self.encoder, self.jobs, self.shown = recipe, encoder, jobs, shown
