@@ -74,14 +74,16 @@ _FIT = (
 
 
 def caption_of(table: Table) -> str:
-    """Caption: title, and two lines in plain words."""
-    return latex(" ".join([f"{_capital(title(table))}.", *caption(table)]))
+    """Caption: what is measured and how, whether it is simulated, and what ± is."""
+    spread = any(v.sd is not None for row in table.rows for v in row.values.values())
+    over = "; mean ± standard deviation over target subjects" if spread else ""
+    return latex(f"{_capital(title(table))}, in %{over}.")
 
 
 def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
-    """Note under the table: what the source is worth, and everything else the numbers mean."""
+    """Note under the table: what the source is worth, and everything the numbers mean."""
     worth = worth_of(table, curves)
-    said = [*([headline(worth)] if worth else []), *note_lines(table)]
+    said = [*([headline(worth)] if worth else []), *caption(table), *note_lines(table)]
     if any(v.partial for row in table.rows for v in row.values.values()):
         said.append("†: not all subjects of the column have this score.")
     return latex(" ".join(said))

@@ -444,8 +444,7 @@ class TestSettings:
          "Seen of the target before the test: labelled trials of others."),
     ])
     def test_caption_says_what_of_the_target_is_seen(self, store, protocol, said):
-        put(store, "scmm", [0.5] * 3, classes=["low", "high"], identity={"protocol": protocol,
-                                                                        "scale": "published"})
+        put(store, "scmm", [0.5] * 3, scale="published", identity={"protocol": protocol})
         first, second = caption(only(store))
         assert first.endswith(said)
         assert second == ("2 classes (low, high), those of the target. Budget: published, what "
