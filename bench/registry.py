@@ -319,7 +319,8 @@ def _windows(path: Path) -> Entry:
     """Entry of the windows in a file; it stands for any others of its name from now on."""
     name = str(about_windows(path)["name"])
     _included[:] = [(group, item) for group, item in _included
-                    if (group, item.name) != ("corpora", name) or not item.member.endswith(".npz")]
+                    if (group, item.name.lower()) != ("corpora", name.lower())
+                    or not item.member.endswith(".npz")]
     reader = entry("folders", "windows")
     return Entry(name, reader.target, f"windows of your own, in {path.name}",
                  family="your own", group="corpora", member=str(path.resolve()))
@@ -337,7 +338,7 @@ def about_windows(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as parts:
             about = json.loads(parts.read(ABOUT))
         kinds = {"name": str, "digest": str, "labels": list, "recordings": list, "space": dict,
-                 "pieces": list}
+                 "marks": dict}
         wrong = [key for key, kind in kinds.items() if not isinstance(about[key], kind)]
         if wrong or about["format"] != 1:
             raise ValueError("it is of another format")

@@ -11,7 +11,7 @@ from typing import Any
 from ..data.own.stored import as_corpus, save_windows
 from ..data.windows import Windows
 from ..errors import BenchError, SettingError
-from ..registry import about_windows, entries, include, load
+from ..registry import about_windows, entries, include
 from .options import Options
 
 #: Folder of a run folder.
@@ -61,15 +61,17 @@ def keep_windows(windows: Mapping[str, Windows], runs: Path) -> list[str]:
 
 def _holds(path: Path, windows: Windows) -> bool:
     """Whether a file is there and says that it holds these windows; reading it checks that."""
-    return path.is_file() and about_windows(path)["digest"] == windows.digest()
+    with contextlib.suppress(BenchError):
+        return bool(about_windows(path)["digest"] == windows.digest())
+    return False
 
 
 def _check_free(name: str) -> None:
     """Refuse the name of a corpus that is not windows."""
-    known = {n.lower(): n for n in entries("corpora")}
+    known = {n.lower(): item for n, item in entries("corpora").items()}
     taken = known.get(str(name).lower())
-    if taken is not None and not load("corpora", taken)().is_windows:
-        raise SettingError(f"the name {name} is taken by the corpus {taken}",
+    if taken is not None and not taken.member.endswith(".npz"):
+        raise SettingError(f"the name {name} is taken by the corpus {taken.name}",
                            "Give the windows another name.")
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bench
+from bench.data.own import stored
 from bench.errors import BenchError
 from bench.registry import include, load
+from bench.runs.own import keep_windows
 from bench.store.records import Store
 from bench.sweeps.repeat import find_record, repeat
 from bench.sweeps.sweep import SweepOptions
@@ -129,6 +133,31 @@ def test_of_some_subjects_and_other_classes(own, tmp_path):
         bench.run("lda", "MYLAB", "OTHER", windows=own, runs=tmp_path, exclude={"OTHER": [9]})
 
 
+def test_every_field_of_windows_is_kept(own, tmp_path):
+    """A mark that windows get one day is in the file, too, and in the digest that is checked."""
+    marks = {name: (("own", value),) for name, value in zip(
+        stored.MARKS, (4.0, "films", *["x"] * len(stored.MARKS)), strict=False)}
+    assert "pieces" in marks
+    marked = replace(own["MYLAB"], **marks)
+    back = bench.load_windows(bench.save_windows(marked, tmp_path / "x.npz"))
+    assert back.digest() == marked.digest()
+    assert {name: getattr(back, name) for name in marks} == marks
+
+
+def test_another_spelling_of_a_name_takes_its_place(own, tmp_path):
+    for i, name in enumerate(("MyLab", "MYLAB")):
+        bench.save_windows(synthetic(corpus="own", seed=i), tmp_path / f"{i}.npz", name)
+        include(str(tmp_path / f"{i}.npz"))
+    assert load("corpora", "mylab").name == "MYLAB"
+
+
+def test_a_torn_file_beside_the_records_is_written_again(own, tmp_path):
+    (file, _) = keep_windows(own, tmp_path)
+    Path(file).write_bytes(b"torn")
+    assert keep_windows(own, tmp_path)[0] == file
+    assert bench.load_windows(file).digest() == load("corpora", "MYLAB")().windows().digest()
+
+
 def test_windows_that_changed_are_other_data(own, swept, tmp_path):
     other = {**own, "MYLAB": synthetic(corpus="own", seed=9)}
     bench.sweep(options=SweepOptions(runs=swept), windows=other, **PLAN)
@@ -138,7 +167,6 @@ def test_windows_that_changed_are_other_data(own, swept, tmp_path):
 
 
 def test_all_pairs_and_two_sources_have_them(own, tmp_path):
-    from bench.runs.own import keep_windows
     from bench.sweeps.plan import expand
     from bench.sweeps.request import read_request
 

@@ -10,7 +10,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,10 @@ from ..windows import Space, Windows
 FORMAT = 1
 #: Names that a corpus may have: none of the signs that join names, or name a task.
 NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_.-]{0,30}[A-Za-z0-9])?")
+
+#: Fields of windows that say something of a corpus: pairs of its name and what is said.
+MARKS = tuple(f.name for f in fields(Windows)
+              if f.name not in ("x", "space", "labels", *Windows.columns()))
 
 
 def save_windows(windows: Windows, path: Path | str, name: str | None = None) -> Path:
@@ -92,7 +96,7 @@ def as_corpus(windows: Windows, name: str | None = None) -> Windows:
             "A+B in a run.",
         )
     name = names[0] if name is None else name
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise SettingError(f"{name!r} can be no name of a corpus",
                            "A letter first, then letters, digits and - _ . : at most 32 in all.")
     if not np.isfinite(windows.x).all():
@@ -100,9 +104,9 @@ def as_corpus(windows: Windows, name: str | None = None) -> Windows:
                          "Leave out their windows: windows.take(...).")
     if name == names[0]:
         return windows
-    return replace(windows, corpus=np.full(len(windows), name),
-                   pieces=tuple((name, seconds) for _, seconds in windows.pieces),
-                   stimulus_sets=tuple((name, of) for _, of in windows.stimulus_sets))
+    marks: dict[str, Any] = {
+        mark: tuple((name, value) for _, value in getattr(windows, mark)) for mark in MARKS}
+    return replace(windows, corpus=np.full(len(windows), name), **marks)
 
 
 def _about(windows: Windows) -> dict[str, Any]:
@@ -110,8 +114,8 @@ def _about(windows: Windows) -> dict[str, Any]:
     return {
         "format": FORMAT, "name": str(windows.corpus[0]), "digest": windows.digest(),
         "windows": len(windows), "recordings": pairs.tolist(), "labels": list(windows.labels),
-        "space": asdict(windows.space), "pieces": [list(p) for p in windows.pieces],
-        "stimulus_sets": [list(p) for p in windows.stimulus_sets],
+        "space": asdict(windows.space),
+        "marks": {name: [list(mark) for mark in getattr(windows, name)] for name in MARKS},
     }
 
 
@@ -128,12 +132,12 @@ def load_windows(path: Path | str) -> Windows:
     try:
         with zipfile.ZipFile(path) as parts:
             arrays: dict[str, Any] = {column: _array(parts, f"{column}.npy")
-                      for column in ("x", *Windows.columns())}
-        windows = Windows(
-            **arrays, space=space_of(about), labels=tuple(map(str, about["labels"])),
-            pieces=tuple((str(name), float(seconds)) for name, seconds in about["pieces"]),
-            stimulus_sets=tuple((str(name), str(of)) for name, of in about["stimulus_sets"]),
-        )
+                                      for column in ("x", *Windows.columns())}
+        marks: dict[str, Any] = {
+            name: tuple((corpus, value) for corpus, value in about["marks"].get(name, ()))
+            for name in MARKS}
+        windows = Windows(**arrays, **marks, space=space_of(about),
+                          labels=tuple(map(str, about["labels"])))
         digest = windows.digest()
     except BenchError as error:
         raise _damaged(path, error.message) from error
@@ -154,7 +158,7 @@ def space_of(about: Mapping[str, Any]) -> Space:
 
 
 def _array(parts: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array that is no longer than its part of the file, whatever its header says."""
+    """An array of a part that takes as much of the file as of the memory."""
     if parts.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
     with parts.open(name) as part:
@@ -163,4 +167,4 @@ def _array(parts: zipfile.ZipFile, name: str) -> np.ndarray:
 
 def _damaged(path: Path, why: str) -> BenchError:
     return BenchError(f"{path} does not hold the windows that were written into it: {why}",
-                      "Write it again: bench.save_windows(windows, FILE).")
+                      "Remove it, and write it again: bench.save_windows(windows, FILE).")
