@@ -18,6 +18,7 @@ from bench.reports.page.numbers import short, tenths, thinned
 from bench.reports.shared.cells import collect
 from bench.reports.shared.table import tables
 from bench.reports.shared.text import percent
+from bench.reports.shared.worth import worths
 from bench.store.records import Store
 
 import browser
@@ -297,8 +298,10 @@ class TestInChromium:
 
     def test_copied_latex_is_the_file(self, b, path):
         store = Store(path.parent.parent / "runs")
-        (table,) = tables(collect(store, ReportOptions()), ReportOptions())
-        assert b.run("asLatex()") == "\n".join(latex.lines(table))
+        collection = collect(store, ReportOptions())
+        (table,) = tables(collection, ReportOptions())
+        curves = worths(collection, ReportOptions())
+        assert b.run("asLatex()") == "\n".join(latex.lines(table, curves))
 
     def test_themes(self, b, path):
         paper = "getComputedStyle(document.body).backgroundColor"
