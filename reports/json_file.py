@@ -61,7 +61,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         "scores": {
             table.labels[c]: {
                 "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),
-                "partial": v.partial, "records": sorted(x.id for x in row.cells[c]),
+                "partial": v.partial, "one_class": v.beside,
+                "records": sorted(x.id for x in row.cells[c]),
                 "origins": origins(row.cells[c]),
             }
             for c, v in row.values.items()

@@ -139,6 +139,7 @@ def _row(table: Table, row: TableRow) -> list[str]:
         text += r"\dag{}" if value.partial else ""
         n = f" ($n$ {len(value.subjects)})" if value.partial else ""
         text += n if value.sd is None else rf" {{\scriptsize$\pm${100 * value.sd:.1f}{n}}}"
+        text += rf" {{\scriptsize one class: {value.beside}}}" if value.beside else ""
         cells.append(text)
     return cells + table.summary(row, _MARKS[table.mark(row, None)] % latex(percent(row.mean)))
 

@@ -217,7 +217,7 @@ def _values(table: Table, row: TableRow) -> list[str]:
             cells.append("–")
             continue
         text = _MARKS[table.mark(row, column)].format(percent(value.mean))
-        cells.append(text + value.spread)
+        cells.append(text + value.spread + (f"; one class: {value.beside}" if value.beside else ""))
     return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 

@@ -74,9 +74,12 @@ def note_lines(table: Table) -> list[str]:
     if any(table.best.values()):
         lines.append("Best method of a column in bold, second underlined, among those that were "
                      "tested on all its subjects; controls are not ranked.")
-    if table.metric in ("macro_f1", "average_precision"):
-        lines.append(f"Chance of {METRIC_NAMES[table.metric]} depends on the class shares and is "
-                     "not shown.")
+    if table.metric == "macro_f1":
+        lines.append("Chance of macro F1 depends on the class shares and is not shown.")
+    if any(v.beside for row in table.rows for v in row.values.values()):
+        lines.append("One class: nearly all windows of each subject are taken for one class, so "
+                     "that accuracies say nothing; AUROC and average precision (AP) do. Chance is "
+                     "50 for AUROC, and for AP the share of the class.")
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.auditing.alarms import one_class, subject_scores
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
+from bench.scoring.metrics import PRECISION
 
 from .alarms import alarm_lines
 from .budget import columns_of, cost_of, entry, stopped, turned
@@ -36,6 +38,8 @@ class Value:
     seeds : tuple of int
     partial : bool
         Other rows of the column were tested on subjects that are missing here.
+    beside : str
+        AUROC and average precision, where nearly all windows are taken for one class.
     """
 
     mean: float
@@ -43,6 +47,7 @@ class Value:
     subjects: dict[str, float]
     seeds: tuple[int, ...]
     partial: bool = False
+    beside: str = ""
 
     @property
     def spread(self) -> str:
@@ -337,7 +342,21 @@ def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:
     subjects = {s: sum(by_subject[s]) / len(by_subject[s]) for s in sorted(by_subject, key=natural)}
     x = np.array(list(subjects.values()))
     sd = float(x.std(ddof=1)) if len(x) > 1 else None
-    return Value(float(x.mean()), sd, subjects, tuple(sorted({c.seed for c in cells})))
+    beside = "" if metric == "auroc" else _beside(cells, unit)
+    return Value(float(x.mean()), sd, subjects, tuple(sorted({c.seed for c in cells})),
+                 beside=beside)
+
+
+def _beside(cells: Sequence[ScoredCell], unit: str) -> str:
+    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all windows for one class."""
+    if not any(one_class(c.record) for c in cells):
+        return ""
+    told = []
+    for name, metric in (("AUROC", "auroc"), ("AP", PRECISION)):
+        seeds = [subject_scores(c.record, unit, metric) for c in cells]
+        found = [score for scores in seeds for score in scores.values()]
+        told.append(f"{name} {percent(float(np.mean(found)) if found else None)}")
+    return ", ".join(told)
 
 
 def _labels(columns: Sequence[Column]) -> dict[Column, str]:
@@ -367,9 +386,7 @@ def _mark_partial(table: Table) -> None:
         for row in table.rows:
             value = row.values.get(column)
             if value and set(value.subjects) != all_subjects:
-                row.values[column] = Value(
-                    value.mean, value.sd, value.subjects, value.seeds, partial=True
-                )
+                row.values[column] = replace(value, partial=True)
                 table.notes.append(
                     f"† {row.label} on {table.labels[column]}: "
                     f"{len(value.subjects)} of {len(all_subjects)} subjects have this score"

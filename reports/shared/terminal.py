@@ -128,6 +128,9 @@ def _cells(
         if value.partial:
             text.append(f"{chr(10) if stacked else ' '}n = {len(value.subjects)}",
                         "dim not bold not underline")
+        if value.beside:
+            told = ("one class", *value.beside.split(", "))
+            text.append("".join(f"\n{line}" for line in told), "yellow not bold not underline")
         out.append(text)
     styles = {"Mean": _STYLES[table.mark(row, None)],
               "Pairs": "" if row.mean is not None else "yellow"}

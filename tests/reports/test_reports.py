@@ -15,6 +15,7 @@ from bench import registry
 from bench.errors import BenchError, SettingError, UnknownNameError
 from bench.protocols.hold_out import HELD_OUT
 from bench.reporting import ReportOptions, split_pair
+from bench.reports import latex
 from bench.reports.heatmap import matrices
 from bench.reports.leaderboard import render, write
 from bench.reports.shared.against import against_target_only
@@ -791,3 +792,27 @@ def test_records_of_before_checksums_are_told(store):
     body = {k: v for k, v in json.loads(old.read_text()).items() if k not in ("sha256", "files")}
     old.write_text(json.dumps({**body, "schema": 1}))
     assert "1 record was written before there were checksums" in shown(store)
+
+
+class TestOneClass:
+    """Where nearly all windows are taken for one class, accuracies say nothing."""
+
+    def test_auroc_and_average_precision_stand_beside(self, store, tmp_path):
+        for method, named in (("scmm", [100, 0]), ("lr", [60, 40]), ("majority", [100, 0])):
+            record = put(store, method, [0.5] * 3,
+                         kind="control" if method == "majority" else "method")
+            for fold in record.folds:
+                fold |= {"true_windows": [50, 50], "predicted_windows": named}
+                fold["scores"]["window"] |= {"auroc": 0.71, "average_precision": 0.68}
+            store.put(record)
+        write(store, tmp_path, ReportOptions())
+        lines = (tmp_path / "leaderboard.md").read_text().splitlines()
+        assert [line for line in lines if "one class:" in line] == [
+            "| scmm | 50.0 ± 0.0; one class: AUROC 71.0, AP 68.0 |"]
+        assert any("accuracies say nothing; AUROC and average precision" in line for line in lines)
+        assert "one class: AUROC 71.0, AP 68.0" in "\n".join(latex.lines(only(store)))
+        console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console.print(render(store, ReportOptions()))
+        text = console.export_text()
+        assert text.count("AUROC 71.0\n") + text.count("AUROC 71.0 ") >= 1
+        assert "AP 68.0" in text
