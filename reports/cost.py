@@ -182,4 +182,8 @@ def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:
 write = Picture(
     "cost", lambda table: [] if all(p.control for p in points(table)) else points(table), draw,
     "Score against cost", "no method in {root} ran every pair and says what it cost",
+    rows=lambda _, dots: [
+        {"method": p.label, "kind": "control" if p.control else "method", "mean": p.mean,
+         "seconds": p.seconds, "parameters": p.parameters, "devices": " ".join(sorted(p.devices))}
+        for p in dots],
 )
