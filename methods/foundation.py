@@ -31,7 +31,8 @@ class FoundationParams(NetworkParams):
 
     backbone: str = hyper("labram", "pre-trained network, see docs/methods.md", stage="network")
     finetune: Finetune = hyper(
-        "probe", "train all of the network, or a linear probe on the frozen encoder", stage="fit",
+        "probe", "full: train all of the network; partial: its last layers; lora: low-rank changes "
+        "of its linear maps; probe: a linear probe on the frozen encoder", stage="fit",
     )
 
 

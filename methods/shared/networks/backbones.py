@@ -37,6 +37,10 @@ PREFIX = "net."
 #: numbers below 2^24 are exact in float32.
 DRAWS = PREFIX + "dropout.running_draws"
 _WHOLE = 2**24
+#: Windows that a foundation model encodes at once, where it is not trained.
+AT_ONCE = 256
+#: Stands before the names of low-rank changes of the wrapped module's linear maps.
+LORA = "lora."
 
 
 @dataclass(frozen=True)
@@ -378,13 +382,37 @@ class ModuleEncoder(Encoder):
         for part in module.modules():
             norm = isinstance(part, nn.modules.batchnorm._BatchNorm)
             part.training = training and (dropout or norm)
+        p = merged(p)
         names = {n.removeprefix(PREFIX): n for n in p if n.startswith(PREFIX) and n != DRAWS}
         random = training and dropout
         rows = []
         for k, windows in enumerate(x):
             own = {name: p[full][k] for name, full in names.items()}
+            if self.backbone in FOUNDATIONS and not training:
+                some = windows.split(AT_ONCE)
+                rows.append(torch.cat([_run(module, own, part, None) for part in some]))
+                continue
             rows.append(_run(module, own, windows, p[DRAWS][k] if random else None))
         return torch.stack(rows)
+
+
+def linear_weights(encoder: Encoder) -> dict[str, tuple[int, int]]:
+    """Shapes (out, in) of the linear maps of an encoder that is a torch module, by name."""
+    if not isinstance(encoder, ModuleEncoder):
+        return {}
+    module, _ = _template(encoder)
+    return {f"{PREFIX}{n}.weight": (part.out_features, part.in_features)
+            for n, part in module.named_modules() if isinstance(part, nn.Linear)}
+
+
+def merged(p: Mapping[str, Tensor]) -> MutableMapping[str, Tensor]:
+    """Tensors by name, with low-rank changes of maps added to these: W + B A."""
+    changed = [n.removeprefix(LORA).removesuffix(".a") for n in p
+               if n.startswith(LORA) and n.endswith(".a")]
+    if not changed:
+        return p if isinstance(p, MutableMapping) else dict(p)
+    sums = {n: p[n] + p[f"{LORA}{n}.b"] @ p[f"{LORA}{n}.a"] for n in changed}
+    return {**p, **sums}
 
 
 def _run(module: nn.Module, own: State, x: Tensor, draws: Tensor | None) -> Tensor:

@@ -49,7 +49,7 @@ from ..wrapped import SHARED
 from .heads import Fit, HeadRecipe, HeadTraining, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
-Finetune = Literal["full", "probe"]
+Finetune = Literal["full", "partial", "lora", "probe"]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 #: Fine-tuning as SCMM's released code has it: so many epochs at one rate, the last weights predict.
 PUBLISHED = {"fit_epochs": 50, "fit_schedule": "constant", "fit_average": 0.0, "fit_settle": False}
@@ -83,8 +83,15 @@ class NetworkParams(Params):
     )
     beta2: float = hyper(0.99, "second beta of Adam, in both stages", stage="network", ge=0, lt=1)
     finetune: Finetune = hyper(
-        "full", "train all of the network on the calibration trials, or a linear probe on the "
-        "frozen encoder", stage="fit",
+        "full", "full: train all of the network on the calibration trials; partial: its last "
+        "layers; lora: low-rank changes of its linear maps; probe: a linear probe on the frozen "
+        "encoder", stage="fit",
+    )
+    fit_layers: int = hyper(
+        2, "how many last layers of the encoder are trained, if partial", stage="fit", ge=1, le=100
+    )
+    fit_rank: int = hyper(
+        4, "rank of what is added to a linear map, if lora", stage="fit", ge=1, le=256
     )
     fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
         "steps", "epochs of fine-tuning; steps: as many as fit_steps; auto: of four lengths the "
