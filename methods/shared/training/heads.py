@@ -21,9 +21,10 @@ from bench.draws import Draws
 from bench.errors import DivergedError
 from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_epoch
 from bench.protocols.base import View
-from bench.training import Losses, Moment, Optimiser, stack, train, unstack
+from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unstack
 
 from ..networks.layers import Encoder, Head, State
+from ..networks.parts import last_layers, low_rank, not_frozen, plain
 from ..shallow import folds_of_trials
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
@@ -76,6 +77,16 @@ class HeadRecipe:
         loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
         return {"total": loss.view(y.shape).mean(dim=1)}
 
+    def beside(self, encoder: Encoder, g: Draws) -> State:
+        """What is trained of one model beside encoder and head."""
+        return low_rank(encoder, self.q.fit_rank, g) if self.q.finetune == "lora" else {}
+
+    def trains(self, encoder: Encoder) -> Callable[[str], bool] | None:
+        """Whether a tensor of a name is trained; None: all are."""
+        if self.q.finetune == "lora":
+            return not_frozen(encoder)
+        return last_layers(encoder, self.q.fit_layers) if self.q.finetune == "partial" else None
+
     def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
         """Change the model between two epochs; by default it is left as it is."""
 
@@ -90,7 +101,7 @@ class HeadTraining:
     jobs : sequence of Job
         Their labelled windows are of one shape, in the same classes.
     starts : sequence of dict of Tensor
-        The encoder that each starts from.
+        The encoder that each starts from; with a head, that one is kept.
     shown : callable
         What the engine is shown of a job's network.
     """
@@ -104,7 +115,8 @@ class HeadTraining:
         dtype = getattr(torch, ctx.dtype)
         self.head = Head(encoder.width, len(view.classes))
         self.model = stack([
-            start | self.head.init(job.ctx.draws("init head"))
+            self.head.init(job.ctx.draws("init head")) | start
+            | recipe.beside(encoder, job.ctx.draws("init beside"))
             for start, job in zip(starts, jobs, strict=True)
         ], ctx.device, dtype)
         given = [labelled(job.view) for job in jobs]
@@ -132,15 +144,16 @@ class HeadTraining:
         DivergedError
             All of them did.
         """
+        step = Phase(self._losses, self.recipe.trains(self.encoder))
         lost: list[DivergedError | None] = train(
-            self.model, self._losses, epochs=self.epochs, steps=self.order.steps,
+            self.model, [step], epochs=self.epochs, steps=self.order.steps,
             short=self.order.short, limit=self.total, names=[j.ctx.fold for j in self.jobs],
             before_epoch=self.order.begin, on_epoch=self._on_epoch,
             after_step=self.finish.after_step, optimiser=self.recipe.optimiser(),
         )
         for job in self.jobs:
             job.ctx.spent("after", self.total, self.order.windows(self.total))
-        end = self.finish.settle()
+        end = plain(self.finish.settle())
         return [
             LostPredictor(error) if error
             else NetworkPredictor(self.encoder, self.head, unstack(end, k))
