@@ -34,8 +34,8 @@ from .sampling import Order, Sampler, ShuffledBatches, Streamed
 LOOKS = 20
 
 
-#: Lengths of which "auto" chooses one, in shares of the usual number of steps.
-LENGTHS = (0.25, 0.5, 1.0, 2.0)
+#: Lengths of which "auto" chooses one, in shares of the usual number of steps: all of 20 epochs.
+LENGTHS = (0.2, 0.4, 1.0, 2.0)
 
 
 def labelled(view: View) -> Windows:
