@@ -27,14 +27,16 @@ from ..protocols.hold_out import TESTED_STIMULI, without_tested_stimuli
 from ..protocols.scaling import Scaling
 from ..registry import PLUS
 from ..store.hashing import code_hash, key_of
+from ..store.weights import Weights
 from .contract import check_compatible
 from .training import Elsewhere
 
-#: Optimiser steps of each named scale; None is what the parameters say.
+#: Optimiser steps of each named scale; None is what the parameters say. Whole batches of methods
+#: that take two steps on each, or six, or half of the steps before they adapt.
 BUDGETS: dict[str, Budget] = {
-    "demo": Budget(pretrain=400, fit=150),
-    "table": Budget(pretrain=100, fit=40),
-    "null": Budget(pretrain=20, fit=20),
+    "demo": Budget(pretrain=420, fit=100),
+    "table": Budget(pretrain=120, fit=40),
+    "null": Budget(pretrain=24, fit=20),
     "published": Budget(),
 }
 
@@ -99,6 +101,8 @@ class Cell:
     classes: Literal["auto", "own", "shared"] = "auto"
     #: Where the labels are, if not in this process.
     elsewhere: Elsewhere | None = None
+    #: Of the pre-trained backbone that the method's parameters name by their sum.
+    weights: Weights | None = None
     #: Names that the user gave classes; the pair has them already.
     class_map: tuple[str, ...] = ()
     #: "stimulus": tested stimuli are kept out of training, in groups; else "none".
@@ -116,8 +120,23 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """How reports place it."""
-        return "oracle" if self.shortcut else self.method.kind
+        """How reports place it: what saw the target before is never ranked."""
+        return "oracle" if self.shortcut or self.saw_target else self.method.kind
+
+    @property
+    def saw_target(self) -> bool:
+        """Whether the weights that the method starts from were trained on the target corpus."""
+        known, corpus = self.method.pretraining, self.pair.target_name.partition(":")[0]
+        return self.weights is not None and known is not None and known.saw(corpus)
+
+    def pretrained_on(self) -> dict[str, Any] | None:
+        """What is recorded of the weights: where they are from, on what trained, under what."""
+        known = self.method.pretraining
+        if self.weights is None or known is None:
+            return None
+        return {"sha256": self.weights.digest, "repository": known.repository,
+                "licence": known.licence, "corpora": list(known.corpora),
+                "saw_target": self.saw_target}
 
     @property
     def budget(self) -> Budget:
@@ -229,6 +248,9 @@ class Cell:
             )
         self.protocol.check_pair(self.pair)
         self.scaling.check(self.protocol)
+        self.method.check_scaling(self.scaling.kind)
+        if self.weights is not None:
+            self.method.check_weights(self.pair.source.space, self.weights.state)
         if self.hold_out != "none":
             self._check_hold_out()
 

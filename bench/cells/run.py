@@ -126,8 +126,10 @@ class Run:
             **provenance(cell.device, {"seed": cell.seed}),
             "method_origin": origin_of(type(cell.method)),
             "parameters": count() if callable(count) else None,
-            "pretraining_reused": result.reused, **info(),
+            "pretraining_reused": result.reused, **_costs(result.observer), **info(),
         }
+        if (known := cell.pretrained_on()) is not None:
+            record.info["weights"] = known
         models = self._models(predictors)
         if cell.elsewhere is not None:
             cell.elsewhere.hand_back(record, predicted, models)
@@ -162,8 +164,9 @@ class Run:
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
         borrowed = _borrowed_name(cell.method)
-        record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
-        for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
+        own = [*cut.notices, *borrowed, *_of_weights(cell)]
+        record.notices = [*cell.pair.notices, *own]
+        for notice in own if record.kind == "method" or cell.saw_target else ():
             self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.target_classes)
         recipes = [r for r in cell.pair.recipes if r is not None]
@@ -297,6 +300,7 @@ class Run:
         return replace(
             self.cell.context(stage, **axes), cell=self.index,
             fold_key=fold.key, params=self.cell.method.params,
+            weights=None if self.cell.weights is None else self.cell.weights.state,
         )
 
     def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
@@ -340,6 +344,15 @@ class Run:
         }
 
 
+def _costs(observer: Observer) -> dict[str, Any]:
+    """Optimiser steps and windows of a network, before its head and after it."""
+    costs = {part: observer.cost(part) for part in observer.costs}
+    if not any(steps for steps, _ in costs.values()):
+        return {}
+    return {"cost": {part: {"steps": steps, "windows": windows}
+                     for part, (steps, windows) in costs.items() if steps or part != "choosing"}}
+
+
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:
     def tell(stage: str, number: int, of: int, detail: str) -> None:
         on_event(Event(f"{prefix}{_DOING.get(stage, stage)} {method}", number, of, detail, "epoch"))
@@ -372,6 +385,18 @@ def _borrowed_name(method: Method) -> list[str]:
     where = f"{origin['package']} {origin['version']}" if origin["package"] else origin["file"]
     return [f"{method.name} is the name of a method of ours, but this is {origin['class']}, the "
             f"code of {where or 'no file'}"]
+
+
+def _of_weights(cell: Cell) -> list[str]:
+    """Notice of what a pre-trained backbone has seen."""
+    known = cell.method.pretraining
+    if cell.weights is None or known is None:
+        return []
+    said = f"weights of {known.repository} ({known.licence}), trained on {', '.join(known.corpora)}"
+    if not cell.saw_target:
+        return [said]
+    may = "" if known.complete else "may "
+    return [f"{said}: they {may}have seen {cell.pair.target_name}, so this row is never ranked"]
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .downloads.source import Download
 from .labels import Task
 from .recipe import Recipe
-from .windows import FIVE_BANDS
+from .windows import FIVE_BANDS, Windows
 
 #: Our own features from raw signals; the owner's; the owner's in 4-s windows, given several.
 Features = Literal["bench", "official", "official-4s"]
@@ -297,6 +297,15 @@ class CorpusAdapter(abc.ABC):
         y, probabilities (n, classes), trial ids, of windows drawn anew; None if not known.
         """
         return None
+
+    def windows(self) -> Windows | None:
+        """Windows of a corpus that is some already: nothing of it is then read; else None."""
+        return None
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it is windows already."""
+        return type(self).windows is not CorpusAdapter.windows
 
     def task(self, name: str | None) -> Task:
         """Task by name; the default for None.

@@ -71,6 +71,7 @@ class SweepOptions:
     stack: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Path(self.runs))  # from Python it is often a text
         if self.retry not in RETRIED:
             raise UnknownNameError("value of --retry", self.retry, RETRIED)
         if self.workers < 1:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from bench.protocols.hold_out import HELD_OUT
-
+from .budget import said_of_scale
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
@@ -16,6 +15,8 @@ from .worth import size_of
 LISTED = 20
 #: Methods of one problem that are named; of more, their number.
 _NAMED = 6
+#: How the notice of a record begins that says what holding stimuli out costs.
+_HELD_OUT = "tested stimuli are held out of training"
 _BANDS = r"bands=\[\[.*?\]\](, )?"
 
 
@@ -62,6 +63,11 @@ def note_lines(table: Table) -> list[str]:
         f"held out: {s.hold_out}" if s.hold_out else "", s.other,
     ]
     lines = [_capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
+    if said := said_of_scale(s.scale):
+        lines.append(said)
+    if table.costed:
+        lines.append("Steps and windows: optimiser steps, and windows handed to them, before a "
+                     "head for the target was put on and after it.")
     if len(table.columns) > 1 and table.methods:
         lines.append(_ranks(table))
     lines += _tuned(table)
@@ -160,7 +166,7 @@ def _held_out(table: Table) -> list[str]:
     lines = []
     for column in table.columns:
         said = {clean(n, 400) for row in table.rows for c in row.cells.get(column, ())
-                for n in c.record.notices if str(n).startswith(HELD_OUT)}
+                for n in c.record.notices if str(n).startswith(_HELD_OUT)}
         lines += [f"{table.labels[column]}: {text}." for text in sorted(said)]
     return lines
 

@@ -344,7 +344,7 @@ def test_catalogue_names_formats():
     for name, entry in found.items():
         assert set(entry.formats) <= set(FORMATS)
         assert entry.formats or name in (
-            "run", "terminal", "frame", "audit-screen", "published-figures"
+            "run", "terminal", "frame", "audit-screen", "published-figures", "site"
         )
 
 

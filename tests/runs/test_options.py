@@ -39,7 +39,7 @@ OTHER = {
     "window": (2.0, {}), "threshold": (4.0, {}), "drop_middle": ((4.9, 5.1), {}),
     "exclude": ({"DEAP": [2]}, {}),
     "map": (("low valence=negative", "high valence=positive"), {}),
-    "save_models": (True, {}), "diagnostics": (True, {}),
+    "weights": (Path("elsewhere"), {}), "save_models": (True, {}), "diagnostics": (True, {}),
     "controls": (False, {}), "shuffled_source": (True, {}),
     "hold_out": ("stimulus", {"method": "lr", "protocol": "within"}),
     "classes": ("shared", {"method": "source-only"}), "protocol": ("zero-shot", {}),
@@ -207,6 +207,7 @@ ELSEWHERE = {
     "montage": "a key of records and of tunings",
     "hold_out": "a key of records",
     "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
+    "weights": "a parameter of networks, a key of records",
     "classes": "a key of records", "map": "a key of records and of a tuning's setting",
 }
 
