@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from . import graphs
+from .devices import keep_memory
 from .draws import Draws, meeting
 from .errors import ContractError, DivergedError
 from .method import Context, Method
@@ -273,6 +274,7 @@ def train(
     DivergedError
         The only model diverged, or all of them; the first of these errors.
     """
+    keep_memory()
     device = next(iter(stacked.values())).device
     phases = [Phase(step)] if callable(step) else list(step)
     body = _Step(stacked, phases, optimiser, (epochs, steps), feed or (lambda at: at), after_step)
