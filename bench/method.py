@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .data.windows import Space, UnlabelledWindows, Windows
 from .errors import BenchError, IncompatibleError, SettingError, refused_value
 from .protocols.base import View
-from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
+from .registry import ANY_FEATURES, Needs, Pretraining  # noqa: F401  methods import these from here
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 Scale = Literal["linear", "log", "choice"]
 Stage = Literal["network", "pretrain", "fit"]
+#: Parameters by name of the set, then by pair ("SEED>DEAP"); "*" is any other pair.
+Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
+#: What is trained for: before a head for the target is put on, after, or to choose how long.
+Part = Literal["before", "after", "choosing"]
 
 
 def hyper(
@@ -163,6 +167,18 @@ class Budget:
             return wanted
         return max(1, min(wanted, limit // max(1, steps_per_epoch)))
 
+    def batches(self, wanted: int, stage: Literal["pretrain", "fit"], each: int = 1) -> int:
+        """Batches within the budget, at least one; each costs so many optimiser steps."""
+        limit = getattr(self, stage)
+        return wanted if limit is None else max(1, min(wanted, limit // each))
+
+    def windows(self, draw: int, size: int) -> int:
+        """Windows of an epoch on the source: under a budget whole batches, of which there is one.
+
+        Every step is then handed as many, whatever a method makes of its source.
+        """
+        return draw if self.pretrain is None or draw < size else draw // size * size
+
 
 class Predictor(Protocol):
     """What a fold's training yields."""
@@ -220,9 +236,11 @@ class Context:
     cell : int
         Place of its cell among those that are trained together: the engine tells by it whose
         epoch is over, and a method whose folds may share a model. It decides nothing random.
-    fold_key : (int, int) or None
+    fold_key : tuple of int or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
+    weights : mapping or None
+        Published weights that the backbone starts from, tensors by name, as the engine read them.
     """
 
     seed_axes: Mapping[str, Any]
@@ -232,8 +250,9 @@ class Context:
     stage: str = "fit"
     dtype: str = "float32"
     cell: int = 0
-    fold_key: tuple[int, int] | None = None
+    fold_key: tuple[int, ...] | None = None
     params: Any = None
+    weights: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -276,6 +295,23 @@ class Context:
         observer = _observer.get()
         if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
+
+    def spent(self, part: Part, steps: int, windows: int) -> None:
+        """Tell the engine what a training cost, for records and tables; returns nothing.
+
+        Parameters
+        ----------
+        part : {"before", "after", "choosing"}
+            Before a head for the target's classes is put on, or after it; or in trainings within
+            the calibration trials by which something of the latter is chosen.
+        steps : int
+            Steps of an optimiser; alternating ones on one batch count each.
+        windows : int
+            Windows handed to these steps; one that comes again counts again.
+        """
+        count = getattr(_observer.get(), "spent", None)
+        if count is not None:
+            count(self, part, steps, windows)
 
 
 def tell_epoch(
@@ -422,7 +458,8 @@ class Method(abc.ABC):
     copy of it (:func:`copy.deepcopy`). It returns nothing. Without it the last epoch is scored.
     :func:`tell_epoch` does so for all models of a stack at once; predictors of ours, which offer
     ``predict_many``, then predict in one pass (:mod:`bench.selection.looks`).
-    ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
+    ``ctx.budget.epochs(...)`` says how many epochs a budget leaves; ``ctx.spent(...)`` tells what a
+    training cost, for the columns of tables.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`
     (and :meth:`pretrain_many`) and says so by :attr:`together`; the outcome of a job must not
@@ -492,7 +529,7 @@ class Method(abc.ABC):
     #: How reports place it: "method", "control", "oracle".
     kind: ClassVar[str] = "method"
     #: Named parameter sets other than the default, by name then by pair ("SEED>DEAP") or "*".
-    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    presets: ClassVar[Presets] = {}
 
     def __init__(self, params: Any = None) -> None:
         self.params = params or self.Params()
@@ -575,6 +612,29 @@ class Method(abc.ABC):
                 "Leave out --features raw, or choose a network: bench list methods."
                 if space.kind == "raw" else "Add --features raw.",
             )
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """What published weights of its backbone were trained on, if it has a backbone with any."""
+        return None
+
+    def check_weights(self, space: Space, state: Mapping[str, Any]) -> None:
+        """Refuse published weights (tensors by name) that are not those of its backbone.
+
+        Raises
+        ------
+        IncompatibleError
+        """
+        raise IncompatibleError(f"{self.name} starts from no published weights")
+
+    def check_scaling(self, scaling: str) -> None:
+        """Refuse windows that are scaled in a way the method cannot do with; by default, any do.
+
+        Raises
+        ------
+        IncompatibleError
+        """
+        return
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.

@@ -157,8 +157,8 @@ def draw(table: Table, group: Panels) -> Figure:
     down = -(-len(names) // across)
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     labels = list(dict.fromkeys(c.label for v in group.pairs.values() for c in v))[:MOST]
-    top = 0.82 if width == ONE_COLUMN else 0.74
-    margins = (0.5, 0.1, top, 0.46 + legend_height(len(labels), width))
+    above = 0.82 if width == ONE_COLUMN else 0.74
+    margins = (0.5, 0.1, above, 0.46 + legend_height(len(labels), width))
     grid = Grid.make(width, (down, across), margins, (0.3, 0.5), high=1.5)
     for i, name in enumerate(names):
         axes = grid[divmod(i, across)]

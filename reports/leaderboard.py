@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.reporting import ReportOptions
@@ -28,8 +29,9 @@ from .shared.against import (
     interval,
     over_all_pairs,
 )
-from .shared.caption import caption, problems, shortened, title
-from .shared.cells import Collection, Column, collect, origins
+from .shared.budget import cost_of
+from .shared.caption import caption, note_lines, problems, shortened, title
+from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import MOST_TABLES
 from .shared.power import smallest
@@ -137,7 +139,7 @@ def _markdown(
     parts += [f"> {markdown(headline(worth))}" for worth in curves]
     for table, comparisons in compared:
         parts += [f"## {markdown(title(table))}", _markdown_table(table)]
-        parts.append(bullets(caption(table)))
+        parts += ["  \n".join(map(markdown, caption(table))), bullets(note_lines(table))]
         if table.notes:
             parts.append(bullets(shortened(table.notes), "⚠ "))
         if comparisons:
@@ -215,7 +217,7 @@ def _values(table: Table, row: TableRow) -> list[str]:
             cells.append("–")
             continue
         text = _MARKS[table.mark(row, column)].format(percent(value.mean))
-        cells.append(text + value.spread)
+        cells.append(text + value.spread + (f"; one class: {value.beside}" if value.beside else ""))
     return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 
@@ -237,7 +239,8 @@ def _setting(table: Table) -> dict[str, Any]:
         "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
         "protocol_params": s.protocol_params, "target_access": s.target_access,
         "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes, "edition": s.edition, "pieces": table.pieces,
+        "classes": s.classes, "hold_out": s.hold_out, "other": s.other, "edition": s.edition,
+        "pieces": table.pieces,
     }
 
 
@@ -266,11 +269,21 @@ def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[di
                             "seeds": " ".join(map(str, value.seeds)),
                             "chance": table.chance(column), "all_pairs_mean": row.mean,
                             "rank": row.rank, "pairs_run": len(row.values),
-                            "pairs": len(table.columns), "params_origin": cells[0].origin,
+                            "pairs": len(table.columns), **_cost(cells),
+                            "params_origin": cells[0].origin,
                             "params": _params(cells), "sessions": column.sessions,
                             "records": " ".join(sorted(c.id for c in cells)),
                             "origins": "; ".join(origins(cells)), **_setting(table),
                         }
+
+
+def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:
+    """Steps and windows of records before and after the head: of one, on the mean."""
+    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+    return {
+        f"{what}_{part}": round(fmean(getattr(c, part)[i] for c in costs)) if costs else None
+        for i, what in enumerate(("steps", "windows")) for part in ("before", "after")
+    }
 
 
 def _params(cells: Sequence[Any]) -> str:

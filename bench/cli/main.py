@@ -147,6 +147,8 @@ def report(
         "repeatable or with commas.")] = None,
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
+    oracles: Annotated[bool, typer.Option(
+        "--oracles/--no-oracles", help="Whether LaTeX tables have the rows of oracles.")] = True,
     site: Annotated[Path | None, typer.Option(
         help="Write a static site there and nothing else: an index, and a page for each setting.",
         metavar="DIR")] = None,
@@ -164,6 +166,7 @@ def report(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
         formats=listed("--format", format_), published=tuple(published or ()),
+        oracles=oracles,
     )
     chosen = chosen_reports(options, listed("--only", only))
     if site is not None and (out or only or format_):

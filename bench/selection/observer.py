@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..method import Context, Predictor
+from ..method import Context, Part, Predictor
 from ..protocols.base import Fold
 from .looking import look
 from .tested import Key, Look, SelectedEpoch, Show
@@ -23,6 +23,8 @@ from .tested import Key, Look, SelectedEpoch, Show
 Scorer = Callable[[Fold, Predictor], dict[str, float]]
 #: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
 Report = Callable[[int, int, float], None]
+#: Optimiser steps, and windows handed to them.
+Cost = tuple[int, int]
 #: Told stage, epoch, number of epochs and details.
 Tell = Callable[[str, int, int, str], None]
 
@@ -59,7 +61,7 @@ class Observer:
         planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None,
         tested: Show | None = None, pretrained: bool = False,
     ) -> None:
-        self.folds = {(f.subject, f.session): f for f in folds}
+        self.folds = {f.key: f for f in folds}
         self.scorer, self.tell, self.chosen = scorer, tell, chosen
         self.planned, self.tested, self.pretrained = planned or {}, tested, pretrained
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
@@ -67,7 +69,26 @@ class Observer:
         self.picks: dict[Key, dict[str, SelectedEpoch]] = {key: {} for key in self.folds}
         #: Stage that showed a fold's predictors, and its number of epochs.
         self.shown: dict[Key, tuple[str, int]] = {}
+        #: Steps and windows of each part: of what all folds share (None), and of a fold's own.
+        self.costs: dict[Part, dict[Key | None, Cost]] = {
+            "before": {}, "after": {}, "choosing": {},
+        }
         self._scores = Told(report)
+
+    def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
+        """A training that cost so much is over."""
+        key = (ctx.seed_axes["subject"], ctx.seed_axes["session"]) \
+            if "subject" in ctx.seed_axes else None
+        before = self.costs[part].get(key, (0, 0))
+        self.costs[part][key] = before[0] + steps, before[1] + windows
+
+    def cost(self, part: Part) -> Cost:
+        """Steps and windows of a part of the training: of a fold, on the mean."""
+        costs = self.costs[part]
+        shared = costs.get(None, (0, 0))
+        own = [costs.get(key, (0, 0)) for key in self.folds]
+        steps, windows = (round(fmean(c[i] for c in own)) + shared[i] for i in (0, 1))
+        return steps, windows
 
     def __call__(
         self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
@@ -78,8 +99,7 @@ class Observer:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         curve = self.curves.setdefault(ctx.stage, {})
         shared = "subject" not in ctx.seed_axes
-        axes = ctx.seed_axes
-        name = "" if shared else f"{axes['subject']}/{axes['session']}"
+        name = "" if shared else "/".join(map(str, _key(ctx)))
         wanted = [] if predictor is None else self._seen(ctx, number, of)
         if predictor is not None and wanted:
             with look(predictor) as still:
@@ -108,6 +128,7 @@ class Observer:
     def begin(self, stage: str) -> None:
         """A stage begins anew: its curves are those of what is trained now."""
         self.curves[stage] = {}
+        self.costs["before"].pop(None, None)
         if self.tested is not None:
             self.tested(Look(stage, 0, 0, "", {}))
 
@@ -137,7 +158,7 @@ class Observer:
     def _concerned(self, ctx: Context, shared: bool) -> list[Fold]:
         """Folds that a network is of: one, or all that share the source it is trained on."""
         if not shared:
-            return [self.folds[ctx.seed_axes["subject"], ctx.seed_axes["session"]]]
+            return [self.folds[_key(ctx)]]
         if ctx.fold_key is None:
             return []
         source = self.folds[ctx.fold_key].view.source
@@ -145,7 +166,7 @@ class Observer:
 
     def _due(self, fold: Fold, number: int, of: int) -> bool:
         """Whether a rule has planned to take a fold's network at an epoch."""
-        planned = self.planned.get((fold.subject, fold.session), {})
+        planned = self.planned.get(fold.key, {})
         return any(p.within(of) == number for p in planned.values())
 
     def _see(
@@ -156,7 +177,7 @@ class Observer:
         probas: dict[Key, NDArray[np.float64]] = {}
         judged: dict[tuple[int, int], dict[str, float]] = {}
         for fold in folds:
-            key = (fold.subject, fold.session)
+            key = fold.key
             if self.shown.get(key, ("", 0))[0] != stage:  # a later stage ends in another network
                 self.picks[key] = {}
             self.shown[key] = (stage, of)
@@ -179,7 +200,7 @@ class Observer:
         self, fold: Fold, number: int, of: int, predictor: Predictor
     ) -> NDArray[np.float64]:
         """Test probabilities; those of epochs that are planned are kept."""
-        key = (fold.subject, fold.session)
+        key = fold.key
         proba = np.asarray(predictor.predict_proba(fold.tested.x), dtype=np.float64)
         for name, pick in self.planned.get(key, {}).items():
             if pick.within(of) == number:
@@ -203,6 +224,11 @@ class Observer:
         best = self.picks[key].get(name)
         if best is None or pick.score >= (best.score or 0.0):
             self.picks[key][name] = pick
+
+
+def _key(ctx: Context) -> Key:
+    """The fold that a context is of: one that names no part, by its subject and session."""
+    return ctx.fold_key or (ctx.seed_axes["subject"], ctx.seed_axes["session"])
 
 
 class Told:

@@ -2,6 +2,7 @@
 const several = () => table().columns.length > 1 && view().rows.some((r) => r.mean !== null);
 const ranked = () => several() && view().complete > 1;
 const covered = () => view().covered;
+const costed = () => view().costed;
 const coverage = (row) => `${scores(row).values.filter((v) => v).length}/${table().columns.length}`;
 const BLOCKS = { control: "Controls, not ranked", oracle: "Oracle and leaky: saw of the test set what no method may; never ranked" };
 
@@ -77,6 +78,7 @@ function boardRow(row, columns) {
     ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null];
   return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), inOrder(cells, sums),
     covered() ? el("td", { class: s.mean === null ? "short" : "" }, coverage(row)) : null,
+    costed() ? s.cost.map((text) => el("td", {}, text)) : null,
     state.cost ? costCells(r.cost) : null, merged() ? el("td", { class: "text" }, r.from.join(" + ")) : null);
 }
 
@@ -94,7 +96,7 @@ function costCells([seconds, parameters, memory, devices]) {
 
 function block(kind, columns) {
   const rows = sorted(shownRows(kind));
-  const span = 1 + columns.length + several() + ranked() + covered() + 2 * state.cost + merged();
+  const span = 1 + columns.length + several() + ranked() + covered() + 2 * costed() + 2 * state.cost + merged();
   const body = el("tbody", { class: kind });
   if (kind !== "method" && (rows.length || (kind === "control" && state.blocks))) {
     body.append(el("tr", { class: "block" }, el("th", { colspan: span, scope: "rowgroup" }, BLOCKS[kind])));
@@ -103,6 +105,7 @@ function block(kind, columns) {
     body.append(el("tr", {}, el("th", { scope: "row" }, "chance"),
       inOrder(columns.map((c) => el("td", {}, fmt(view().chance[c]))),
         [several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null]), covered() ? el("td", {}) : null,
+      costed() ? [el("td", {}), el("td", {})] : null,
       state.cost ? [el("td", {}), el("td", {})] : null, merged() ? el("td", {}) : null));
   }
   body.append(...rows.map((row) => boardRow(row, columns)));
@@ -151,6 +154,7 @@ function drawBoard() {
         several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
         ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null]),
       covered() ? header("pairs", "pairs", "Pairs that have a score, of all. Mean and rank are of methods that ran every pair") : null,
+      costed() ? ["steps", "windows"].map((text) => el("th", { scope: "col" }, text)) : null,
       state.cost ? [header("seconds", "time", "Wall time of a record that did its own pre-training, mean. Sort by it"),
         header("parameters", "size", "Parameters of the network, mean over records. Sort by it")] : null,
       merged() ? el("th", { scope: "col", class: "text" }, "from") : null)),
@@ -170,6 +174,7 @@ function drawBoard() {
     el("p", { class: "count", id: "count" }, shownNote(columns)),
     el("p", { class: "count", id: "legend" }, legendOf(w)),
     el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))),
+    el("details", { class: "said" }, el("summary", {}, "Note"), el("ul", { class: "caption" }, v.note.map((t) => el("li", {}, t)))),
     w ? gains(w) : null);
 }
 
@@ -211,16 +216,19 @@ function asLatex() {
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);
     if (covered()) cells.push(coverage(row));
+    if (costed()) cells.push(...s.cost);
     return cells;
   };
   const head = ["Method", ...columns.map((c) => table().columns[c].tex)];
   if (several()) head.push("Mean");
   if (ranked()) head.push("Rank");
   if (covered()) head.push("Pairs");
+  if (costed()) head.push("Steps", "Windows");
   const chance = ["chance", ...columns.map((c) => tex(view().chance[c]))];
   if (several()) chance.push(tex(view().mean_chance));
   if (ranked()) chance.push("");
   if (covered()) chance.push("");
+  if (costed()) chance.push("", "");
   const methods = sorted(shownRows("method")), oracles = sorted(shownRows("oracle"));
   rows.push(...methods.map((r) => line(cellsOf(r))));
   if (state.blocks) {
@@ -231,10 +239,12 @@ function asLatex() {
     rows.push("\\midrule", ...oracles.map((r) => line(cellsOf(r).map((c) => (c ? `\\textcolor{gray}{${c}}` : "")))));
   }
   const note = shownNote(columns);
-  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
+  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}}`, "\\small",
     "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
-    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
+    "\\bottomrule", "\\end{tabular}}",
+    `\\par\\smallskip\\parbox{\\linewidth}{\\footnotesize\\emph{Note.} ${view().tex_note}${note ? ` ${note}.` : ""}}`,
+    "\\end{table}"].join("\n");
 }
 
 /* How a number was made: subjects, setting, and each record with its identity and provenance. */

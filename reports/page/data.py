@@ -18,10 +18,10 @@ from bench.version import __version__
 
 from ..curves import Line, curves
 from ..heatmap import floor_of, is_mapped, matrices
-from ..latex import caption_of, heading, latex
+from ..latex import caption_of, heading, latex, note_of
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
-from ..shared.caption import caption, problems, shortened, title
+from ..shared.caption import caption, note_lines, problems, shortened, title
 from ..shared.cells import SCRATCH, Collection, Column, ScoredCell, TableSetting, origins
 from ..shared.table import Table, TableRow, tables
 from ..shared.text import METRIC_NAMES, clean, p_value, signed
@@ -224,8 +224,9 @@ def _view(
     pairs, worth = paired_comparisons(table), worth_of(table, gained)
     tested = pairs <= PAIRED or (chosen and pairs <= MOST_PAIRED)
     return {
-        "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
-        "tex": caption_of(table, gained),
+        "title": title(table), "caption": caption(table), "note": note_lines(table),
+        "notes": shortened(table.notes),
+        "tex": caption_of(table), "tex_note": note_of(table, gained),
         "worth": None if worth is None else list(gained).index(worth),
         "size": None if worth is None else [t is table for t in worth.tables].index(True),
         "marks": marks(table, worth, number, first),
@@ -235,7 +236,7 @@ def _view(
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
-        "covered": table.covered, "seeds": table.seeds(),
+        "covered": table.covered, "costed": table.costed, "seeds": table.seeds(),
         "order": [number[row.key] for row in table.rows],
         "rows": [_scores(table, row, first) for row in table.rows],
         "compared": [_comparison(c, number, first) for c in compared],
@@ -256,6 +257,7 @@ def _scores(table: Table, row: TableRow, first: Table) -> dict[str, Any]:
         "mean": tenths(row.mean), "mark": table.mark(row, None),
         "rank": None if row.rank is None else f"{row.rank:.2f}",
         "values": [_value(table, row, c, first.subjects(c)) for c in first.columns],
+        **({"cost": list(row.cost)} if table.costed else {}),
     }
 
 

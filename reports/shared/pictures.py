@@ -235,6 +235,7 @@ def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
     width, height = figure.get_size_inches()
     protocol = clean(table.setting.protocol, longest)
     protocol += ", shared classes" if table.setting.classes else ""
+    protocol += f", {clean(table.setting.hold_out, 12)} held out" if table.setting.hold_out else ""
     protocol += " · pieces of recordings" if table.pieces else ""
     text = f"{name} · {protocol}" + (" · simulated" if table.simulated else "")
     size = _fitting(text, 8.5, 72 * (width - 0.16))

@@ -90,6 +90,30 @@ def test_the_table_compares_with_plain_learning_and_with_the_own_twin():
     assert "at 60% 1 beats it" in page
 
 
+def test_the_last_step_says_what_was_held_and_what_was_missed():
+    last = study("last_step")
+
+    def folds(score, lead, spread, by=0.0):
+        rng = np.random.default_rng(0)
+        return pd.DataFrame({"score": score + by * rng.normal(size=12), "trial": score,
+                             "lead": lead, "spread": spread}, index=range(1, 13))
+
+    its = {
+        ("scmm", "default"): folds(80.0, 1.0, 0.2, 1.0),
+        ("scmm", "released"): folds(75.0, 6.0, 2.0, 4.0),
+        ("target-only", "default"): folds(79.0, 2.0, 0.6),
+        ("target-only", "released"): folds(79.5, 5.0, 2.0),
+    }
+    assert last.bounds(its) == [
+        "- scmm: lead 1.0 (held), spread 0.20 (held), mean +4.9 points (held), interval 0.25 times "
+        "as wide (held).",
+        "- target-only: lead 2.0 (missed), spread 0.60 (missed), mean -0.5 points (missed).",
+    ]
+    lines = last.table(its)
+    assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[2]
+    assert lines[-1].startswith("| target-only | released | 79.5 (0.0) |")
+
+
 @pytest.mark.slow
 def test_no_mutant_is_believed(tmp_path):
     """Two dozen of each format; the page's 200 by the study itself."""

@@ -327,7 +327,7 @@ class TestOneSubject:
     def test_captions_are_in_the_singular(self, store):
         put(store, "scmm", [0.7])
         lines = "\n".join(caption(only(store)))
-        assert "1 target subject." in lines
+        assert "of 1 target subject, so without a spread" in lines
         assert "±" not in lines
 
     @pytest.mark.parametrize(("scores", "said", "unsaid"), [

@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.data.windows import Windows
 from bench.errors import BenchError
 from bench.method import Context, Job
-from bench.methods.shared.training import deep, finetuning, selfsupervised
+from bench.methods.shared.training import deep, heads, selfsupervised
 from bench.methods.shared.training.deep import Adaptation, Batch
 from bench.methods.shared.training.selfsupervised import SelfSupervised
 from bench.protocols.base import View
@@ -158,7 +158,7 @@ def watched(
         return out
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (deep, finetuning, selfsupervised):
+        for module in (deep, heads, selfsupervised):
             patch.setattr(module, "train", train)
         yield found
 
@@ -186,7 +186,8 @@ def run(
             unlabelled = target.without_labels()
         else:
             state = method.pretrain_many(source, [ctx])[0]
-        view = View(source, None, unlabelled, source.labels)
+        learns = method.needs.calibration or method.maps_labels
+        view = View(source, target if learns else None, unlabelled, source.labels)
         predictor = method.fit_many([Job(view, state, ctx)])[0]
     return Run(method, case, source, target, found,
                torch.from_numpy(predictor.predict_proba(target.x)))

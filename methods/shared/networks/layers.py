@@ -88,6 +88,28 @@ def _batched_norm(  # noqa: PLR0917 - the arguments of torch's batch_norm, in it
 
 
 @dataclass(frozen=True)
+class WindowShape:
+    """What a network is told of the windows it will be handed.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Channels, in canonical spelling; empty for a model that was saved without.
+    channels, features : int
+    rate : float
+        Samples per second; 0 for differential entropy.
+    seconds : float
+        Length of a window.
+    """
+
+    names: tuple[str, ...]
+    channels: int
+    features: int
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Encoder(abc.ABC):
     """From windows to encodings: the base of every backbone.
 

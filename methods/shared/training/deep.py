@@ -11,6 +11,7 @@ other protocols source and target share their classes and the head trained on th
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -37,9 +38,11 @@ from bench.training import (
 )
 
 from ..losses.transfer import cross_entropy
+from ..networks.backbones import started
 from ..networks.layers import Encoder, Head, State, names_of
-from .finetuning import FineTuned, NetworkParams, NetworkPredictor
-from .sampling import Order, ShuffledBatches, kept
+from .finetuning import FineTuned, NetworkParams
+from .predicting import NetworkPredictor
+from .sampling import Order, ShuffledBatches, filled, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -47,11 +50,12 @@ Encodings = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Network:
-    """Encoder, head over the source's classes, and how many domains the source has."""
+    """Encoder, head over the source's classes, how many domains the source has, and its classes."""
 
     encoder: Encoder
     head: Any
     domains: int
+    labels: tuple[str, ...] = ()
 
     def encodes(self, name: str) -> bool:
         """Whether a tensor of a state belongs to the encoder."""
@@ -90,7 +94,8 @@ class Batch:
     drawn : (K, ...), a tuple of such, or None
         What the method's :meth:`SourceTrained.draw` drew.
     pseudo : (K, T) int or None
-        Pseudo-labels of the target windows, for methods that give any.
+        Labels of the target windows: theirs where they are granted, else pseudo-labels of methods
+        that give any.
     """
 
     x: Tensor
@@ -107,7 +112,7 @@ class TrainingSet:
     """What one network is trained on."""
 
     source: Windows
-    target: UnlabelledWindows | None
+    target: Windows | UnlabelledWindows | None
     start: State | None
     ctx: Context
 
@@ -118,7 +123,7 @@ class SourceTrained(FineTuned):
     Params = NetworkParams
     params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune")
+    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "recipe")
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
@@ -127,6 +132,10 @@ class SourceTrained(FineTuned):
     def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
+
+    def optimiser_steps(self, net: Network) -> int:
+        """Optimiser steps that a batch costs; all methods have equally many within a budget."""
+        return len(self.phases(net))
 
     def beside(self, net: Network, start: State, g: Draws) -> State:
         """Parameters of one model beside encoder and head, e.g. a domain classifier."""
@@ -147,7 +156,7 @@ class SourceTrained(FineTuned):
         """Network for a source."""
         encoder = self.encoder(source.space)
         head = Head(encoder.width, source.n_classes)
-        return Network(encoder, head, len(np.unique(source.subject)))
+        return Network(encoder, head, len(np.unique(source.subject)), source.labels)
 
     def train_stack(self, sets: Sequence[TrainingSet], watched: bool = False) -> list[Any]:
         """Train one network for each given, all on the same source, as one stack.
@@ -161,7 +170,9 @@ class SourceTrained(FineTuned):
             [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
         feed = _Feed(self, every, net, model, sets)
-        epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
+        each = self.optimiser_steps(net)
+        total = ctx.budget.batches(q.epochs * feed.order.steps, "pretrain", each)
+        epochs = math.ceil(total / feed.order.steps)
 
         def phase(of: LossOf) -> Callable[[Batch], Losses]:
             return lambda batch: of(net, model, batch)
@@ -177,18 +188,20 @@ class SourceTrained(FineTuned):
 
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,
-            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch,
+            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch, limit=total,
             names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
             ),
         )
+        for given in sets:
+            given.ctx.spent("before", each * total, each * feed.windows(total))
         return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+            own = started(net.encoder, ctx) | net.head.init(
                 ctx.draws("init source head")
             )
         return own | self.beside(net, own, ctx.draws("init extra"))
@@ -238,7 +251,7 @@ class _Feed:
         # Half of a batch is target where there is any: a step costs all methods the same.
         sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
-        draw = min(len(source), max(2, q.windows_per_epoch // sides))
+        draw = ctx.budget.windows(min(len(source), max(2, q.windows_per_epoch // sides)), self.size)
         order, self.target_order, self.draws = (
             Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
             for name in ("order", "target order", "draws")
@@ -246,6 +259,13 @@ class _Feed:
         self.order = Order(ShuffledBatches(len(source), self.size, draw), order)
         self._picked: Tensor | None = None
         self._pseudo: Tensor | None = None
+        #: Classes of the target windows, where their labels are granted.
+        known = [t.y for t in targets if isinstance(t, Windows)]
+        self.known = torch.from_numpy(np.concatenate(known)).to(ctx.device) if known else None
+
+    def windows(self, batches: int) -> int:
+        """Windows of both sides in so many batches."""
+        return self.order.windows(batches) + batches * self.size * bool(self.lengths)
 
     def begin(self, epoch: int) -> None:
         """Draw the batches of an epoch, and guess the classes of the target windows."""
@@ -254,7 +274,7 @@ class _Feed:
             return
         picked = filled(self.lengths, self.order.steps, self.size, self.target_order.at(epoch))
         self._picked = kept(self._picked, (self.starts + picked).transpose(0, 1))
-        labels = self._labels()
+        labels = self._labels() if self.known is None else self.known
         if labels is not None:
             self._pseudo = kept(self._pseudo, labels)
 
@@ -289,27 +309,6 @@ class _Feed:
         ]
         found = [labels[0] for labels in each if labels is not None]
         return torch.cat(found) if found else None
-
-
-def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
-    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
-
-    Parameters
-    ----------
-    windows : sequence of int
-        How many each model has; few fill batches again and again.
-    draws : Draws
-        Of this epoch.
-    """
-    count = steps * size
-
-    def of(n: int, g: Draws) -> Tensor:
-        rounds = g.permutation(n, -(-count // n), take=count)
-        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
-
-    if len(set(windows)) == 1:
-        return of(windows[0], draws)
-    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 class Supervised(SourceTrained):
@@ -379,17 +378,33 @@ class _SourceOnly(Supervised):
 
 
 class FromSource(Adaptation):
-    """Train on the labelled source alone, as source-only does; then adapt that network."""
+    """Train on the labelled source alone, as source-only does; then adapt that network.
+
+    A budget of steps is halved: one part for the source, the other to adapt.
+    """
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Source-only training."""
-        return _SourceOnly(self.params).pretrain(source, ctx)
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
     ) -> list[Any]:
         """Source-only training for each context, as one stack."""
-        return _SourceOnly(self.params).pretrain_many(source, contexts)
+        halves = [_of_half(ctx) for ctx in contexts]
+        return _SourceOnly(self.params).pretrain_many(source, halves)
+
+    def _training_set(self, job: Job) -> TrainingSet:
+        given = super()._training_set(job)
+        return replace(given, ctx=_of_half(given.ctx))
+
+
+def _of_half(ctx: Context) -> Context:
+    """A context whose training on the source may take half of the steps."""
+    steps = ctx.budget.pretrain
+    return ctx if steps is None else replace(
+        ctx, budget=replace(ctx.budget, pretrain=max(1, steps // 2)))
 
 
 def labelled_source(job: Job) -> Windows:
