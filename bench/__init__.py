@@ -7,9 +7,16 @@ From Python: :func:`bench.run`, :class:`bench.Windows`, :func:`bench.leaderboard
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__ as __version__
+
+# Threads of torch that wait for one another look 300,000 times before they sleep. Beside other work
+# on the same cores they then use up the time that the thread they wait for needs: a training took
+# 10 times as long. Read when torch is loaded, so it has to stand here; the user's own word counts.
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 if TYPE_CHECKING:
     from .auditing.audit import AuditOptions as AuditOptions

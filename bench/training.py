@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from . import graphs
+from .devices import keep_memory
 from .draws import Draws, meeting
 from .errors import ContractError, DivergedError
 from .method import Context, Method
@@ -276,6 +277,7 @@ def train(
     DivergedError
         The only model diverged, or all of them; the first of these errors.
     """
+    keep_memory()
     device = next(iter(stacked.values())).device
     phases = [Phase(step)] if callable(step) else list(step)
     total = min(epochs * steps, limit or epochs * steps)

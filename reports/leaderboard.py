@@ -278,7 +278,7 @@ def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[di
 
 def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:
     """Steps and windows of records before and after the head: of one, on the mean."""
-    costs = [cost for cell in cells if (cost := cost_of(cell)) is not None]
+    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
     return {
         f"{what}_{part}": round(fmean(getattr(c, part)[i] for c in costs)) if costs else None
         for i, what in enumerate(("steps", "windows")) for part in ("before", "after")

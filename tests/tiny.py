@@ -42,8 +42,9 @@ OWN = {"foundation": {"backbone": "mlp", "finetune": "full"}}
 
 def cell_of(name, protocol, pair, seed=0, **params):
     cls = load("methods", name)
-    return Cell(cls(cls.parse({**TINY, **OWN.get(name, {}), **params})), "set", pair, PROTOCOLS[protocol],
-                Scaling("z-score"), seed=seed)
+    values = {**TINY, **OWN.get(name, {}), **params}
+    return Cell(cls(cls.parse(values)), "set", pair, PROTOCOLS[protocol], Scaling("z-score"),
+                seed=seed)
 
 
 def proba_of(record):

@@ -33,7 +33,7 @@ from .training import Elsewhere
 #: Optimiser steps of each named scale; None is what the parameters say. Whole batches of methods
 #: that take two steps on each, or six, or half of the steps before they adapt.
 BUDGETS: dict[str, Budget] = {
-    "demo": Budget(pretrain=420, fit=150),
+    "demo": Budget(pretrain=420, fit=100),
     "table": Budget(pretrain=120, fit=40),
     "null": Budget(pretrain=24, fit=20),
     "published": Budget(),

@@ -12,6 +12,7 @@ from itertools import combinations, permutations
 from typing import Any
 
 from bench.scoring.inference import mean_interval
+from bench.store.records import Record
 
 from .cells import Column, ScoredCell, TableSetting
 from .rows import RowKey
@@ -46,9 +47,9 @@ class Cost:
         return self.before[0] + self.after[0]
 
 
-def cost_of(cell: ScoredCell) -> Cost | None:
+def cost_of(record: Record) -> Cost | None:
     """What a record says it cost; None of one that trained no network, or was made earlier."""
-    found: Any = cell.record.info.get("cost")
+    found: Any = record.info.get("cost")
     try:
         before, after = (
             (int(found[part]["steps"]), int(found[part]["windows"])) for part in ("before", "after")
@@ -63,7 +64,7 @@ def columns_of(cells: Sequence[ScoredCell]) -> tuple[str, str]:
 
     Where pairs, subjects or seeds differ: the fewest and the most.
     """
-    costs = [cost for cell in cells if (cost := cost_of(cell)) is not None]
+    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
     if not costs:
         return "–", "–"
     return tuple(  # type: ignore[return-value]
@@ -97,12 +98,24 @@ def said_of_scale(scale: str) -> str:
             "at this budget are not to be quoted.") if scale in SHORT else ""
 
 
+def spent(record: Record) -> str:
+    """Steps and windows of a record as a sentence, and what its scale means; empty without any."""
+    cost = cost_of(record)
+    if cost is None:
+        return ""
+    parts = (("before the head for the target", cost.before), ("after it", cost.after))
+    told = " and ".join(f"{steps} {where} ({short(windows)} windows)"
+                        for where, (steps, windows) in parts if steps)
+    scale = said_of_scale(str(record.identity.get("scale")))
+    return f"Optimiser steps: {told}. {scale}".rstrip()
+
+
 def stopped(rows: Mapping[str, Sequence[ScoredCell]]) -> list[str]:
     """Notes of rows whose head was trained for fewer steps than their parameters say."""
     notes: dict[str, list[str]] = {}
     for label, cells in rows.items():
         for cell in cells:
-            cost, wanted = cost_of(cell), cell.params.get("fit_steps")
+            cost, wanted = cost_of(cell.record), cell.params.get("fit_steps")
             counted = cell.params.get("fit_epochs") == "steps" and isinstance(wanted, int)
             if counted and cost is not None and 0 < cost.after[0] < int(wanted or 0):
                 text = f"after {cost.after[0]} of {wanted} steps"
@@ -149,7 +162,7 @@ def entry(
     params = cells[0].params
     rest = sorted((k, repr(v)) for k, v in params.items() if k not in _LENGTHS)
     lengths = {k: params[k] for k in _LENGTHS if k in params}
-    costs = [cost.steps for cell in cells if (cost := cost_of(cell)) is not None]
+    costs = [cost.steps for cell in cells if (cost := cost_of(cell.record)) is not None]
     return _Entry(
         (key.method, key.network, repr(rest)), replace(key, variant="").label,
         replace(setting, scale=""), column, setting.scale, lengths, max(costs, default=0), subjects,

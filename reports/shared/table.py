@@ -79,6 +79,11 @@ class TableRow:
         """``scmm [finetune=probe]``."""
         return self.key.label
 
+    @property
+    def cost(self) -> tuple[str, str]:
+        """Steps and windows, before the target's head + after it, over all pairs."""
+        return columns_of([c for cells in self.cells.values() for c in cells])
+
 
 @dataclass
 class Table(Kept):
@@ -140,11 +145,11 @@ class Table(Kept):
     def costed(self) -> bool:
         """Whether some row says how many steps it took."""
         return bool(self.once("costed", lambda: any(
-            cost_of(c) for row in self.rows for cells in row.cells.values() for c in cells)))
+            cost_of(c.record) for row in self.rows for cells in row.cells.values() for c in cells)))
 
     def summary(self, row: TableRow, mean: str) -> list[str]:
         """Cells after the pairs of a row; ``mean`` as the file marks it."""
-        steps, windows = columns_of([c for cells in row.cells.values() for c in cells])
+        steps, windows = row.cost
         cells = {"Mean": mean, "Rank": "" if row.rank is None else f"{row.rank:.2f}",
                  "Pairs": self.coverage(row), "Steps": steps, "Windows": windows}
         return [cells[name] for name in self.summary_heads]

@@ -123,7 +123,7 @@ class SourceTrained(FineTuned):
     Params = NetworkParams
     params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune")
+    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "recipe")
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""

@@ -142,7 +142,8 @@ class FineTuned(Method):
     params: NetworkParams
     presets: ClassVar[Presets] = {"published": {"*": PUBLISHED}}
     #: A class that changes any of these trains a network of its own, from scratch too.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "fit_many")
+    decides_scratch: ClassVar[tuple[str, ...]] = (
+        "encoder", "resolved", "finetune", "recipe", "fit_many")
 
     @property
     def together(self) -> bool:

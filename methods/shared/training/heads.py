@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +25,7 @@ from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unsta
 
 from ..networks.layers import Encoder, Head, State
 from ..networks.parts import last_layers, low_rank, not_frozen, plain
+from ..shallow import folds_of_trials
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
 from .sampling import Order, Sampler, ShuffledBatches, Streamed
@@ -36,8 +36,6 @@ LOOKS = 20
 
 #: Lengths of which "auto" chooses one, in shares of the usual number of steps.
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
-#: Most folds of calibration trials to choose by.
-FOLDS = 3
 
 
 def labelled(view: View) -> Windows:
@@ -208,8 +206,7 @@ def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
     lengths = list(dict.fromkeys(max(1, round(share * q.fit_steps)) for share in LENGTHS))
     granted = [(i, job) for i, job in enumerate(jobs) if job.view.calibration is not None]
     trials = [(i, n, job, part) for i, whole in granted
-              for part, job in _without(whole, held_out_parts(labelled(whole.view), FOLDS))
-              for n in lengths]
+              for part, job in _without(whole) for n in lengths]
     with observing(None):
         predictors = fit([with_length(job, q, n) for _, n, job, _ in trials])
     errors: dict[int, dict[int, float]] = {}
@@ -220,27 +217,13 @@ def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
     return [with_length(job, q, _best(errors.get(i), q.fit_steps)) for i, job in enumerate(jobs)]
 
 
-def held_out_parts(windows: Windows, folds: int) -> list[NDArray[np.bool_]]:
-    """Which windows (n,) each fold holds out: whole trials, the same share of every class's.
-
-    None at all where a class has one trial, or all windows are of one class.
-    """
-    columns = np.stack([windows.subject, windows.session, windows.trial])
-    _, trial = np.unique(columns, axis=1, return_inverse=True)
-    trial = trial.ravel()
-    first = np.sort(np.unique(trial, return_index=True)[1])
-    by_class = [trial[first[windows.y[first] == k]] for k in np.unique(windows.y)]
-    count = min(folds, *(len(its) for its in by_class)) if len(by_class) > 1 else 1
-    if count < 2:
-        return []
-    return [np.isin(trial, np.concatenate([its[f::count] for its in by_class]))
-            for f in range(count)]
-
-
-def _without(job: Job, parts: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[Any, Job]]:
-    """Jobs that lack a part of the calibration each, and draw by keys of their own."""
-    for number, part in enumerate(parts):
-        view = replace(job.view, calibration=labelled(job.view).take(~part))
+def _without(job: Job) -> Iterator[tuple[Any, Job]]:
+    """Parts of the calibration, and jobs that lack one each and draw by keys of their own."""
+    windows = labelled(job.view)
+    fold = folds_of_trials(windows.y, windows.trial)
+    for number in np.unique([] if fold is None else fold).tolist():
+        part = fold == number
+        view = replace(job.view, calibration=windows.take(~part))
         axes = {**job.ctx.seed_axes, "without": number}
         yield part, Job(view, job.state, replace(job.ctx, seed_axes=axes))
 
