@@ -46,7 +46,7 @@ from ..networks.backbones import (
 )
 from ..networks.layers import Encoder, Head, State, names_of
 from ..wrapped import SHARED
-from .heads import Fit, HeadTraining, Recipe, labelled, with_chosen_lengths
+from .heads import Fit, HeadTraining, HeadRecipe, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
 Finetune = Literal["full", "partial", "lora", "probe"]
@@ -257,9 +257,9 @@ class FineTuned(Method):
         """What predicts with a trained network: by default, the network."""
         return network
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> HeadRecipe:
         """How heads are trained; made anew for each training."""
-        return Recipe(self.params)
+        return HeadRecipe(self.params)
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Train heads of jobs that can be one stack."""

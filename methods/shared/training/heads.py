@@ -46,7 +46,7 @@ def labelled(view: View) -> Windows:
     return windows
 
 
-class Recipe:
+class HeadRecipe:
     """How the heads of one stack are trained.
 
     Parameters
@@ -96,7 +96,7 @@ class HeadTraining:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : HeadRecipe
     encoder : Encoder
     jobs : sequence of Job
         Their labelled windows are of one shape, in the same classes.
@@ -107,7 +107,7 @@ class HeadTraining:
     """
 
     def __init__(
-        self, recipe: Recipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
+        self, recipe: HeadRecipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
         shown: Callable[[Job, NetworkPredictor], Predictor],
     ) -> None:
         self.recipe, self.encoder, self.jobs, self.shown = recipe, encoder, jobs, shown
