@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 Scale = Literal["linear", "log", "choice"]
 Stage = Literal["network", "pretrain", "fit"]
+#: Parameters by name of the set, then by pair ("SEED>DEAP"); "*" is any other pair.
+Presets = Mapping[str, Mapping[str, Mapping[str, Any]]]
+#: What is trained for: before a head for the target is put on, after, or to choose how long.
+Part = Literal["before", "after", "choosing"]
 
 
 def hyper(
@@ -163,6 +167,18 @@ class Budget:
             return wanted
         return max(1, min(wanted, limit // max(1, steps_per_epoch)))
 
+    def batches(self, wanted: int, stage: Literal["pretrain", "fit"], each: int = 1) -> int:
+        """Batches within the budget, at least one; each costs so many optimiser steps."""
+        limit = getattr(self, stage)
+        return wanted if limit is None else max(1, min(wanted, limit // each))
+
+    def windows(self, draw: int, size: int) -> int:
+        """Windows of an epoch on the source: under a budget whole batches, of which there is one.
+
+        Every step is then handed as many, whatever a method makes of its source.
+        """
+        return draw if self.pretrain is None or draw < size else draw // size * size
+
 
 class Predictor(Protocol):
     """What a fold's training yields."""
@@ -276,6 +292,23 @@ class Context:
         observer = _observer.get()
         if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
+
+    def spent(self, part: Part, steps: int, windows: int) -> None:
+        """Tell the engine what a training cost, for records and tables; returns nothing.
+
+        Parameters
+        ----------
+        part : {"before", "after", "choosing"}
+            Before a head for the target's classes is put on, or after it; or in trainings within
+            the calibration trials by which something of the latter is chosen.
+        steps : int
+            Steps of an optimiser; alternating ones on one batch count each.
+        windows : int
+            Windows handed to these steps; one that comes again counts again.
+        """
+        count = getattr(_observer.get(), "spent", None)
+        if count is not None:
+            count(self, part, steps, windows)
 
 
 def tell_epoch(
@@ -422,7 +455,8 @@ class Method(abc.ABC):
     copy of it (:func:`copy.deepcopy`). It returns nothing. Without it the last epoch is scored.
     :func:`tell_epoch` does so for all models of a stack at once; predictors of ours, which offer
     ``predict_many``, then predict in one pass (:mod:`bench.selection.looks`).
-    ``ctx.budget.epochs(...)`` says how many epochs a budget leaves.
+    ``ctx.budget.epochs(...)`` says how many epochs a budget leaves; ``ctx.spent(...)`` tells what a
+    training cost, for the columns of tables.
 
     **Stacks.** A method that can train several folds in one computation overrides :meth:`fit_many`
     (and :meth:`pretrain_many`) and says so by :attr:`together`; the outcome of a job must not
@@ -492,7 +526,7 @@ class Method(abc.ABC):
     #: How reports place it: "method", "control", "oracle".
     kind: ClassVar[str] = "method"
     #: Named parameter sets other than the default, by name then by pair ("SEED>DEAP") or "*".
-    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    presets: ClassVar[Presets] = {}
 
     def __init__(self, params: Any = None) -> None:
         self.params = params or self.Params()

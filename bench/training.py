@@ -229,6 +229,7 @@ def train(
     feed: Callable[[Moment], Any] | None = None,
     before_epoch: Callable[[int], None] | None = None,
     after_step: Callable[[Moment], None] | None = None,
+    limit: int | None = None,
 ) -> list[DivergedError | None]:
     """Train a stack in place.
 
@@ -262,6 +263,8 @@ def train(
     after_step : callable, optional
         Called after each step of the optimiser, the moment being the next; may change buffers,
         such as a moving average of parameters.
+    limit : int, optional
+        Most batches in all: the last epoch is cut short where it would go beyond.
 
     Returns
     -------
@@ -275,21 +278,23 @@ def train(
     """
     device = next(iter(stacked.values())).device
     phases = [Phase(step)] if callable(step) else list(step)
-    body = _Step(stacked, phases, optimiser, (epochs, steps), feed or (lambda at: at), after_step)
+    total = min(epochs * steps, limit or epochs * steps)
+    epochs = math.ceil(total / steps)
+    body = _Step(stacked, phases, optimiser, (total, steps), feed or (lambda at: at), after_step)
     lost: list[DivergedError | None] = [None] * len(names)
     with graphs.at(device):
-        take = (graphs.recorder(body, device, epochs * steps, body.compile) if RECORD
-                else body)
+        take = graphs.recorder(body, device, total, body.compile) if RECORD else body
         loss: float | None = None
-        kept = _Kept(stacked, body, (epochs, steps), len(names))
+        kept = _Kept(stacked, body, len(names))
         begun, loss = kept.restored(on_epoch)
         for epoch in range(begun, epochs):
             body.begin(optimiser.rate(epoch, epochs, loss))
             if before_epoch is not None:
                 before_epoch(epoch)
-            for batch in range(steps):
+            taken = min(steps, total - epoch * steps)
+            for batch in range(taken):
                 take(short and batch == steps - 1)
-            table = body.read()
+            table = body.read(taken)
             _note_lost(lost, table["total"], epoch, names)
             if all(lost):
                 raise next(error for error in lost if error is not None)
@@ -311,12 +316,11 @@ class _Kept:
     all that is drawn follows from the number of the step.
     """
 
-    def __init__(
-        self, stacked: State, body: _Step, length: tuple[int, int], models: int
-    ) -> None:
+    def __init__(self, stacked: State, body: _Step, models: int) -> None:
         self.keeper = current()
-        self.stacked, self.body, self.length = stacked, body, length
-        self.shape = [*length, models, [[n, list(t.shape)] for n, t in sorted(stacked.items())]]
+        self.stacked, self.body = stacked, body
+        shapes = [[n, list(t.shape)] for n, t in sorted(stacked.items())]
+        self.shape = [body.total, body.steps, models, shapes]
         self.number = 0
         self.known: Any = None
         if self.keeper is not None:
@@ -336,9 +340,8 @@ class _Kept:
         self.body.adam.load_state_dict(known["adam"])
         for group in self.body.adam.param_groups:  # a rate stays where a recorded step reads it
             group["lr"] = group["lr"].to(known["adam"]["param_groups"][0]["lr"].dtype)
-        epochs, steps = self.length
-        self.body.now.step.fill_(known["epoch"] * steps)
-        self.body.now.progress.copy_(self.body.now.step).div_(epochs * steps)
+        self.body.now.step.fill_(known["epoch"] * self.body.steps)
+        self.body.now.progress.copy_(self.body.now.step).div_(self.body.total)
         self.told = known["told"]
         for epoch, losses in enumerate(self.told):
             on_epoch(epoch, losses)
@@ -374,7 +377,7 @@ class _Step:
             (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
             for p in phases
         ]
-        self.epochs, self.steps = length
+        self.total, self.steps = length
         self.feed, self.after_step = feed, after_step
         self.now = Moment.start(next(iter(leaves.values())).device)
         self.next = {False: self.now, True: replace(self.now, short=True)}
@@ -401,7 +404,7 @@ class _Step:
             total = losses["total"].detach() + seen.get("total", 0.0)
             seen |= {k: v.detach() for k, v in losses.items()} | {"total": total}
         self._keep(seen)
-        now.advance(self.epochs * self.steps)
+        now.advance(self.total)
         if self.after_step is not None:
             self.after_step(now)
 
@@ -412,11 +415,11 @@ class _Step:
             self.table = row.new_zeros(self.steps, *row.shape[1:])
         self.table.index_copy_(0, self.now.batch.view(1), row)
 
-    def read(self) -> Losses:
-        """Losses of the epoch, each (steps, K); the only look at numbers of the device."""
+    def read(self, taken: int) -> Losses:
+        """Losses of an epoch's steps, each (taken, K); the only look at numbers of the device."""
         if self.table is None:
             raise ValueError("no step was taken")
-        return dict(zip(self.names, self.table.cpu().unbind(dim=1), strict=True))
+        return dict(zip(self.names, self.table[:taken].cpu().unbind(dim=1), strict=True))
 
     def compile(self, failed: Callable[[Exception], None]) -> None:
         """Compile what feeds the step, and its losses; ``failed`` is told of an error."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .shared.networks.layers import State
-from .shared.training.finetuning import NetworkPredictor
+from .shared.training.predicting import NetworkPredictor
 from .shared.training.testtime import TestTime
 
 

@@ -68,6 +68,10 @@ class MLDG(Supervised):
     Params = MLDGParams
     params: MLDGParams
 
+    def optimiser_steps(self, net: Network) -> int:
+        """The inner step and the outer one."""
+        return 2
+
     def draw(self, net: Network, batch: int, g: Draws) -> Tensor:
         """Which subjects (K, D) are held out: at least one, and not all where there are two."""
         count = round(self.params.held_out * net.domains)

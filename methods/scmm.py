@@ -27,7 +27,7 @@ from torch import Tensor
 
 from bench.data.windows import Space
 from bench.draws import Draws
-from bench.method import Deviation, hyper
+from bench.method import Deviation, Presets, hyper
 
 from .shared.losses.scmm import (
     balanced_sum,
@@ -38,7 +38,7 @@ from .shared.losses.scmm import (
     with_positives,
 )
 from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
-from .shared.training.finetuning import NetworkParams
+from .shared.training.finetuning import PUBLISHED, NetworkParams
 from .shared.training.selfsupervised import Pretext, SelfSupervised, temperature
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
@@ -145,15 +145,15 @@ class SCMM(SelfSupervised):
     Params = SCMMParams
     #: Released values of each pair. No rule for choosing them was released: they may have been
     #: chosen on test data, so records made with them say "published, selection unknown".
-    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
-        "published": {
+    presets: ClassVar[Presets] = {
+        "published": {pair: PUBLISHED | values for pair, values in {
             "SEED>SEED-IV": {"upper_bound": 0.75, "sharpness": 0.5},
             "SEED-IV>SEED": {"upper_bound": 0.5, "sharpness": 0.05},
             "DEAP>SEED": {"upper_bound": 0.5, "sharpness": 0.05},
             "SEED>DEAP": {
                 "upper_bound": 0.5, "sharpness": 0.2, "temperature": 0.05, "fit_epochs": 500,
             },
-        }
+        }.items()}
     }
     params: SCMMParams
 

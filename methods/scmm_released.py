@@ -18,25 +18,40 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
-from bench.training import Moment, Optimiser, batches, stack, train, unstack
+from bench.training import Losses, Optimiser, batches
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
-from .shared.networks.layers import Head, Projector, State
-from .shared.training.finetuning import NetworkPredictor, labelled
-from .shared.training.sampling import Order, ShuffledBatches
+from .shared.networks.layers import Projector, State
+from .shared.training.finetuning import Epochs
+from .shared.training.heads import Recipe
+from .shared.training.sampling import ShuffledBatches
 
 
 class SCMMReleasedParams(SCMMParams):
     """Parameters of SCMM, and one switch for each thing the released code does differently."""
+
+    fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
+        50, "epochs of fine-tuning; steps: as many as fit_steps", stage="fit"
+    )
+    fit_schedule: Literal["cosine", "constant"] = hyper(
+        "constant", "learning rate of fine-tuning: falling to zero, or not", stage="fit"
+    )
+    fit_average: float = hyper(
+        0.0, "share of the steps so far over which weights are averaged, about", stage="fit", ge=0,
+        le=1,
+    )
+    fit_settle: bool = hyper(
+        False, "leave batch normalisation with the statistics of the windows that were trained on",
+        stage="fit",
+    )
 
     aliased_mask: bool = hyper(
         True, "with one masked copy, masking overwrites the original too", stage="pretrain"
@@ -145,6 +160,28 @@ class _Best:
                 tensor.copy_(self.weights[name])
 
 
+class ReleasedRecipe(Recipe):
+    """Training of a head with the switches of the released code, of a single model."""
+
+    best: _Best | None = None
+
+    def optimiser(self) -> Optimiser:
+        """An Adam whose gradients add up, or a usual one."""
+        usual = super().optimiser()
+        return UnclearedOptimiser(**vars(usual)) if self.q.uncleared_gradients else usual
+
+    def losses(self, logits: Tensor, y: Tensor) -> Losses:
+        """Mean cross-entropy (1,), and the accuracy beside it."""
+        right = (logits.argmax(dim=2) == y).to(logits.dtype).mean(dim=1)
+        return super().losses(logits, y) | {"training_accuracy": right}
+
+    def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
+        """Go back to the weights of best training accuracy."""
+        if self.q.reload_best:
+            self.best = self.best or _Best(model)
+            self.best.reload(losses[0]["training_accuracy"])
+
+
 class SCMMReleased(SCMM):
     """SCMM as the released code behaves; never ranked."""
 
@@ -182,42 +219,8 @@ class SCMMReleased(SCMM):
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fine-tune folds, one after the other."""
-        if self.params.finetune == "probe":
-            return super().fit_many(jobs)
-        return [self._released(job) for job in jobs]
+        return [self.finetune([job])[0] for job in jobs]
 
-    def _released(self, job: Job) -> Predictor:
-        """Fine-tune one fold as the released code does."""
-        q, ctx, windows = self.params, job.ctx, labelled(job.view)
-        encoder = self.encoder(windows.space)
-        head = Head(encoder.width, len(job.view.classes))
-        start = self._encoder_state(job, encoder) | head.init(ctx.draws("init head"))
-        dtype = getattr(torch, ctx.dtype)
-        model = stack([start], ctx.device, dtype)
-        x = torch.from_numpy(windows.x).to(ctx.device, dtype)
-        y = torch.from_numpy(windows.y).to(ctx.device)
-        order = Order(ShuffledBatches(len(x), q.fit_batch, len(x)),
-                      Draws.stack([ctx.draws("fit order")], ctx.device))
-        epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
-        best = _Best(model)
-
-        def step(at: Moment) -> dict[str, Tensor]:
-            index = order(at)[0]
-            logits = head(model, encoder(model, x[index].unsqueeze(0), training=True))[0]
-            loss = functional.cross_entropy(logits, y[index])
-            right = (logits.argmax(dim=1) == y[index]).to(dtype).mean()
-            return {"total": loss[None], "training_accuracy": right[None]}
-
-        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            if q.reload_best:
-                best.reload(losses[0]["training_accuracy"])
-            now = NetworkPredictor(encoder, head, {n: t[0] for n, t in model.items()})
-            ctx.epoch(epoch + 1, epochs, losses[0], now)
-
-        kind = UnclearedOptimiser if q.uncleared_gradients else Optimiser
-        train(
-            model, step, epochs=epochs, steps=order.steps, short=order.short, names=[ctx.fold],
-            before_epoch=order.begin, on_epoch=on_epoch,
-            optimiser=kind(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
-        )
-        return NetworkPredictor(encoder, head, unstack(model, 0))
+    def recipe(self) -> ReleasedRecipe:
+        """How the released code trains heads."""
+        return ReleasedRecipe(self.params)

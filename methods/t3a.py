@@ -22,7 +22,7 @@ from bench.method import hyper
 
 from .shared.losses.transfer import entropy
 from .shared.networks.layers import State, linear
-from .shared.training.finetuning import NetworkPredictor
+from .shared.training.predicting import NetworkPredictor
 from .shared.training.testtime import TestTime, TestTimeParams
 
 

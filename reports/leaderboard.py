@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench.reporting import ReportOptions
@@ -28,8 +29,9 @@ from .shared.against import (
     interval,
     over_all_pairs,
 )
+from .shared.budget import cost_of
 from .shared.caption import caption, problems, shortened, title
-from .shared.cells import Collection, Column, collect, origins
+from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import MOST_TABLES
 from .shared.power import smallest
@@ -266,11 +268,21 @@ def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[di
                             "seeds": " ".join(map(str, value.seeds)),
                             "chance": table.chance(column), "all_pairs_mean": row.mean,
                             "rank": row.rank, "pairs_run": len(row.values),
-                            "pairs": len(table.columns), "params_origin": cells[0].origin,
+                            "pairs": len(table.columns), **_cost(cells),
+                            "params_origin": cells[0].origin,
                             "params": _params(cells), "sessions": column.sessions,
                             "records": " ".join(sorted(c.id for c in cells)),
                             "origins": "; ".join(origins(cells)), **_setting(table),
                         }
+
+
+def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:
+    """Steps and windows of records before and after the head: of one, on the mean."""
+    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+    return {
+        f"{what}_{part}": round(fmean(getattr(c, part)[i] for c in costs)) if costs else None
+        for i, what in enumerate(("steps", "windows")) for part in ("before", "after")
+    }
 
 
 def _params(cells: Sequence[Any]) -> str:

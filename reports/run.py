@@ -16,6 +16,7 @@ from bench.store.records import Record
 
 from .shared.against import interval
 from .shared.alarms import alarm_lines
+from .shared.budget import spent
 from .shared.caption import number, pieces_said
 from .shared.cells import PLAINEST, SCRATCH, SHARED, pieces_of
 from .shared.power import ALPHA, sensitivity
@@ -52,7 +53,8 @@ def show(record: Record, console: Console) -> None:
     console.print(title)
     console.print(_table(record))
     told = [Text(pieces_said(pieces), style="yellow")] if pieces else []
-    for line in [*_meaning(record), *told, *_tuned(record), *_comparisons(record),
+    cost = [Text(line, style="dim") for line in [spent(record)] if line]
+    for line in [*_meaning(record), *told, *cost, *_tuned(record), *_comparisons(record),
                  *_left_out(record), *_alarms(record)]:
         console.print(indented(line), highlight=False)
     if len(record.selections) > len(_ALWAYS):

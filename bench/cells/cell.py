@@ -29,11 +29,12 @@ from ..store.hashing import code_hash, key_of
 from .contract import check_compatible
 from .training import Elsewhere
 
-#: Optimiser steps of each named scale; None is what the parameters say.
+#: Optimiser steps of each named scale; None is what the parameters say. Whole batches of methods
+#: that take two steps on each, or six, or half of the steps before they adapt.
 BUDGETS: dict[str, Budget] = {
-    "demo": Budget(pretrain=400, fit=150),
-    "table": Budget(pretrain=100, fit=40),
-    "null": Budget(pretrain=20, fit=20),
+    "demo": Budget(pretrain=420, fit=150),
+    "table": Budget(pretrain=120, fit=40),
+    "null": Budget(pretrain=24, fit=20),
     "published": Budget(),
 }
 

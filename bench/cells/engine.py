@@ -31,6 +31,8 @@ from .guard import explain, guarded
 from .run import Run
 from .training import PretrainSpec, Training, TrainingResult
 
+#: Beside the losses of a pre-training: its optimiser steps, and the windows handed to them.
+COST = "cost"
 #: What became of a cell: its record, or the error that ended it.
 CellOutcome = Record | BaseException
 
@@ -234,7 +236,10 @@ class Engine:
             states |= self._pretrain(list(group.values()), observers)
         for spec in every:
             state, curve = states[spec.name]
-            observers[spec.context.cell].curves["pretrain"] = curve
+            observer, curve = observers[spec.context.cell], dict(curve)
+            steps, windows = curve.pop(COST, (0, 0))
+            observer.costs["before"][None] = int(steps), int(windows)
+            observer.curves["pretrain"] = curve
             if isinstance(state, BenchError):
                 self.outcomes[spec.context.cell] = state
         return {i: {s: states[spec.name][0] for s, spec in own.items()} for i, own in specs.items()}
@@ -254,7 +259,10 @@ class Engine:
             states = pretrain_all(method, specs[0].source, [spec.context for spec in specs])
         trained = {}
         for spec, state in zip(specs, states, strict=True):
-            curve = observers[spec.context.cell].curves["pretrain"]
+            observer = observers[spec.context.cell]
+            # What a state cost is kept with it: a cell that finds it stored has spent as much.
+            cost = list(observer.costs["before"].get(None, (0, 0)))
+            curve = observer.curves["pretrain"] | {COST: cost}
             trained[spec.name] = state, curve
             if spec.stored and not isinstance(state, BenchError):
                 self.store.put_state(spec.key, state, curve)

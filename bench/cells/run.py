@@ -126,7 +126,7 @@ class Run:
             **provenance(cell.device, {"seed": cell.seed}),
             "method_origin": origin_of(type(cell.method)),
             "parameters": count() if callable(count) else None,
-            "pretraining_reused": result.reused, **info(),
+            "pretraining_reused": result.reused, **_costs(result.observer), **info(),
         }
         models = self._models(predictors)
         if cell.elsewhere is not None:
@@ -337,6 +337,15 @@ class Run:
             f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
             for f, p in zip(self.folds, predictors, strict=True)
         }
+
+
+def _costs(observer: Observer) -> dict[str, Any]:
+    """Optimiser steps and windows of a network, before its head and after it."""
+    costs = {part: observer.cost(part) for part in observer.costs}
+    if not any(steps for steps, _ in costs.values()):
+        return {}
+    return {"cost": {part: {"steps": steps, "windows": windows}
+                     for part, (steps, windows) in costs.items() if steps or part != "choosing"}}
 
 
 def _teller(on_event: OnEvent, prefix: str, method: str) -> Tell:

@@ -222,14 +222,15 @@ def choose_params(
         )
     table = cls.presets[preset]
     pair = ">".join(corpora)
-    if pair not in table:
+    values = table.get(pair, table.get("*"))
+    if values is None:
         raise SettingError(
             f"no {preset} parameters are known of {cls.name} for "
             f"{pair.replace('>', '→')}",
             f"There are some for: {', '.join(p.replace('>', '→') for p in table)}",
         )
     origin = f"{preset} (selection unknown)" + (" + set" if given else "")
-    return cls.parse({**table[pair], **given}), origin
+    return cls.parse({**values, **given}), origin
 
 
 def controls_for(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..method import Context, Predictor
+from ..method import Context, Part, Predictor
 from ..store.provenance import is_ours
 from .observer import Observer
 
@@ -151,6 +151,10 @@ class Looks:
     def __call__(self, ctx: Context, *seen: Any) -> None:
         """An epoch of a model is over."""
         self.observers[ctx.cell](ctx, *seen)
+
+    def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
+        """What a training cost: to the observer of its cell."""
+        self.observers[ctx.cell].spent(ctx, part, steps, windows)
 
     def foresee(
         self, contexts: Sequence[Context], number: int, of: int, predictors: Sequence[Predictor]

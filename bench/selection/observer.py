@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..method import Context, Predictor
+from ..method import Context, Part, Predictor
 from ..protocols.base import Fold
 from .looking import look
 from .tested import Key, Look, SelectedEpoch, Show
@@ -23,6 +23,8 @@ from .tested import Key, Look, SelectedEpoch, Show
 Scorer = Callable[[Fold, Predictor], dict[str, float]]
 #: Told epoch, number of epochs and mean validation score of the chosen rule after each epoch.
 Report = Callable[[int, int, float], None]
+#: Optimiser steps, and windows handed to them.
+Cost = tuple[int, int]
 #: Told stage, epoch, number of epochs and details.
 Tell = Callable[[str, int, int, str], None]
 
@@ -67,7 +69,26 @@ class Observer:
         self.picks: dict[Key, dict[str, SelectedEpoch]] = {key: {} for key in self.folds}
         #: Stage that showed a fold's predictors, and its number of epochs.
         self.shown: dict[Key, tuple[str, int]] = {}
+        #: Steps and windows of each part: of what all folds share (None), and of a fold's own.
+        self.costs: dict[Part, dict[Key | None, Cost]] = {
+            "before": {}, "after": {}, "choosing": {},
+        }
         self._scores = Told(report)
+
+    def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
+        """A training that cost so much is over."""
+        key = (ctx.seed_axes["subject"], ctx.seed_axes["session"]) \
+            if "subject" in ctx.seed_axes else None
+        before = self.costs[part].get(key, (0, 0))
+        self.costs[part][key] = before[0] + steps, before[1] + windows
+
+    def cost(self, part: Part) -> Cost:
+        """Steps and windows of a part of the training: of a fold, on the mean."""
+        costs = self.costs[part]
+        shared = costs.get(None, (0, 0))
+        own = [costs.get(key, (0, 0)) for key in self.folds]
+        steps, windows = (round(fmean(c[i] for c in own)) + shared[i] for i in (0, 1))
+        return steps, windows
 
     def __call__(
         self, ctx: Context, number: int, of: int, losses: Mapping[str, float],
@@ -108,6 +129,7 @@ class Observer:
     def begin(self, stage: str) -> None:
         """A stage begins anew: its curves are those of what is trained now."""
         self.curves[stage] = {}
+        self.costs["before"].pop(None, None)
         if self.tested is not None:
             self.tested(Look(stage, 0, 0, "", {}))
 

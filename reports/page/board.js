@@ -2,6 +2,7 @@
 const several = () => table().columns.length > 1 && view().rows.some((r) => r.mean !== null);
 const ranked = () => several() && view().complete > 1;
 const covered = () => view().covered;
+const costed = () => view().costed;
 const coverage = (row) => `${scores(row).values.filter((v) => v).length}/${table().columns.length}`;
 const BLOCKS = { control: "Controls, not ranked", oracle: "Oracle and leaky: saw of the test set what no method may; never ranked" };
 
@@ -74,12 +75,13 @@ function boardRow(row, columns) {
   return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), cells,
     several() ? el("td", { class: r.kind === "method" ? marks(s.mark) : "" }, el("span", { class: "num" }, fmt(s.mean))) : null,
     ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null,
-    covered() ? el("td", { class: s.mean === null ? "short" : "" }, coverage(row)) : null);
+    covered() ? el("td", { class: s.mean === null ? "short" : "" }, coverage(row)) : null,
+    costed() ? s.cost.map((text) => el("td", {}, text)) : null);
 }
 
 function block(kind, columns) {
   const rows = sorted(shownRows(kind));
-  const span = 1 + columns.length + several() + ranked() + covered();
+  const span = 1 + columns.length + several() + ranked() + covered() + 2 * costed();
   const body = el("tbody", { class: kind });
   if (kind !== "method" && (rows.length || (kind === "control" && state.blocks))) {
     body.append(el("tr", { class: "block" }, el("th", { colspan: span, scope: "rowgroup" }, BLOCKS[kind])));
@@ -87,7 +89,8 @@ function block(kind, columns) {
   if (kind === "control" && state.blocks) {
     body.append(el("tr", {}, el("th", { scope: "row" }, "chance"),
       columns.map((c) => el("td", {}, fmt(view().chance[c]))),
-      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null, covered() ? el("td", {}) : null));
+      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null, covered() ? el("td", {}) : null,
+      costed() ? [el("td", {}), el("td", {})] : null));
   }
   body.append(...rows.map((row) => boardRow(row, columns)));
   return body.children.length ? body : null;
@@ -134,7 +137,8 @@ function drawBoard() {
       columns.map((c) => header(c, heading(table().columns[c]), `${table().columns[c].label}\nSort by this pair`)),
       several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
       ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null,
-      covered() ? header("pairs", "pairs", "Pairs that have a score, of all. Mean and rank are of methods that ran every pair") : null)),
+      covered() ? header("pairs", "pairs", "Pairs that have a score, of all. Mean and rank are of methods that ran every pair") : null,
+      costed() ? ["steps", "windows"].map((text) => el("th", { scope: "col" }, text)) : null)),
     ["method", "control", "oracle"].map((kind) => block(kind, columns)));
   put(byId("board"),
     el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title),
@@ -178,16 +182,19 @@ function asLatex() {
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);
     if (covered()) cells.push(coverage(row));
+    if (costed()) cells.push(...s.cost);
     return cells;
   };
   const head = ["Method", ...columns.map((c) => table().columns[c].tex)];
   if (several()) head.push("Mean");
   if (ranked()) head.push("Rank");
   if (covered()) head.push("Pairs");
+  if (costed()) head.push("Steps", "Windows");
   const chance = ["chance", ...columns.map((c) => tex(view().chance[c]))];
   if (several()) chance.push(tex(view().mean_chance));
   if (ranked()) chance.push("");
   if (covered()) chance.push("");
+  if (costed()) chance.push("", "");
   const methods = sorted(shownRows("method")), oracles = sorted(shownRows("oracle"));
   rows.push(...methods.map((r) => line(cellsOf(r))));
   if (state.blocks) {

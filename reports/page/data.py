@@ -184,7 +184,7 @@ def _view(
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
-        "covered": table.covered, "seeds": table.seeds(),
+        "covered": table.covered, "costed": table.costed, "seeds": table.seeds(),
         "order": [number[row.key] for row in table.rows],
         "rows": [_scores(table, row, first) for row in table.rows],
         "compared": [_comparison(c, number, first) for c in compared],
@@ -224,6 +224,7 @@ def _scores(table: Table, row: TableRow, first: Table) -> dict[str, Any]:
         "mean": tenths(row.mean), "mark": table.mark(row, None),
         "rank": None if row.rank is None else f"{row.rank:.2f}",
         "values": [_value(table, row, c, first.subjects(c)) for c in first.columns],
+        **({"cost": list(row.cost)} if table.costed else {}),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
+from .budget import said_of_scale
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
@@ -48,6 +49,11 @@ def caption(table: Table) -> list[str]:
         _capital("; ".join(p for p in parts if p)) + ".",
         _data(table),
     ]
+    if said := said_of_scale(s.scale):
+        lines.append(said)
+    if table.costed:
+        lines.append("Steps and windows: optimiser steps, and windows handed to them, before a "
+                     "head for the target was put on and after it.")
     if len(table.columns) > 1 and table.methods:
         lines.append(_ranks(table))
     lines += _tuned(table)

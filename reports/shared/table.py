@@ -16,6 +16,7 @@ from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
 
 from .alarms import alarm_lines
+from .budget import columns_of, cost_of, entry, stopped, turned
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, default_params, row_keys
 from .text import natural, numbers, percent
@@ -78,6 +79,11 @@ class TableRow:
         """``scmm [finetune=probe]``."""
         return self.key.label
 
+    @property
+    def cost(self) -> tuple[str, str]:
+        """Steps and windows, before the target's head + after it, over all pairs."""
+        return columns_of([c for cells in self.cells.values() for c in cells])
+
 
 @dataclass
 class Table(Kept):
@@ -127,15 +133,25 @@ class Table(Kept):
 
     @property
     def summary_heads(self) -> list[str]:
-        """Headings of :meth:`summary`: mean and rank need several pairs, coverage a missing one."""
+        """Headings of :meth:`summary`: mean and rank need several pairs, coverage a missing one.
+
+        Steps and windows are those before the target's head, and after it.
+        """
         several = len(self.columns) > 1 and any(r.mean is not None for r in self.rows)
         return (["Mean"] * several + ["Rank"] * (several and self.complete > 1)
-                + ["Pairs"] * self.covered)
+                + ["Pairs"] * self.covered + ["Steps", "Windows"] * self.costed)
+
+    @property
+    def costed(self) -> bool:
+        """Whether some row says how many steps it took."""
+        return bool(self.once("costed", lambda: any(
+            cost_of(c.record) for row in self.rows for cells in row.cells.values() for c in cells)))
 
     def summary(self, row: TableRow, mean: str) -> list[str]:
         """Cells after the pairs of a row; ``mean`` as the file marks it."""
+        steps, windows = row.cost
         cells = {"Mean": mean, "Rank": "" if row.rank is None else f"{row.rank:.2f}",
-                 "Pairs": self.coverage(row)}
+                 "Pairs": self.coverage(row), "Steps": steps, "Windows": windows}
         return [cells[name] for name in self.summary_heads]
 
     def summary_of_chance(self) -> list[str]:
@@ -224,6 +240,13 @@ def tables(
     def make() -> list[Table]:
         groups = _by_setting(collection.cells)
         made = [_table(s, cells, metric, unit, collection) for s, cells in groups]
+        found = turned([
+            entry(row.key, table.setting, column, row.cells[column], value.subjects)
+            for table in made for row in table.rows if row.key.kind != "oracle"
+            for column, value in row.values.items()
+        ])
+        for table in made:
+            table.notes += found.get(table.setting.scale, [])
         return sorted(made, key=lambda t: (
             bool(t.setting.edition), -sum(len(r.values) for r in t.rows), t.setting
         ))
@@ -293,6 +316,8 @@ def _table(
     table.oracles.sort(key=lambda r: natural(r.label))
     records = {c.id: c.record for c in cells}.values()
     table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
+                    *stopped({r.label: [c for cells in r.cells.values() for c in cells]
+                              for r in [*table.methods, *table.controls]}),
                     *_coverage(table), *_liberties(table)]
     return table
 

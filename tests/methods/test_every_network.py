@@ -16,7 +16,8 @@ from bench.data.pair import Pair
 from bench.errors import IncompatibleError, SettingError
 from bench.method import Budget, Context, Job
 from bench.methods.shared.training.deep import Adaptation, Supervised
-from bench.methods.shared.training.finetuning import FineTuned, labelled
+from bench.methods.shared.training.finetuning import FineTuned
+from bench.methods.shared.training.heads import labelled
 from bench.methods.shared.training.testtime import TestTime
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling

@@ -452,13 +452,14 @@ def test_parameters_are_the_published_number():
 
 def test_published_values_are_presets_of_pairs():
     table = SCMM.presets["published"]
-    assert table["SEED>SEED-IV"] == {"upper_bound": 0.75, "sharpness": 0.5}
+    released = {"fit_epochs": 50, "fit_schedule": "constant", "fit_average": 0, "fit_settle": False}
+    assert table["SEED>SEED-IV"] == {"upper_bound": 0.75, "sharpness": 0.5, **released}
     assert table["SEED>DEAP"]["temperature"] == 0.05
     for values in table.values():
         SCMM.parse(values)
     defaults = SCMM().params
     assert (defaults.upper_bound, defaults.sharpness, defaults.temperature) == (0.5, 0.05, 0.5)
-    assert (defaults.epochs, defaults.fit_epochs) == (200, 50)
+    assert (defaults.epochs, defaults.fit_epochs) == (200, "steps")
 
 
 @pytest.mark.parametrize(("values", "message"), [

@@ -27,6 +27,7 @@ from bench.methods.scmm_released import (
     _Best,
 )
 from bench.methods.shared.networks.layers import ConvEncoder, Projector
+from bench.methods.shared.training.finetuning import PUBLISHED
 from bench.protocols.base import View
 from bench.protocols.few_shot import FewShot
 from bench.store.records import Store
@@ -62,7 +63,7 @@ def both(cls, **values: object):
 
 def test_all_switches_off_is_scmm():
     state, fitted = both(SCMMReleased, **OFF)
-    honest, honestly_fitted = both(SCMM)
+    honest, honestly_fitted = both(SCMM, **PUBLISHED)
     assert all(torch.equal(state[k], honest[k]) for k in honest)
     np.testing.assert_allclose(
         fitted.predict_proba(toy().x), honestly_fitted.predict_proba(toy().x), atol=1e-6
@@ -184,7 +185,7 @@ def test_tested_windows_scaled_by_themselves(tmp_path):
 
 def test_switched_off_nothing_of_the_test_set_is_used(tmp_path):
     cell, record = run(tmp_path, SCMMReleased, **OFF)
-    _, honest = run(tmp_path, SCMM)
+    _, honest = run(tmp_path, SCMM, **PUBLISHED)
     assert record.kind == "oracle"  # and never ranked all the same
     assert record.identity["selection"] == honest.identity["selection"] == "last"
     assert record.identity["scaling"] == honest.identity["scaling"]

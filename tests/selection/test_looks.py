@@ -16,8 +16,8 @@ from bench.data.pair import Pair
 from bench.draws import Draws
 from bench.errors import IncompatibleError
 from bench.methods.shared.networks.layers import ConvEncoder, Head
-from bench.methods.shared.training import finetuning
-from bench.methods.shared.training.finetuning import NetworkPredictor
+from bench.methods.shared.training import predicting
+from bench.methods.shared.training.predicting import NetworkPredictor
 from bench.registry import load
 from bench.selection.looks import Passes
 from bench.store.records import Store
@@ -88,7 +88,7 @@ def networks(count, seed=0):
 
 @pytest.mark.parametrize("most", [1, 10**9])
 def test_windows_may_be_differently_many(most, monkeypatch):
-    monkeypatch.setattr(finetuning, "PASS", most)
+    monkeypatch.setattr(predicting, "PASS", most)
     alone, stacked = networks(4)
     rng = np.random.default_rng(0)
     windows = [rng.random((n, 4, 5), dtype=np.float32) for n in (7, 1, 12, 12)]

@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.data.windows import Windows
 from bench.errors import BenchError
 from bench.method import Context, Job
-from bench.methods.shared.training import deep, finetuning, selfsupervised
+from bench.methods.shared.training import deep, heads, selfsupervised
 from bench.methods.shared.training.deep import Adaptation, Batch
 from bench.methods.shared.training.selfsupervised import SelfSupervised
 from bench.protocols.base import View
@@ -158,7 +158,7 @@ def watched(
         return out
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (deep, finetuning, selfsupervised):
+        for module in (deep, heads, selfsupervised):
             patch.setattr(module, "train", train)
         yield found
 

@@ -182,5 +182,22 @@ class FineTuning(Reference):
         x = torch.from_numpy(self.run.target.x).double()
         return F.cross_entropy(head(p, encode(p, x)), torch.from_numpy(self.run.target.y))
 
+    def __init__(self, run) -> None:
+        super().__init__(run)
+        self.ends: list[State] = []
+
+    def after(self, p: State, progress: float) -> None:
+        self.ends.append({name: t.detach().clone() for name, t in p.items()})
+
     def probabilities(self, p: State, x: Tensor) -> Tensor:
-        return torch.softmax(head(p, encode(p, x, training=False)), dim=1)
+        """Of the windows it was trained on: weights averaged, their own statistics."""
+        counts = [s * (s + 1) * (s + 2) for s in range(1, len(self.ends) + 1)]  # fit_average 0.4
+        p = {name: sum(n * end[name] for n, end in zip(counts, self.ends, strict=True))
+             / sum(counts) for name in p}
+        passed = tested = x.flatten(1)
+        for layer in ("layer1", "layer2"):
+            a, b = linear(p, layer, passed), linear(p, layer, tested)
+            norm = p[f"{layer}_bn.weight"], p[f"{layer}_bn.bias"]
+            passed = F.relu(F.batch_norm(a, None, None, *norm, training=True))
+            tested = F.relu(F.batch_norm(b, a.mean(dim=0), a.var(dim=0), *norm))
+        return torch.softmax(head(p, tested), dim=1)

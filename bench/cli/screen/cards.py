@@ -84,7 +84,8 @@ def _budget(cls: type[Method]) -> dict[str, Any] | None:
     return {
         "source": {"epochs": q.epochs, "windows": q.windows_per_epoch, "batch": q.batch,
                    "batches": q.epochs * steps},
-        "fit": {"epochs": q.fit_epochs, "batch": q.fit_batch},
+        "fit": {"epochs": q.fit_epochs if isinstance(q.fit_epochs, int) else None,
+                "batch": q.fit_batch, "steps": q.fit_steps},
         "most": {scale: {"source": b.pretrain, "fit": b.fit} for scale, b in BUDGETS.items()},
     }
 
@@ -152,12 +153,13 @@ def _spent(budget: Mapping[str, Any] | None) -> list[RenderableType]:
     if budget is None:
         return []
     s, f = budget["source"], budget["fit"]
+    length = f"{f['epochs']} epochs" if f["epochs"] else f"{f['steps']} steps"
     lines = [
         f"On the source {s['epochs']} epochs of {s['windows']:,} windows in batches of "
-        f"{s['batch']}: {s['batches']:,} batches. On calibration trials {f['epochs']} epochs in "
+        f"{s['batch']}: {s['batches']:,} batches. On calibration trials {length} in "
         f"batches of {f['batch']}.",
         "At most, by scale: " + "; ".join(
-            f"{scale} {b['source']} and {b['fit']} batches" for scale, b in budget["most"].items()
+            f"{scale} {b['source']} and {b['fit']} steps" for scale, b in budget["most"].items()
             if b["source"] is not None) + "; published has no limit.",
     ]
     return [Text(line) for line in lines]

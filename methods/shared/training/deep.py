@@ -11,6 +11,7 @@ other protocols source and target share their classes and the head trained on th
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -38,8 +39,9 @@ from bench.training import (
 
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, names_of
-from .finetuning import FineTuned, NetworkParams, NetworkPredictor
-from .sampling import Order, ShuffledBatches, kept
+from .finetuning import FineTuned, NetworkParams
+from .predicting import NetworkPredictor
+from .sampling import Order, ShuffledBatches, filled, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -128,6 +130,10 @@ class SourceTrained(FineTuned):
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
 
+    def optimiser_steps(self, net: Network) -> int:
+        """Optimiser steps that a batch costs; all methods have equally many within a budget."""
+        return len(self.phases(net))
+
     def beside(self, net: Network, start: State, g: Draws) -> State:
         """Parameters of one model beside encoder and head, e.g. a domain classifier."""
         return {}
@@ -161,7 +167,9 @@ class SourceTrained(FineTuned):
             [self._start(net, given) for given in sets], ctx.device, getattr(torch, ctx.dtype)
         )
         feed = _Feed(self, every, net, model, sets)
-        epochs = ctx.budget.epochs(q.epochs, feed.order.steps, "pretrain")
+        each = self.optimiser_steps(net)
+        total = ctx.budget.batches(q.epochs * feed.order.steps, "pretrain", each)
+        epochs = math.ceil(total / feed.order.steps)
 
         def phase(of: LossOf) -> Callable[[Batch], Losses]:
             return lambda batch: of(net, model, batch)
@@ -177,12 +185,14 @@ class SourceTrained(FineTuned):
 
         lost = train(
             model, phases, epochs=epochs, steps=feed.order.steps, short=feed.order.short,
-            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch,
+            feed=feed, before_epoch=feed.begin, on_epoch=on_epoch, limit=total,
             names=[given.ctx.fold or "pre-training" for given in sets],
             optimiser=Optimiser(
                 every.params.lr, 0.9, q.beta2, every.params.weight_decay, "cosine"
             ),
         )
+        for given in sets:
+            given.ctx.spent("before", each * total, each * feed.windows(total))
         return [error or net.own(unstack(model, k)) for k, error in enumerate(lost)]
 
     def _start(self, net: Network, given: TrainingSet) -> State:
@@ -238,7 +248,7 @@ class _Feed:
         # Half of a batch is target where there is any: a step costs all methods the same.
         sides = 2 if targets else 1
         self.size = max(2, q.batch // sides)
-        draw = min(len(source), max(2, q.windows_per_epoch // sides))
+        draw = ctx.budget.windows(min(len(source), max(2, q.windows_per_epoch // sides)), self.size)
         order, self.target_order, self.draws = (
             Draws.stack([given.ctx.draws(name) for given in sets], ctx.device)
             for name in ("order", "target order", "draws")
@@ -246,6 +256,10 @@ class _Feed:
         self.order = Order(ShuffledBatches(len(source), self.size, draw), order)
         self._picked: Tensor | None = None
         self._pseudo: Tensor | None = None
+
+    def windows(self, batches: int) -> int:
+        """Windows of both sides in so many batches."""
+        return self.order.windows(batches) + batches * self.size * bool(self.lengths)
 
     def begin(self, epoch: int) -> None:
         """Draw the batches of an epoch, and guess the classes of the target windows."""
@@ -289,27 +303,6 @@ class _Feed:
         ]
         found = [labels[0] for labels in each if labels is not None]
         return torch.cat(found) if found else None
-
-
-def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
-    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
-
-    Parameters
-    ----------
-    windows : sequence of int
-        How many each model has; few fill batches again and again.
-    draws : Draws
-        Of this epoch.
-    """
-    count = steps * size
-
-    def of(n: int, g: Draws) -> Tensor:
-        rounds = g.permutation(n, -(-count // n), take=count)
-        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
-
-    if len(set(windows)) == 1:
-        return of(windows[0], draws)
-    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 class Supervised(SourceTrained):
@@ -379,17 +372,33 @@ class _SourceOnly(Supervised):
 
 
 class FromSource(Adaptation):
-    """Train on the labelled source alone, as source-only does; then adapt that network."""
+    """Train on the labelled source alone, as source-only does; then adapt that network.
+
+    A budget of steps is halved: one part for the source, the other to adapt.
+    """
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Source-only training."""
-        return _SourceOnly(self.params).pretrain(source, ctx)
+        state: State = self.pretrain_many(source, [ctx])[0]
+        return state
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
     ) -> list[Any]:
         """Source-only training for each context, as one stack."""
-        return _SourceOnly(self.params).pretrain_many(source, contexts)
+        halves = [_of_half(ctx) for ctx in contexts]
+        return _SourceOnly(self.params).pretrain_many(source, halves)
+
+    def _training_set(self, job: Job) -> TrainingSet:
+        given = super()._training_set(job)
+        return replace(given, ctx=_of_half(given.ctx))
+
+
+def _of_half(ctx: Context) -> Context:
+    """A context whose training on the source may take half of the steps."""
+    steps = ctx.budget.pretrain
+    return ctx if steps is None else replace(
+        ctx, budget=replace(ctx.budget, pretrain=max(1, steps // 2)))
 
 
 def labelled_source(job: Job) -> Windows:

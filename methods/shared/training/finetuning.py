@@ -7,51 +7,28 @@ grants none, a labelled source in the target's classes takes their place.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from pydantic import field_validator
-from torch import Tensor
-from torch.nn import functional
+from pydantic import Field, field_validator
 
-from bench.data.windows import Space, Windows
-from bench.draws import Draws
+from bench.data.windows import Space
 from bench.errors import BenchError
-from bench.method import (
-    Context,
-    Job,
-    LostPredictor,
-    Method,
-    Params,
-    Predictor,
-    hyper,
-    tell_epoch,
-)
+from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, Presets, hyper
 from bench.protocols.base import View
-from bench.training import (
-    Moment,
-    Optimiser,
-    groups_of_equal,
-    is_buffer,
-    stack,
-    stacked,
-    train,
-    unstack,
-)
+from bench.training import groups_of_equal, stacked
 
 from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
 from ..networks.layers import Encoder, Head, State, names_of
 from ..wrapped import SHARED
-from .sampling import Order, ShuffledBatches
+from .heads import Fit, HeadTraining, Recipe, labelled, with_chosen_lengths
+from .predicting import NetworkPredictor
 
 Finetune = Literal["full", "probe"]
-#: Most numbers in the windows of one pass of predictions: 256 MB of float32.
-PASS = 2**26
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+#: Fine-tuning as SCMM's released code has it: so many epochs at one rate, the last weights predict.
+PUBLISHED = {"fit_epochs": 50, "fit_schedule": "constant", "fit_average": 0.0, "fit_settle": False}
 
 
 class NetworkParams(Params):
@@ -81,7 +58,15 @@ class NetworkParams(Params):
         "full", "train all of the network on the calibration trials, or a linear probe on the "
         "frozen encoder", stage="fit",
     )
-    fit_epochs: int = hyper(50, "epochs of fine-tuning", stage="fit", ge=1, le=100_000)
+    fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
+        "steps", "epochs of fine-tuning; steps: as many as fit_steps; auto: of four lengths the "
+        "one that predicts held-out calibration trials best (steps at one trial a class)",
+        stage="fit",
+    )
+    fit_steps: int = hyper(
+        100, "optimiser steps of fine-tuning, however few windows there are", stage="fit", ge=1,
+        le=1_000_000,
+    )
     fit_batch: int = hyper(128, "windows per batch in fine-tuning", stage="fit", ge=2, le=8192)
     fit_lr: float = hyper(
         5e-4, "learning rate of fine-tuning", stage="fit", gt=0, le=1, tune=(1e-4, 5e-3),
@@ -89,6 +74,17 @@ class NetworkParams(Params):
     )
     fit_weight_decay: float = hyper(
         3e-4, "L2 weight decay of fine-tuning", stage="fit", ge=0, le=1, per_model=0,
+    )
+    fit_schedule: Literal["cosine", "constant"] = hyper(
+        "cosine", "learning rate of fine-tuning: falling to zero, or not", stage="fit",
+    )
+    fit_average: float = hyper(
+        0.4, "share of the steps so far over which weights are averaged, about; 0: the last ones "
+        "predict", stage="fit", ge=0, le=1,
+    )
+    fit_settle: bool = hyper(
+        True, "leave batch normalisation with the statistics of the windows that were trained on",
+        stage="fit",
     )
 
     @field_validator("backbone")
@@ -102,6 +98,7 @@ class FineTuned(Method):
 
     Params = NetworkParams
     params: NetworkParams
+    presets: ClassVar[Presets] = {"published": {"*": PUBLISHED}}
     #: A class that changes any of these trains a network of its own, from scratch too.
     decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "fit_many")
 
@@ -168,10 +165,12 @@ class FineTuned(Method):
             if isinstance(job.state, BenchError)
         }
         ordered = [i for i in chosen if i not in out]
+        given = [chosen[i] for i in ordered]
         fit = self._probe if self.params.finetune == "probe" else self._finetune
-        for group in groups_of_equal(ordered, lambda i: _alike(chosen[i])):
-            members = [ordered[g] for g in group]
-            out |= dict(zip(members, fit([chosen[i] for i in members]), strict=True))
+        if self.params.fit_epochs == "auto" and fit == self._finetune:
+            given = with_chosen_lengths(
+                given, self.params, lambda jobs: _by_shape(jobs, self._finetune))
+        out |= dict(zip(ordered, _by_shape(given, fit), strict=True))
         return [out[i] for i in which]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
@@ -193,49 +192,19 @@ class FineTuned(Method):
         """What predicts with a trained network: by default, the network."""
         return network
 
+    def recipe(self) -> Recipe:
+        """How heads are trained; made anew for each training."""
+        return Recipe(self.params)
+
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
-        q, ctx = stacked(self, [j.ctx for j in jobs]).params, jobs[0].ctx
-        first = labelled(jobs[0].view)
-        n, encoder = len(first), self.encoder(first.space)
-        head = Head(encoder.width, len(jobs[0].view.classes))
-        dtype = getattr(torch, ctx.dtype)
-        model = stack([
-            self._encoder_state(j, encoder) | head.init(j.ctx.draws("init head"))
-            for j in jobs
-        ], ctx.device, dtype)
-        x = torch.from_numpy(np.stack([labelled(j.view).x for j in jobs])).to(ctx.device, dtype)
-        y = torch.from_numpy(np.stack([labelled(j.view).y for j in jobs])).to(ctx.device)
-        draw = min(n, q.windows_per_epoch) if jobs[0].view.calibration is None else n
-        order = Order(ShuffledBatches(n, q.fit_batch, draw),
-                      Draws.stack([j.ctx.draws("fit order") for j in jobs], ctx.device))
-        epochs = ctx.budget.epochs(q.fit_epochs, order.steps, "fit")
-        windows, classes = x.flatten(0, 1), y.flatten()
-        start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
-
-        def step(at: Moment) -> dict[str, Tensor]:
-            index = (start + order(at)).flatten()
-            drawn = windows.index_select(0, index).view(len(jobs), -1, *x.shape[2:])
-            logits = head(model, encoder(model, drawn, training=True))
-            loss = functional.cross_entropy(
-                logits.flatten(0, 1), classes.index_select(0, index), reduction="none"
-            )
-            return {"total": loss.view(len(jobs), -1).mean(dim=1)}
-
-        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            tell_epoch([j.ctx for j in jobs], epoch + 1, epochs, losses, [
-                self.alone(job.ctx).predicting(NetworkPredictor(encoder, head, model, k))
-                for k, job in enumerate(jobs)
-            ])
-
-        lost = train(
-            model, step, epochs=epochs, steps=order.steps, short=order.short,
-            names=[j.ctx.fold for j in jobs], before_epoch=order.begin, on_epoch=on_epoch,
-            optimiser=Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay),
+        """Train heads of jobs that can be one stack."""
+        encoder = self.encoder(labelled(jobs[0].view).space)
+        starts = [self._encoder_state(job, encoder) for job in jobs]
+        training = HeadTraining(
+            stacked(self, [job.ctx for job in jobs]).recipe(), encoder, jobs, starts,
+            lambda job, network: self.alone(job.ctx).predicting(network),
         )
-        return [
-            LostPredictor(error) if error else NetworkPredictor(encoder, head, unstack(model, k))
-            for k, error in enumerate(lost)
-        ]
+        return list(training.run())
 
     def _probe(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Logistic regression on the standardised output of the frozen encoder."""
@@ -262,14 +231,6 @@ class SharedNetwork(FineTuned):
     name: ClassVar[str] = SHARED
 
 
-def labelled(view: View) -> Windows:
-    """Windows whose labels a head is trained on: calibration, or the source where there is none."""
-    windows = view.source if view.calibration is None else view.calibration
-    if not isinstance(windows, Windows) or windows.labels != view.classes:
-        raise ValueError("the engine handed no labelled windows in the classes to predict")
-    return windows
-
-
 def _decides(job: Job) -> object:
     """What a fine-tuning depends on beside the method's parameters."""
     if job.view.calibration is None:
@@ -284,97 +245,15 @@ def _at_source(job: Job) -> Job:
     return job
 
 
+def _by_shape(jobs: Sequence[Job], fit: Fit) -> list[Predictor]:
+    """Predictors of jobs, those that can be one stack trained as one."""
+    out: dict[int, Predictor] = {}
+    for group in groups_of_equal(jobs, _alike):
+        out |= dict(zip(group, fit([jobs[i] for i in group]), strict=True))
+    return [out[i] for i in range(len(jobs))]
+
+
 def _alike(job: Job) -> tuple[object, ...]:
     """Jobs equal in this can be one stack."""
-    return labelled(job.view).x.shape, job.view.classes, job.view.calibration is None
-
-
-class NetworkPredictor:
-    """Encoder and head with running statistics: each window on its own.
-
-    Parameters
-    ----------
-    encoder, head : Encoder and head
-    state : dict of Tensor
-        Of one model; or of a stack (K, ...), of which it is model ``k``.
-    k : int, optional
-    """
-
-    def __init__(self, encoder: Encoder, head: Any, state: State, k: int | None = None) -> None:
-        self.encoder, self.head, self.k, self._given = encoder, head, k, state
-
-    @functools.cached_property
-    def state(self) -> State:
-        """Tensors of the model, without an axis of models."""
-        if self.k is None:
-            return self._given
-        return {name: t[self.k] for name, t in self._given.items()}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> NetworkPredictor:
-        """The network as it is now: of a model in training, its own part of the stack."""
-        now = {name: t.detach().clone() for name, t in self.state.items()}
-        return NetworkPredictor(self.encoder, self.head, now)
-
-    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities (n, classes) of windows (n, channels, features)."""
-        p, h = self._encoded(x)
-        with torch.no_grad():
-            return torch.softmax(self.head(p, h)[0].double(), dim=1).cpu().numpy()
-
-    @staticmethod
-    @torch.no_grad()
-    def predict_many(
-        pairs: Sequence[tuple[NetworkPredictor, Tensor]]
-    ) -> list[NDArray[np.float64]]:
-        """Probabilities (n, classes) of pairs of a predictor and windows, in few passes.
-
-        Windows (n, channels, features) may be differently many, and stand on any device: the
-        passes are taken there.
-        """
-        out: dict[int, NDArray[np.float64]] = {}
-        for group in groups_of_equal(pairs, lambda pair: (pair[0].encoder, pair[0].head)):
-            first = pairs[group[0]]
-            size = max(len(pairs[i][1]) for i in group) * first[1][0].numel()
-            most = max(1, PASS // size)
-            for some in (group[i : i + most] for i in range(0, len(group), most)):
-                p = _side_by_side([pairs[i][0] for i in some], first[1])
-                # Rows are predicted on their own, so that shorter ones may be filled up.
-                x = torch.nn.utils.rnn.pad_sequence([pairs[i][1] for i in some], batch_first=True)
-                logits = first[0].head(p, first[0].encoder(p, x, training=False))
-                proba = torch.softmax(logits.double(), dim=2).cpu().numpy()
-                out |= {i: proba[k, : len(pairs[i][1])] for k, i in enumerate(some)}
-        return [out[i] for i in range(len(pairs))]
-
-    def embed(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Output of the encoder (n, width) for windows (n, channels, features)."""
-        return self._encoded(x)[1][0].double().cpu().numpy()
-
-    @torch.no_grad()
-    def _encoded(self, x: NDArray[np.float32]) -> tuple[State, Tensor]:
-        """State as a stack of one, and encodings (1, n, width) under its running statistics."""
-        p = {name: t.detach().unsqueeze(0) for name, t in self.state.items()}
-        some = next(iter(p.values()))
-        data = torch.from_numpy(np.ascontiguousarray(x)).to(some.device, some.dtype)
-        return p, self.encoder(p, data.unsqueeze(0), training=False)
-
-    def payload(self) -> dict[str, Any]:
-        """Shapes and weights, for saving."""
-        return {
-            "encoder": asdict(self.encoder), "head": asdict(self.head),
-            "state": {name: t.detach().cpu() for name, t in self.state.items()},
-        }
-
-    def parameters(self) -> int:
-        """Number of trained parameters."""
-        return sum(t.numel() for name, t in self.state.items() if not is_buffer(name))
-
-
-def _side_by_side(predictors: Sequence[NetworkPredictor], like: Tensor) -> State:
-    """States of networks of equal shape as a stack, of the type and on the device of a tensor."""
-    given = predictors[0]._given
-    if [p.k for p in predictors] == list(range(len(next(iter(given.values()))))) and all(
-        p._given is given for p in predictors
-    ):  # they are a whole stack already
-        return {name: t.detach().to(like) for name, t in given.items()}
-    states = [p.state for p in predictors]
-    return {name: torch.stack([s[name].detach() for s in states]).to(like) for name in states[0]}
+    return (labelled(job.view).x.shape, job.view.classes, job.view.calibration is None,
+            getattr(job.ctx.params, "fit_steps", None))

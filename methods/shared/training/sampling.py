@@ -8,6 +8,7 @@ sampler yields index tensors; their shape says how the windows are grouped.
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -83,6 +84,14 @@ class Order:
         if self.short:
             self._rest = kept(self._rest, drawn[-1])
 
+    def windows(self, batches: int) -> int:
+        """How many windows a model is handed in so many batches from the beginning on."""
+        if self._whole is None:
+            raise ValueError("no epoch was begun")
+        rests = batches // self.steps if self._rest is not None else 0
+        rest = 0 if self._rest is None else self._rest[0].numel()
+        return (batches - rests) * self._whole[0, 0].numel() + rests * rest
+
     def __call__(self, at: Moment) -> Tensor:
         """Indices (K, ...) of the batch of a moment."""
         if at.short and self._rest is not None:
@@ -113,6 +122,50 @@ class ShuffledBatches(_Tables):
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, B) of one epoch."""
         return batches(self.windows, self.size, g, self.draw)
+
+
+@dataclass(frozen=True)
+class Streamed(_Tables):
+    """Whole batches (K, B), ``steps`` an epoch, however many windows there are.
+
+    Permutations of all windows follow one another without end, and batches are cut from them: so
+    few windows make as many steps as many do.
+    """
+
+    windows: int
+    size: int
+    steps: int
+
+    @property
+    def short(self) -> bool:
+        """All batches are alike."""
+        return False
+
+    def epoch(self, g: Draws) -> list[Tensor]:
+        """Batches (K, B) of one epoch."""
+        models = [self.windows] * len(g.keys)
+        return list(filled(models, self.steps, self.size, g).unbind(dim=-2))
+
+
+def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tensor:
+    """Batches of an epoch from K sets of any size, (K, steps, size): permutations end to end.
+
+    Parameters
+    ----------
+    windows : sequence of int
+        How many each model has; few fill batches again and again.
+    draws : Draws
+        Of this epoch.
+    """
+    count = steps * size
+
+    def of(n: int, g: Draws) -> Tensor:
+        rounds = g.permutation(n, -(-count // n), take=count)
+        return rounds.flatten(-2)[..., :count].unflatten(-1, (steps, size))
+
+    if len(set(windows)) == 1:
+        return of(windows[0], draws)
+    return torch.stack([of(n, Draws(key)) for n, key in zip(windows, draws.keys, strict=True)])
 
 
 @dataclass(frozen=True)

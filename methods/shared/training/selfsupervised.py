@@ -6,6 +6,7 @@ task that the encoder is pre-trained on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -133,14 +134,15 @@ class SelfSupervised(FineTuned):
         data = torch.from_numpy(source.x).to(ctx.device, dtype)
         orders, noise = (Draws.stack([c.draws(name) for c in contexts], ctx.device)
                          for name in ("order", "noise"))
-        sampler = task.sampler(source, q.batch, min(q.windows_per_epoch, len(data)))
+        draw = ctx.budget.windows(min(q.windows_per_epoch, len(data)), q.batch)
+        sampler = task.sampler(source, q.batch, draw)
         order = Order(sampler.to(ctx.device), orders)
-        epochs = ctx.budget.epochs(q.epochs, order.steps, "pretrain")
+        total = ctx.budget.batches(q.epochs * order.steps, "pretrain")
+        epochs = math.ceil(total / order.steps)
 
         def feed(at: Moment) -> tuple[Tensor, Any]:
             chosen = order(at)
             return data[chosen], task.noise(chosen[0].numel(), noise.at(at.step))
-
 
         def step(given: tuple[Tensor, Any]) -> dict[str, Tensor]:
             return task.losses(model, *given)
@@ -151,7 +153,9 @@ class SelfSupervised(FineTuned):
         lost = train(
             model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
             names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
-            before_epoch=order.begin,
+            before_epoch=order.begin, limit=total,
             after_step=lambda at: task.after_step(model, at.progress),
         )
+        for c in contexts:
+            c.spent("before", total, order.windows(total))
         return [error or unstack(model, k) for k, error in enumerate(lost)]

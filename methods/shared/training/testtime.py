@@ -19,7 +19,8 @@ from bench.method import Job, LostPredictor, Predictor
 
 from ..networks.layers import State
 from .deep import Supervised
-from .finetuning import NetworkParams, NetworkPredictor
+from .finetuning import NetworkParams
+from .predicting import NetworkPredictor
 
 
 class TestTimeParams(NetworkParams):

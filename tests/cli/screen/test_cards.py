@@ -69,7 +69,7 @@ def test_every_method_has_a_card(name):
     if issubclass(cls, FineTuned):
         assert facts["equation"]
         assert facts["tests"][0] == "tests/methods/test_whole_step.py"
-        assert facts["budget"]["most"]["table"] == {"source": 100, "fit": 40}
+        assert facts["budget"]["most"]["table"] == {"source": 120, "fit": 40}
     lines = drawn(facts).splitlines()
     assert max(map(len, lines)) <= 80
     assert {"Equation", "Learns from", "Parameters", "Budget", "Adapted", "Held by"} <= set(lines)

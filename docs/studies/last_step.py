@@ -1,0 +1,121 @@
+"""What the last step is worth: the shared training of heads against the released recipe.
+
+    python docs/studies/last_step.py DATA [RUNS] [--pairs "SEED->DEAP"] [--methods scmm,...]
+
+DATA holds SEED and DEAP in their owners' layouts, full size. The page was made from simulated ones:
+
+    bench data simulate DATA --corpus SEED --scale published --set subjects=15 --set sessions=1
+    bench data simulate DATA --corpus DEAP --scale published --set subjects=32 --set sessions=1
+
+Runs each method at the ``published`` scale under ``few-shot`` twice: with the defaults, and with
+the released code's fine-tuning (constant rate, 50 epochs, the last weights predict). Both start
+from the same pre-trained network. What is in RUNS already is not run again. Writes
+docs/studies/last_step.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bench
+from bench.methods.shared.training.finetuning import PUBLISHED
+from bench.scoring.inference import mean_interval
+from bench.store.files import write_text
+from bench.store.records import Record, Store
+
+HERE = Path(__file__).resolve().parent
+METHODS = ("scmm", "source-only", "simclr", "mae")
+NETWORK = "target-only"
+#: Epochs at the end of a training whose scores are compared.
+LAST = 5
+
+
+def main() -> None:
+    """Run what is missing, then write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("runs-last-step"))
+    parser.add_argument("--pairs", default="SEED->DEAP")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    args = parser.parse_args()
+    for method in args.methods.split(","):
+        for values in ({}, PUBLISHED):
+            bench.sweep(
+                methods=[method], pairs=args.pairs.split(","), scale="published",
+                params={method: values} if values else {}, data=args.data,
+                options=bench.SweepOptions(runs=args.folder),
+                show=lambda state, line: print(line, flush=True) if line else None,
+            )
+        write(args.folder)
+
+
+def recipe(record: Record) -> str:
+    """Which training of heads a record is of."""
+    params = record.identity["params"]
+    if "fit_epochs" not in params:
+        return ""
+    return "default" if params["fit_epochs"] == "steps" else "released"
+
+
+def numbers(record: Record) -> dict[str, Any]:
+    """What is judged of a record, in points, by subject."""
+    curves = record.read_curves()["fit"]
+    rows = []
+    for fold in record.folds:
+        accuracy = 100 * np.array(curves[f"{fold['subject']}/{fold['session']}"]["test_accuracy"])
+        rows.append({
+            "subject": fold["subject"],
+            "score": 100 * fold["scores"]["window"]["balanced_accuracy"],
+            "trial": 100 * fold["scores"]["trial"]["balanced_accuracy"],
+            "lead": accuracy.max() - accuracy[-1], "spread": accuracy[-LAST:].std(ddof=1),
+        })
+    return {"method": record.identity["method"], "pair": record.pair, "recipe": recipe(record),
+            "folds": pd.DataFrame(rows).set_index("subject")}
+
+
+def write(folder: Path) -> None:
+    """One table for each pair."""
+    every = [numbers(r) for r in Store(folder).records() if recipe(r)]
+    plain = {r.pair: r for r in Store(folder).records()
+             if r.identity["params"].get("network") == "lr"}
+    parts = [(HERE / "last_step.txt").read_text(encoding="utf-8").strip()]
+    for pair in dict.fromkeys(one["pair"] for one in every):
+        its = {(o["method"], o["recipe"]): o["folds"] for o in every if o["pair"] == pair}
+        parts += [f"## {pair}", "\n".join(table(its))]
+        if pair in plain:
+            scores = [100 * f["scores"]["window"]["balanced_accuracy"] for f in plain[pair].folds]
+            parts.append(f"Logistic regression on the calibration windows alone: "
+                         f"{np.mean(scores):.1f} ({np.std(scores, ddof=1):.1f}).")
+    write_text(HERE / "last_step.md", "\n\n".join(parts) + "\n")
+    print("\n\n".join(parts[1:]), flush=True)
+
+
+def table(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
+    """Lines of the table of a pair."""
+    lines = [
+        "| method | training of the head | per window (SD) | per trial (SD) | source worth "
+        "(95 %) | oracle − last | spread of the last five epochs |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for method, kind in sorted(its, key=lambda key: (key[0] == NETWORK, key)):
+        folds, control = its[method, kind], its.get((NETWORK, kind))
+        worth = ""
+        if control is not None and method != NETWORK:
+            gain = (folds["score"] - control["score"]).dropna()
+            low, high = mean_interval(gain) or (np.nan, np.nan)
+            worth = f"{gain.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+        lines.append(
+            f"| {method} | {kind} | {folds['score'].mean():.1f} ({folds['score'].std():.1f}) | "
+            f"{folds['trial'].mean():.1f} ({folds['trial'].std():.1f}) | {worth} | "
+            f"{folds['lead'].mean():.1f} | {folds['spread'].mean():.2f} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""Training of heads: how long, in which batches, and all folds of equal size as one stack.
+
+The length is counted in optimiser steps. Epochs over few windows are few steps: after 20 epochs of
+one trial a class a network is hardly trained, and whatever it is compared with looks good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from bench.data.windows import Windows
+from bench.draws import Draws
+from bench.errors import DivergedError
+from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_epoch
+from bench.protocols.base import View
+from bench.training import Losses, Moment, Optimiser, stack, train, unstack
+
+from ..networks.layers import Encoder, Head, State
+from .finishing import Finish, settling
+from .predicting import NetworkPredictor
+from .sampling import Order, Sampler, ShuffledBatches, Streamed
+
+#: A training whose length is counted in steps is looked at so often, whatever its windows.
+LOOKS = 20
+
+
+#: Lengths of which "auto" chooses one, in shares of the usual number of steps.
+LENGTHS = (0.25, 0.5, 1.0, 2.0)
+#: Most folds of calibration trials to choose by.
+FOLDS = 3
+
+
+def labelled(view: View) -> Windows:
+    """Windows whose labels a head is trained on: calibration, or the source where there is none."""
+    windows = view.source if view.calibration is None else view.calibration
+    if not isinstance(windows, Windows) or windows.labels != view.classes:
+        raise ValueError("the engine handed no labelled windows in the classes to predict")
+    return windows
+
+
+class Recipe:
+    """How the heads of one stack are trained.
+
+    Parameters
+    ----------
+    q : NetworkParams
+        Parameters in which models of the stack differ are tensors (K, ...).
+    """
+
+    def __init__(self, q: Any) -> None:
+        self.q = q
+
+    def length(self, n: int, draw: int, budget: Budget) -> tuple[Sampler, int]:
+        """Batches of an epoch of ``draw`` of n windows, and how many batches there are in all."""
+        q = self.q
+        if isinstance(q.fit_epochs, int):
+            sampler = ShuffledBatches(n, q.fit_batch, draw)
+            return sampler, budget.batches(q.fit_epochs * sampler.steps, "fit")
+        total = budget.batches(q.fit_steps, "fit")
+        return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
+
+    def optimiser(self) -> Optimiser:
+        """Adam and its schedule."""
+        q = self.q
+        return Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule)
+
+    def losses(self, logits: Tensor, y: Tensor) -> Losses:
+        """Mean cross-entropy (K,) of logits (K, B, classes) and classes (K, B)."""
+        loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
+        return {"total": loss.view(y.shape).mean(dim=1)}
+
+    def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
+        """Change the model between two epochs; by default it is left as it is."""
+
+
+class HeadTraining:
+    """New heads, one for each of K jobs, trained with their encoders as one stack.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    encoder : Encoder
+    jobs : sequence of Job
+        Their labelled windows are of one shape, in the same classes.
+    starts : sequence of dict of Tensor
+        The encoder that each starts from.
+    shown : callable
+        What the engine is shown of a job's network.
+    """
+
+    def __init__(
+        self, recipe: Recipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
+        shown: Callable[[Job, NetworkPredictor], Predictor],
+    ) -> None:
+        self.recipe, self.encoder, self.jobs, self.shown = recipe, encoder, jobs, shown
+        q, ctx, view = recipe.q, jobs[0].ctx, jobs[0].view
+        dtype = getattr(torch, ctx.dtype)
+        self.head = Head(encoder.width, len(view.classes))
+        self.model = stack([
+            start | self.head.init(job.ctx.draws("init head"))
+            for start, job in zip(starts, jobs, strict=True)
+        ], ctx.device, dtype)
+        given = [labelled(job.view) for job in jobs]
+        x = torch.from_numpy(np.stack([w.x for w in given])).to(ctx.device, dtype)
+        y = torch.from_numpy(np.stack([w.y for w in given])).to(ctx.device)
+        n = x.shape[1]
+        draw = min(n, q.windows_per_epoch) if view.calibration is None else n
+        sampler, self.total = recipe.length(n, draw, ctx.budget)
+        self.order = Order(sampler, self._draws("fit order"))
+        self.epochs = math.ceil(self.total / sampler.steps)
+        self.windows, self.classes = x.flatten(0, 1), y.flatten()
+        self.start = n * torch.arange(len(jobs), device=ctx.device)[:, None]
+        settled_by = settling(x, self._draws("fit settle")) if q.fit_settle else None
+        self.finish = Finish(encoder, self.model, q.fit_average, settled_by)
+
+    def _draws(self, purpose: str) -> Draws:
+        ctxs = [job.ctx for job in self.jobs]
+        return Draws.stack([ctx.draws(purpose) for ctx in ctxs], ctxs[0].device)
+
+    def run(self) -> list[NetworkPredictor | LostPredictor]:
+        """Train all; one that diverges is lost alone.
+
+        Raises
+        ------
+        DivergedError
+            All of them did.
+        """
+        lost: list[DivergedError | None] = train(
+            self.model, self._losses, epochs=self.epochs, steps=self.order.steps,
+            short=self.order.short, limit=self.total, names=[j.ctx.fold for j in self.jobs],
+            before_epoch=self.order.begin, on_epoch=self._on_epoch,
+            after_step=self.finish.after_step, optimiser=self.recipe.optimiser(),
+        )
+        for job in self.jobs:
+            job.ctx.spent("after", self.total, self.order.windows(self.total))
+        end = self.finish.settle()
+        return [
+            LostPredictor(error) if error
+            else NetworkPredictor(self.encoder, self.head, unstack(end, k))
+            for k, error in enumerate(lost)
+        ]
+
+    def _losses(self, at: Moment) -> Losses:
+        index = self.start + self.order(at)
+        flat = index.flatten()
+        drawn = self.windows.index_select(0, flat).view(*index.shape, *self.windows.shape[1:])
+        logits = self.head(self.model, self.encoder(self.model, drawn, training=True))
+        return self.recipe.losses(logits, self.classes.index_select(0, flat).view(index.shape))
+
+    def _on_epoch(self, epoch: int, losses: list[dict[str, float]]) -> None:
+        self.recipe.after_epoch(self.model, losses)
+        now = self.finish.settle()
+        tell_epoch([job.ctx for job in self.jobs], epoch + 1, self.epochs, losses, [
+            self.shown(job, NetworkPredictor(self.encoder, self.head, now, k))
+            for k, job in enumerate(self.jobs)
+        ])
+
+
+# --- how long, chosen within the calibration trials ----------------------------------------------
+
+Fit = Callable[[Sequence[Job]], list[Predictor]]
+
+
+def with_length(job: Job, q: Any, steps: int) -> Job:
+    """A job whose head is trained for so many steps."""
+    params = q if job.ctx.params is None else job.ctx.params
+    chosen = params.model_copy(update={"fit_epochs": "steps", "fit_steps": steps})
+    return replace(job, ctx=replace(job.ctx, params=chosen))
+
+
+def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
+    """Jobs with the lengths that predict their own held-out calibration trials best.
+
+    Trials are held out whole, some of every class at a time; judged is the mean squared error of
+    the probabilities (Brier), and of equal lengths the shorter is taken. Where a class has one
+    trial, or there is no calibration, the length stays as it is. Nothing else than a job's own
+    calibration windows decides.
+
+    Parameters
+    ----------
+    q : NetworkParams
+        Of jobs whose contexts have none.
+    fit : callable
+        Trains heads of jobs, as few stacks as there are sizes.
+    """
+    lengths = list(dict.fromkeys(max(1, round(share * q.fit_steps)) for share in LENGTHS))
+    granted = [(i, job) for i, job in enumerate(jobs) if job.view.calibration is not None]
+    trials = [(i, n, job, part) for i, whole in granted
+              for part, job in _without(whole, held_out_parts(labelled(whole.view), FOLDS))
+              for n in lengths]
+    with observing(None):
+        predictors = fit([with_length(job, q, n) for _, n, job, _ in trials])
+    errors: dict[int, dict[int, float]] = {}
+    for (i, n, job, part), predictor in zip(trials, predictors, strict=True):
+        by_length = errors.setdefault(i, {})
+        by_length[n] = by_length.get(n, 0.0) + _error(predictor, labelled(jobs[i].view).take(part))
+        jobs[i].ctx.spent("choosing", *_cost(job, q, n))
+    return [with_length(job, q, _best(errors.get(i), q.fit_steps)) for i, job in enumerate(jobs)]
+
+
+def held_out_parts(windows: Windows, folds: int) -> list[NDArray[np.bool_]]:
+    """Which windows (n,) each fold holds out: whole trials, the same share of every class's.
+
+    None at all where a class has one trial, or all windows are of one class.
+    """
+    columns = np.stack([windows.subject, windows.session, windows.trial])
+    _, trial = np.unique(columns, axis=1, return_inverse=True)
+    trial = trial.ravel()
+    first = np.sort(np.unique(trial, return_index=True)[1])
+    by_class = [trial[first[windows.y[first] == k]] for k in np.unique(windows.y)]
+    count = min(folds, *(len(its) for its in by_class)) if len(by_class) > 1 else 1
+    if count < 2:
+        return []
+    return [np.isin(trial, np.concatenate([its[f::count] for its in by_class]))
+            for f in range(count)]
+
+
+def _without(job: Job, parts: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[Any, Job]]:
+    """Jobs that lack a part of the calibration each, and draw by keys of their own."""
+    for number, part in enumerate(parts):
+        view = replace(job.view, calibration=labelled(job.view).take(~part))
+        axes = {**job.ctx.seed_axes, "without": number}
+        yield part, Job(view, job.state, replace(job.ctx, seed_axes=axes))
+
+
+def _error(predictor: Predictor, held: Windows) -> float:
+    """Sum of squared errors of the probabilities of held-out windows; infinite if it was lost."""
+    if isinstance(predictor, LostPredictor):
+        return math.inf
+    wanted = np.eye(len(held.labels))[held.y]
+    return float(((predictor.predict_proba(held.x) - wanted) ** 2).sum())
+
+
+def _best(errors: dict[int, float] | None, usual: int) -> int:
+    if not errors or not math.isfinite(min(errors.values())):
+        return usual
+    return min(errors, key=lambda n: (errors[n], n))
+
+
+def _cost(job: Job, q: Any, steps: int) -> tuple[int, int]:
+    """Steps and windows of a training, within its budget."""
+    taken = job.ctx.budget.batches(steps, "fit")
+    return taken, taken * min(len(labelled(job.view)), q.fit_batch)
