@@ -140,6 +140,23 @@ def names_of(part: Any) -> tuple[str, ...]:
     return tuple(part.init(Draws.of(0)))
 
 
+@functools.lru_cache(maxsize=256)
+def layers_of(part: Any) -> tuple[tuple[str, ...], ...]:
+    """Names of the trained tensors of an encoder by layer, the first layer first.
+
+    A layer begins at each tensor that maps (of two axes or more); scales and shifts that follow are
+    of the same layer.
+    """
+    layers: list[list[str]] = []
+    for name, tensor in part.init(Draws.of(0)).items():
+        if ".running_" in name:
+            continue
+        if tensor.dim() > 1 or not layers:
+            layers.append([])
+        layers[-1].append(name)
+    return tuple(map(tuple, layers))
+
+
 def norm_names(p: Mapping[str, Tensor]) -> list[str]:
     """Names of scale and shift of every batch normalisation in a state."""
     norms = [n.removesuffix("running_mean") for n in p if n.endswith(".running_mean")]

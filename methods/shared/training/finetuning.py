@@ -25,7 +25,7 @@ from ..wrapped import SHARED
 from .heads import Fit, HeadTraining, Recipe, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
-Finetune = Literal["full", "probe"]
+Finetune = Literal["full", "partial", "probe"]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 #: Fine-tuning as SCMM's released code has it: so many epochs at one rate, the last weights predict.
 PUBLISHED = {"fit_epochs": 50, "fit_schedule": "constant", "fit_average": 0.0, "fit_settle": False}
@@ -55,8 +55,16 @@ class NetworkParams(Params):
     )
     beta2: float = hyper(0.99, "second beta of Adam, in both stages", stage="network", ge=0, lt=1)
     finetune: Finetune = hyper(
-        "full", "train all of the network on the calibration trials, or a linear probe on the "
-        "frozen encoder", stage="fit",
+        "full", "train all of the network on the calibration trials, or its last layers "
+        "(partial), or a linear probe on the frozen encoder", stage="fit",
+    )
+    fit_layers: int = hyper(
+        1, "layers of the encoder that are trained beside the head if partial, the last ones",
+        stage="fit", ge=0, le=100,
+    )
+    fit_decay: float = hyper(
+        1.0, "factor of the learning rate of fine-tuning from the head to the encoder's last "
+        "layer, and from each layer to the one before it", stage="fit", gt=0, le=1,
     )
     fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
         "steps", "epochs of fine-tuning; steps: as many as fit_steps; auto: of four lengths the "

@@ -24,7 +24,7 @@ from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_
 from bench.protocols.base import View
 from bench.training import Losses, Moment, Optimiser, stack, train, unstack
 
-from ..networks.layers import Encoder, Head, State
+from ..networks.layers import Encoder, Head, State, layers_of
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
 from .sampling import Order, Sampler, ShuffledBatches, Streamed
@@ -68,10 +68,18 @@ class Recipe:
         total = budget.batches(q.fit_steps, "fit")
         return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
 
-    def optimiser(self) -> Optimiser:
-        """Adam and its schedule."""
+    def optimiser(self, encoder: Encoder) -> Optimiser:
+        """Adam, its schedule, and at what rate which layer of an encoder is trained."""
         q = self.q
-        return Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule)
+        partial = q.finetune == "partial"
+        shares: dict[str, float] = {}
+        for depth, names in enumerate(reversed(layers_of(encoder)), 1):
+            share = 0.0 if partial and depth > q.fit_layers else q.fit_decay**depth
+            shares |= dict.fromkeys(names, share)
+        return Optimiser(
+            q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule,
+            (lambda name: shares.get(name, 1.0)) if partial or q.fit_decay != 1 else None,
+        )
 
     def losses(self, logits: Tensor, y: Tensor) -> Losses:
         """Mean cross-entropy (K,) of logits (K, B, classes) and classes (K, B)."""
@@ -138,7 +146,7 @@ class HeadTraining:
             self.model, self._losses, epochs=self.epochs, steps=self.order.steps,
             short=self.order.short, limit=self.total, names=[j.ctx.fold for j in self.jobs],
             before_epoch=self.order.begin, on_epoch=self._on_epoch,
-            after_step=self.finish.after_step, optimiser=self.recipe.optimiser(),
+            after_step=self.finish.after_step, optimiser=self.recipe.optimiser(self.encoder),
         )
         for job in self.jobs:
             job.ctx.spent("after", self.total, self.order.windows(self.total))
