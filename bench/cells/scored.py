@@ -228,7 +228,9 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     """Record of the best attainable scores on the test trials of a cell's folds.
 
     A control of kind "control", method "attainable". Windows are drawn anew from the generator
-    (the recording itself is one draw) and classified by the exact posterior.
+    (the recording itself is one draw) and classified by the exact posterior. Beside them, under
+    ``info["linear"]``, the folds of the best linear classifier of features: a bound that can be
+    reached.
 
     Returns
     -------
@@ -250,18 +252,22 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
         return known
     began = time.perf_counter()
     record.classes = list(target.labels)
+    linear: list[dict[str, Any]] = []
     for fold in cell.folds().folds:
         test = fold.open_test()
         labels = {int(t): int(c) for t, c, _ in trial_table(test)}
-        drawn = adapter.attainable(
-            recipe, fold.subject, fold.session, labels, len(record.classes)
-        )
+        asked = (recipe, fold.subject, fold.session, labels, len(record.classes))
+        drawn, reached = adapter.attainable(*asked), adapter.reachable(*asked)
         if drawn is None:
             return None
-        outcome = FoldOutcome.of((fold.subject, fold.session), *drawn, test_trials=list(labels))
-        record.folds.append(outcome.as_dict())
+        for found, its in ((drawn, record.folds), (reached, linear)):
+            if found is not None:
+                key = (fold.subject, fold.session)
+                outcome = FoldOutcome.of(key, *found, test_trials=list(labels))
+                its.append(outcome.as_dict())
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
+        "linear": linear,
     }
     store.put(record)
     return record

@@ -295,6 +295,12 @@ class CorpusAdapter(abc.ABC):
         """
         return None
 
+    def reachable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+        """How well the best linear classifier of features does; as :meth:`attainable`."""
+        return None
+
     def task(self, name: str | None) -> Task:
         """Task by name; the default for None.
 
