@@ -46,7 +46,7 @@ from ..networks.backbones import (
 )
 from ..networks.layers import Encoder, Head, State, names_of
 from ..wrapped import SHARED
-from .heads import Fit, HeadTraining, HeadRecipe, labelled, with_chosen_lengths
+from .heads import Fit, HeadRecipe, HeadTraining, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
 Finetune = Literal["full", "partial", "lora", "probe"]
