@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .auditing.audit import AuditOptions as AuditOptions
     from .auditing.audit import audit as audit
     from .cells.models import load_model as load_model
+    from .data.own.stored import load_windows as load_windows
+    from .data.own.stored import save_windows as save_windows
     from .data.reading import read_corpus as read_corpus
     from .data.recipe import Recipe as Recipe
     from .data.signals import from_signals as from_signals
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 #: Modules and the names of ours that they hold.
 _HOMES = {
     "auditing.audit": ("AuditOptions", "audit"), "cells.models": ("load_model",),
+    "data.own.stored": ("load_windows", "save_windows"),
     "data.reading": ("read_corpus",), "data.recipe": ("Recipe",),
     "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
     "exchange.report": ("report",), "reporting": ("leaderboard",),
@@ -64,9 +67,11 @@ __all__ = [
     "from_signals",
     "leaderboard",
     "load_model",
+    "load_windows",
     "read_corpus",
     "report",
     "run",
+    "save_windows",
     "sweep",
     "tune",
 ]

@@ -236,7 +236,7 @@ class Context:
     cell : int
         Place of its cell among those that are trained together: the engine tells by it whose
         epoch is over, and a method whose folds may share a model. It decides nothing random.
-    fold_key : (int, int) or None
+    fold_key : tuple of int or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
     weights : mapping or None
@@ -250,7 +250,7 @@ class Context:
     stage: str = "fit"
     dtype: str = "float32"
     cell: int = 0
-    fold_key: tuple[int, int] | None = None
+    fold_key: tuple[int, ...] | None = None
     params: Any = None
     weights: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 

@@ -182,7 +182,7 @@ class Run:
         self.unscaled = recut(cell.shortcut, cut.folds, cell.seed)
         self.more = more_windows(cut.folds, self.unscaled)
         scaled = scaled_folds(cell.shortcut, self.unscaled, cell.scaling, cell.seed)
-        self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        self.unlabelled = {f.key: f.view.unlabelled for f in scaled}
         self.folds = self._restricted(scaled)
         if "scaling" in cell.test_access:
             self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
@@ -196,8 +196,8 @@ class Run:
         if not what:
             return None
         scaled = held_out(self.unscaled, what, cell.scaling, cell.seed)
-        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
-        missing = [f for f in self.unscaled if (f.subject, f.session) not in unlabelled]
+        unlabelled = {f.key: f.view.unlabelled for f in scaled}
+        missing = [f for f in self.unscaled if f.key not in unlabelled]
         if missing:
             self.record.notices.append(_nothing_to_hold_out(missing, what))
         if not scaled:
@@ -289,7 +289,7 @@ class Run:
         for fold in folds:
             context = self._context(
                 "fit", fold, target=self.cell.pair.target_name, subject=fold.subject,
-                session=fold.session,
+                session=fold.session, **({"part": fold.part} if fold.part else {}),
             )
             longer = stretched(context.budget, self.more)
             state = states.get(id(fold.view.source))
@@ -299,7 +299,7 @@ class Run:
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
             self.cell.context(stage, **axes), cell=self.index,
-            fold_key=(fold.subject, fold.session), params=self.cell.method.params,
+            fold_key=fold.key, params=self.cell.method.params,
             weights=None if self.cell.weights is None else self.cell.weights.state,
         )
 
@@ -338,7 +338,8 @@ class Run:
         from .models import pack
 
         return {
-            f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
+            f"subject{f.subject:03d}_session{f.session}{f'_part{f.part}' * bool(f.part)}.pt":
+            pack(self.cell.method, p)
             for f, p in zip(self.folds, predictors, strict=True)
         }
 
@@ -371,7 +372,7 @@ def _scorer(names: list[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
 def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
     """Notice of folds that are scored at the last epoch, whatever the rule."""
     why = "one calibration trial of a class" if what == "calibration" else "one source subject"
-    names = ", ".join(f"{f.subject}/{f.session}" for f in folds)
+    names = ", ".join("/".join(map(str, f.key)) for f in folds)
     return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 

@@ -62,6 +62,18 @@ class Recipe(BaseModel):
     buildup: float = Field(
         1.0, ge=0, description="how slowly emotion builds up: time constant in tenths of a trial"
     )
+    states: float = Field(
+        0.0, ge=0, description="pattern of an emotion whose sign turns every few seconds"
+    )
+    clusters: float = Field(
+        0.0, ge=0, description="states that all corpora share, more or less often by emotion"
+    )
+    continuity: float = Field(
+        0.0, ge=0, description="level that moves within a trial, alike from second to second"
+    )
+    persistence: float = Field(
+        3.0, gt=0, le=60, description="seconds that states, clusters and the moving level last"
+    )
 
     def key(self) -> str:
         """Short hash that names the recipe, e.g. in the path of a cached root."""
@@ -78,8 +90,15 @@ SCALES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe_for(scale: str, **changes: Any) -> Recipe:
-    """Recipe of a named scale, with changes.
+#: Named sets of effects, ``effects=NAME`` among the changes of a recipe.
+EFFECTS: dict[str, dict[str, float]] = {
+    "plain": {},
+    "structured": {"class_effect": 0.5, "states": 1.0, "clusters": 1.0, "continuity": 1.0},
+}
+
+
+def recipe_for(scale: str, effects: str = "plain", **changes: Any) -> Recipe:
+    """Recipe of a named scale and a named set of effects, with changes.
 
     Raises
     ------
@@ -87,7 +106,10 @@ def recipe_for(scale: str, **changes: Any) -> Recipe:
     """
     if scale not in SCALES:
         raise UnknownNameError("scale", scale, SCALES)
-    return Recipe(**{**SCALES[scale], **changes})
+    if effects not in EFFECTS:
+        raise UnknownNameError("set of effects", effects, EFFECTS)
+    # A scale that is a null stays one.
+    return Recipe(**{**EFFECTS[effects], **SCALES[scale], **changes})
 
 
 def write_marker(folder: Path, corpus: str, recipe: Recipe) -> None:

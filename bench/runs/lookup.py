@@ -279,7 +279,7 @@ def simulated_recipe(options: CellOptions) -> Recipe:
         return recipe_for(options.scale or "demo", **options.recipe)
     except ValidationError as error:
         raise refused_value(
-            "recipe", error, f"It has: {', '.join(Recipe.model_fields)}"
+            "recipe", error, f"It has: {', '.join((*Recipe.model_fields, 'effects'))}"
         ) from error
 
 

@@ -2,8 +2,9 @@
 
 It sees what no method can: the power of every source in every band, free of mixing, background
 and noise; the subject's own emotion pattern, power at rest and drift; and the window's place in
-its trial. What it does not know is what nobody can know: the trial's random level, and whether
-the trial is mislabelled. Both are integrated out, per window. Hence it bounds, in expectation,
+its trial. What it does not know is what nobody can know: the random level of the trial and of the
+moment, which state the moment is in, and whether the trial is mislabelled. All are integrated out,
+per window. Hence it bounds, in expectation,
 the accuracy of every method that classifies a window by itself and has not seen other windows of
 the same trial together with their label.
 """
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .brain import BANDS, Array, Emotion, PlannedTrial, stream
+from .courses import components, course
 
 if TYPE_CHECKING:
     from .simulator import Generator
@@ -106,12 +108,15 @@ class _Observer:
         self._emotions = list(weights)
         self._weights = np.stack([weights[e] for e in self._emotions])
         shifts = np.stack([generator.shift(subject, e) for e in self._emotions])
+        states = [components(generator.recipe, e) for e in self._emotions]
+        acts = (shifts != 0).any(0) | np.any([(s != 0).any(0) for _, s in states], 0)
         # (source, band) pairs in which emotion acts, as two index arrays.
-        self._source, self._band = np.nonzero((shifts != 0).any(0))
+        self._source, self._band = np.nonzero(acts)
         self._shifts = shifts[:, self._source, self._band]
+        self._states = [(w, s[:, self._source, self._band]) for w, s in states]
         # A band of width W observed for a second has 2 W degrees of freedom at most.
         self._half_dof = np.array([high - low for low, high in BANDS], float)
-        self._tables = [LevelDensity(k, generator.trial_sd) for k in self._half_dof]
+        self._tables = [LevelDensity(k, generator.level_sd) for k in self._half_dof]
 
     def windows(self, planned: PlannedTrial) -> int:
         """Whole seconds of a trial."""
@@ -126,7 +131,11 @@ class _Observer:
             felt = others[rng.integers(len(others))]
         shift = generator.shift(self._subject, felt)[self._source, band]
         level = generator.trial_sd * rng.standard_normal(len(band))
-        half = np.broadcast_to(self._half_dof[band], (self.windows(planned), len(band)))
+        windows = self.windows(planned)
+        moving = course(generator.recipe, felt, windows, lambda _: rng)
+        if moving is not None:
+            level = level + moving[:, self._source, band]
+        half = np.broadcast_to(self._half_dof[band], (windows, len(band)))
         return level + self._grown(planned)[:, None] * shift + np.log(rng.gamma(half) / half)
 
     def posterior(self, powers: Array, planned: PlannedTrial) -> Array:
@@ -135,14 +144,21 @@ class _Observer:
         score = np.empty((len(powers), len(self._emotions)))
         for e, shift in enumerate(self._shifts):
             residual = powers - grown[:, None] * shift
-            score[:, e] = sum(
-                table.log_density(residual[:, self._band == b]).sum(1)
-                for b, table in enumerate(self._tables)
+            weight, states = self._states[e]
+            score[:, e] = np.logaddexp.reduce(
+                [np.log(w) + self._density(residual - s)
+                 for w, s in zip(weight, states, strict=True)]
             )
         likelihood = np.exp(score - score.max(1, keepdims=True))
         joint = likelihood @ self._weights
         proba: Array = joint / joint.sum(1, keepdims=True)
         return proba
+
+    def _density(self, residual: Array) -> Array:
+        """Log density (n,) of windows' log powers (n, features) around the mean of a class."""
+        by_band = [table.log_density(residual[:, self._band == b]).sum(1)
+                   for b, table in enumerate(self._tables)]
+        return np.sum(by_band, axis=0)
 
     def _grown(self, planned: PlannedTrial) -> Array:
         """(windows,) share of the emotion that is there in the middle of each window."""

@@ -2,7 +2,8 @@
 
 Twenty-four cortical sources at places common to all corpora have power in five bands. Emotion
 shifts the log power of some (source, band) pairs (:data:`PATTERN`); so do the subject, the
-session's drift and the trial. Sources are mixed to the scalp over the real montage, on top of
+session's drift and the trial; and, where the recipe has them, states that last for seconds
+(:mod:`.courses`). Sources are mixed to the scalp over the real montage, on top of
 spatially correlated 1/f background and sensor noise; the recording site adds its reference, cap,
 amplifier and mains. Each effect is a standard normal draw (or a constant) times its number in
 the recipe, hence exactly absent at 0, and changing one size leaves all other draws as they are.
@@ -40,6 +41,7 @@ from .brain import (
     stream,
     topography,
 )
+from .courses import course, level_sd
 
 __all__ = ["EMOTIONS", "PATTERN", "SOURCES", "Emotion", "Generator"]
 
@@ -160,10 +162,13 @@ class Generator:
             level.shape
         )
         grown = self.buildup(np.arange(samples) / self.rate, samples / self.rate)
-        shift = self.shift(subject, self._felt(subject, session, trial, emotion))
+        felt = self._felt(subject, session, trial, emotion)
+        shift = self.shift(subject, felt)
+        moving = course(self.recipe, felt, -int(-samples // self.rate),
+                        lambda purpose: self._stream(subject, session, trial, purpose))
         # The length is an axis, so that a baseline asked for by itself is another stretch.
         rng = self._stream(subject, session, trial, "signal", samples)
-        sources = self._sources(rng, person.peak, level, shift, grown)
+        sources = self._sources(rng, person.peak, level, shift, grown, moving)
         mixed = person.mixing @ sources + self._ambient(rng, person, samples)
         mixed += self._mains(rng, samples)
         return mixed.astype(np.float64)
@@ -207,6 +212,11 @@ class Generator:
     def trial_sd(self) -> float:
         """Standard deviation of a trial's random level, per (source, band)."""
         return _TRIAL_POWER * self.recipe.trial_effect
+
+    @property
+    def level_sd(self) -> float:
+        """Standard deviation of a window's random level: of the trial, and of the moment."""
+        return float(np.hypot(self.trial_sd, level_sd(self.recipe)))
 
     def shift(self, subject: int, emotion: Emotion) -> Array:
         """(sources, bands) log power that fully built-up ``emotion`` adds in a subject."""
@@ -301,8 +311,9 @@ class Generator:
         tilt = self.recipe.corpus_effect * self.site.tilt
         return flanks * (np.maximum(hertz, 1) / 10) ** (tilt / 2)
 
-    def _sources(
-        self, rng: np.random.Generator, peak: float, level: Array, shift: Array, grown: Array
+    def _sources(  # noqa: PLR0917
+        self, rng: np.random.Generator, peak: float, level: Array, shift: Array, grown: Array,
+        moving: Array | None,
     ) -> NDArray[np.float32]:
         """(sources, samples) activity: each band shaped in frequency, then scaled in time."""
         samples = len(grown)
@@ -310,6 +321,7 @@ class Generator:
         share = grown.astype(np.float32)
         response = self._response(hertz)
         total = np.zeros((len(SOURCES), samples), np.float32)
+        second = (np.arange(samples) // self.rate).astype(np.int64)
         for b, (low, high) in enumerate(BANDS):
             bins = np.flatnonzero((hertz >= low) & (hertz < high))
             amplitude = response[bins] * _band_shape(hertz[bins], b, peak)
@@ -317,9 +329,11 @@ class Generator:
             spectrum = np.zeros((len(SOURCES), n // 2 + 1), np.complex64)
             spectrum[:, bins] = amplitude.astype(np.float32) * _white(rng, len(SOURCES), len(bins))
             part = np.fft.irfft(spectrum, n, axis=1)[:, :samples]
-            moving = np.flatnonzero(shift[:, b])
-            half = (shift[moving, b] / 2).astype(np.float32)
-            part[moving] *= np.exp(half[:, None] * share)
+            emotional = np.flatnonzero(shift[:, b])
+            half = (shift[emotional, b] / 2).astype(np.float32)
+            part[emotional] *= np.exp(half[:, None] * share)
+            if moving is not None:
+                part *= np.exp(moving[second, :, b] / 2).T.astype(np.float32)
             total += part
         return total
 

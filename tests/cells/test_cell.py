@@ -20,7 +20,7 @@ from bench.store.records import Store
 from reach import rows_within
 from support import Means, NearestMean, cell_of, in_order, paired, synthetic
 
-SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision"}
 
 pytestmark = pytest.mark.usefixtures("spying")
 
