@@ -7,14 +7,23 @@ From Python: :func:`bench.run`, :class:`bench.Windows`, :func:`bench.leaderboard
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from .version import __version__ as __version__
+
+# Threads of torch that wait for one another look 300,000 times before they sleep. Beside other work
+# on the same cores they then use up the time that the thread they wait for needs: a training took
+# 10 times as long. Read when torch is loaded, so it has to stand here; the user's own word counts.
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = "10000"
 
 if TYPE_CHECKING:
     from .auditing.audit import AuditOptions as AuditOptions
     from .auditing.audit import audit as audit
     from .cells.models import load_model as load_model
+    from .data.own.stored import load_windows as load_windows
+    from .data.own.stored import save_windows as save_windows
     from .data.reading import read_corpus as read_corpus
     from .data.recipe import Recipe as Recipe
     from .data.signals import from_signals as from_signals
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 #: Modules and the names of ours that they hold.
 _HOMES = {
     "auditing.audit": ("AuditOptions", "audit"), "cells.models": ("load_model",),
+    "data.own.stored": ("load_windows", "save_windows"),
     "data.reading": ("read_corpus",), "data.recipe": ("Recipe",),
     "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
     "exchange.report": ("report",), "reporting": ("leaderboard",),
@@ -57,9 +67,11 @@ __all__ = [
     "from_signals",
     "leaderboard",
     "load_model",
+    "load_windows",
     "read_corpus",
     "report",
     "run",
+    "save_windows",
     "sweep",
     "tune",
 ]

@@ -296,4 +296,4 @@ def _spoilt(fold: Fold) -> Fold:
     """Fold with tested windows and labels that are wrong."""
     test = fold.open_test()
     wrong = dataclasses.replace(test, x=np.full_like(test.x, np.nan), y=test.y[::-1].copy())
-    return Fold(fold.subject, fold.session, fold.view, wrong)
+    return fold.changed(test=wrong)

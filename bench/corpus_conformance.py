@@ -48,9 +48,12 @@ def check_corpus(corpus: str | type[CorpusAdapter], root: Path | None = None) ->
     Raises
     ------
     SettingError
-        No folder, and no simulator.
+        No folder, and no simulator; or it is windows already.
     """
     adapter: CorpusAdapter = (load("corpora", corpus) if isinstance(corpus, str) else corpus)()
+    if adapter.is_windows:
+        raise SettingError(f"{adapter.name} is windows already: it has no signals to be checked",
+                           "They are compared with their digest whenever they are used.")
     root = adapter.place or root
     if root is None and not adapter.simulates:
         raise SettingError(f"{adapter.name} has no simulator, so it needs files to be checked on",

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .data.windows import Space, UnlabelledWindows, Windows
 from .errors import BenchError, IncompatibleError, SettingError, refused_value
 from .protocols.base import View
-from .registry import ANY_FEATURES, Needs  # noqa: F401  methods import both from here
+from .registry import ANY_FEATURES, Needs, Pretraining  # noqa: F401  methods import these from here
 
 if TYPE_CHECKING:
     import torch
@@ -236,9 +236,11 @@ class Context:
     cell : int
         Place of its cell among those that are trained together: the engine tells by it whose
         epoch is over, and a method whose folds may share a model. It decides nothing random.
-    fold_key : (int, int) or None
+    fold_key : tuple of int or None
         Subject and session of the fold it is of; of a network that several folds share, those of
         the first. It decides nothing random.
+    weights : mapping or None
+        Published weights that the backbone starts from, tensors by name, as the engine read them.
     """
 
     seed_axes: Mapping[str, Any]
@@ -248,8 +250,9 @@ class Context:
     stage: str = "fit"
     dtype: str = "float32"
     cell: int = 0
-    fold_key: tuple[int, int] | None = None
+    fold_key: tuple[int, ...] | None = None
     params: Any = None
+    weights: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def seed(self, purpose: str) -> int:
         """63-bit seed of a purpose ("init", "order", "masks"), from sha256 of the named axes."""
@@ -609,6 +612,29 @@ class Method(abc.ABC):
                 "Leave out --features raw, or choose a network: bench list methods."
                 if space.kind == "raw" else "Add --features raw.",
             )
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """What published weights of its backbone were trained on, if it has a backbone with any."""
+        return None
+
+    def check_weights(self, space: Space, state: Mapping[str, Any]) -> None:
+        """Refuse published weights (tensors by name) that are not those of its backbone.
+
+        Raises
+        ------
+        IncompatibleError
+        """
+        raise IncompatibleError(f"{self.name} starts from no published weights")
+
+    def check_scaling(self, scaling: str) -> None:
+        """Refuse windows that are scaled in a way the method cannot do with; by default, any do.
+
+        Raises
+        ------
+        IncompatibleError
+        """
+        return
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Whether the pre-trained network is what predicts under a protocol that grants ``grants``.

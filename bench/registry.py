@@ -12,8 +12,11 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import json
 import sys
 import tomllib
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +31,9 @@ GROUPS = ("methods", "corpora", "protocols", "reports")
 #: Groups whose entries stand in the catalogues of another, and what they hold: readers of folders
 #: that a small file describes. Their entries are not listed among that group's.
 _WITHIN = {"folders": "corpora"}
+
+#: Table in a file of windows (:mod:`bench.data.own.stored`).
+ABOUT = "about.json"
 
 #: Family of corpora that anybody may download.
 OPEN = "open"
@@ -68,6 +74,34 @@ class Needs:
         wanted |= {"calibration"} if self.calibration else set()
         wanted |= {"unlabelled"} if self.unlabelled else set()
         return sorted(wanted - granted)
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What published weights of a network were trained on.
+
+    Attributes
+    ----------
+    repository : str
+        On the Hugging Face hub.
+    licence : str
+        Of the weights, as their authors state it.
+    corpora : tuple of str
+    file : str
+        Name of the file of weights; empty: one that the hub's libraries write.
+    complete : bool
+        Whether the list of corpora is known to name all.
+    """
+
+    repository: str
+    licence: str
+    corpora: tuple[str, ...]
+    file: str = ""
+    complete: bool = True
+
+    def saw(self, corpus: str) -> bool:
+        """Whether a corpus was among them, or may have been."""
+        return not self.complete or corpus.lower() in {c.lower() for c in self.corpora}
 
 
 @dataclass(frozen=True)
@@ -237,12 +271,14 @@ def include(what: str) -> list[Entry]:
 
     The module holds ``CATALOGUE``, a list of :class:`Entry` whose targets may be written
     ``":Object"`` for an object of the same file. A ``.toml`` describes a folder (``bench data
-    add``), which is then a corpus.
+    add``), which is then a corpus; so are the windows in a ``.npz`` (:func:`bench.save_windows`).
     """
     if not what.strip():
         raise SettingError("--include names nothing", "It takes a .py file or a module name.")
     if Path(what).suffix == ".toml":
         listed = [_described(Path(what))]
+    elif Path(what).suffix == ".npz":
+        listed = [_windows(Path(what))]
     else:
         module = _module_of(what)
         catalogue = getattr(module, "CATALOGUE", None)
@@ -277,6 +313,43 @@ def _described(path: Path) -> Entry:
         raise BenchError(f"{path} has no key 'name'",
                          "--include takes the TOML that bench data add wrote.")
     return folder_entry(name, path.resolve())
+
+
+def _windows(path: Path) -> Entry:
+    """Entry of the windows in a file; it stands for any others of its name from now on."""
+    name = str(about_windows(path)["name"])
+    _included[:] = [(group, item) for group, item in _included
+                    if (group, item.name.lower()) != ("corpora", name.lower())
+                    or not item.member.endswith(".npz")]
+    reader = entry("folders", "windows")
+    return Entry(name, reader.target, f"windows of your own, in {path.name}",
+                 family="your own", group="corpora", member=str(path.resolve()))
+
+
+def about_windows(path: Path) -> dict[str, Any]:
+    """What a file of windows says of itself, without reading them.
+
+    Raises
+    ------
+    BenchError
+        It is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            about = json.loads(parts.read(ABOUT))
+        kinds = {"name": str, "digest": str, "labels": list, "recordings": list, "space": dict,
+                 "marks": dict}
+        wrong = [key for key, kind in kinds.items() if not isinstance(about[key], kind)]
+        if wrong or about["format"] != 1:
+            raise ValueError("it is of another format")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, NotImplementedError,
+            EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise BenchError(
+            f"{path} is no file of windows: {error}",
+            "bench.save_windows(windows, FILE) writes one. A folder of .npz files of your own "
+            "making becomes a corpus by: bench data add DIR --as NAME",
+        ) from error
+    return dict(about)
 
 
 def _module_of(what: str) -> ModuleType:

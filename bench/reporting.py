@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import math
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
 from .store.records import Store
 from .store.seal import read_json, write_json
+from .store.shown import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +65,8 @@ class ReportOptions:
         Kinds of files to write, of :data:`FORMATS`; empty for all.
     published : tuple of Path
         CSV files of published figures besides our own (see docs/reports.md).
+    oracles : bool
+        Whether LaTeX tables have the rows of oracles, which saw the test set.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class ReportOptions:
     protocols: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     published: tuple[Path, ...] = ()
+    oracles: bool = True
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -368,21 +373,140 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def leaderboard(runs: Path | str = "runs", **filters: Any) -> pd.DataFrame:
-    """Leaderboard of a run folder: one row for each method, pair, metric and unit.
+class Scoreboard:
+    """Scores of a run folder, as :func:`leaderboard` gives them; a notebook shows its tables.
+
+    Scores that may not be compared (another protocol, scale, selection, ...) stand in tables of
+    their own, numbered from 1.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Its long form.
+    options : ReportOptions
+        Metric and unit of what is shown.
+    runs : str
+        Where it is from.
+    """
+
+    def __init__(self, frame: pd.DataFrame, options: ReportOptions, runs: str) -> None:
+        self._frame, self._options, self._runs = frame, options, runs
+
+    def long(self) -> pd.DataFrame:
+        """One row for each method, pair, metric and unit: score, spread, n, chance, setting."""
+        return self._frame.copy()
+
+    def wide(
+        self, metric: str | None = None, unit: str | None = None, value: str = "mean"
+    ) -> pd.DataFrame:
+        """One row for each method, one column for each pair.
+
+        Parameters
+        ----------
+        metric, unit : str, optional
+            Those that the leaderboard was asked for, if not given.
+        value : str
+            Column of the long form: "mean", "sd", "se", "n_subjects", "chance", "records", ...
+
+        Returns
+        -------
+        DataFrame
+            Indexed by table, block ("method", "control", "oracle") and method, in the order of the
+            leaderboard; a pair that was not run is missing.
+
+        Raises
+        ------
+        UnknownNameError
+        """
+        if value not in self._frame.columns:
+            raise UnknownNameError("column of the long form", value, self._frame.columns)
+        options = dataclasses.replace(
+            self._options, metric=metric or self._options.metric, unit=unit or self._options.unit)
+        kept = self._frame[(self._frame["metric"] == options.metric)
+                           & (self._frame["unit"] == options.unit)]
+        rows = kept.assign(method=[_label(row) for row in kept.to_dict("records")])
+        index = ["table", "block", "method"]
+        wide = rows.set_index([*index, "pair"])[value].unstack("pair")
+        ordered = rows.drop_duplicates(index).set_index(index).index
+        return wide.loc[ordered, list(dict.fromkeys(rows["pair"]))]
+
+    def __repr__(self) -> str:
+        frame = self._frame
+        counts = frame.assign(name=[_label(row) for row in frame.to_dict("records")])
+        named = counts.drop_duplicates(["block", "name"])["block"].value_counts()
+        words = [_counted(len(set(frame["table"])), "table")]
+        words += [_counted(int(named.get(block, 0)), block)
+                  for block in ("method", "control", "oracle") if block in named]
+        words.append(_counted(frame["pair"].nunique(), "pair"))
+        words.append(f"{self._options.metric} per {self._options.unit}")
+        if (frame["simulated"] != "no").any():
+            words.append("SIMULATED")
+        return f"<Leaderboard of {self._runs}: {', '.join(words)}>"
+
+    def _repr_html_(self) -> str:
+        shown = self._frame[(self._frame["metric"] == self._options.metric)
+                            & (self._frame["unit"] == self._options.unit)]
+        rows: list[dict[Any, Any]] = shown.to_dict("records")
+        return "".join(
+            _html_of([row for row in rows if row["table"] == number])
+            for number in dict.fromkeys(row["table"] for row in rows)
+        )
+
+
+def _html_of(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Table of HTML of one setting, from rows of the long form."""
+    first = rows[0]
+    caption = [f"{first['metric']} per {first['unit']} in percent",
+               "± standard error over n target subjects", str(first["protocol"]),
+               f"scale {first['scale']}", *(["SIMULATED"] if first["simulated"] != "no" else [])]
+    chance = {row["pair"]: f"{100 * row['chance']:.1f}" for row in rows}
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        block = "" if row["block"] == "method" else f" ({row['block']})"
+        cells.setdefault(f"{_label(row)}{block}", {})[row["pair"]] = (
+            f"{100 * row['mean']:.1f}{_spread(row['se'])} (n {row['n_subjects']})"
+        )
+    table = [[name, *(found.get(pair, "–") for pair in chance)] for name, found in cells.items()]
+    return html_table("; ".join(caption), ["method", *chance],
+                      [*table, ["chance", *chance.values()]])
+
+
+def _spread(error: float | None) -> str:
+    """Of fewer than three subjects there is none."""
+    return "" if error is None or math.isnan(error) else f" ± {100 * error:.1f}"
+
+
+def _label(row: Mapping[Any, Any]) -> str:
+    """``target-only (cnn) [finetune=probe]``: no two rows of a block have the same."""
+    name = str(row["method"]) + (f" ({row['network']})" if row["network"] else "")
+    name += f" + {row['shortcut']}" if row["shortcut"] else ""
+    return name + (f" [{row['variant']}]" if row["variant"] else "")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def leaderboard(runs: Path | str = "runs", **filters: Any) -> Scoreboard:
+    """Leaderboard of a run folder.
 
     Parameters
     ----------
     runs : Path or str
         Run folder.
     **filters
-        Fields of :class:`bench.reporting.ReportOptions`: ``pairs``, ``methods``,
-        ``protocols``.
+        Fields of :class:`bench.reporting.ReportOptions`: ``pairs``, ``methods``, ``protocols``,
+        and ``metric`` and ``unit`` of what is shown.
+
+    Returns
+    -------
+    Scoreboard
+        A line, or tables in a notebook; ``long()`` and ``wide()`` are tables of pandas.
 
     Raises
     ------
     BenchError
         No record, or none that passes the filters.
     """
-    table: pd.DataFrame = load("reports", "frame")(Store(runs), ReportOptions(**filters))
-    return table
+    options = ReportOptions(**filters)
+    return Scoreboard(load("reports", "frame")(Store(runs), options), options, str(runs))

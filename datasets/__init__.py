@@ -12,6 +12,8 @@ def _added() -> list[Entry]:
 CATALOGUE = Catalogue([
     Entry("described", "bench.datasets.described:Described",
           "a folder of any making, by the TOML that describes it", group="folders"),
+    Entry("windows", "bench.datasets.own_windows:OwnWindows",
+          "windows of your own, in a file of bench.save_windows", group="folders"),
     Entry("SEED", "bench.datasets.seed:Seed",
           "15 subjects, 3 sessions, 15 film clips; negative, neutral, positive",
           paper="Zheng & Lu 2015, 10.1109/TAMD.2015.2431497"),

@@ -103,14 +103,15 @@ PLACES = {
     "cli": (0, 100), "exchange": (5, 37), "auditing": (5, 37), "sweeps": (40, 100),
     "tuning": (48, 95), "corpus_conformance": (5, 45),
     "conformance": (0, 30), "runs": (33, 95), "cells": (0, 95), "training": (0, 38),
-    "selection": (41, 72), "method": (0, 65), "protocols": (0, 65), "data": (0, 42),
+    "selection": (41, 72), "method": (0, 65), "cards": (78.5, 96.9),
+    "protocols": (0, 65), "data": (0, 42),
     "graphs": (44, 67), "reporting": (78.5, 100), "store": (0, 20), "registry": (22, 37.5),
     "draws": (39.5, 58.5), "scoring": (60.5, 73.5), "devices": (75.5, 100), "version": (0, 17),
     "errors": (20, 100),
 }
 #: Where an arrow runs that passes floors: free of rooms.
-LANES = {("cli", "conformance"): 2.5, ("sweeps", "reporting"): 97.5, ("cells", "devices"): 76,
-         ("selection", "scoring"): 68.5}
+LANES = {("cli", "conformance"): 2.5, ("cli", "cards"): 95.6, ("sweeps", "reporting"): 97.5,
+         ("cells", "devices"): 76, ("selection", "scoring"): 68.5}
 WIDE, SIDE, HOUSE = 900, 196, 652   # the picture, a content folder, the house, in px
 LEFT = WIDE - HOUSE - 30            # of the house
 GAP, PAD, LINE, MOST = 24, 9, 13.5, 3

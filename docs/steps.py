@@ -31,7 +31,7 @@ def measured() -> dict[str, float]:
 
 def table(deviations: Mapping[str, float]) -> str:
     """The table, in the order of the catalogue; a deviation is rounded up to a power of ten."""
-    from bench.cli.screen.docstrings import adapted, docstring
+    from bench.cards.docstrings import adapted, docstring
     from bench.registry import entries
 
     lines = ["| method | paper | deviation | adapted, and why |", "|---|---|---|---|"]

@@ -18,6 +18,9 @@ _FAMILIES = {
         Needs(source="unlabelled", calibration=True, features=ANY_FEATURES), bare=_NET
     ),
     "supervised": Profile(_NET),
+    "pre-trained": Profile(
+        Needs(source="none", calibration=True, features=ANY_FEATURES), bare=_NET
+    ),
     "adaptation": Profile(_ADAPTS),
     "test-time": Profile(_NET, transductive=True),
     "source-free": Profile(_ADAPTS),
@@ -35,7 +38,8 @@ _SHALLOW = ("tests/methods/shared/test_shallow.py", "tests/methods/test_every_pr
 _TESTS = {
     "control": ("tests/methods/test_controls.py", "tests/methods/test_target_only.py"),
     "self-supervised": (_STEPS, "tests/methods/test_every_selfsupervised.py", *_NETWORKS[1:]),
-    "supervised": _NETWORKS, "adaptation": _NETWORKS, "test-time": _NETWORKS,
+    "supervised": _NETWORKS, "pre-trained": ("tests/methods/test_foundation.py", *_NETWORKS),
+    "adaptation": _NETWORKS, "test-time": _NETWORKS,
     "source-free": _NETWORKS, "shallow": _SHALLOW, "shallow adaptation": _SHALLOW,
 }
 #: Of methods that share none of their family's tests.
@@ -97,6 +101,21 @@ _METHODS: dict[str, list[tuple[Any, ...]]] = {
          "Arjovsky et al., arXiv 1907.02893"),
         ("mldg", "MLDG", "steps on some source subjects that also help on others",
          "Li et al., AAAI 2018"),
+        ("dmmr", "DMMR", "rebuild each subject's windows from a mixture of all subjects'",
+         "Wang et al., AAAI 2024, 10.1609/aaai.v38i1.27819"),
+        ("ea-shallownet", "EAShallowNet",
+         "ShallowFBCSPNet on raw windows, each subject's whitened by their mean covariance",
+         "He and Wu, TBME 2020, 10.1109/TBME.2019.2913914",
+         Profile(replace(_LABELLED, features=_RAW))),
+        ("fine-tune", "FineTune",
+         "source-only, whose head is kept and trained further on the calibration trials"),
+        ("mixture", "Mixture",
+         "source and calibration windows in one training, each side with its weight", "",
+         Profile(replace(_NET, calibration=True))),
+    ],
+    "pre-trained": [
+        ("foundation", "foundation:PretrainedNetwork",
+         "a foundation model of raw windows as it is, and a head on it"),
     ],
     "adaptation": [
         ("dann", "DANN", "encodings by which no classifier tells the corpora apart",
@@ -120,6 +139,11 @@ _METHODS: dict[str, list[tuple[Any, ...]]] = {
          "Chen et al., Frontiers in Neuroscience 2021, arXiv 2107.07740"),
         ("pr-pl", "PRPL", "prototypes of classes, and pairs of windows that are or are not of one",
          "Zhou et al., arXiv 2202.06509"),
+        ("bidann", "BiDANN", "DANN of the left hemisphere, of the right, and of both",
+         "Li et al., TAFFC 2021, 10.1109/TAFFC.2018.2885474"),
+        ("rgnn", "RGNN", "graph of electrodes, nodes that hide the corpus, blurred labels",
+         "Zhong et al., TAFFC 2020, arXiv 1907.07835",
+         Profile(replace(_LABELLED, unlabelled=True))),
     ],
     "test-time": [
         ("adabn", "AdaBN", "batch normalisation by the tested windows",

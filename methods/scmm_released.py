@@ -31,7 +31,7 @@ from bench.training import Losses, Optimiser, batches
 from .scmm import SCMM, SCMMNetwork, SCMMParams
 from .shared.networks.layers import Encoder, Projector, State
 from .shared.training.finetuning import Epochs
-from .shared.training.heads import Recipe
+from .shared.training.heads import HeadRecipe
 from .shared.training.sampling import ShuffledBatches
 
 
@@ -160,7 +160,7 @@ class _Best:
                 tensor.copy_(self.weights[name])
 
 
-class ReleasedRecipe(Recipe):
+class ReleasedRecipe(HeadRecipe):
     """Training of a head with the switches of the released code, of a single model."""
 
     best: _Best | None = None

@@ -23,6 +23,8 @@ _REPORTS: list[tuple[str, str, str, tuple[str, ...]]] = [
      "what bench report --published is checked by: the figures of each file", ()),
     ("html", "write",
      "one page: sort, filter, every pair, method and subject, how numbers were made", ("html",)),
+    ("site", "write",
+     "what bench report --site writes: a page for each setting, and an index of them", ()),
     ("heatmap", "write", "source x target matrix of every method (PNG, PDF, SVG)", _PICTURES),
     ("subjects", "write", "every target subject, method against target-only (PNG, PDF, SVG)",
      _PICTURES),

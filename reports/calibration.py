@@ -8,7 +8,7 @@ differ with the number, since more of a subject's trials calibrate: the caption 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from bench.store.records import Store
 
 from .shared.cells import BOUNDS, ScoredCell, TableSetting, collect
 from .shared.pictures import Grid, head, legend, legend_height, save_all
-from .shared.style import GREY, LINES, MARKERS, ONE_COLUMN, TWO_COLUMNS, plain_axes
+from .shared.style import GREY, LINES, MARKERS, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
 from .shared.table import Table, tables
 from .shared.text import METRIC_NAMES, clean, settings
 
@@ -131,8 +131,23 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
             f"no method in {store.root} was run with different numbers of calibration trials",
             "bench sweep --calibration 1,2,3,60% makes them.",
         )
-    return save_all([(p.table, p) for p in shown], draw, out / "calibration", "Calibration size",
-                    options)
+    sure = [p for p in shown if any(
+        s.interval for its in p.pairs.values() for c in its for s in c.steps)]
+    if not sure:
+        raise BenchError("curves over fewer than 3 subjects have no interval: nothing can be said")
+    return save_all([(p.table, p) for p in sure], draw, out / "calibration", "Calibration size",
+                    options, rows=_rows)
+
+
+def _rows(_: Table, group: Panels) -> Iterator[dict[str, Any]]:
+    for pair, its in group.pairs.items():
+        for curve in its:
+            for step in curve.steps:
+                low, high = step.interval or (None, None)
+                yield {"method": curve.label, "kind": "control" if curve.control else "method",
+                       "pair": pair, "calibration_trials": step.trials, "mean": step.mean,
+                       "low": low, "high": high, "n_subjects": step.n,
+                       "chance": group.chance[pair]}
 
 
 def draw(table: Table, group: Panels) -> Figure:
@@ -142,7 +157,8 @@ def draw(table: Table, group: Panels) -> Figure:
     down = -(-len(names) // across)
     width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     labels = list(dict.fromkeys(c.label for v in group.pairs.values() for c in v))[:MOST]
-    margins = (0.5, 0.1, 0.92, 0.46 + legend_height(len(labels), width))
+    above = 0.82 if width == ONE_COLUMN else 0.74
+    margins = (0.5, 0.1, above, 0.46 + legend_height(len(labels), width))
     grid = Grid.make(width, (down, across), margins, (0.3, 0.5), high=1.5)
     for i, name in enumerate(names):
         axes = grid[divmod(i, across)]
@@ -150,14 +166,14 @@ def draw(table: Table, group: Panels) -> Figure:
                group.chance[name])
         axes.set_title(clean(name, 34), size=7, weight="normal", loc="left", pad=3)
         if i + across >= len(names):
-            axes.set_xlabel("calibration trials of a subject", size=6.5, labelpad=2)
+            axes.set_xlabel("calibration trials of a subject (log)", size=6.5, labelpad=2)
     controls = {c.label for v in group.pairs.values() for c in v if c.control}
     legend(grid.figure, [(clean(n, 28), _look(n, n in controls, labels)) for n in labels],
            handlelength=2)
     metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"
     head(grid.figure, table, "Calibration size",
-         f"{metric}; mean and 95 % interval over subjects\n"
-         + _tested(table))
+         metric + ("\n" if width == ONE_COLUMN else "; ")
+         + f"mean and 95 % interval over subjects\n{_tested(table)}")
     return grid.figure
 
 
@@ -173,18 +189,23 @@ def _panel(
 ) -> None:
     plain_axes(axes)
     if chance is not None:
-        axes.axhline(100 * chance, color=GREY, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+        chance_line(axes, chance)
     for k, curve in enumerate(curves):
         look = _look(curve.label, curve.control, labels)
-        shift = 0.06 * (k - (len(curves) - 1) / 2)  # intervals beside, not on each other
-        x = [s.trials + shift for s in curve.steps]
+        shift = 1.03 ** (k - (len(curves) - 1) / 2)  # intervals beside, not on each other
+        x = [s.trials * shift for s in curve.steps]
         axes.plot(x, [100 * s.mean for s in curve.steps], **look)
         for at, step in zip(x, curve.steps, strict=True):
             if step.interval is not None:
                 axes.plot([at, at], [100 * v for v in step.interval], color=look["color"],
                           linewidth=0.7, alpha=0.6)
     ticks = sorted({round(s.trials, 1) for c in curves for s in c.steps})
+    axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_xticks([], minor=True)
+    if chance is not None:
+        axes.annotate("chance", (1, 100 * chance), (-1, 1.5), size=6, color=GREY, ha="right",
+                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def _look(label: str, control: bool, labels: Sequence[str]) -> dict[str, Any]:

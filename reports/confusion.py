@@ -7,8 +7,9 @@ averaged over the subjects that have windows of that class.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 
@@ -104,8 +105,10 @@ def draw(table: Table, matrices: list[Confusion]) -> Figure:
     labels = list(dict.fromkeys(c.label for c in matrices))
     columns = [c for c in table.columns if any(f.column == c for f in matrices)]
     width = ONE_COLUMN if len(columns) < 3 else TWO_COLUMNS
-    grid = Grid.make(width, (len(labels), len(columns)), (0.62, 0.1, 0.92, 0.22), (0.32, 0.3),
-                     most=1.15)
+    # Room for whole names: at the left of each panel, and upright under it.
+    left, under = _room(columns)
+    grid = Grid.make(width, (len(labels), len(columns)), (left + 0.22, 0.1, 0.92, under + 0.06),
+                     (left, under + 0.08), most=1.15)
     short = table.short_labels()
     for one in matrices:
         axes = grid[labels.index(one.label), columns.index(one.column)]
@@ -118,9 +121,29 @@ def draw(table: Table, matrices: list[Confusion]) -> Figure:
               "pairs": len(table.columns) - len(columns)}
     more = "".join(f"; {n} {what} left out" for what, n in hidden.items() if n)
     lines = ["rows: true, columns: predicted; % of the true class,",
-             f"per {table.unit}, every subject weighs the same; names cut{more}"]
+             f"per {table.unit}, every subject weighs the same{more}"]
     head(grid.figure, table, "Confusion", ("\n" if width == ONE_COLUMN else " ").join(lines))
     return grid.figure
+
+
+def _names(column: Column) -> list[str]:
+    """Classes without the words that all of them share: ``low``, ``high`` of a valence."""
+    words = [clean(c, 24).split() for c in column.classes]
+    shared = set.intersection(*map(set, words)) if words else set()
+    return [clean(" ".join(w for w in its if w not in shared) or " ".join(its), 16) or "?"
+            for its in words]
+
+
+def _room(columns: list[Column]) -> tuple[float, float]:
+    """Inches that the longest name of a class takes at the left of a panel, and under it."""
+    longest = max((len(name) for c in columns for name in _names(c)), default=1)
+    inches = 0.05 + 0.048 * longest
+    return max(0.3, inches + 0.03), max(0.3, inches)
+
+
+def _upright(names: list[str], points: float) -> bool:
+    """Whether names would touch each other side by side."""
+    return any(3.4 * len(name) > points for name in names)
 
 
 def _heading(label: str) -> str:
@@ -139,16 +162,26 @@ def _draw(axes: Axes, one: Confusion, points: float) -> None:
             ink = square(axes, j, i, colours()(share), edgecolor="white", linewidth=0.6)
             field_text(axes, j, i, f"{100 * share:.0f}", 0.52, size=size, color=ink)
     axes.set(xlim=(0, n), ylim=(n, 0))
-    names = [c.split()[0][:4] if c.split() else "?" for c in one.column.classes]
+    names = _names(one.column)
     at = [k + 0.5 for k in range(n)]
-    axes.set_xticks(at, names)
+    axes.set_xticks(at, names, rotation=90 if _upright(names, points / n) else 0)
     axes.set_yticks(at, names)
     axes.tick_params(length=0, pad=1.5, labelsize=5.4)
     axes.spines[:].set_visible(False)
+
+
+def _rows(_: Table, matrices: list[Confusion]) -> Iterator[dict[str, Any]]:
+    for one in matrices:
+        classes = one.column.classes
+        for true, line in zip(classes, one.shares, strict=True):
+            for predicted, share in zip(classes, line, strict=True):
+                yield {"method": one.label, "pair": one.column.pair, "true": true,
+                       "predicted": predicted, "share": share, "n_subjects": one.subjects}
 
 
 #: ``confusion.png``, ``.pdf`` and ``.svg``: a row a method, a column a pair.
 write = Picture(
     "confusion", confusions, draw, "Confusion matrices",
     "no method in {root} has predictions on disk: no confusion matrix can be drawn",
+    rows=_rows,
 )

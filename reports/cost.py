@@ -11,7 +11,7 @@ from .shared.caption import number
 from .shared.cells import BOUNDS, ScoredCell
 from .shared.pictures import Grid, Picture, head
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, chance_line, plain_axes
-from .shared.table import Table
+from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean
 
 if TYPE_CHECKING:
@@ -60,15 +60,22 @@ def points(table: Table) -> list[Point]:
     for row in [*table.methods, *table.controls]:
         if row.mean is None or row.key.method in _FREE:
             continue
-        cells = [c for cells in row.cells.values() for c in cells]
-        own = [c for c in cells if not _info(c).get("pretraining_reused")]
-        point = Point(
-            row.label, row.mean, _mean(own, "wall_s"), _mean(cells, "parameters"),
-            row.key.kind == "control", frozenset(_device(c) for c in cells),
-        )
+        seconds, parameters, _, devices = cost_of(row)
+        point = Point(row.label, row.mean, seconds, parameters, row.key.kind == "control", devices)
         if point.seconds or point.parameters:
             made.append(point)
     return made
+
+
+def cost_of(row: TableRow) -> tuple[float | None, float | None, float | None, frozenset[str]]:
+    """Seconds, parameters and MB of memory, means over the records of a row, and its devices.
+
+    Seconds are of the records that did their own pre-training.
+    """
+    cells = [c for cells in row.cells.values() for c in cells]
+    own = [c for c in cells if not _info(c).get("pretraining_reused")]
+    return (_mean(own, "wall_s"), _mean(cells, "parameters"), _mean(cells, "peak_memory_mb"),
+            frozenset(_device(c) for c in cells))
 
 
 def _info(cell: ScoredCell) -> dict[str, Any]:
@@ -175,4 +182,8 @@ def _named(axes: Axes, shown: Sequence[tuple[Point, float]]) -> None:
 write = Picture(
     "cost", lambda table: [] if all(p.control for p in points(table)) else points(table), draw,
     "Score against cost", "no method in {root} ran every pair and says what it cost",
+    rows=lambda _, dots: [
+        {"method": p.label, "kind": "control" if p.control else "method", "mean": p.mean,
+         "seconds": p.seconds, "parameters": p.parameters, "devices": " ".join(sorted(p.devices))}
+        for p in dots],
 )

@@ -7,15 +7,15 @@ score was chosen by it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 
 from .shared.cells import Column
-from .shared.pictures import Grid, Picture, head, legend, legend_height
-from .shared.style import LINES, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
+from .shared.pictures import Grid, Picture, head, legend, legend_height, text_at
+from .shared.style import GREY, LINES, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
 from .shared.table import Table, TableRow
 from .shared.text import clean
 
@@ -160,6 +160,12 @@ def draw(table: Table, shown: Sequence[Curves]) -> Figure:
     colour = {c: LINES[i % len(LINES)] for i, c in enumerate(names)}
     for i, label in enumerate(labels):
         here = [s for s in stages if has[label, s]]
+        for stage in stages:
+            if stage not in here:
+                said = "no pre-training" if stage == "pretrain" else "no test score by epoch"
+                x, y = grid.corner(i, stages.index(stage))
+                text_at(grid.figure, y + grid.high / 2, said, size=6.5, color=GREY,
+                        x=x + grid.wide / 2, ha="center")
         for stage in here:
             axes = grid[i, stages.index(stage)]
             _panel(axes, by_label[label], stage, colour)
@@ -171,9 +177,10 @@ def draw(table: Table, shown: Sequence[Curves]) -> Figure:
     legend(grid.figure, [(clean(short[c], 30), {"color": its, "linewidth": 1.4})
                          for c, its in colour.items()], handlelength=1.4)
     hidden = len(by_label) - len(labels)
-    what = "mean over seeds and subjects, band: SD over them; the test score chose nothing"
+    what = ("mean over seeds and subjects, band: SD over them; test accuracy per window in points "
+            "above the chance of each pair, 1 / classes; it chose nothing")
     if width == ONE_COLUMN:
-        what = "mean over seeds and subjects, band: SD"
+        what = "mean over seeds and subjects, band: SD; test accuracy in points above 1 / classes"
     what += f"; {hidden} methods left out" * bool(hidden)
     head(grid.figure, table, "Learning curves", what)
     return grid.figure
@@ -190,6 +197,9 @@ def _panel(
         if line is None:
             continue
         x = range(1, len(line.mean) + 1)
+        if stage == "test":  # pairs of unlike numbers of classes share the axis
+            chance = 1 / max(1, len(one.column.classes))
+            line = Line([v - chance for v in line.mean], line.sd)
         y = [scale * v for v in line.mean]
         axes.plot(x, y, color=colour[one.column], linewidth=1.0)
         low = [scale * (m - s) for m, s in zip(line.mean, line.sd, strict=True)]
@@ -197,12 +207,13 @@ def _panel(
         axes.fill_between(x, low, high, color=colour[one.column], alpha=0.10, linewidth=0)
     plain_axes(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy (%)", size=6.5)
+    axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy − chance",
+                    size=6.5)
     if stage == "test":
-        shares = sorted({1 / len(c.classes) for c in colour if c.classes})
-        for share in shares:
-            chance_line(axes, share)
-        axes.set_ylim(bottom=min([axes.get_ylim()[0], *(100 * share - 2 for share in shares)]))
+        chance_line(axes, 0.0)
+        axes.set_ylim(bottom=min(axes.get_ylim()[0], -4.0))
+        axes.annotate("chance", (1, 0), (-1, 1.5), size=6, color=GREY, ha="right",
+                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def _drawable(table: Table) -> list[Curves]:
@@ -211,9 +222,18 @@ def _drawable(table: Table) -> list[Curves]:
     return [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
 
 
+def _rows(_: Table, shown: Sequence[Curves]) -> Iterator[dict[str, Any]]:
+    for one in shown:
+        for stage, line in (("pretrain_loss", one.pretrain), ("test_accuracy", one.test)):
+            for epoch, (mean, sd) in enumerate(zip(line.mean, line.sd, strict=True), 1) \
+                    if line else ():
+                yield {"method": one.label, "pair": one.column.pair, "curve": stage,
+                       "epoch": epoch, "mean": mean, "sd": sd}
+
+
 #: ``curves.png``, ``.pdf`` and ``.svg``: a row of two panels for each method.
 write = Picture(
     "curves", _drawable, draw, lambda table, _: f"Learning curves, {table.setting.protocol}",
     "no finished record of a method in {root} has learning curves",
-    "Methods draw them with ctx.epoch(...); shallow methods have none.",
+    "Methods draw them with ctx.epoch(...); shallow methods have none.", _rows,
 )

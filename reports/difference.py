@@ -13,7 +13,9 @@ from bench.store.records import Store
 
 from .heatmap import frame, shared_classes, two_lines
 from .shared.cells import Column
+from .shared.files import mean_columns, sign_columns
 from .shared.pictures import Grid, Picture, field_text, head, square
+from .shared.power import too_few_for_intervals
 from .shared.style import GREY, ONE_COLUMN, PALE, diverging
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, natural, signed
@@ -115,6 +117,14 @@ def _field(axes: Axes, at: tuple[int, int], test: Paired, star: str, colour: Any
         field_text(axes, *at, f"[{low}, {high}]", 0.72, size=size * 0.62, color=ink)
 
 
+def _rows(_: Table, diff: Difference) -> list[dict[str, Any]]:
+    return [
+        {"first": diff.one, "second": diff.two, "pair": column.pair, "n_subjects": test.n,
+         **mean_columns(test), "p_holm": diff.holm[column], **sign_columns(test)}
+        for column, test in diff.tests.items()
+    ]
+
+
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     """Write ``difference.png``, ``.pdf`` and ``.svg``: of ``--methods``, if two, or the best two.
 
@@ -126,4 +136,5 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     return Picture(
         "difference", lambda table: difference(table, options.methods), draw,
         lambda _, diff: f"{diff.one} less {diff.two}", "no two methods in {root} share a pair",
+        "", _rows, lambda _, diff: too_few_for_intervals(diff.tests.values()),
     )(store, out, options)

@@ -8,7 +8,7 @@ trial are no neighbours here, since they are alike whatever the encoder does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,7 +182,15 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
         No record has an embedding.
     """
     shown = drawable_diagnostics(store, options, embeddings, "embedding", "an embedding")
-    return save_all(shown, draw, out / "embedding", "Embedding of windows", options)
+    return save_all(shown, draw, out / "embedding", "Embedding of windows", options, rows=_rows)
+
+
+def _rows(_: Table, maps: Sequence[Embedding]) -> Iterator[dict[str, Any]]:
+    for one in maps:
+        for i, (x, y) in enumerate(one.xy.tolist()):
+            yield {"method": one.label, "pair": one.column.pair, "fold": one.fold, "x": x, "y": y,
+                   "side": "target" if one.target[i] else "source",
+                   **{name: str(group[i]) for name, group in one.groups.items()}}
 
 
 def draw(table: Table, maps: Sequence[Embedding]) -> Figure:

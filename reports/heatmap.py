@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.reporting import ARROW
 
@@ -248,9 +248,19 @@ def _draw_bar(axes: Axes, table: Table) -> None:
     bar.set_ticks(ticks, labels=names)
 
 
+def _rows(_: Table, shown: Sequence[Matrix]) -> Iterator[dict[str, Any]]:
+    for one in shown:
+        for source, line in zip(one.sources, one.squares, strict=True):
+            for target, field in zip(one.targets, line, strict=True):
+                if field.mean is not None:
+                    yield {"method": one.label, "source": source, "target": target,
+                           "mean": field.mean, "sd": field.sd, "n_subjects": field.subjects,
+                           "between_chance_and_perfect": field.height}
+
+
 #: ``heatmap.png``, ``.pdf`` and ``.svg``: a small matrix for each method.
 write = Picture(
     "heatmap", matrices, draw, lambda table, _: f"Source by target, {title(table)}",
     "no finished record of a method in {root}: a heat map has nothing to show",
-    "bench report prints which records failed, and why.",
+    "bench report prints which records failed, and why.", _rows,
 )

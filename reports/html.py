@@ -23,7 +23,8 @@ from .page.data import page
 from .shared.cells import collect
 
 #: In the order in which they are put together.
-_SCRIPTS = ("core.js", "charts.js", "board.js", "parts.js")
+_SCRIPTS = ("core.js", "charts.js", "hero.js", "compare.js", "board.js", "share.js", "parts.js",
+            "start.js")
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:

@@ -11,7 +11,7 @@ from bench.store.files import write_text
 from bench.store.records import Store
 from bench.version import __version__
 
-from .shared.caption import caption, problems, title
+from .shared.caption import caption, note_lines, problems, title
 from .shared.cells import collect, origins
 from .shared.table import Table, TableRow, tables
 
@@ -38,7 +38,8 @@ def leaderboard(store: Store, options: ReportOptions) -> dict[str, Any]:
 def _table(table: Table) -> dict[str, Any]:
     return {
         "title": title(table), "simulated": table.simulated, "setting": vars(table.setting),
-        "caption": caption(table), "notes": table.notes, "seeds": table.seeds(),
+        "caption": caption(table), "note": note_lines(table), "notes": table.notes,
+        "seeds": table.seeds(),
         "pairs": [
             {"label": table.labels[c], "source": c.source, "target": c.target,
              "sessions": c.sessions, "classes": list(c.classes), "data": c.data,
@@ -60,7 +61,8 @@ def _row(table: Table, row: TableRow) -> dict[str, Any]:
         "scores": {
             table.labels[c]: {
                 "mean": v.mean, "sd": v.sd, "subjects": v.subjects, "seeds": list(v.seeds),
-                "partial": v.partial, "records": sorted(x.id for x in row.cells[c]),
+                "partial": v.partial, "one_class": v.beside,
+                "records": sorted(x.id for x in row.cells[c]),
                 "origins": origins(row.cells[c]),
             }
             for c, v in row.values.items()

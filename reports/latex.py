@@ -1,5 +1,7 @@
 r"""The leaderboard as a LaTeX table: booktabs, best in bold, second underlined, ± over subjects.
 
+A caption of two lines says what the numbers are; a note under the table says all the rest.
+
 The file needs ``\usepackage{booktabs,graphicx,xcolor}`` and compiles with pdfLaTeX
 whatever the records hold: text is escaped, and letters that pdfLaTeX has no glyph for are named by
 their code point.
@@ -9,13 +11,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.caption import caption, title
+from .shared.caption import caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
 from .shared.text import percent
@@ -70,13 +73,29 @@ _FIT = (
 )
 
 
-def caption_of(table: Table, curves: Sequence[Worth] = ()) -> str:
-    """Caption: title, what the source is worth, and everything the numbers mean."""
+def caption_of(table: Table) -> str:
+    """Caption: what is measured and how, whether it is simulated, and what ± is."""
+    spread = any(v.sd is not None for row in table.rows for v in row.values.values())
+    over = "; mean ± standard deviation over target subjects" if spread else ""
+    return latex(f"{_capital(title(table))}, in %{over}.")
+
+
+def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
+    """Note under the table: what the source is worth, and everything the numbers mean."""
     worth = worth_of(table, curves)
-    lines = [title(table) + ".", *([headline(worth)] if worth else []), *caption(table)]
+    said = [*([headline(worth)] if worth else []), *caption(table), *note_lines(table)]
     if any(v.partial for row in table.rows for v in row.values.values()):
-        lines.append("†: not all subjects of the column have this score.")
-    return latex(" ".join(lines))
+        said.append("†: not all subjects of the column have this score.")
+    return latex(" ".join(said))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def without_oracles(table: Table) -> Table:
+    """The same table without the rows that saw the test set, and without a word of them."""
+    return replace(table, oracles=[])
 
 
 def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
@@ -90,13 +109,18 @@ def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
         [_row(table, row) for row in rows]
         for rows in (table.methods, table.controls, table.oracles)
     )
-    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table, curves)}}}", *_FIT,
+    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
            r"\midrule", *map(_line, body)]
     out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
     if oracles:
         out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in oracles)]
-    return [*out, r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+    return [*out, r"\bottomrule", r"\end{tabular}}", _NOTE % note_of(table, curves),
+            r"\end{table}"]
+
+
+#: What stands under a table, as wide as the column.
+_NOTE = r"\par\smallskip\parbox{\linewidth}{\footnotesize\emph{Note.} %s}"
 
 
 #: Of the best and the second of a column.
@@ -115,6 +139,7 @@ def _row(table: Table, row: TableRow) -> list[str]:
         text += r"\dag{}" if value.partial else ""
         n = f" ($n$ {len(value.subjects)})" if value.partial else ""
         text += n if value.sd is None else rf" {{\scriptsize$\pm${100 * value.sd:.1f}{n}}}"
+        text += rf" {{\scriptsize one class: {value.beside}}}" if value.beside else ""
         cells.append(text)
     return cells + table.summary(row, _MARKS[table.mark(row, None)] % latex(percent(row.mean)))
 
@@ -130,6 +155,8 @@ def _line(cells: Sequence[str]) -> str:
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     """Write ``leaderboard.tex``: a table environment for each setting.
 
+    Rows of oracles are in it unless ``options.oracles`` is off.
+
     Raises
     ------
     BenchError
@@ -138,7 +165,8 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     text = "% Needs \\usepackage{booktabs,graphicx,xcolor}.\n\n"
     collection = collect(store, options)
     curves = worths(collection, options)
-    for table in tables(collection, options):
+    shown = tables(collection, options)
+    for table in shown if options.oracles else map(without_oracles, shown):
         text += "\n".join(lines(table, curves)) + "\n\n"
     write_text(out / "leaderboard.tex", text)
     return [out / "leaderboard.tex"]

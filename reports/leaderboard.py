@@ -30,7 +30,7 @@ from .shared.against import (
     over_all_pairs,
 )
 from .shared.budget import cost_of
-from .shared.caption import caption, problems, shortened, title
+from .shared.caption import caption, note_lines, problems, shortened, title
 from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import MOST_TABLES
@@ -139,7 +139,7 @@ def _markdown(
     parts += [f"> {markdown(headline(worth))}" for worth in curves]
     for table, comparisons in compared:
         parts += [f"## {markdown(title(table))}", _markdown_table(table)]
-        parts.append(bullets(caption(table)))
+        parts += ["  \n".join(map(markdown, caption(table))), bullets(note_lines(table))]
         if table.notes:
             parts.append(bullets(shortened(table.notes), "⚠ "))
         if comparisons:
@@ -217,7 +217,7 @@ def _values(table: Table, row: TableRow) -> list[str]:
             cells.append("–")
             continue
         text = _MARKS[table.mark(row, column)].format(percent(value.mean))
-        cells.append(text + value.spread)
+        cells.append(text + value.spread + (f"; one class: {value.beside}" if value.beside else ""))
     return cells + table.summary(row, _MARKS[table.mark(row, None)].format(percent(row.mean)))
 
 
@@ -239,7 +239,8 @@ def _setting(table: Table) -> dict[str, Any]:
         "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
         "protocol_params": s.protocol_params, "target_access": s.target_access,
         "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes, "edition": s.edition, "pieces": table.pieces,
+        "classes": s.classes, "hold_out": s.hold_out, "other": s.other, "edition": s.edition,
+        "pieces": table.pieces,
     }
 
 

@@ -232,7 +232,7 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
     if figure.metric != "accuracy":
         return ComparedFigure(figure, [], f"the metric is {figure.metric}, not accuracy")
     reasons: list[str] = []
-    measured = []
+    fitting: list[tuple[Table, Column]] = []
     for table in shown:
         for column in table.columns:
             if (column.source_corpus, column.target_corpus) != (figure.source, figure.target):
@@ -241,13 +241,28 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
             if reason:
                 reasons.append(reason)
                 continue
-            measured += [
-                (row.label, row.values[column])
-                for row in table.methods if column in row.values
-            ]
+            fitting.append((table, column))
+    measured = [
+        (row.label + told, row.values[column])
+        for (table, column), told in zip(fitting, _told_apart(fitting), strict=True)
+        for row in table.methods if column in row.values
+    ]
     if measured:
         return ComparedFigure(figure, measured, "")
     return ComparedFigure(figure, [], "; ".join(dict.fromkeys(reasons)) or "this pair was not run")
+
+
+def _told_apart(places: Sequence[tuple[Table, Column]]) -> list[str]:
+    """What tells columns of several settings apart: their scores are not of like runs."""
+    settings = [vars(table.setting) for table, _ in places]
+    names = [n for n in (settings[0] if places else ()) if len({s[n] for s in settings}) > 1]
+    out = []
+    for (table, column), setting in zip(places, settings, strict=True):
+        parts = [f"{n.replace('_', ' ')} {setting[n] or 'none'}" for n in names]
+        same = [c for t, c in places if t is table]
+        parts += [table.labels[column]] * (len(same) > 1)
+        out.append(f" [{'; '.join(parts)}]" if parts else "")
+    return out
 
 
 def _why_not(figure: Figure, table: Table, column: Column) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.scoring.inference import Friedman, compare_all
+from bench.scoring.inference import Friedman, compare_all, subjects_needed
 
 from .shared.pictures import Grid, Picture, head
 from .shared.power import ALPHA
@@ -93,7 +93,7 @@ def draw(table: Table, result: Ranks) -> Figure:
     bars = [(a, min(b, n - 1)) for a, b in result.cliques if a < n]
     width = ONE_COLUMN if n <= 12 else TWO_COLUMNS
     right = 0.16 + 0.09 * min(len(bars), 12)
-    grid = Grid.make(width, (1, 1), (1.5, right, 0.86, 0.34), high=0.17 * n)
+    grid = Grid.make(width, (1, 1), (1.5, right, 0.9, 0.34), high=0.17 * n)
     axes = grid[0, 0]
     _draw_ranks(axes, result, n)
     _draw_bars(axes, bars)
@@ -103,7 +103,7 @@ def draw(table: Table, result: Ranks) -> Figure:
         lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(result.test.p)}")
     lines.append("a bar joins methods not told apart (Wilcoxon, Holm, 0.05)")
     if len(table.columns) > 1:
-        lines[-1] += "; tests are of means over pairs"
+        lines.append("tests are of means over pairs")
     if len(result.labels) > n:
         lines[-1] += f"; first {n} of {len(result.labels)}"
     head(grid.figure, table, "Mean ranks", "\n".join(lines))
@@ -134,9 +134,26 @@ def _draw_bars(axes: Axes, bars: Sequence[tuple[int, int]]) -> None:
                   transform=transform, clip_on=False, solid_capstyle="round")
 
 
+def _rows(_: Table, result: Ranks) -> list[dict[str, Any]]:
+    """Lines of the CSV; ``not_told_apart`` has the numbers of the bars that a method stands at."""
+    return [
+        {"method": label, "mean_rank": rank, "subjects": result.blocks, "not_told_apart": " ".join(
+            str(k) for k, (a, b) in enumerate(result.cliques, 1) if a <= i <= b)}
+        for i, (label, rank) in enumerate(zip(result.labels, result.ranks, strict=True))
+    ]
+
+
+def _too_few(_: Table, result: Ranks) -> str:
+    needed = subjects_needed(len(result.labels), ALPHA)
+    if result.blocks >= needed:
+        return ""
+    return (f"ranks of {len(result.labels)} methods over {result.blocks} subjects: with fewer than "
+            f"{needed} no two could be told apart, so one bar would join all")
+
+
 #: ``ranks.png``, ``.pdf`` and ``.svg``.
 write = Picture(
     "ranks", ranks, draw, "Mean ranks",
     "fewer than two methods in {root} ran every pair: there are no ranks",
-    "Ask for the pairs that they share, with --pairs.",
+    "Ask for the pairs that they share, with --pairs.", _rows, _too_few,
 )

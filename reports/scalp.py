@@ -7,10 +7,10 @@ that a model can do without each of them: a pale map means redundancy, not that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.data.channels import positions
 from bench.reporting import ReportOptions
@@ -105,13 +105,23 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
         No record has the importance of bands.
     """
     shown = drawable_diagnostics(store, options, scalps, "importance", "the importance of bands")
-    return save_all(shown, draw, out / "scalp", "Importance of bands on the scalp", options)
+    return save_all(shown, draw, out / "scalp", "Importance of bands on the scalp", options,
+                    rows=_rows)
+
+
+def _rows(_: Table, maps: Sequence[Scalp]) -> Iterator[dict[str, Any]]:
+    for one in maps:
+        for channel, line in zip(one.channels, one.importance.tolist(), strict=True):
+            for name, lost in zip(one.bands, line, strict=True):
+                yield {"method": one.label, "pair": one.column.pair, "channel": channel,
+                       "band": name.replace("\n", " "), "lost": lost,
+                       "n_subjects": one.subjects, "n_seeds": one.seeds}
 
 
 def draw(table: Table, maps: Sequence[Scalp]) -> Figure:
     """Figure of a table: one scale of colour for all maps."""
     across = max(len(s.bands) for s in maps)
-    left, right, top, gap = 0.82, 0.62, 0.88, 0.14
+    left, right, top, gap = 0.98, 0.62, 0.88, 0.14
     side = min((TWO_COLUMNS - left - right) / across, 1.25)
     grid = Grid.make(max(ONE_COLUMN, left + across * side + right), (len(maps), across),
                      (left, right, top, 0.1 + gap), (0.0, gap), most=side)

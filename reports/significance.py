@@ -7,7 +7,7 @@ the sources that a subject was tested from: none of them makes a subject more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,21 @@ class Family:
         return len({s for mine in self.scores.values() for s in mine})
 
 
-def families(table: Table) -> list[Family]:
-    """All pairs together where there are several, then each pair by itself."""
+def families(table: Table, guessing: bool = True) -> list[Family]:
+    """All pairs together where there are several, then each pair by itself.
+
+    ``guessing`` says what a guess scores on a subject's trials, for which predictions are read.
+    """
+    found = list(table.once("families", lambda: _families(table)))
+    if not guessing:
+        return found
+    columns = {table.labels[c]: c for c in table.columns}
+    return [replace(f, chance=_chance(table, columns[f.over], [
+        r for r in table.methods if columns[f.over] in r.values
+    ])) if f.over in columns else f for f in found]
+
+
+def _families(table: Table) -> list[Family]:
     out = []
     if len(table.columns) > 1:
         complete = [r for r in table.methods if len(r.values) == len(table.columns)]
@@ -87,13 +100,12 @@ def families(table: Table) -> list[Family]:
         rows = [r for r in table.methods if column in r.values]
         rest = [r.label for r in table.methods if r not in rows]
         alone = {row.label: row.values[column].subjects for row in rows}
-        out.append(_family(table.labels[column], alone, rest, _chance(table, column, rows)))
+        out.append(_family(table.labels[column], alone, rest))
     return [f for f in out if f.differences]
 
 
 def _family(
-    over: str, scores: Scores, rest: list[str], chance: str = "",
-    pairs: Mapping[str, float] | None = None,
+    over: str, scores: Scores, rest: list[str], pairs: Mapping[str, float] | None = None,
 ) -> Family:
     """Comparisons of a family; ``pairs`` of each target corpus, where the family is over several.
 
@@ -102,7 +114,7 @@ def _family(
     corpora = {s: s[0] for its in scores.values() for s in its} if pairs else None
     compared = sorted(compare_all(scores, corpora, pairs),
                       key=lambda c: (c.holm, c.test.p, -abs(c.test.mean)))
-    return Family(over, scores, compared, friedman_of(scores), rest, chance)
+    return Family(over, scores, compared, friedman_of(scores), rest)
 
 
 def by_subject(

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .shared.against import Comparison, against_target_only
+from .shared.files import mean_columns, sign_columns
 from .shared.pictures import Grid, Picture, difference_mark, head, legend, legend_height
+from .shared.power import too_few_for_intervals
 from .shared.style import FAINT, GREY, LINES, MARKERS, ONE_COLUMN, plain_axes, two_rows
 from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean
@@ -67,4 +69,8 @@ def _look(number: int) -> tuple[str, str]:
 write = Picture(
     "source_gain", against_target_only, draw, _TITLE,
     f"no finished record of a method in {{root}} has both sides: {_WHAT}", "Run with controls.",
+    lambda _, gains: [
+        {"method": g.row.label, "pair": g.column.pair, "n_subjects": g.test.n,
+         **mean_columns(g.test), "p_holm": g.holm, **sign_columns(g.test)} for g in gains],
+    lambda _, gains: too_few_for_intervals(g.test for g in gains),
 )

@@ -5,7 +5,7 @@ A mean hides whether pre-training helps everybody a little or one subject a lot;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -192,9 +192,17 @@ def _head(figure: Figure, table: Table, shown: Sequence[Panel], hidden: int) -> 
     text_at(figure, 0.06, legend, size=6, color=MUTED, va="bottom")
 
 
+def _rows(_: Table, shown: dict[tuple[str, Column], Panel]) -> Iterator[dict[str, Any]]:
+    for panel in shown.values():
+        for subject, score in panel.method.items():
+            c = panel.comparison
+            yield {"method": panel.row, "pair": panel.column.pair, "subject": subject,
+                   "score": score, "target_only": c.control[subject] if c else None}
+
+
 #: ``subjects.png``, ``.pdf`` and ``.svg``: a row of panels a method, a column a pair.
 write = Picture(
     "subjects", panels, draw, lambda table, _: f"Target subjects, {title(table)}",
     "no finished record of a method in {root}: there are no subjects to show",
-    "bench report prints which records failed, and why.",
+    "bench report prints which records failed, and why.", _rows,
 )

@@ -173,3 +173,18 @@ def test_the_wheel_installs_without_the_checkout(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert len(list(tmp_path.glob("*.whl"))) == 1
+
+
+@pytest.mark.parametrize(("own", "spins"), [
+    ({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "active"}, None),
+])
+def test_threads_that_wait_leave_the_core_to_others(own, spins):
+    """As the library of threads itself says it was told."""
+    clean = {k: v for k, v in os.environ.items() if k not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
+    done = subprocess.run(
+        [sys.executable, "-c", "import bench, torch; torch.ones(4)"], check=True, text=True,
+        capture_output=True, env=clean | own | {"OMP_DISPLAY_ENV": "VERBOSE"})
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("another library of threads")
+    said = done.stderr.partition("GOMP_SPINCOUNT = '")[2].partition("'")[0]
+    assert said != "10000" if spins is None else said == spins

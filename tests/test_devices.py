@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -115,3 +119,36 @@ def test_a_device_that_is_nowhere_is_refused_before_anything_is_read(tmp_path):
     assert not (tmp_path / "runs").exists()
     with pytest.raises(SettingError, match="'abacus' cannot be used"):
         swept(tmp_path, tmp_path / "runs", device="abacus")
+
+
+FAULTS = """
+import resource, sys, torch
+from bench.devices import keep_memory
+kept = sys.argv[1] == "kept" and keep_memory()
+def step():
+    made = [torch.ones(1_500_000) for _ in range(8)]
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step()
+print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_a_step_takes_its_memory_from_the_step_before():
+    """Pages that the system clears anew: none with the memory kept, a great many without."""
+    pytest.importorskip("resource")
+    clean = {k: v for k, v in os.environ.items()
+             if not k.startswith("MALLOC_") and k != "GLIBC_TUNABLES"}
+
+    def run(how, **more):
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], env=clean | more, check=True,
+                              capture_output=True, text=True)
+        return tuple(map(int, done.stdout.split()))
+
+    kept, faults = run("kept")
+    if not kept:
+        pytest.skip("not glibc")
+    assert faults * 20 < run("freed")[1]
+    assert run("kept", MALLOC_TRIM_THRESHOLD_="131072")[0] == 0  # the user's own word

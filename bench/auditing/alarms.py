@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import BenchError
 from ..scoring.inference import mean_interval
-from ..scoring.metrics import UNITS
+from ..scoring.metrics import PRECISION, UNITS
 from ..store.records import Record
 from .findings import Finding
 
@@ -104,6 +104,13 @@ class Scored:
         return all(score == 1.0 for score in self.scores[unit].values())
 
 
+def one_class(record: Record) -> bool:
+    """Whether a record says that nearly all windows of each subject are taken for one class."""
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        return Scored(record, {}, _counts(record, read=False)).one_class
+    return False
+
+
 def name_of(record: Record) -> str:
     """``target-only (scmm) SEED→DEAP 1f3a9c2e``."""
     network = (record.identity.get("params") or {}).get("network")
@@ -146,7 +153,7 @@ def subject_scores(
     """Subject to score, averaged over sessions."""
     sessions: dict[int, list[float]] = defaultdict(list)
     for fold in record.folds:
-        score = fold["scores"][unit][metric]
+        score = fold["scores"][unit].get(metric)
         if score is not None:
             sessions[int(fold["subject"])].append(float(score))
     return {s: fmean(v) for s, v in sessions.items()}
@@ -157,13 +164,25 @@ def _one_class(one: Scored) -> Alarms:
         beside = ", ".join(
             f"{words} {100 * fmean(scores.values()):.1f}" for words, metric in (
                 ("balanced accuracy", "balanced_accuracy"), ("AUROC", "auroc"),
+                ("average precision", PRECISION),
             ) if (scores := subject_scores(one.record, "window", metric))
         )
         yield Finding(
             "warning", f"predicts one class for over {100 * DEGENERATE:.0f} % of the windows of a "
-            f"subject, so that accuracies say nothing of it; per window {beside}",
+            f"subject, so that accuracies say nothing of it; per window {beside}"
+            + _foreign(one.record),
             name_of(one.record),
         )
+
+
+def _foreign(record: Record) -> str:
+    """What may help where nothing of the target is granted to scale it by."""
+    scaling = record.identity.get("scaling")
+    by = scaling.get("target") if isinstance(scaling, Mapping) else None
+    if record.identity["protocol"]["name"] != "zero-shot" or by != "source":
+        return ""
+    return ("; the target is scaled by the source's statistics, which may not fit its amplifier: "
+            "--scaling window needs none")
 
 
 def _missing_class(one: Scored) -> Alarms:

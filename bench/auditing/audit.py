@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
@@ -15,7 +15,10 @@ from ..errors import BenchError, IncompatibleError, SettingError, UnknownNameErr
 from ..method import Method
 from ..registry import load
 from ..runs.build import cell_of_run
-from ..runs.options import Options, takes
+from ..runs.keywords import RunKeywords
+from ..runs.notebook import watching
+from ..runs.options import Options, changed, takes
+from ..runs.own import with_windows
 from ..selection.rules import rule
 from ..store.hashing import key_of
 from ..store.records import Record, Store
@@ -88,13 +91,14 @@ def audit(
     on_event: OnEvent | None = None,
     *,
     what: AuditOptions | None = None,
-    **changes: Any,
+    windows: Mapping[str, Windows] | None = None,
+    **changes: Unpack[RunKeywords],
 ) -> Path:
     """Run a method honestly and with each shortcut, and write down what is to be compared.
 
     Parameters
     ----------
-    method, src, tgt, options, on_event, **changes
+    method, src, tgt, options, on_event, windows, **changes
         As for :func:`bench.run`.
     what : AuditOptions, optional
 
@@ -109,7 +113,16 @@ def audit(
         A name or setting is wrong, or the honest run fails. A shortcut that does not apply or
         fails is an entry with a reason.
     """
-    options, what = replace(options or Options(), **changes), what or AuditOptions()
+    options = with_windows(changed(options, changes), windows)
+    with watching(on_event) as told:
+        return _audit(method, src, tgt, options, what=what or AuditOptions(), on_event=told)
+
+
+def _audit(
+    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
+    what: AuditOptions, on_event: OnEvent,
+) -> Path:
+    """Run all parts of an audit, and write the file."""
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(
@@ -122,7 +135,6 @@ def audit(
             "Give the parameters with --set.",
         )
     wanted = chosen(cls, what.only)
-    on_event = on_event or (lambda event: None)
     cell = cell_of_run(method, src, tgt, options, on_event)
     run = _Audit(cell, Store(options.runs), what, on_event, tuple(options.params))
     on_event(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
@@ -186,12 +198,25 @@ class _Audit:
         entry.leaky, entry.oracle = entry.honest, True
 
     def _folds(self, shortcut: Shortcut, entry: AuditEntry) -> None:
+        if shortcut.parts and self.cell.hold_out != "none":
+            raise IncompatibleError(
+                "stimuli are held out of each subject's training, and a part of mixed subjects is "
+                "no subject"
+            )
         if shortcut.parts and rule(self.cell.selection).holds_out:
             raise IncompatibleError(
                 f"selection {self.cell.selection} holds out trials or subjects of a fold, and a "
                 "part of mixed subjects has none of its own"
             )
         entry.leaky = self._twins(replace(self.cell, shortcut=shortcut.name))
+
+    def _stimuli(self, shortcut: Shortcut, entry: AuditEntry) -> None:
+        held = replace(self.cell, hold_out="stimulus")
+        held.check()
+        entry.honest = self._twins(held)
+        entry.leaky = self._twins(replace(held, shortcut=shortcut.name))
+        entry.note = ("against --hold-out stimulus: either side is tested in the same groups of "
+                      "stimuli and trains without the stimuli of one group, the tested or another")
 
     def _switch(self, shortcut: Shortcut, entry: AuditEntry) -> None:
         _, _, name, values = next(

@@ -231,6 +231,9 @@ def _stimuli(record: Record, table: pd.DataFrame | None) -> Said:
     """Films that were seen on both sides, by other subjects or in other sessions."""
     if table is None:
         return
+    if record.identity.get("hold_out") == "stimulus":
+        yield "note", "tested stimuli were held out of training, as it says"
+        return
     access = str(record.identity["protocol"].get("target_access") or "")
     key = {"other target subjects": "subject", "other sessions": "session"}
     of = next((column for words, column in key.items() if words in access), None)

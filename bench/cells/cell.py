@@ -23,16 +23,18 @@ from ..devices import dtype_of
 from ..errors import IncompatibleError
 from ..method import Budget, Context, Method
 from ..protocols.base import Folds, Protocol
+from ..protocols.hold_out import TESTED_STIMULI, without_tested_stimuli
 from ..protocols.scaling import Scaling
 from ..registry import PLUS
 from ..store.hashing import code_hash, key_of
+from ..store.weights import Weights
 from .contract import check_compatible
 from .training import Elsewhere
 
 #: Optimiser steps of each named scale; None is what the parameters say. Whole batches of methods
 #: that take two steps on each, or six, or half of the steps before they adapt.
 BUDGETS: dict[str, Budget] = {
-    "demo": Budget(pretrain=420, fit=150),
+    "demo": Budget(pretrain=420, fit=100),
     "table": Budget(pretrain=120, fit=40),
     "null": Budget(pretrain=24, fit=20),
     "published": Budget(),
@@ -99,8 +101,12 @@ class Cell:
     classes: Literal["auto", "own", "shared"] = "auto"
     #: Where the labels are, if not in this process.
     elsewhere: Elsewhere | None = None
+    #: Of the pre-trained backbone that the method's parameters name by their sum.
+    weights: Weights | None = None
     #: Names that the user gave classes; the pair has them already.
     class_map: tuple[str, ...] = ()
+    #: "stimulus": tested stimuli are kept out of training, in groups; else "none".
+    hold_out: Literal["none", "stimulus"] = "none"
 
     def __post_init__(self) -> None:
         # Recorded is what is run, not "auto".
@@ -114,8 +120,23 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """How reports place it."""
-        return "oracle" if self.shortcut else self.method.kind
+        """How reports place it: what saw the target before is never ranked."""
+        return "oracle" if self.shortcut or self.saw_target else self.method.kind
+
+    @property
+    def saw_target(self) -> bool:
+        """Whether the weights that the method starts from were trained on the target corpus."""
+        known, corpus = self.method.pretraining, self.pair.target_name.partition(":")[0]
+        return self.weights is not None and known is not None and known.saw(corpus)
+
+    def pretrained_on(self) -> dict[str, Any] | None:
+        """What is recorded of the weights: where they are from, on what trained, under what."""
+        known = self.method.pretraining
+        if self.weights is None or known is None:
+            return None
+        return {"sha256": self.weights.digest, "repository": known.repository,
+                "licence": known.licence, "corpora": list(known.corpora),
+                "saw_target": self.saw_target}
 
     @property
     def budget(self) -> Budget:
@@ -163,6 +184,8 @@ class Cell:
             return self.elsewhere.grant.folds.cut(self.pair)
         mapped, label_map = self.mapped
         cut = self.protocol.folds(mapped, self.seed)
+        if self.hold_out == "stimulus":
+            cut = without_tested_stimuli(cut, mapped, others=self.shortcut == TESTED_STIMULI)
         dropped = [] if label_map is None else dropped_classes(self.pair, mapped, label_map)
         return replace(cut, notices=[*dropped, *cut.notices])
 
@@ -197,6 +220,7 @@ class Cell:
             "scale": self.scale,
             "seed": self.seed,
             "precision": self.precision,
+            **({"hold_out": self.hold_out} if self.hold_out != "none" else {}),
             **({"tuning": _shortened(self.tuning)} if self.tuning else {}),
             **({"shortcut": self.shortcut} if self.shortcut else {}),
         }
@@ -224,6 +248,22 @@ class Cell:
             )
         self.protocol.check_pair(self.pair)
         self.scaling.check(self.protocol)
+        self.method.check_scaling(self.scaling.kind)
+        if self.weights is not None:
+            self.method.check_weights(self.pair.source.space, self.weights.state)
+        if self.hold_out != "none":
+            self._check_hold_out()
+
+    def _check_hold_out(self) -> None:
+        """Refuse to hold stimuli out where the tested ones are granted, or none is trained on."""
+        seen = "the protocol" if self.protocol.transductive else \
+            f"scaling scope {self.scaling.scope}" if self.scaling.transductive else ""
+        if seen:
+            raise IncompatibleError(
+                f"{seen} grants the tested windows themselves, so no stimulus of theirs can be "
+                "held out", "Use --protocol-set form=inductive, and --scaling-scope corpus.",
+            )
+        self.folds()
 
     def _scaling(self) -> dict[str, str]:
         tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
@@ -254,6 +294,8 @@ class Cell:
             described["target_access"] += "; at prediction, the tested windows, unlabelled"
         if self.scaling.transductive and not self.protocol.transductive:
             described["target_access"] += "; for scaling, the tested windows, unlabelled"
+        if self.hold_out != "none":
+            described["target_access"] += f"; no {self.hold_out} that is tested"
         return described
 
     def _side(self, windows: Windows, name: str, which: int) -> dict[str, Any]:
@@ -265,6 +307,8 @@ class Cell:
         }
         if windows.pieces:
             side["pieces"] = dict(windows.pieces)
+        if windows.stimulus_sets:
+            side["stimulus_sets"] = dict(windows.stimulus_sets)
         if which == 0 and self.pair.parts:
             # Here and not under "scaling": tables set one source and several side by side.
             side["scaled"] = (

@@ -181,7 +181,7 @@ def restrict_views(folds: Sequence[Fold], needs: Needs) -> list[Fold]:
             source=sources[id(view.source)], calibration=_handed(view.calibration),
             unlabelled=_handed(unlabelled), classes=view.classes,
         )
-        out.append(Fold(fold.subject, fold.session, narrowed, fold.tested))
+        out.append(fold.changed(narrowed))
     return out
 
 

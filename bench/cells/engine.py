@@ -321,7 +321,7 @@ def share_sources(parts: Sequence[list[Fold]]) -> None:
                 key = (type(source).__name__, source.digest())
                 known[id(source)] = held.setdefault(key, source), source
             view = replace(fold.view, source=known[id(source)][0])
-            folds[n] = Fold(fold.subject, fold.session, view, fold.tested)
+            folds[n] = fold.changed(view)
 
 
 def run_cell(

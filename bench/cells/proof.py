@@ -227,7 +227,7 @@ class Case:
         }
         return replace(
             self.cell.context(stage, **axes), budget=self.budget, dtype=self.dtype,
-            params=self.cell.method.params, fold_key=(fold.subject, fold.session),
+            params=self.cell.method.params, fold_key=fold.key,
         )
 
     def predict(

@@ -128,6 +128,8 @@ class Run:
             "parameters": count() if callable(count) else None,
             "pretraining_reused": result.reused, **_costs(result.observer), **info(),
         }
+        if (known := cell.pretrained_on()) is not None:
+            record.info["weights"] = known
         models = self._models(predictors)
         if cell.elsewhere is not None:
             cell.elsewhere.hand_back(record, predicted, models)
@@ -162,8 +164,9 @@ class Run:
         cut = cell.folds()
         record.left_out = [vars(item) for item in cut.left_out]
         borrowed = _borrowed_name(cell.method)
-        record.notices = [*cell.pair.notices, *cut.notices, *borrowed]
-        for notice in [*cut.notices, *borrowed] if record.kind == "method" else ():
+        own = [*cut.notices, *borrowed, *_of_weights(cell)]
+        record.notices = [*cell.pair.notices, *own]
+        for notice in own if record.kind == "method" or cell.saw_target else ():
             self.on_event(Event(notice, 0, 0))
         record.classes = list(cell.target_classes)
         recipes = [r for r in cell.pair.recipes if r is not None]
@@ -179,7 +182,7 @@ class Run:
         self.unscaled = recut(cell.shortcut, cut.folds, cell.seed)
         self.more = more_windows(cut.folds, self.unscaled)
         scaled = scaled_folds(cell.shortcut, self.unscaled, cell.scaling, cell.seed)
-        self.unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
+        self.unlabelled = {f.key: f.view.unlabelled for f in scaled}
         self.folds = self._restricted(scaled)
         if "scaling" in cell.test_access:
             self.folds = [test_scaled_alone(fold, cell.scaling) for fold in self.folds]
@@ -193,8 +196,8 @@ class Run:
         if not what:
             return None
         scaled = held_out(self.unscaled, what, cell.scaling, cell.seed)
-        unlabelled = {(f.subject, f.session): f.view.unlabelled for f in scaled}
-        missing = [f for f in self.unscaled if (f.subject, f.session) not in unlabelled]
+        unlabelled = {f.key: f.view.unlabelled for f in scaled}
+        missing = [f for f in self.unscaled if f.key not in unlabelled]
         if missing:
             self.record.notices.append(_nothing_to_hold_out(missing, what))
         if not scaled:
@@ -286,7 +289,7 @@ class Run:
         for fold in folds:
             context = self._context(
                 "fit", fold, target=self.cell.pair.target_name, subject=fold.subject,
-                session=fold.session,
+                session=fold.session, **({"part": fold.part} if fold.part else {}),
             )
             longer = stretched(context.budget, self.more)
             state = states.get(id(fold.view.source))
@@ -296,7 +299,8 @@ class Run:
     def _context(self, stage: str, fold: Fold, **axes: Any) -> Context:
         return replace(
             self.cell.context(stage, **axes), cell=self.index,
-            fold_key=(fold.subject, fold.session), params=self.cell.method.params,
+            fold_key=fold.key, params=self.cell.method.params,
+            weights=None if self.cell.weights is None else self.cell.weights.state,
         )
 
     def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
@@ -334,7 +338,8 @@ class Run:
         from .models import pack
 
         return {
-            f"subject{f.subject:03d}_session{f.session}.pt": pack(self.cell.method, p)
+            f"subject{f.subject:03d}_session{f.session}{f'_part{f.part}' * bool(f.part)}.pt":
+            pack(self.cell.method, p)
             for f, p in zip(self.folds, predictors, strict=True)
         }
 
@@ -367,7 +372,7 @@ def _scorer(names: list[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
 def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:
     """Notice of folds that are scored at the last epoch, whatever the rule."""
     why = "one calibration trial of a class" if what == "calibration" else "one source subject"
-    names = ", ".join(f"{f.subject}/{f.session}" for f in folds)
+    names = ", ".join("/".join(map(str, f.key)) for f in folds)
     return f"only {why}, so nothing is held out and the last epoch is scored: subject {names}"
 
 
@@ -380,6 +385,18 @@ def _borrowed_name(method: Method) -> list[str]:
     where = f"{origin['package']} {origin['version']}" if origin["package"] else origin["file"]
     return [f"{method.name} is the name of a method of ours, but this is {origin['class']}, the "
             f"code of {where or 'no file'}"]
+
+
+def _of_weights(cell: Cell) -> list[str]:
+    """Notice of what a pre-trained backbone has seen."""
+    known = cell.method.pretraining
+    if cell.weights is None or known is None:
+        return []
+    said = f"weights of {known.repository} ({known.licence}), trained on {', '.join(known.corpora)}"
+    if not cell.saw_target:
+        return [said]
+    may = "" if known.complete else "may "
+    return [f"{said}: they {may}have seen {cell.pair.target_name}, so this row is never ranked"]
 
 
 def has_extras(known: Record, models: bool, diagnostics: bool) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from ..data.recipe import GENERATOR
 from ..protocols.base import Fold, trial_table
 from ..protocols.granted import Grant, Granted, numbered
 from ..registry import load
-from ..scoring.metrics import FoldOutcome, fold_scores
+from ..scoring.metrics import FoldOutcome
 from ..selection.rules import evaluated
 from ..selection.tested import Key, SelectedEpoch, Tested
 from ..store.records import Record, Store
@@ -43,8 +43,8 @@ class Answers:
 
     Attributes
     ----------
-    key : (int, int)
-        Subject and session of the fold.
+    key : tuple of int
+        Subject and session of the fold, and its part where it has several.
     y, subject, session, trial, stimulus, onset : (n,)
     trial_ids : (n,)
         What tells trials apart.
@@ -69,16 +69,33 @@ class Answers:
         """Answers of a fold."""
         test, calibration = fold.open_test(), fold.view.calibration
         return cls(
-            (fold.subject, fold.session), test.y, test.subject, test.session, test.trial,
+            fold.key, test.y, test.subject, test.session, test.trial,
             test.stimulus, test.onset, test.trial_ids(),
             np.array([], np.int64) if calibration is None else calibration.trial, test.labels,
         )
 
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Subject and session."""
+        return self.key[0], self.key[1]
+
     def outcome(self, proba: NDArray[np.float64]) -> FoldOutcome:
         """Scores of test probabilities (n, classes)."""
+        return self.joint_outcome([(self, proba)])
+
+    @staticmethod
+    def joint_outcome(parts: Sequence[tuple[Answers, NDArray[np.float64]]]) -> FoldOutcome:
+        """Scores of test probabilities of all parts of a subject and session together."""
+        every = [a for a, _ in parts]
+        y, ids, trials, calibration = (
+            np.concatenate([getattr(a, name) for a in every])
+            for name in ("y", "trial_ids", "trial", "calibration")
+        )
         return FoldOutcome.of(
-            self.key, self.y, proba, self.trial_ids, test_trials=self.trial,
-            calibration_trials=self.calibration, calibration_windows=len(self.calibration),
+            every[0].whole, y, np.concatenate([p for _, p in parts]), ids, test_trials=trials,
+            calibration_trials=calibration,
+            # Parts are calibrated on much the same windows: their sum would count these again.
+            calibration_windows=max(len(a.calibration) for a in every),
         )
 
     def table(self, proba: NDArray[np.float64]) -> pd.DataFrame:
@@ -169,7 +186,7 @@ class Scoring:
         if cell.shortcut:
             outcomes = per_subject(list(self.parts), table)
         else:
-            outcomes = [answers.outcome(p) for answers, p in pairs]
+            outcomes = [Answers.joint_outcome(parts) for parts in _by_session(pairs)]
             if predicted.shown:
                 record.oracle = _oracle(record.selections["oracle"])
         record.folds = [outcome.as_dict() for outcome in outcomes]
@@ -199,14 +216,8 @@ class Scoring:
         probas: list[NDArray[np.float64]],
     ) -> dict[str, Any]:
         """What a record keeps of a rule."""
-        folds = [
-            {
-                "subject": answers.key[0], "session": answers.key[1], "epoch": pick.epoch,
-                "of": pick.of, "score": pick.score if scored else None,
-                "scores": fold_scores(answers.y, p, answers.trial_ids, p.shape[1]),
-            }
-            for answers, pick, p in zip(self.answers, picks, probas, strict=True)
-        ]
+        parts = _by_session(list(zip(self.answers, zip(picks, probas, strict=True), strict=True)))
+        folds = [_picked(its, scored) for its in parts]
         scores = [p.score for p in picks if scored and p.score is not None]
         return {"score": fmean(scores) if scores else None, "uses": uses, "folds": folds}
 
@@ -215,6 +226,32 @@ class Scoring:
             found, [a.y for a in self.answers], [a.trial for a in self.answers],
             self.answers[0].classes,
         )
+
+
+T = TypeVar("T")
+
+
+def _by_session(pairs: Sequence[tuple[Answers, T]]) -> list[list[tuple[Answers, T]]]:
+    """Parts of each subject and session together, in the order of the first."""
+    found: dict[tuple[int, int], list[tuple[Answers, T]]] = {}
+    for answers, value in pairs:
+        found.setdefault(answers.whole, []).append((answers, value))
+    return list(found.values())
+
+
+def _picked(
+    parts: Sequence[tuple[Answers, tuple[SelectedEpoch, NDArray[np.float64]]]], scored: bool
+) -> dict[str, Any]:
+    """What a rule chose for a subject and session; of several parts the mean epoch and score."""
+    picks = [pick for _, (pick, _) in parts]
+    scores = [pick.score for pick in picks if scored and pick.score is not None]
+    outcome = Answers.joint_outcome([(answers, proba) for answers, (_, proba) in parts])
+    return {
+        "subject": outcome.subject, "session": outcome.session,
+        "epoch": round(fmean(pick.epoch for pick in picks)),
+        "of": round(fmean(pick.of for pick in picks)),
+        "score": fmean(scores) if scores else None, "scores": outcome.scores,
+    }
 
 
 def _oracle(column: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,17 +289,18 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
         return known
     began = time.perf_counter()
     record.classes = list(target.labels)
+    tested: dict[tuple[int, int], dict[int, int]] = {}
     linear: list[dict[str, Any]] = []
     for fold in cell.folds().folds:
-        test = fold.open_test()
-        labels = {int(t): int(c) for t, c, _ in trial_table(test)}
-        asked = (recipe, fold.subject, fold.session, labels, len(record.classes))
+        trials = tested.setdefault((fold.subject, fold.session), {})
+        trials |= {int(t): int(c) for t, c, _ in trial_table(fold.open_test())}
+    for key, labels in tested.items():
+        asked = (recipe, *key, labels, len(record.classes))
         drawn, reached = adapter.attainable(*asked), adapter.reachable(*asked)
         if drawn is None:
             return None
         for found, its in ((drawn, record.folds), (reached, linear)):
             if found is not None:
-                key = (fold.subject, fold.session)
                 outcome = FoldOutcome.of(key, *found, test_trials=list(labels))
                 its.append(outcome.as_dict())
     record.info = {

@@ -17,6 +17,7 @@ from ..data.windows import UnlabelledWindows, Windows
 from ..errors import IncompatibleError
 from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
+from ..protocols.hold_out import TESTED_STIMULI
 from ..protocols.scaling import Scaling
 from ..scoring.metrics import FoldOutcome
 
@@ -44,9 +45,10 @@ class Shortcut:
         What of the test set it uses.
     seen : str
         Who did it, or measured it.
-    how : {"folds", "epochs", "seeds", "draws", "switch"}
+    how : {"folds", "epochs", "seeds", "draws", "stimuli", "switch"}
         Where its score comes from: altered folds, the best epoch of the honest run, the best of
-        several seeds, the best of several parameter draws, or a method's own switch.
+        several seeds, the best of several parameter draws, other stimuli held out than the tested
+        ones, or a method's own switch.
     cut : callable, optional
         Folds before scaling, and the seed, to altered folds.
     rescale : callable, optional
@@ -63,7 +65,7 @@ class Shortcut:
     does: str
     steals: str
     seen: str
-    how: Literal["folds", "epochs", "seeds", "draws", "switch"] = "folds"
+    how: Literal["folds", "epochs", "seeds", "draws", "stimuli", "switch"] = "folds"
     cut: Cut | None = None
     rescale: Rescale | None = None
     bars: Callable[[Protocol, Scaling], str] | None = None
@@ -105,7 +107,7 @@ def scaled_folds(
 def test_scaled_alone(fold: Fold, scaling: Scaling) -> Fold:
     """Fold whose tested windows are scaled by their own statistics."""
     test = fold.open_test()
-    return Fold(fold.subject, fold.session, fold.view, scaling.fit(test.x).apply(test))
+    return fold.changed(test=scaling.fit(test.x).apply(test))
 
 
 def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
@@ -121,7 +123,7 @@ def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
         calibration=None if view.calibration is None else scaler.apply(view.calibration),
         unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
     )
-    return Fold(fold.subject, fold.session, changed, scaler.apply(test))
+    return fold.changed(changed, scaler.apply(test))
 
 
 def split_windows(fold: Fold, seed: int) -> Fold:
@@ -140,7 +142,7 @@ def split_windows(fold: Fold, seed: int) -> Fold:
         source=view.source, calibration=both.take(first), unlabelled=view.unlabelled,
         classes=view.classes,
     )
-    return Fold(fold.subject, fold.session, changed, both.take(~first))
+    return fold.changed(changed, both.take(~first))
 
 
 def mixed(folds: Sequence[Fold], seed: int) -> list[Fold]:
@@ -319,6 +321,11 @@ SHORTCUTS: Mapping[str, Shortcut] = {s.name: s for s in (
         steals="statistics of the tested windows", bars=_no_granted,
         rescale=lambda folds, scaling, seed: [scaled_together(f, scaling) for f in folds],
         seen="per-subject normalisation of whole recordings, in most published pipelines",
+    ),
+    Shortcut(
+        TESTED_STIMULI, "tested stimuli are trained on, as shown to other subjects or in other "
+        "sessions", steals="the tested stimuli, with their classes", how="stimuli",
+        seen="leaving one subject out on SEED or DEAP, where all subjects see the same films",
     ),
     Shortcut(
         "tuned-on-test", "of several parameter draws the best on test is reported",

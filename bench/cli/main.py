@@ -120,7 +120,8 @@ _ADVICE = {
 
 @app.command(epilog="Examples:\n\n  bench report runs\n\n  bench report runs --format html\n\n"
              "  bench report runs --pairs '*->DEAP' --metric accuracy --unit trial\n\n"
-             "  bench report runs other-lab.zip third-lab.zip --out merged")
+             "  bench report runs other-lab.zip third-lab.zip --out merged\n\n"
+             "  bench report runs --site public")
 def report(
     runs: Annotated[list[Path] | None, typer.Argument(
         help="Run folders, and archives that bench export wrote; ./runs if not given.",
@@ -146,6 +147,11 @@ def report(
         "repeatable or with commas.")] = None,
     published: Annotated[list[Path] | None, typer.Option(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
+    oracles: Annotated[bool, typer.Option(
+        "--oracles/--no-oracles", help="Whether LaTeX tables have the rows of oracles.")] = True,
+    site: Annotated[Path | None, typer.Option(
+        help="Write a static site there and nothing else: an index, and a page for each setting.",
+        metavar="DIR")] = None,
 ) -> None:
     """Show the leaderboard of a run folder; write the HTML page, tables and plots.
 
@@ -160,8 +166,12 @@ def report(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
         formats=listed("--format", format_), published=tuple(published or ()),
+        oracles=oracles,
     )
     chosen = chosen_reports(options, listed("--only", only))
+    if site is not None and (out or only or format_):
+        raise SettingError("--site goes without --out, --only and --format",
+                           "It writes one site of whole pages; call bench report again for files.")
     if options.published:
         load("reports", "published-figures")(options)
     screen = Screen()
@@ -170,12 +180,23 @@ def report(
         for seen in archives:
             verdict(screen, seen)
         gc.disable()  # records are a million objects without a cycle: searching them takes a second
+        if site is not None:
+            _write_site(screen, load("reports", "site")(store, site, options))
+            return
         screen.print(load("reports", "terminal")(store, options))
         gc.freeze()
         gc.enable()
         _write_reports(screen, write_reports(
             store, out or beside / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
         ))
+
+
+def _write_site(screen: Screen, paths: list[Path]) -> None:
+    """Say what was written, and how to look at it."""
+    pages = len(paths) - 1
+    screen.print(f"[dim]written:[/] {escape(str(paths[0]))} and {pages} page{'s' * (pages != 1)}, "
+                 "one for each setting. Open the index, or put the folder on a web server.",
+                 highlight=False)
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:

@@ -153,7 +153,7 @@ def rerun(
     data: Annotated[Path | None, typer.Option(
         help="Folder that holds the corpora.", metavar="DIR")] = None,
     include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with the record's method.",
+        "--include", help="What the record's method or corpora are in: as of bench run.",
         metavar="FILE|MODULE")] = None,
     tolerance: Annotated[float, typer.Option(
         help="Largest deviation of a probability that still agrees.")] = 1e-4,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .downloads.source import Download
 from .labels import Task
 from .recipe import Recipe
-from .windows import FIVE_BANDS
+from .windows import FIVE_BANDS, Windows
 
 #: Our own features from raw signals; the owner's; the owner's in 4-s windows, given several.
 Features = Literal["bench", "official", "official-4s"]
@@ -223,6 +223,9 @@ class CorpusAdapter(abc.ABC):
     #: Seconds of the pieces of longer recordings that stand for trials; 0: trials are trials.
     #: Windows, records and tables then carry a mark.
     pieces_s: ClassVar[float] = 0.0
+    #: Name of the set of its stimuli, where another corpus showed the same clips under the same
+    #: numbers; empty: its stimuli are its own. See ``--hold-out stimulus``.
+    stimulus_set: ClassVar[str] = ""
 
     @abc.abstractmethod
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:
@@ -300,6 +303,15 @@ class CorpusAdapter(abc.ABC):
     ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
         """How well the best linear classifier of features does; as :meth:`attainable`."""
         return None
+
+    def windows(self) -> Windows | None:
+        """Windows of a corpus that is some already: nothing of it is then read; else None."""
+        return None
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether it is windows already."""
+        return type(self).windows is not CorpusAdapter.windows
 
     def task(self, name: str | None) -> Task:
         """Task by name; the default for None.

@@ -251,6 +251,8 @@ def read_corpus(
         windows = replace(windows, pieces=((adapter.name, adapter.pieces_s),))
         notices.append(f"{adapter.name}: its trials are pieces of {adapter.pieces_s:g} s of longer "
                        "recordings, so a score may tell the recording as much as the class")
+    if adapter.stimulus_set:
+        windows = replace(windows, stimulus_sets=((adapter.name, adapter.stimulus_set),))
     digest = key_of(
         "reading", keys, task.name, task.version,
         hashlib.sha256(

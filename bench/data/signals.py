@@ -33,6 +33,7 @@ def from_signals(
     bands: Sequence[tuple[float, float]] = FIVE_BANDS,
     montage: str = COMMON,
     pieces_s: float = 0.0,
+    stimulus_set: str = "",
 ) -> Windows:
     """Cut your own trials into windows of differential entropy, as ``--features bench`` does.
 
@@ -64,6 +65,8 @@ def from_signals(
     pieces_s : float
         Seconds of a trial, where your trials are pieces of longer recordings (rest, a task):
         records and tables then say so, since pieces of one recording resemble each other.
+    stimulus_set : str
+        Name of the set of stimuli, where another corpus showed the same ones: see ``--hold-out``.
 
     Returns
     -------
@@ -117,4 +120,5 @@ def from_signals(
     return Windows.from_arrays(
         np.concatenate(parts), spread.pop("y"), **spread, channels=wanted, labels=labels,
         corpus=corpus, bands=bands, window_s=window_s, source="bench", pieces_s=pieces_s,
+        stimulus_set=stimulus_set,
     )

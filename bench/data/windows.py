@@ -170,8 +170,9 @@ class _Grid:
             h.update(array.tobytes())
         for extra in getattr(self, "labels", ()):
             h.update(f"{extra}\0".encode())
-        if marked := getattr(self, "pieces", ()):
-            h.update(repr(marked).encode())
+        for marked in (getattr(self, "pieces", ()), getattr(self, "stimulus_sets", ())):
+            if marked:
+                h.update(repr(marked).encode())
         return h.hexdigest()
 
     @classmethod
@@ -185,8 +186,9 @@ class _Grid:
                 raise BenchError("cannot join windows with different classes; map them first")
         names = ("x", *first.columns())
         joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-        if marked := [m for p in parts for m in getattr(p, "pieces", ())]:
-            joined["pieces"] = tuple(dict.fromkeys(marked))
+        for name in ("pieces", "stimulus_sets"):
+            if marked := [m for p in parts for m in getattr(p, name, ())]:
+                joined[name] = tuple(dict.fromkeys(marked))
         return dataclasses.replace(first, **joined)
 
 
@@ -219,12 +221,16 @@ class Windows(_Grid):
     pieces : tuple of (corpus, seconds)
         Corpora whose trials are pieces of longer recordings, and how long these are. Pieces of one
         recording resemble each other whatever their class, so every table says that they are some.
+    stimulus_sets : tuple of (corpus, name)
+        Corpora that showed a set of stimuli which others showed too: equal numbers of one set are
+        the same clip, whatever the corpus.
     """
 
     y: NDArray[np.int64]
     stimulus: NDArray[np.int64]
     labels: tuple[str, ...]
     pieces: tuple[tuple[str, float], ...] = ()
+    stimulus_sets: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -270,6 +276,7 @@ class Windows(_Grid):
         window_s: float = 1.0,
         source: str = "own",
         pieces_s: float = 0.0,
+        stimulus_set: str = "",
     ) -> Windows:
         """Wrap your own arrays; :func:`bench.data.signals.from_signals` makes them from signals.
 
@@ -291,6 +298,9 @@ class Windows(_Grid):
         pieces_s : float
             Seconds of a trial, where trials are pieces that were cut from longer recordings:
             records and tables then say so.
+        stimulus_set : str
+            Name of the set of stimuli, where another corpus showed the same ones under the same
+            numbers: ``--hold-out stimulus`` then keeps them apart.
 
         Raises
         ------
@@ -336,6 +346,7 @@ class Windows(_Grid):
             order=trials if order is None else column("order", order),
             onset=column("onset", onset, np.float32), space=space, labels=tuple(labels),
             pieces=((corpus, float(pieces_s)),) if pieces_s else (),
+            stimulus_sets=((corpus, stimulus_set),) if stimulus_set else (),
         )
 
 

@@ -58,17 +58,34 @@ class Fold:
     test : Windows or UnlabelledWindows
         Nothing in ``view`` refers to it. Without labels where it is predicted in one process and
         scored in another.
+    part : int
+        Number, from 1, where the subject and session is tested in several parts, each after a
+        training of its own; 0 where it is tested as a whole.
     """
 
-    __slots__ = ("__test", "session", "subject", "view")
+    __slots__ = ("__test", "part", "session", "subject", "view")
 
     def __init__(
-        self, subject: int, session: int, view: View, test: Windows | UnlabelledWindows
+        self, subject: int, session: int, view: View, test: Windows | UnlabelledWindows,
+        part: int = 0,
     ) -> None:
         self.subject = subject
         self.session = session
         self.view = view
+        self.part = part
         self.__test = test
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Subject and session, and the part where there are several."""
+        return (self.subject, self.session, *([self.part] if self.part else []))
+
+    def changed(
+        self, view: View | None = None, test: Windows | UnlabelledWindows | None = None
+    ) -> Fold:
+        """The same fold with another view, or other test windows."""
+        return Fold(self.subject, self.session, view or self.view,
+                    self.__test if test is None else test, self.part)
 
     @property
     def tested(self) -> Windows | UnlabelledWindows:

@@ -182,6 +182,7 @@ class GrantedFold:
     unlabelled: GrantedPart | None
     test: GrantedPart
     classes: tuple[str, ...]
+    part: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +226,7 @@ class Granted:
                 fold.subject, fold.session, None if source is None else sources[id(source)],
                 None if view.calibration is None else GrantedPart.of(view.calibration, pair),
                 None if view.unlabelled is None else GrantedPart.of(view.unlabelled, pair),
-                GrantedPart.of(fold.open_test(), pair).without_labels(), view.classes,
+                GrantedPart.of(fold.open_test(), pair).without_labels(), view.classes, fold.part,
             ))
         sizes = len(pair.source), len(pair.target)
         return cls(folds, parts, cut.left_out, cut.notices, sizes)
@@ -255,7 +256,7 @@ class Granted:
         assert not isinstance(unlabelled, Windows)
         source = None if fold.source is None else sources[fold.source]
         view = View(source, calibration, unlabelled, fold.classes)
-        return Fold(fold.subject, fold.session, view, fold.test.windows(pair))
+        return Fold(fold.subject, fold.session, view, fold.test.windows(pair), fold.part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -241,7 +241,7 @@ class Scaling:
             calibration=None if view.calibration is None else scaler.apply(view.calibration),
             unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
         )
-        return Fold(fold.subject, fold.session, changed, test.with_x(scaler(test.x)))
+        return fold.changed(changed, test.with_x(scaler(test.x)))
 
     def _target_scaler(self, fold: Fold, source: _Source | None) -> AnyScaler:
         view = fold.view

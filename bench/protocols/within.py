@@ -16,6 +16,7 @@ from ..data.pair import Pair
 from ..data.windows import Windows
 from ..errors import IncompatibleError
 from .base import Fold, Folds, LeftOut, Protocol, View, subject_sessions
+from .hold_out import SEEN_BEFORE
 
 _ACCESS = {
     "subject": "target-supervised: labelled trials of other target subjects",
@@ -83,6 +84,6 @@ class Within(Protocol):
         if self.leave == "session" and repeated:
             out.notices.append(
                 f"{pair.target_name}: tested stimuli were also shown in the sessions trained on, "
-                "so that a method may know a film instead of an emotion"
+                f"{SEEN_BEFORE}"
             )
         return out

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.training import Elsewhere
 from ..data.montage.named import COMMON
@@ -40,6 +42,7 @@ from .lookup import (
 )
 from .options import TUNED, CellOptions, Classes, Options
 from .tuned import check_unseen, need_tuned, setting_of, tuned_origin
+from .weights import weights_for, with_weights
 
 
 def build_cell(
@@ -75,7 +78,8 @@ def build_cell(
         rule=options.rule, precision=options.precision, device=devices(options.device)[0],
         deterministic=options.deterministic, compile=options.compile,
         save_models=options.save_models, diagnostics=options.diagnostics, tuning=tuning,
-        classes=classes or options.classes, class_map=tuple(options.map), elsewhere=elsewhere,
+        classes=classes or options.classes, hold_out=options.hold_out,
+        class_map=tuple(options.map), elsewhere=elsewhere, weights=weights_for(method, options),
     )
     if elsewhere is None:
         check_unseen(cell)
@@ -106,6 +110,7 @@ def cell_of_run(
     check_rule((*sources, tgt), options)
     corpora = PLUS.join(n.corpus for n in names), target.corpus
     params, origin = choose_params(cls, options.preset, options.params, corpora)
+    params = with_weights(cls, params, options)
     tuned = None
     if options.preset == TUNED and cls(params).tunable():
         both = PLUS.join(map(str, names)), str(target)
@@ -145,11 +150,15 @@ def _shared_by(pair: Pair) -> str:
 def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     """Read one side of a pair, from wherever the options say it is."""
     name = side_name(side)
+    excluded = {k.lower(): v for k, v in options.exclude.items()}
+    without = frozenset(excluded.get(name.corpus.lower(), ()))
+    if isinstance(side, str):
+        ready = load("corpora", name.corpus)().windows()
+        side = side if ready is None else _without(ready, without)
     if isinstance(side, Windows):
         own = on_montage(Reading(name, side, side.digest(), (), None), options.montage)
         return renamed(own, options.map)
-    excluded = {k.lower(): v for k, v in options.exclude.items()}
-    read = replace(options.read, exclude=frozenset(excluded.get(name.corpus.lower(), ())))
+    read = replace(options.read, exclude=without)
 
     def progress(what: str, done: int, total: int) -> None:
         on_event(Event(what, done, total))
@@ -159,3 +168,19 @@ def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:
     else:
         root = corpus_root(name.corpus, options)
     return renamed(read_corpus(str(name), root, read, progress), options.map)
+
+
+def _without(windows: Windows, subjects: frozenset[int]) -> Windows:
+    """Windows of all subjects but some; the very same object if it is none."""
+    if not subjects:
+        return windows
+    present = set(np.unique(windows.subject).tolist())
+    if unknown := sorted(subjects - present):
+        raise SettingError(
+            f"{windows.corpus[0]} has no subject {', '.join(map(str, unknown))} to exclude",
+            f"Subjects found: {', '.join(map(str, sorted(present)))}",
+        )
+    left = windows.take(~np.isin(windows.subject, list(subjects)))
+    if not len(left):
+        raise SettingError(f"no subject of {windows.corpus[0]} is left after exclusion")
+    return left

@@ -12,6 +12,7 @@ This module is imported by every command, so it imports nothing heavy.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from annotated_types import Gt
 
-from ..errors import SettingError
+from ..errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from ..data.labels import LabelRule
@@ -210,7 +211,8 @@ class CellOptions:
         False, "Measure the energy (needs CodeCarbon).", OUT, commands=("run", "sweep", "audit"),
     )
     include: Sequence[str] = option(
-        tuple, "Python file or module with a CATALOGUE of further methods, repeatable.", RUN,
+        tuple, "Python file or module with a CATALOGUE of further methods or corpora, the TOML of "
+        "a folder, or a .npz of bench.save_windows; repeatable.", RUN,
         metavar="FILE|MODULE", parse=as_names, many=True,
     )
     scaling: str = option(
@@ -232,6 +234,12 @@ class CellOptions:
         "validator that needs no target label (unsupervised). oracle: best on the test set, never "
         "ranked. The record holds what every rule that is free of charge would have given.", SEE,
         metavar="RULE", identity="selection",
+    )
+    hold_out: Literal["none", "stimulus"] = option(
+        "none", "stimulus: each film is tested after a training without it, in five groups of "
+        "films, where subjects, sessions or corpora were shown the same ones. Five trainings for "
+        "one, each on fewer windows; refused where it changes nothing.", SEE, identity="hold_out",
+        later=True,
     )
     classes: Classes = option(
         "auto", "Under few-shot. own: the target keeps its classes. shared: source and target in "
@@ -290,6 +298,11 @@ class CellOptions:
     exclude: Mapping[str, Sequence[int]] = option(
         dict, "Leave subjects out, e.g. SEED:3,7; repeatable.", DATA, metavar="CORPUS:N,N",
         parse=as_subjects, many=True, identity="target.subjects", given=False,
+    )
+    weights: Path | None = option(
+        None, "Folder (or file) of the published weights of a pre-trained backbone, or hub: the "
+        "Hugging Face hub. Without, such a backbone starts at random.", RUN,
+        metavar="DIR|hub",
     )
     save_models: bool = option(
         False, "Also write the trained networks (weights only).", OUT, commands=("run", "sweep"),
@@ -409,3 +422,30 @@ class Options(CellOptions):
         sweep="seeds",
     )
     runs: Path = option(Path("runs"), "Run folder.", OUT, sweep="runs")
+
+    def __post_init__(self) -> None:
+        # From Python, folders are often texts, and one name is no list.
+        def folder(text: str) -> Path:
+            return Path(text).expanduser()
+
+        made: dict[str, Callable[[str], Any]] = {"runs": folder, "data": folder}
+        made |= {name: functools.partial(as_names, name) for name, said in about(Options).items()
+                 if said.parse is as_names}
+        for name, make in made.items():
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, make(value))
+
+
+def changed(options: Options | None, changes: Mapping[str, Any]) -> Options:
+    """Options, or the defaults, with fields that were given as keywords.
+
+    Raises
+    ------
+    SettingError
+        There is no such option; suggests the nearest.
+    """
+    known = {f.name for f in dataclasses.fields(Options)}
+    for name in changes:
+        if name not in known:
+            raise UnknownNameError("option", name, known)
+    return dataclasses.replace(options or Options(), **changes)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from typing import Unpack
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..cells.scored import attainable_record
+from ..data.windows import Windows
 from ..errors import IncompatibleError
 from ..store.records import Record, Store
 from .build import build_cell, cell_of_run
+from .keywords import RunKeywords
 from .lookup import Side, Source, controls_for
-from .options import TUNED, Options, takes
+from .notebook import watching
+from .options import TUNED, Options, changed, takes
 from .outlook import Outlook, said_of_scale
+from .own import with_windows
 from .tuned import find_tuned, setting_of, with_tuned
 
 
@@ -24,7 +28,9 @@ def run(
     tgt: Side = "DEAP",
     options: Options | None = None,
     on_event: OnEvent | None = None,
-    **changes: Any,
+    *,
+    windows: Mapping[str, Windows] | None = None,
+    **changes: Unpack[RunKeywords],
 ) -> Record:
     """Run a method from a source to a target corpus.
 
@@ -38,7 +44,11 @@ def run(
     options : Options
         Or pass its fields as keyword arguments.
     on_event : callable, optional
-        Called with an :class:`~bench.cells.cell.Event` as things happen.
+        Called with an :class:`~bench.cells.cell.Event` as things happen; in a notebook, a bar is
+        drawn if nothing is given.
+    windows : mapping of str to Windows, optional
+        Your own by name, ``{"MYLAB": own}``, for ``src`` and ``tgt``; kept in ``RUNS/windows``, so
+        that ``bench rerun`` finds them.
 
     Returns
     -------
@@ -51,8 +61,13 @@ def run(
     >>> import bench
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
-    options = replace(options or Options(), **changes)
-    outlook = Outlook(on_event or (lambda event: None))
+    options = with_windows(changed(options, changes), windows)
+    with watching(on_event) as told:
+        return _run(method, src, tgt, options, Outlook(told))
+
+
+def _run(method: str, src: Source, tgt: Side, options: Options, outlook: Outlook) -> Record:
+    """The record of a method and those of its controls."""
     cell = cell_of_run(method, src, tgt, options, outlook)
     store = Store(options.runs)
     controls = controls_of(cell, options, outlook)

@@ -6,6 +6,7 @@ class), so that they go into a record as they are: JSON has no NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from ..errors import BenchError
 
 #: Metrics of a fold, best-known first; every one is in [0, 1] and larger is better.
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+#: Kept beside them: what it is of chance depends on the class shares, so no table is of it alone.
+PRECISION = "average_precision"
 #: What is scored: every window, or every trial by the mean probability over its windows.
 UNITS = ("window", "trial")
 #: Decimals of the probability of a trial: coarser than rounding, finer than any difference.
@@ -89,7 +92,7 @@ class FoldOutcome:
 
 
 def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
-    """Accuracy, balanced accuracy, macro F1 and AUROC.
+    """Accuracy, balanced accuracy, macro F1, AUROC and average precision.
 
     Parameters
     ----------
@@ -106,7 +109,8 @@ def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
         ``accuracy``; ``balanced_accuracy``, the mean recall over the classes present in ``y``;
         ``macro_f1``, the mean F1 over the classes present in ``y`` or predicted; ``auroc``, that
         of class 1 for two classes, else the mean of one class against the rest over the classes
-        present, None where ``y`` has one class only.
+        present, None where ``y`` has one class only; ``average_precision``, of the same classes,
+        the mean precision over the recalls that thresholds reach.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
         "accuracy": float(hits.sum() / len(truth)),
         "balanced_accuracy": float((hits[present] / support[present]).mean()),
         "macro_f1": float(f1.mean()),
-        "auroc": _auroc(truth, p),
+        "auroc": _over_classes(_area, truth, p), PRECISION: _over_classes(_precision, truth, p),
     }
 
 
@@ -219,10 +223,13 @@ def _table(
     return np.bincount(truth * n + predicted, minlength=n * n).reshape(n, n)
 
 
-def _auroc(truth: NDArray[np.int64], p: NDArray[np.float64]) -> float | None:
+def _over_classes(
+    of: Callable[[NDArray[np.bool_], NDArray[np.float64]], float | None],
+    truth: NDArray[np.int64], p: NDArray[np.float64],
+) -> float | None:
+    """Of class 1 of two; else the mean of one class against the rest, over the classes present."""
     classes = [1] if p.shape[1] == 2 else np.unique(truth).tolist()
-    areas = [_area(truth == c, p[:, c]) for c in classes]
-    defined = [a for a in areas if a is not None]
+    defined = [v for c in classes if (v := of(truth == c, p[:, c])) is not None]
     return float(np.mean(defined)) if defined else None
 
 
@@ -235,3 +242,14 @@ def _area(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | No
     _, place, count = np.unique(score, return_inverse=True, return_counts=True)
     rank = (np.cumsum(count) - (count - 1) / 2)[place]
     return float((rank[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+def _precision(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float | None:
+    """Sum over thresholds of precision times what recall gains; equal scores share a threshold."""
+    n_pos = int(positive.sum())
+    if n_pos in (0, len(positive)):
+        return None
+    _, place = np.unique(-score, return_inverse=True)
+    named = np.bincount(place)
+    hits = np.bincount(place, weights=positive)
+    return float((hits / n_pos * np.cumsum(hits) / np.cumsum(named)).sum())

@@ -61,7 +61,7 @@ class Observer:
         planned: Mapping[Key, Mapping[str, SelectedEpoch]] | None = None,
         tested: Show | None = None, pretrained: bool = False,
     ) -> None:
-        self.folds = {(f.subject, f.session): f for f in folds}
+        self.folds = {f.key: f for f in folds}
         self.scorer, self.tell, self.chosen = scorer, tell, chosen
         self.planned, self.tested, self.pretrained = planned or {}, tested, pretrained
         self.curves: dict[str, Any] = {"pretrain": {}, "fit": {}}
@@ -99,8 +99,7 @@ class Observer:
         detail = "  ".join(f"{_SHORT.get(k, k)} {v:.4f}" for k, v in losses.items())
         curve = self.curves.setdefault(ctx.stage, {})
         shared = "subject" not in ctx.seed_axes
-        axes = ctx.seed_axes
-        name = "" if shared else f"{axes['subject']}/{axes['session']}"
+        name = "" if shared else "/".join(map(str, _key(ctx)))
         wanted = [] if predictor is None else self._seen(ctx, number, of)
         if predictor is not None and wanted:
             with look(predictor) as still:
@@ -159,7 +158,7 @@ class Observer:
     def _concerned(self, ctx: Context, shared: bool) -> list[Fold]:
         """Folds that a network is of: one, or all that share the source it is trained on."""
         if not shared:
-            return [self.folds[ctx.seed_axes["subject"], ctx.seed_axes["session"]]]
+            return [self.folds[_key(ctx)]]
         if ctx.fold_key is None:
             return []
         source = self.folds[ctx.fold_key].view.source
@@ -167,7 +166,7 @@ class Observer:
 
     def _due(self, fold: Fold, number: int, of: int) -> bool:
         """Whether a rule has planned to take a fold's network at an epoch."""
-        planned = self.planned.get((fold.subject, fold.session), {})
+        planned = self.planned.get(fold.key, {})
         return any(p.within(of) == number for p in planned.values())
 
     def _see(
@@ -178,7 +177,7 @@ class Observer:
         probas: dict[Key, NDArray[np.float64]] = {}
         judged: dict[tuple[int, int], dict[str, float]] = {}
         for fold in folds:
-            key = (fold.subject, fold.session)
+            key = fold.key
             if self.shown.get(key, ("", 0))[0] != stage:  # a later stage ends in another network
                 self.picks[key] = {}
             self.shown[key] = (stage, of)
@@ -201,7 +200,7 @@ class Observer:
         self, fold: Fold, number: int, of: int, predictor: Predictor
     ) -> NDArray[np.float64]:
         """Test probabilities; those of epochs that are planned are kept."""
-        key = (fold.subject, fold.session)
+        key = fold.key
         proba = np.asarray(predictor.predict_proba(fold.tested.x), dtype=np.float64)
         for name, pick in self.planned.get(key, {}).items():
             if pick.within(of) == number:
@@ -225,6 +224,11 @@ class Observer:
         best = self.picks[key].get(name)
         if best is None or pick.score >= (best.score or 0.0):
             self.picks[key][name] = pick
+
+
+def _key(ctx: Context) -> Key:
+    """The fold that a context is of: one that names no part, by its subject and session."""
+    return ctx.fold_key or (ctx.seed_axes["subject"], ctx.seed_axes["session"])
 
 
 class Told:

@@ -173,7 +173,7 @@ def _without_trials(fold: Fold) -> Fold | None:
         chosen.append(trials[-1][1])
     out = np.isin(windows.trial, chosen)
     view = replace(fold.view, calibration=windows.take(~out))
-    return Fold(fold.subject, fold.session, view, windows.take(out))
+    return fold.changed(view, windows.take(out))
 
 
 def _without_subjects(folds: Sequence[Fold], scaling: Scaling, seed: int) -> list[Fold]:
@@ -186,14 +186,14 @@ def _without_subjects(folds: Sequence[Fold], scaling: Scaling, seed: int) -> lis
         found = parts[id(source)]
         if found is not None:
             view = replace(fold.view, source=found[0])
-            cut.append(Fold(fold.subject, fold.session, view, fold.tested))
+            cut.append(fold.changed(view))
     # The held-out subjects are scaled as the source is, whatever the target is scaled by.
     scaled = {
         id(kept): scaling.aside(kept, out)
         for kept, out in (pair for pair in parts.values() if pair is not None)
     }
     return [
-        Fold(new.subject, new.session, new.view, scaled[id(old.view.source)])
+        new.changed(test=scaled[id(old.view.source)])
         for old, new in zip(cut, scaling.folds(cut), strict=True)
     ]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Subject and session of a fold.
-Key = tuple[int, int]
+#: Subject and session of a fold, and its part where it has several.
+Key = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,8 @@ class Look:
     number, of : int
         Of the epoch, from 1; 0 says that the stage begins anew.
     curve : str
-        ``subject/session`` where each fold has a curve of its own, else empty.
-    probas : mapping of (int, int) to (n, classes)
+        ``subject/session`` (and ``/part``) where each fold has a curve of its own, else empty.
+    probas : mapping of key to (n, classes)
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Tested:
 
     Parameters
     ----------
-    labels : mapping of (int, int) to (n,) int
+    labels : mapping of key to (n,) int
         Classes of the test windows of each fold.
     """
 

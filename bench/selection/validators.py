@@ -58,7 +58,7 @@ class RuleScorer:
 
     def _target(self, fold: Fold) -> Array | None:
         """Unlabelled windows of a fold that rules look at, the same array each time."""
-        key = (fold.subject, fold.session)
+        key = fold.key
         target = self.unlabelled.get(key)
         if target is None or not any(n in _TARGET for n in self.names):
             return None
@@ -66,7 +66,7 @@ class RuleScorer:
 
     def __call__(self, fold: Fold, predictor: Predictor) -> dict[str, float]:
         """Values by rule."""
-        names, target = self.names, self.unlabelled.get((fold.subject, fold.session))
+        names, target = self.names, self.unlabelled.get(fold.key)
         found: dict[str, float] = {}
         if any(n in _HELD_OUT for n in names):
             held, classes = fold.open_test(), len(fold.view.classes)

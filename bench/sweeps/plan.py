@@ -143,9 +143,11 @@ def resolve(
     from ..method import Method
     from ..runs.lookup import choose_params, controls_for
     from ..runs.tuned import defaults_of
+    from ..runs.weights import with_weights
 
     cls: type[Method] = load("methods", method)
     params, origin = choose_params(cls, request.preset, values, corpora)
+    params = with_weights(cls, params, request)
     controls = [
         (control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
          defaults_of(control(own).tunable()), control.seeded)
@@ -370,6 +372,9 @@ def _present(request: Request) -> list[str]:
     names, features = [], files_of(request.features)
     for name, known in entries("corpora").items():
         adapter = load("corpora", name)()
+        if adapter.is_windows:  # whoever names them wants them, beside simulated corpora, too
+            names.append(name)
+            continue
         if features != "bench" and not adapter.official_kinds:
             continue
         if request.simulated:

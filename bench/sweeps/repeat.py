@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BenchError, SettingError
 from ..registry import load
 from ..runs.options import options_of
+from ..runs.own import include_kept
 from ..store.memory import _Scratch
 from ..store.records import Record, Store
 from .executor import Executor
@@ -133,6 +134,8 @@ def repeat(record: Record, data: Path | None = None) -> Repetition:
             f"record {record.id} is the twin of an honest run that takes a shortcut, "
             f"{record.identity['shortcut']}", "Repeat it with bench audit into an empty --runs.",
         )
+    if record.path is not None:
+        include_kept(record.identity, record.path.parent.parent)
     request, spec = description(record, data)
     scratch = _Scratch()
     new = Executor(request).run(spec, scratch, lambda event: None)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from ..cells.cell import Event
+from ..data.windows import Windows
 from ..registry import include
+from ..runs.keywords import SweepKeywords
+from ..runs.notebook import watching
 from ..runs.options import takes
+from ..runs.own import keep_windows
 from ..store.lock import RunLock
 from .manifest import Memo
 from .plan import Plan
 from .request import Request, read_request
 from .status import SweepState
 from .sweep import Sweep, SweepOptions
+from .workers.script import check_guard
 
 
 @takes(Request)
 def sweep(
     file: Path | str | None = None, *, options: SweepOptions | None = None,
-    show: Callable[[SweepState, str], None] | None = None, **keys: Any,
+    show: Callable[[SweepState, str], None] | None = None,
+    windows: Mapping[str, Windows] | None = None,
+    **keys: Unpack[SweepKeywords],
 ) -> SweepState:
     """Run a sweep from Python; the same as ``bench sweep``.
 
@@ -30,7 +39,12 @@ def sweep(
     options : SweepOptions, optional
         Run folder, workers, and so on.
     show : callable, optional
-        Called with the state and a line for people (or "") whenever there is on_trial_end.
+        Called with the state and a line for people (or "") whenever something has changed; in a
+        notebook, a bar is drawn if nothing is given.
+    windows : mapping of str to Windows, optional
+        Your own by name, ``{"MYLAB": own}``: corpora of the plan like any other, for ``pairs``.
+        They are kept in ``RUNS/windows``, where workers, a resumed sweep and ``bench rerun`` find
+        them.
     **keys
         Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
 
@@ -48,14 +62,22 @@ def sweep(
     from .tuned_plan import planned
 
     options = options or SweepOptions()
+    if options.workers > 1:
+        check_guard()  # before anything is read, or tuned
     request = read_request(Path(file) if file is not None else None, keys)
+    if windows:
+        files = keep_windows(windows, options.runs)
+        request = replace(request, include=[*request.include, *files])
     for item in request.include:
         include(item)
     memo = Memo(options.runs)
     check_first(request, options, memo)
-    return execute(Sweep(
-        planned(request, options.runs, memo), options, memo, show or (lambda state, line: None)
-    ))
+    plan = planned(request, options.runs, memo)
+    if show is not None:
+        return execute(Sweep(plan, options, memo, show))
+    with watching(None) as told:  # in a notebook, a bar
+        return execute(Sweep(plan, options, memo, lambda state, line: told(
+            Event("sweep", state.total - state.left, state.total, line, "cell"))))
 
 
 def check_first(request: Request, options: SweepOptions, memo: Memo) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
+from ..store.hashing import key_of
 from ..store.records import Record, Status, Store
 from ..store.seal import read_json, write_json
 
@@ -83,8 +84,11 @@ class SweepState:
     _finished: set[str] = field(default_factory=set)
     _left: dict[str, str] = field(default_factory=dict)
     _times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    _scores: dict[str, dict[str, list[float]]] = field(
+    _scores: dict[str, dict[tuple[str, str], list[float]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    #: Cells of each method and place that are not done.
+    _open: dict[tuple[str, tuple[str, str]], set[str]] = field(
+        default_factory=lambda: defaultdict(set))
     _began: float = field(default_factory=time.time)
     _written: float = 0.0
 
@@ -106,6 +110,8 @@ class SweepState:
     def expect(self, todo: list[CellSpec]) -> None:
         """Say what is to be run."""
         self._left = {spec.key: spec.method for spec in todo}
+        for spec in todo:
+            self._open[_place(spec), _row(spec)].add(spec.key)
         self.write(force=True)
 
     def before(self, spec: CellSpec, status: Status, reason: str, score: float | None) -> None:
@@ -146,8 +152,12 @@ class SweepState:
         if reason and status != "done":
             self.problems.append({"cell": spec.label, "method": spec.method, "status": status,
                                   "reason": reason})
-        if score is not None and status == "done" and spec.method != "attainable":
-            self._scores[spec.pair][spec.method].append(score)
+        if status == "done":
+            self._open[_place(spec), _row(spec)].discard(spec.key)
+            if score is not None and not spec.control:
+                self._scores[_place(spec)][_row(spec)].append(score)
+        else:  # without this one, the others are never all that were planned
+            self._open[_place(spec), _row(spec)].add(spec.key)
         seconds = None
         for worker, at in list(self.running.items()):
             if spec.key in at.keys:
@@ -173,11 +183,18 @@ class SweepState:
         return max(0.0, whole - spent) / max(1, self.workers)
 
     def best(self) -> dict[str, tuple[str, float, int]]:
-        """Best method of each pair so far: name, mean balanced accuracy, cells behind it."""
+        """Best method so far where several may be compared: name, balanced accuracy, cells.
+
+        By pair and setting: scores of two protocols, calibrations, choices of classes or parameter
+        sets are never compared or averaged, and a method is compared once all its seeds are done.
+        """
         out = {}
-        for pair, methods in sorted(self._scores.items()):
-            name = max(methods, key=lambda m: statistics.fmean(methods[m]))
-            out[pair] = (name, statistics.fmean(methods[name]), len(methods[name]))
+        for place, rows in sorted(self._scores.items()):
+            whole = {row: statistics.fmean(scores) for row, scores in rows.items()
+                     if not self._open[place, row]}
+            if len(whole) > 1:
+                row = max(whole, key=lambda r: (whole[r], r))
+                out[place] = (row[0], whole[row], len(rows[row]))
         return out
 
     def kinds(self) -> list[dict[str, Any]]:
@@ -219,6 +236,19 @@ class SweepState:
             self.lock.beat()
             with contextlib.suppress(OSError):
                 write_json(self.runs / NAME, self.as_dict(), indent=None)
+
+
+def _place(spec: CellSpec) -> str:
+    """Pair and setting of a cell: those of one place stand in one table and column."""
+    options = ", ".join(f"{k}={v}" for k, v in sorted(spec.protocol_params.items())
+                        if v not in (None, ""))
+    parts = [spec.pair, spec.setting + (f" ({options})" if options else "")]
+    return "  ".join(parts) + (" [shared classes]" if spec.classes == "shared" else "")
+
+
+def _row(spec: CellSpec) -> tuple[str, str]:
+    """A method and its parameters, which may be tuned for each seed."""
+    return spec.title, key_of(None if spec.tuning else spec.params, spec.origin)
 
 
 class _RunningShape(BaseModel):
@@ -280,6 +310,12 @@ def score_of(record: Record) -> float | None:
         if f.get("scores", {}).get("window", {}).get("balanced_accuracy") is not None
     ]
     return statistics.fmean(values) if values else None
+
+
+def ranked_score(record: Record) -> float | None:
+    """As :func:`score_of`; None of what has seen test labels, which is never ranked."""
+    peeks = record.kind == "oracle" or record.identity.get("selection") == "oracle"
+    return None if peeks else score_of(record)
 
 
 def usual_seconds(store: Store, scale: str | None) -> dict[str, float]:

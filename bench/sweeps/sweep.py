@@ -25,7 +25,7 @@ from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
 from .slurm import check_reachable, is_address, parse_memory
 from .stacks import stacks, usual
-from .status import SweepState, score_of
+from .status import SweepState, ranked_score, score_of
 
 Retry = Literal["failed", "killed", "none"]
 #: Which stored outcomes are run again, by the value of --retry; done and skipped never are.
@@ -71,6 +71,7 @@ class SweepOptions:
     stack: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Path(self.runs))  # from Python it is often a text
         if self.retry not in RETRIED:
             raise UnknownNameError("value of --retry", self.retry, RETRIED)
         if self.workers < 1:
@@ -339,7 +340,8 @@ class Sweep:
         """Note the outcome of a cell; ``store`` says that its record is still to be written."""
         if store:
             self._keep(record)
-        seconds = self.state.finish_cell(spec, record.status, record.reason, score_of(record))
+        seconds = self.state.finish_cell(
+            spec, record.status, record.reason, ranked_score(record))
         took = f"  {seconds:.1f} s" if seconds is not None else ""
         shown = score_of(record)
         detail = record.reason.splitlines()[0] if record.reason else (
@@ -418,7 +420,7 @@ class Sweep:
             return False
         if not self._whole(spec, known):
             return False
-        self.state.before(spec, known.status, known.reason, score_of(known))
+        self.state.before(spec, known.status, known.reason, ranked_score(known))
         return True
 
     def _whole(self, spec: CellSpec, known: Record) -> bool:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Unpack
 
 from ..cells.cell import Cell, OnEvent
 from ..cells.engine import run_cell
 from ..data.windows import Windows
 from ..method import Method, Tunable
 from ..runs.build import cell_of_run
-from ..runs.options import Options, takes
+from ..runs.keywords import RunKeywords
+from ..runs.notebook import watching
+from ..runs.options import Options, changed, takes
+from ..runs.own import with_windows
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
@@ -73,13 +76,14 @@ def tune(
     on_event: OnEvent | None = None,
     on_trial_end: OnTrialEnd | None = None,
     begin: OnTuningStart | None = None,
-    **changes: Any,
+    windows: Mapping[str, Windows] | None = None,
+    **changes: Unpack[RunKeywords],
 ) -> list[TuningOutcome]:
     """Tune a method and those of its controls that can be, with the same number of trials each.
 
     Parameters
     ----------
-    method, src, tgt, options, **changes
+    method, src, tgt, options, windows, **changes
         As of :func:`bench.run`; ``params`` are held fixed, the others start from their defaults.
     tuning : TuneOptions, optional
         Trials, rule, storage.
@@ -103,9 +107,20 @@ def tune(
     >>> found = bench.tune("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
-    options = replace(options or Options(), **changes, preset="default")
-    tuning = tuning or TuneOptions()
-    on_event = on_event or (lambda event: None)
+    options = with_windows(changed(options, {**changes, "preset": "default"}), windows)
+    with watching(on_event) as told:
+        return _all(
+            method, src, tgt, options, tuning=tuning or TuneOptions(), on_event=told,
+            on_trial_end=on_trial_end, begin=begin,
+        )
+
+
+def _all(
+    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
+    tuning: TuneOptions, on_event: OnEvent, on_trial_end: OnTrialEnd | None,
+    begin: OnTuningStart | None,
+) -> list[TuningOutcome]:
+    """Tune a method, then its controls."""
     cell = cell_of_run(method, src, tgt, options, on_event)
     cells = [(cell, search_space(cell.method, tuning.only, options.params))]
     for beside in controls_of(cell, options, on_event) if options.controls else ():

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, ValidationError
 
 from bench.data.windows import Space
 from bench.errors import refused_value
-from bench.method import Method, Params, Predictor, hyper
+from bench.method import Method, Params, Predictor, Pretraining, hyper
 from bench.registry import load
 
 #: Name of the network that methods share which change nothing of how one is trained from scratch.
@@ -78,6 +78,19 @@ class Wrapped(Method):
     def check_space(self, space: Space) -> None:
         """Refuse what its method refuses."""
         self.inner.check_space(space)
+
+    def check_scaling(self, scaling: str) -> None:
+        """Refuse what its method refuses."""
+        self.inner.check_scaling(scaling)
+
+    def check_weights(self, space: Space, state: Mapping[str, Any]) -> None:
+        """Refuse what its method refuses."""
+        self.inner.check_weights(space, state)
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """That of its method's backbone."""
+        return self.inner.pretraining
 
     @property
     def savable(self) -> bool:

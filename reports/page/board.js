@@ -11,6 +11,7 @@ function keyOf(row, key) {
   if (key === "name") return table().rows[row].label.toLowerCase();
   if (key === "mean") return s.mean;
   if (key === "pairs") return s.values.filter((v) => v).length;
+  if (key === "seconds" || key === "parameters") return table().rows[row].cost[key === "seconds" ? 0 : 1];
   if (key === "rank") return s.rank === null ? null : Number(s.rank);
   return s.values[key] ? s.values[key][0] : null;
 }
@@ -34,6 +35,7 @@ function about(row, column) {
     `${fmt(value[0])}${value[1] === null ? "" : ` ± ${fmt(value[1])}`} ${measure()}`,
     `${subjects.length} subject${subjects.length === 1 ? "" : "s"}, ${fmt(Math.min(...subjects))} to ${fmt(Math.max(...subjects))}`,
     chance === null ? "" : `${signed(value[0] - chance)} above chance (${fmt(chance)})`,
+    { "*": "* better than the best target-only after Holm", "°": "° worse than the best target-only after Holm" }[sign(row, column)] || "",
     value[3] ? "† not all subjects of the column have this score" : "",
   ].filter(Boolean).join("\n");
 }
@@ -41,7 +43,7 @@ function about(row, column) {
 function header(key, text, hint) {
   const now = state.sort && state.sort.key === key;
   const act = () => {
-    const up = key === "name" || key === "rank";
+    const up = ["name", "rank", "seconds", "parameters"].includes(key);
     state.sort = now ? { key, down: !state.sort.down } : { key, down: !up };
     const at = [...document.querySelectorAll("#board thead button")].indexOf(document.activeElement);
     drawBoard();
@@ -66,31 +68,45 @@ function boardRow(row, columns) {
     const button = el("button", {
       type: "button", class: `cell ${marks(value[2])}`, "aria-haspopup": "dialog",
       style: { "--h": colour(height(value[0], column)), "--a": height(value[0], column).toFixed(3) }, onclick: () => made(row, column),
-    }, el("span", { class: "num" }, fmt(value[0])), value[3] ? "†" : "",
+    }, el("span", { class: "num" }, fmt(value[0])), el("span", { class: "sig" }, sign(row, column)), value[3] ? "†" : "",
     value[1] === null && !value[3] ? "" : el("span", { class: "sd" }, `${value[1] === null ? "" : `±${fmt(value[1])}`}${value[3] ? ` (n ${known(value[4]).length})` : ""}`));
     return el("td", { class: "value" }, tip(button, () => about(row, column)));
   });
   const name = r.kind === "method"
     ? el("a", { href: "#method", onclick: () => choose("method", row) }, rowName(row)) : rowName(row);
-  return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), cells,
-    several() ? el("td", { class: r.kind === "method" ? marks(s.mark) : "" }, el("span", { class: "num" }, fmt(s.mean))) : null,
-    ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null,
+  const sums = [several() ? el("td", { class: r.kind === "method" ? marks(s.mark) : "" }, el("span", { class: "num" }, fmt(s.mean))) : null,
+    ranked() ? el("td", {}, s.rank === null ? "" : s.rank) : null];
+  return el("tr", {}, tip(el("th", { scope: "row" }, name), rowName(row)), inOrder(cells, sums),
     covered() ? el("td", { class: s.mean === null ? "short" : "" }, coverage(row)) : null,
-    costed() ? s.cost.map((text) => el("td", {}, text)) : null);
+    costed() ? s.cost.map((text) => el("td", {}, text)) : null,
+    state.cost ? costCells(r.cost) : null, merged() ? el("td", { class: "text" }, r.from.join(" + ")) : null);
+}
+
+/* Pairs, then what sums them up; on a phone the other way round, since few pairs are in sight. */
+const inOrder = (pairs, sums) => (narrow.matches ? [sums, pairs] : [pairs, sums]);
+
+/* Costs: digits that a reader takes in, the rest on hover. */
+const merged = () => DATA.origins.length > 1;
+const time = (s) => (s === null ? "–" : s < 0.1 ? "<0.1 s" : s < 100 ? `${Number(s.toPrecision(2))} s` : s < 6000 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`);
+const big = (n) => (n === null ? "–" : n < 1000 ? String(n) : n < 1e6 ? `${Number((n / 1e3).toPrecision(3))}k` : `${Number((n / 1e6).toPrecision(3))}M`);
+function costCells([seconds, parameters, memory, devices]) {
+  const more = seconds === null ? "no record did its own pre-training, or none says what it took" : `${seconds} s a record that did its own pre-training, on ${devices}${memory === null ? "" : `; ${memory} MB at most`}`;
+  return [tip(el("td", { class: "cost" }, time(seconds)), more), el("td", { class: "cost" }, big(parameters))];
 }
 
 function block(kind, columns) {
   const rows = sorted(shownRows(kind));
-  const span = 1 + columns.length + several() + ranked() + covered() + 2 * costed();
+  const span = 1 + columns.length + several() + ranked() + covered() + 2 * costed() + 2 * state.cost + merged();
   const body = el("tbody", { class: kind });
   if (kind !== "method" && (rows.length || (kind === "control" && state.blocks))) {
     body.append(el("tr", { class: "block" }, el("th", { colspan: span, scope: "rowgroup" }, BLOCKS[kind])));
   }
   if (kind === "control" && state.blocks) {
     body.append(el("tr", {}, el("th", { scope: "row" }, "chance"),
-      columns.map((c) => el("td", {}, fmt(view().chance[c]))),
-      several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null, covered() ? el("td", {}) : null,
-      costed() ? [el("td", {}), el("td", {})] : null));
+      inOrder(columns.map((c) => el("td", {}, fmt(view().chance[c]))),
+        [several() ? el("td", {}, fmt(view().mean_chance)) : null, ranked() ? el("td", {}) : null]), covered() ? el("td", {}) : null,
+      costed() ? [el("td", {}), el("td", {})] : null,
+      state.cost ? [el("td", {}), el("td", {})] : null, merged() ? el("td", {}) : null));
   }
   body.append(...rows.map((row) => boardRow(row, columns)));
   return body.children.length ? body : null;
@@ -106,7 +122,7 @@ function shownNote(columns) {
 
 /* The table in a glance; a tile stands only where its number is over all pairs. */
 function tiles() {
-  const t = table(), v = view(), found = [], plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const t = table(), v = view(), found = [];
   const methods = v.order.filter((r) => t.rows[r].kind === "method");
   const subjects = t.columns.map((c) => c.subjects.length), few = Math.min(...subjects), most = Math.max(...subjects);
   found.push([`${plural(methods.length, "method")} × ${plural(t.columns.length, "pair")}`,
@@ -134,28 +150,46 @@ function drawBoard() {
     el("caption", { class: "unseen" }, v.title),
     el("thead", {}, el("tr", {},
       header("name", "method", "Sort by name"),
-      columns.map((c) => header(c, heading(table().columns[c]), `${table().columns[c].label}\nSort by this pair`)),
-      several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
-      ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null,
+      inOrder(columns.map((c) => header(c, heading(table().columns[c]), `${table().columns[c].label}\nSort by this pair`)), [
+        several() ? header("mean", "mean", `Mean over all ${pairs} pairs, for rows that ran every one. Sort by it`) : null,
+        ranked() ? header("rank", "rank", `Mean rank of the ${v.complete} complete methods within each target subject; 1 is best. Sort by it`) : null]),
       covered() ? header("pairs", "pairs", "Pairs that have a score, of all. Mean and rank are of methods that ran every pair") : null,
-      costed() ? ["steps", "windows"].map((text) => el("th", { scope: "col" }, text)) : null)),
+      costed() ? ["steps", "windows"].map((text) => el("th", { scope: "col" }, text)) : null,
+      state.cost ? [header("seconds", "time", "Wall time of a record that did its own pre-training, mean. Sort by it"),
+        header("parameters", "size", "Parameters of the network, mean over records. Sort by it")] : null,
+      merged() ? el("th", { scope: "col", class: "text" }, "from") : null)),
     ["method", "control", "oracle"].map((kind) => block(kind, columns)));
+  const w = worth(), button = (id, text, act) => el("button", { type: "button", class: "action", id, onclick: act }, text);
   put(byId("board"),
-    el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title),
-      el("button", { type: "button", class: "action", id: "latex", onclick: () => copy(asLatex(), "LaTeX") }, "Copy as LaTeX")),
-    v.worth ? el("p", { class: "headline", id: "headline" }, v.worth.headline) : null,
-    el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
-      el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))),
+    el("div", { class: "head" }, el("h2", { id: "board-h" }, v.title), el("div", { class: "buttons" },
+      button("latex", "Copy as LaTeX", () => copy(asLatex(), "LaTeX")),
+      button("csv", "CSV", () => save(fileName("csv"), "text/csv", asCsv())),
+      button("json", "JSON", () => save(fileName("json"), "application/json", asJson())), linkButton("board"))),
+    el("div", { class: "hero", id: "hero" },
+      w ? el("p", { class: "headline", id: "headline" }, w.headline) : null,
+      el("div", { class: w && (w.sizes.length === 1 || w.pairs.length < 3) ? "beside" : "" }, w ? el("div", {}, hero(w)) : null,
+        el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
+          el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))))),
     el("div", { class: "across" }, el("div", { class: "scroll", role: "region", "aria-label": "Leaderboard", tabindex: 0 }, grid)),
     el("p", { class: "count", id: "count" }, shownNote(columns)),
+    el("p", { class: "count", id: "legend" }, legendOf(w)),
     el("ul", { class: "caption" }, v.caption.map((t) => el("li", {}, t)), v.notes.map((t) => el("li", { class: "note" }, t))),
-    v.worth ? gains(v.worth) : null);
+    el("details", { class: "said" }, el("summary", {}, "Note"), el("ul", { class: "caption" }, v.note.map((t) => el("li", {}, t)))),
+    w ? gains(w) : null);
+}
+
+/* What the marks mean: the order of means is one thing, what a test tells apart another. */
+function legendOf(w) {
+  const parts = ["Bold: best mean of a column, underlined: second. That is an order, not a test."];
+  if (w) parts.push("* better, ° worse than the best target-only of the pair after Holm's correction; no mark: not told apart.");
+  if (view().ranks) parts.push("Which methods differ from each other stands under Compare.");
+  return parts.join(" ");
 }
 
 /* Methods against the best target-only, at each size of calibration. */
 function gains(worth) {
   const pair = (text) => (worth.pairs > 1 ? el("td", { class: "text" }, text) : null);
-  return el("details", { open: worth.sizes.length > 1 ? "" : null }, el("summary", {}, "Gain over the best target-only"),
+  return el("details", { open: worth.sizes.length > 1 && !narrow.matches ? "" : null }, el("summary", {}, "Gain over the best target-only"),
     el("div", { class: "scroll" }, el("table", { id: "gains" },
       el("thead", {}, el("tr", {}, el("th", {}, "method"), worth.pairs > 1 ? el("th", {}, "pair") : null, worth.sizes.map((s) => el("th", {}, s)))),
       el("tbody", {}, worth.rows.map(([label, its, cells]) => el("tr", {}, el("th", { scope: "row" }, label), pair(its),
@@ -205,10 +239,12 @@ function asLatex() {
     rows.push("\\midrule", ...oracles.map((r) => line(cellsOf(r).map((c) => (c ? `\\textcolor{gray}{${c}}` : "")))));
   }
   const note = shownNote(columns);
-  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}${note ? ` ${note}.` : ""}}`, "\\small",
+  return ["\\begin{table}[t]", "\\centering", `\\caption{${view().tex}}`, "\\small",
     "\\setlength{\\tabcolsep}{3pt}", "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
     `\\begin{tabular}{l${"r".repeat(head.length - 1)}}`, "\\toprule", line(head), "\\midrule", ...rows,
-    "\\bottomrule", "\\end{tabular}}", "\\end{table}"].join("\n");
+    "\\bottomrule", "\\end{tabular}}",
+    `\\par\\smallskip\\parbox{\\linewidth}{\\footnotesize\\emph{Note.} ${view().tex_note}${note ? ` ${note}.` : ""}}`,
+    "\\end{table}"].join("\n");
 }
 
 /* How a number was made: subjects, setting, and each record with its identity and provenance. */
@@ -219,7 +255,7 @@ function made(row, column) {
   const who = c.subjects.map((s, i) => [s, value[4][i]]).filter((p) => p[1] !== null);
   put(box,
     el("div", { class: "head" }, el("h2", { id: "made-h" }, `${rowName(row)} on ${c.label}`),
-      el("button", { type: "button", onclick: () => box.close() }, "Close")),
+      el("div", { class: "buttons" }, linkButton(""), el("button", { type: "button", onclick: () => box.close() }, "Close"))),
     SIM() ? el("p", {}, el("b", {}, "SIMULATED: "), "these scores say nothing of EEG.") : null,
     el("p", {}, el("b", {}, fmt(value[0]), value[1] === null ? "" : ` ± ${fmt(value[1])}`),
       ` ${measure()} in %. Mean${value[1] === null ? "" : " and standard deviation (n − 1)"} over ${who.length} target subject${who.length === 1 ? "" : "s"}; `,
@@ -227,9 +263,14 @@ function made(row, column) {
       oracle ? "It saw of the test set what no method may, such as labels to choose the best epoch by: never ranked." : ""),
     el("div", { class: "scroll" }, dots([{ name: rowName(row), kind: table().rows[row].kind, mean: value[0], sd: value[1], scores: value[4], who: c.subjects.map((s) => `subject ${s}`) }], view().chance[column], "Target subjects")),
     el("p", { class: "count" }, "Subjects: ", who.map(([s, v]) => `${s}: ${fmt(v)}`).join(", ")),
+    el("h3", {}, records.length === 1 ? "Repeat it" : "Repeat one of its records"), records.slice(0, 12).map((r) => command(rerun(r))),
+    el("p", { class: "count" }, "It computes the record once more and says whether it agrees; for real corpora with --data, or after bench data set."),
     el("h3", {}, "Setting"), definitions(table().setting),
     el("h3", {}, records.length === 1 ? "Record" : "Records"),
     records.map((r, i) => recordPart(r, i === 0)));
+  state.cell = [row, column];
+  box.onclose = () => { state.cell = null; remember(); };
+  remember();
   box.showModal();
 }
 

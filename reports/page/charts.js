@@ -1,6 +1,6 @@
 /* Charts as inline SVG, drawn from the data of the tables. */
 const SIM = () => table().simulated;
-const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a828c", "#8c564b"];
+const LINES = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `var(--line-${i})`);
 const DASHES = ["", "6 3", "2 2", "8 3 2 3"];
 
 function chart(width, high, label, ...marks) {
@@ -21,7 +21,7 @@ function figure(drawing, strong, rest) {
 
 /* Source by target of one method. */
 function heat(row) {
-  const m = table().matrix, side = 62, left = 96, top = 6, values = scores(row).values;
+  const m = table().matrix, side = 60, left = 88, top = 6, values = scores(row).values;
   const marks = [];
   m.cells.forEach((line, i) => line.forEach((column, j) => {
     const x = left + j * side, y = top + i * side, value = column >= 0 ? values[column] : null;
@@ -55,6 +55,8 @@ function names(name, end, x, y, anchor) {
     words ? svg("tspan", { x, dy: 12, class: "soft" }, cut(words, 14)) : null);
 }
 
+const tick = (tenths) => String(tenths / 10).replace("-", "−");
+
 function axis(low, high, step, place, from, to, vertical) {
   const marks = [];
   for (let v = Math.ceil(low / step) * step; v <= high; v += step) {
@@ -63,46 +65,55 @@ function axis(low, high, step, place, from, to, vertical) {
       ? svg("line", { x1: from, x2: to, y1: at, y2: at, class: "grid" })
       : svg("line", { x1: at, x2: at, y1: from, y2: to, class: "grid" }),
     vertical
-      ? svg("text", { x: from - 6, y: at + 3.5, "text-anchor": "end", class: "soft small" }, v / 10)
-      : svg("text", { x: at, y: to + 13, "text-anchor": "middle", class: "soft small" }, v / 10));
+      ? svg("text", { x: from - 6, y: at + 3.5, "text-anchor": "end", class: "soft small" }, tick(v))
+      : svg("text", { x: at, y: to + 13, "text-anchor": "middle", class: "soft small" }, tick(v)));
   }
   return marks;
 }
 
 const stepOf = (range) => [25, 50, 100, 200].find((s) => range / s <= 7) || 200;
 
-/* A method beside its target-only control: every target subject, joined by a line. */
-function paired(c, low, high) {
-  const wide = 206, tall = 200, top = 26, bottom = 30, left = 34;
+/* Two columns of subjects' scores, each subject joined by a line; diamonds are means. */
+function slopes({ from, to, who, names, chance, label, title, low, high, wide = 206, tall = 200 }) {
+  const all = [...from, ...to, ...known([chance])], top = title ? 26 : 10, bottom = 30, left = 34;
+  low ??= Math.max(0, Math.min(...all) - 40);
+  high ??= Math.min(1020, Math.max(...all) + 40);
   const y = (v) => top + (high - v) / (high - low) * (tall - top - bottom);
-  const [a, b] = [left + 45, wide - 32];
+  const [a, b] = [left + 0.26 * (wide - left), wide - 0.19 * (wide - left)];
   const marks = axis(low, high, stepOf(high - low), y, left, wide, true);
-  const chance = view().chance[c.column];
-  if (chance !== null) marks.push(svg("line", { x1: left, x2: wide, y1: y(chance), y2: y(chance), class: "chance" }));
-  c.subjects.forEach((subject, i) => {
-    const [from, to] = [c.control[i], c.method[i]];
-    const kind = to > from ? "better" : to < from ? "worse" : "same";
-    marks.push(svg("line", { x1: a, y1: y(from), x2: b, y2: y(to), class: `pairline ${kind}` }),
-      svg("circle", { cx: a, cy: y(from), r: 3, class: "theirs" }),
-      tip(svg("circle", { cx: b, cy: y(to), r: 3.6, class: "ours hover" }),
-        `subject ${subject}: ${fmt(to)}, target-only ${fmt(from)} (${signed(to - from)})`));
+  if (chance !== null) {
+    marks.push(svg("line", { x1: left, x2: wide, y1: y(chance), y2: y(chance), class: "chance" }),
+      svg("text", { x: wide - 2, y: y(chance) - 3, "text-anchor": "end", class: "soft small" }, "chance"));
+  }
+  who.forEach((name, i) => {
+    const kind = to[i] > from[i] ? "better" : to[i] < from[i] ? "worse" : "same";
+    marks.push(svg("line", { x1: a, y1: y(from[i]), x2: b, y2: y(to[i]), class: `pairline ${kind}` }),
+      svg("circle", { cx: a, cy: y(from[i]), r: 3, class: "theirs" }),
+      tip(svg("circle", { cx: b, cy: y(to[i]), r: 3.6, class: "ours hover" }), `${name}: ${fmt(to[i])}, ${names[0]} ${fmt(from[i])} (${signed(to[i] - from[i])})`));
   });
-  for (const [x, values, kind] of [[a - 16, c.control, "theirs"], [b + 16, c.method, "ours"]]) {
+  for (const [x, values, kind] of [[a - 16, from, "theirs"], [b + 16, to, "ours"]]) {
     const m = y(mean(values));
     marks.push(svg("path", { d: `M${x} ${m - 6}l6 6l-6 6l-6 -6z`, class: kind }));
   }
-  marks.push(svg("text", { x: a, y: tall - 14, "text-anchor": "middle", class: "small" }, "target-only"),
-    svg("text", { x: b, y: tall - 14, "text-anchor": "middle", class: "small" }, cut(table().rows[c.row].label.split(" [")[0], 12)),
-    svg("text", { x: (a + b) / 2, y: 13, "text-anchor": "middle" }, `${c.difference} [${c.interval}]`));
-  return chart(wide, tall, `${table().rows[c.row].label} against target-only on ${table().columns[c.column].label}`, marks);
+  [[a, names[0]], [b, names[1]]].forEach(([x, name]) => marks.push(tip(svg("text", { x, y: tall - 10, "text-anchor": "middle", class: "small" },
+    cut(name, Math.floor(wide / 17))), name)));
+  if (title) marks.push(svg("text", { x: (a + b) / 2, y: 13, "text-anchor": "middle" }, title));
+  return chart(wide, tall, label, marks);
+}
+
+/* A method beside its target-only control. */
+function paired(c, low, high) {
+  return slopes({ from: c.control, to: c.method, who: c.subjects.map((s) => `subject ${s}`), chance: view().chance[c.column], low, high,
+    names: ["target-only", table().rows[c.row].label.split(" [")[0]], title: `${c.difference} [${c.interval}]`,
+    label: `${table().rows[c.row].label} against target-only on ${table().columns[c.column].label}` });
 }
 
 /* Rows of subjects' scores: small dots, mean as a diamond, bar of one SD to either side. */
-function dots(entries, chance, label) {
+function dots(entries, chance, label, { wide = 654, left = 184, title = "" } = {}) {
   const all = entries.flatMap((e) => [...known(e.scores), e.mean]).concat(chance === null ? [] : [chance]);
   const low = Math.max(0, Math.min(...all) - 30), high = Math.min(1000, Math.max(...all) + 30);
-  const left = 184, wide = 654, top = 4, line = 22, tall = top + entries.length * line + 34;
-  const x = (v) => left + (v - low) / (high - low) * (wide - left - 74);
+  const small = wide < 500, top = title ? 24 : 4, line = small ? 19 : 22, tall = top + entries.length * line + 34;
+  const x = (v) => left + (v - low) / (high - low) * (wide - left - (small ? 62 : 90));
   const base = top + entries.length * line;
   const marks = axis(low, high, stepOf(high - low), x, top, base, false);
   if (chance !== null) {
@@ -111,7 +122,7 @@ function dots(entries, chance, label) {
   }
   entries.forEach((e, i) => {
     const y = top + (i + 0.5) * line, kind = e.kind === "method" ? "ours" : e.kind === "oracle" ? "hollow" : "theirs";
-    marks.push(tip(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end", class: e.kind === "method" ? "" : "soft" }, cut(e.name, 27)), e.name));
+    marks.push(tip(svg("text", { x: left - 8, y: y + 4, "text-anchor": "end", class: `${e.kind === "method" ? "" : "soft"} ${small ? "small" : ""}` }, cut(e.name, small ? 16 : 27)), e.name));
     if (e.sd !== null && e.sd !== undefined) {
       marks.push(svg("line", { x1: x(Math.max(low, e.mean - e.sd)), x2: x(Math.min(high, e.mean + e.sd)), y1: y, y2: y, class: `bar ${kind}`, opacity: 0.35 }));
     }
@@ -120,8 +131,9 @@ function dots(entries, chance, label) {
       marks.push(tip(svg("circle", { cx: x(v), cy: y, r: 3, class: `${kind} hover`, opacity: 0.55 }), `${e.name}\n${e.who[k]}: ${fmt(v)}`));
     });
     marks.push(tip(svg("path", { d: `M${x(e.mean)} ${y - 6}l6 6l-6 6l-6 -6z`, class: `${kind} hover`, "stroke-width": 1 }), `${e.name}\nmean ${fmt(e.mean)}${e.sd === null || e.sd === undefined ? "" : ` ± ${fmt(e.sd)} (n ${known(e.scores).length})`}`),
-      svg("text", { x: wide - 4, y: y + 4, "text-anchor": "end", class: e.kind === "method" ? "" : "soft" }, fmt(e.mean) + (e.sd === null || e.sd === undefined ? "" : ` ±${fmt(e.sd)} (n ${known(e.scores).length})`)));
+      svg("text", { x: wide - 4, y: y + 4, "text-anchor": "end", class: `${e.kind === "method" ? "" : "soft"} ${small ? "small" : ""}` }, fmt(e.mean) + (e.sd === null || e.sd === undefined ? "" : ` ±${fmt(e.sd)}${small ? "" : ` (n ${known(e.scores).length})`}`)));
   });
+  if (title) marks.push(svg("text", { x: 4, y: 13, class: "strong" }, cut(title, 52)));
   return chart(wide, tall, label, marks);
 }
 
@@ -142,7 +154,7 @@ function lines(entries, label, scores) {
   entries.forEach(([name, [, shown, line]], i) => {
     const d = shown.map((e, k) => `${k ? "L" : "M"}${x(e).toFixed(1)} ${y(line[k]).toFixed(1)}`).join("");
     const last = line[line.length - 1];
-    marks.push(tip(svg("path", { d, fill: "none", stroke: LINES[i % 8], "stroke-width": 1.8,
+    marks.push(tip(svg("path", { d, fill: "none", "stroke-width": 1.8, style: { stroke: LINES[i % 8] },
       "stroke-dasharray": DASHES[Math.floor(i / 8) % 4] }), `${name}\nlast epoch: ${scores ? fmt(last) : last}`));
   });
   marks.push(svg("text", { x: (left + wide) / 2, y: tall - 4, "text-anchor": "middle", class: "soft small" }, "epoch"),

@@ -29,9 +29,12 @@ const signed = (tenths) => (tenths > 0 ? "+" : tenths < 0 ? "−" : "") + (Math.
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const known = (values) => values.filter((v) => v !== null);
 
+/* What is shown. Of pair, method and so on null is "nobody has chosen": then the first is shown. */
+const narrow = matchMedia("(max-width: 40rem)");
 const state = {
-  table: 0, metric: DATA.metric, unit: DATA.unit, filter: "", off: new Set(), blocks: true,
-  sort: null, pair: 0, method: 0, target: "", subject: "", allMaps: false,
+  table: 0, metric: DATA.metric, unit: DATA.unit, filter: "", off: new Set(), blocks: true, cost: true,
+  sort: null, pair: null, method: null, target: null, subject: null, one: null, two: null, over: null,
+  cell: null, allMaps: false,
 };
 const table = () => DATA.tables[state.table];
 const view = () => table().views[`${state.metric}/${state.unit}`];
@@ -77,10 +80,15 @@ function tip(node, text) {
   const hide = () => { byId("tip").hidden = true; };
   node.addEventListener("mouseenter", show);
   node.addEventListener("mouseleave", hide);
+  // A listener for focus alone would make each dot of a chart a stop of the Tab key.
+  if (node instanceof SVGElement && !node.hasAttribute("tabindex")) return node;
   node.addEventListener("focus", show);
   node.addEventListener("blur", hide);
   return node;
 }
+
+/* Of a count and what is counted: "1 pair", "2 pairs". */
+const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 
 function say(text) { byId("live").textContent = text; }
 
@@ -96,35 +104,16 @@ async function copy(text, what) {
     area.remove();
   }
   say(`${what} copied`);
+  const done = document.activeElement;
+  if (done?.classList.contains("action") && !done.dataset.was) {
+    done.dataset.was = done.textContent;
+    done.textContent = "Copied";
+    setTimeout(() => { done.textContent = done.dataset.was; delete done.dataset.was; }, 1200);
+  }
 }
 
 function options(select, items, chosen) {
   select.replaceChildren(...items.map(([value, text]) =>
     el("option", { value, selected: String(value) === String(chosen) }, text)));
   return select;
-}
-
-/* The place in the page's address: a link leads to the same pair, method or subject. */
-function remember() {
-  const parts = { table: state.table, metric: state.metric, unit: state.unit, pair: state.pair,
-    method: state.method, target: state.target, subject: state.subject };
-  const text = Object.entries(parts).map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join("&");
-  try { history.replaceState(null, "", `#${text}`); } catch (refused) { /* sandboxed: no address */ }
-}
-
-function recall() {
-  if (!location.hash.includes("=")) return;
-  const wanted = new URLSearchParams(location.hash.slice(1));
-  const number = (key, limit) => {
-    const n = Number(wanted.get(key));
-    return Number.isInteger(n) && n >= 0 && n < limit ? n : 0;
-  };
-  state.table = number("table", DATA.tables.length);
-  if (DATA.metrics.some((m) => m[0] === wanted.get("metric"))) state.metric = wanted.get("metric");
-  if (DATA.units.includes(wanted.get("unit"))) state.unit = wanted.get("unit");
-  if (!DATA.tables.length) return;
-  state.pair = number("pair", table().columns.length);
-  state.method = number("method", table().rows.length);
-  state.target = wanted.get("target") || "";
-  state.subject = wanted.get("subject") || "";
 }

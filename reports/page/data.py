@@ -8,36 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from math import comb
 from typing import Any
 
+from bench.cards.facts import facts
 from bench.reporting import ReportOptions
 from bench.scoring.metrics import METRICS, UNITS
 from bench.version import __version__
 
 from ..curves import Line, curves
 from ..heatmap import floor_of, is_mapped, matrices
-from ..latex import caption_of, heading, latex
+from ..latex import caption_of, heading, latex, note_of
 from ..published import figure_rows
 from ..shared.against import Comparison, against_target_only, footnotes, interval
-from ..shared.caption import caption, problems, shortened, title
-from ..shared.cells import SCRATCH, Collection, Column, ScoredCell, origins
+from ..shared.caption import caption, note_lines, problems, shortened, title
+from ..shared.cells import SCRATCH, Collection, Column, ScoredCell, TableSetting, origins
 from ..shared.table import Table, TableRow, tables
-from ..shared.text import METRIC_NAMES, clean, p_value, percent, signed
-from ..shared.worth import (
-    Worth,
-    gain_notes,
-    gain_rows,
-    headline,
-    signs,
-    worth_of,
-    worths,
-)
+from ..shared.text import METRIC_NAMES, clean, p_value, signed
+from ..shared.worth import Worth, worth_of, worths
+from .compare import costs, family_data, marks, rank_data, worth_data
+from .names import column_key, setting_key
 from .numbers import short, tenths, thinned
 
 #: Points of a learning curve in the page.
 POINTS = 32
 #: Comparisons for which intervals are drawn in every metric; beyond, in the chosen one only.
 COMPARED = 120
+#: Comparisons of methods with each other that a table may have in every metric, and in the chosen
+#: one; beyond, the page has those over all pairs, or none.
+PAIRED, MOST_PAIRED = 400, 6000
 #: Longest text of a record in the page.
 LONGEST = 2000
 
@@ -58,24 +57,36 @@ class Pool:
         return self._place[text]
 
 
-def page(collection: Collection, options: ReportOptions) -> dict[str, Any]:
-    """Everything the page needs, ready for JSON."""
+def page(
+    collection: Collection, options: ReportOptions, only: TableSetting | None = None,
+    home: str = "",
+) -> dict[str, Any]:
+    """Everything the page needs, ready for JSON.
+
+    Parameters
+    ----------
+    collection : Collection
+    options : ReportOptions
+    only : TableSetting, optional
+        Show this setting alone, with its records and no others.
+    home : str
+        Address of the page that lists the settings, relative to this one.
+    """
     pool = Pool()
-    records = sorted({c.id: c for c in collection.cells if c.kind != "oracle"}.values(),
-                     key=lambda c: c.id)
-    place = {c.id: i for i, c in enumerate(records)}
-    # A record selected by oracle has no honest twin; it is listed too.
-    for cell in collection.cells:
-        if cell.id not in place:
-            place[cell.id] = len(records)
-            records.append(cell)
     views = {
         f"{m}/{u}": tables(collection, options, m, u) for m in METRICS for u in UNITS
     }
     first = views[f"{options.metric}/{options.unit}"]
+    if only is not None:
+        first = [t for t in first if t.setting == only]
+    records, place = _listed(collection, first if only is not None else None)
     gained = {f"{m}/{u}": worths(collection, options, m, u) for m in METRICS for u in UNITS}
+    shown = {row.key.method for t in first for row in t.rows}
     return {
         "folder": clean(collection.root.resolve().name), "version": __version__,
+        "origins": origins(collection.cells), "home": home,
+        "worths": {name: [worth_data(w) for w in its] for name, its in gained.items()},
+        "cards": {name: found for name in sorted(shown) if (found := facts(name))},
         "metric": options.metric, "unit": options.unit,
         "metrics": [[m, METRIC_NAMES[m]] for m in METRICS], "units": list(UNITS),
         "filters": _filters(options), "palette": _palette(),
@@ -85,6 +96,22 @@ def page(collection: Collection, options: ReportOptions) -> dict[str, Any]:
         "published": figure_rows(collection, options),
         "texts": pool.texts,
     }
+
+
+def _listed(
+    collection: Collection, shown: Sequence[Table] | None
+) -> tuple[list[ScoredCell], dict[str, int]]:
+    """Records of the page and the place of each: of the tables shown, or all."""
+    cells = collection.cells if shown is None else [
+        c for t in shown for row in t.rows for its in row.cells.values() for c in its]
+    records = sorted({c.id: c for c in cells if c.kind != "oracle"}.values(), key=lambda c: c.id)
+    place = {c.id: i for i, c in enumerate(records)}
+    # A record selected by oracle has no honest twin; it is listed too.
+    for cell in cells:
+        if cell.id not in place:
+            place[cell.id] = len(records)
+            records.append(cell)
+    return records, place
 
 
 def _filters(options: ReportOptions) -> list[str]:
@@ -115,12 +142,14 @@ def _table(
         name: next(t for t in its if t.setting == setting) for name, its in views.items()
     }
     everywhere = len(against_pairs(table)) <= COMPARED
+    spent = costs(rows)
     here = f"{options.metric}/{options.unit}"
     return {
-        "protocol": setting.protocol, "simulated": table.simulated,
+        "key": setting_key(setting), "protocol": setting.protocol, "simulated": table.simulated,
         "setting": [[k.replace("_", " "), v] for k, v in vars(setting).items() if v],
         "columns": [
-            {"label": table.labels[c], "short": short_labels[c],
+            {"key": column_key(c), "pair": c.pair, "label": table.labels[c],
+             "short": short_labels[c],
              "tex": heading(short_labels[c], table.n(c)),
              "source": c.source, "target": c.target, "classes": list(c.classes),
              "mapped": is_mapped(table, c), "subjects": table.subjects(c)}
@@ -129,11 +158,13 @@ def _table(
         "matrix": _matrix(table),
         "rows": [
             {"label": row.label, "tex": latex(row.label), "kind": row.key.kind,
+             "method": row.key.method, "cost": cost, "from": _from(row),
              "records": [_places(row, c, place) for c in table.columns]}
-            for row in rows
+            for row, cost in zip(rows, spent, strict=True)
         ],
         "views": {
-            name: _view(t, number, table, gained[name], compare=everywhere or name == here)
+            name: _view(t, number, table, gained[name], compare=everywhere or name == here,
+                        chosen=name == here)
             for name, t in same.items()
         },
         "curves": [
@@ -150,6 +181,17 @@ def against_pairs(table: Table) -> list[tuple[str, Column]]:
     if not any(r.key.method == SCRATCH for r in table.rows):
         return []
     return [(r.label, c) for r in table.methods if r.key.method != SCRATCH for c in r.values]
+
+
+def paired_comparisons(table: Table) -> int:
+    """How many comparisons of two methods a table has at most, over all its families."""
+    over = len(table.columns) + (len(table.columns) > 1)
+    return over * comb(len(table.methods), 2)
+
+
+def _from(row: TableRow) -> list[str]:
+    """Run folders and archives of a row, where several are read as one."""
+    return origins(c for cells in row.cells.values() for c in cells)
 
 
 def _places(row: TableRow, column: Column, place: Mapping[str, int]) -> list[int]:
@@ -174,13 +216,23 @@ def _matrix(table: Table) -> dict[str, Any]:
 
 
 def _view(
-    table: Table, number: Mapping[Any, int], first: Table, gained: Sequence[Worth], compare: bool
+    table: Table, number: Mapping[Any, int], first: Table, gained: Sequence[Worth], *,
+    compare: bool, chosen: bool,
 ) -> dict[str, Any]:
     """Scores of a setting in one metric and unit; rows in the order of the leaderboard."""
     compared = against_target_only(table) if compare else []
+    pairs, worth = paired_comparisons(table), worth_of(table, gained)
+    tested = pairs <= PAIRED or (chosen and pairs <= MOST_PAIRED)
     return {
-        "title": title(table), "caption": caption(table), "notes": shortened(table.notes),
-        "tex": caption_of(table, gained), "worth": _worth(worth_of(table, gained)),
+        "title": title(table), "caption": caption(table), "note": note_lines(table),
+        "notes": shortened(table.notes),
+        "tex": caption_of(table), "tex_note": note_of(table, gained),
+        "worth": None if worth is None else list(gained).index(worth),
+        "size": None if worth is None else [t is table for t in worth.tables].index(True),
+        "marks": marks(table, worth, number, first),
+        "families": family_data(table, number, first) if tested else [],
+        "ranks": rank_data(table, number) if tested else None,
+        "untested": 0 if tested else pairs,
         "chance": [tenths(table.chance(c)) for c in first.columns],
         "floor": [tenths(floor_of(table, c)) for c in first.columns],
         "mean_chance": tenths(table.mean_chance()), "complete": table.complete,
@@ -190,25 +242,6 @@ def _view(
         "compared": [_comparison(c, number, first) for c in compared],
         "footnotes": _footnotes(compared),
         "not_compared": not compare,
-    }
-
-
-def _worth(worth: Worth | None) -> dict[str, Any] | None:
-    """Headline, and gains over plain learning: a cell is score, gain and interval, as texts."""
-    if worth is None:
-        return None
-    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
-    cells = [
-        (row, ["–" if score is None else percent(score) for score in row.scores],
-         ["" if g is None else signed(g.test.mean) + signs(g) for g in row.gains],
-         ["" if g is None else interval(g.test) for g in row.gains])
-        for row in gain_rows(worth, lambda c: labels[c])
-    ]
-    return {
-        "headline": headline(worth), "sizes": [size or "score" for size in worth.sizes],
-        "pairs": len(worth.columns), "notes": gain_notes(worth),
-        "rows": [[row.label, row.pair, list(map(list, zip(*texts, strict=True)))]
-                 for row, *texts in cells],
     }
 
 
@@ -259,7 +292,7 @@ def _line(line: Line | None, percent: bool) -> Any:
 
 
 def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
-    """``[id, identity, outcome]``; both ``[name, value, ...]``, numbers of texts."""
+    """``[id, identity, outcome, places]``; the middle two are ``[name, value, ...]`` by number."""
     record = cell.record
     outcome: dict[str, Any] = {
         "status": record.status, "folds": len(record.folds),
@@ -269,7 +302,8 @@ def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
     }
     if record.simulated:
         outcome = {"SIMULATED": record.simulated, **outcome}
-    return [cell.id, _pairs(record.identity.items(), pool), _pairs(outcome.items(), pool)]
+    return [cell.id, _pairs(record.identity.items(), pool), _pairs(outcome.items(), pool),
+            origins([cell])]
 
 
 def _pairs(items: Iterable[tuple[Any, Any]], pool: Pool) -> list[int]:

@@ -5,19 +5,18 @@ const methods = () => view().order.filter((r) => table().rows[r].kind === "metho
 const picker = (id, label, items, chosen, act) => el("label", { for: `${id}-pick`, class: "noprint" }, label,
   options(el("select", { id: `${id}-pick`, onchange: (e) => act(e.target.value) }), items, chosen));
 const part = (id, title, ...content) => put(byId(id),
-  el("div", { class: "head" }, el("h2", { id: `${id}-h` }, title, SIM() ? " (simulated)" : ""), content[0]), ...content.slice(1).flat());
+  el("div", { class: "head" }, el("h2", { id: `${id}-h` }, title, SIM() ? " (simulated)" : ""), content[0], linkButton(id)), ...content.slice(1).flat());
 
 function choose(key, value) {
   state[key] = value;
   remember();
-  draw({ pair: [drawPair], method: [drawMethod], target: [drawSubject], subject: [drawSubject] }[key]);
-  const focused = document.activeElement;
-  if (focused === document.body) byId(`${key === "target" ? "subject" : key}-pick`)?.focus();
+  draw({ pair: [drawPair], method: [drawMethod], target: [drawSubject], subject: [drawSubject] }[key] || [drawCompare]);
+  if (document.activeElement === document.body) byId(`${key}-pick`)?.focus();
 }
 
 function drawHeat() {
   const rows = shownRows("method").filter((r) => table().matrix.cells.flat().some((c) => c >= 0 && scores(r).values[c]));
-  byId("heat").hidden = !rows.length || !table().matrix.sources.length;
+  byId("heat").hidden = !rows.length || !table().matrix.sources.length || table().columns.length < 2;
   if (byId("heat").hidden) return;
   const some = state.allMaps ? rows : rows.slice(0, 4);
   part("heat", "Source × target", null,
@@ -58,17 +57,47 @@ const entryOf = (row, column) => {
   return { name: rowName(row), kind: table().rows[row].kind, mean: v[0], sd: v[1], scores: v[4], who: table().columns[column].subjects.map((s) => `subject ${s}`) };
 };
 
+/* Every pair at once, its rows in the order of the leaderboard. */
+function drawPairs(pick) {
+  // The best attainable is far to the right: it would leave the others no room.
+  const controls = shownRows("control").filter((r) => table().rows[r].method !== "attainable").slice(0, 5);
+  const rows = [...shownRows("method").slice(0, 10), ...controls], all = shownRows("method").length;
+  part("pair", "All pairs", pick,
+    el("p", { class: "count" }, `Small dots are target subjects, diamonds their mean, bars ± one SD; ${measure()} in %. Rows stand as in the leaderboard.${all > 10 ? ` 10 of ${all} methods drawn; filter for others.` : ""}`),
+    el("div", { class: "charts heroes" }, shownColumns().map((i) => {
+      const its = rows.filter((r) => scores(r).values[i]), c = table().columns[i];
+      return its.length ? el("figure", {}, dots(its.map((r) => entryOf(r, i)), view().chance[i], `Methods on ${c.label}`, { wide: 376, left: 108, title: c.label })) : null;
+    })));
+}
+
 function drawPair() {
-  const columns = table().columns, column = Math.min(state.pair, columns.length - 1), c = columns[column];
+  const columns = table().columns, items = columns.map((x, i) => [i, x.label]);
+  const asked = state.pair ?? (columns.length > 1 ? -1 : 0), column = Math.min(asked, columns.length - 1), c = columns[column];
+  if (columns.length > 1) items.unshift([-1, "all pairs"]);
+  const pick = picker("pair", "pair", items, column, (v) => choose("pair", Number(v)));
+  if (column < 0) { drawPairs(pick); return; }
   const rows = [...byMean(shownRows("method"), column), ...byMean(shownRows("control"), column), ...byMean(shownRows("oracle"), column)];
   const found = view().compared.filter((x) => x.column === column && shownRows("method").includes(x.row));
   const keep = new Set(rows.slice(0, 60));
-  part("pair", `Pair ${c.label}`, picker("pair", "pair", columns.map((x, i) => [i, x.label]), column, (v) => choose("pair", Number(v))),
+  part("pair", `Pair ${c.label}`, pick,
     el("p", { class: "count" }, `${c.classes.length} classes: ${c.classes.join(", ")}. Small dots are target subjects, diamonds their mean, bars ± one SD; ${measure()} in %.`),
     rows.length ? el("div", { class: "scroll" }, dots([...keep].map((r) => entryOf(r, column)), view().chance[column], `Methods on ${c.label}`)) : el("p", {}, "No score is shown on this pair."),
     rows.length > keep.size ? el("p", { class: "count" }, `${keep.size} of ${rows.length} rows drawn; filter for others.`) : null,
     found.length ? pairedCharts(found.slice(0, 12)) : null, comparisons(found),
     curveCharts(table().curves.filter((x) => x[1] === column && keep.has(x[0])), (x) => rowName(x[0])));
+}
+
+/* What bench show knows of a method. */
+function card(name) {
+  const c = DATA.cards[name];
+  if (!c) return el("p", { class: "count" }, `No method of the name ${name} was installed where this page was made, so it has no card here.`);
+  const line = (term, text) => (text && text.length ? el("div", {}, el("dt", {}, term), el("dd", {}, text)) : null);
+  return el("div", { class: "card", id: "card" },
+    el("h3", {}, name, " ", el("small", {}, c.family)), el("p", {}, c.summary, c.paper ? el("span", { class: "soft" }, ` · ${c.paper}`) : null),
+    el("dl", {}, line("learns from", c.learns), line("equation", c.equation ? el("code", {}, c.equation) : ""),
+      line("adapted", c.adapted.map(([what, why]) => el("p", {}, what, why ? el("span", { class: "soft" }, `: ${why}`) : null)))),
+    c.description.length ? el("details", {}, el("summary", {}, "More"), c.description.map((p) => el("p", {}, p))) : null,
+    command(`bench show ${quoted(name)}`));
 }
 
 function drawMethod() {
@@ -83,6 +112,7 @@ function drawMethod() {
     el("p", { class: "count" }, `${columns.length} of ${table().columns.length} pairs${s.mean === null ? "; no mean, since not every pair was run" : `; mean ${fmt(s.mean)}`}${s.rank === null ? "" : `; mean rank ${s.rank} of ${view().complete}`}. ${measure()} in %.`),
     el("div", { class: "charts" }, table().matrix.sources.length ? figure(heat(row), "Source × target") : null,
       columns.length ? el("div", { class: "scroll" }, dots(columns.map((c) => ({ ...entryOf(row, c), name: table().columns[c].short })), null, `Target subjects of ${rowName(row)}`)) : null),
+    card(table().rows[row].method),
     found.length ? pairedCharts(found) : null, comparisons(found),
     curveCharts(table().curves.filter((x) => x[0] === row), (x) => table().columns[x[1]].short),
     first === undefined ? null : el("details", {}, el("summary", {}, "How its numbers were made: parameters and provenance of one record"), recordPart(DATA.records[first], true)));
@@ -138,70 +168,23 @@ function drawProblems() {
 
 function drawControls() {
   const t = table(), names = (key) => [...new Set(t.columns.map((c) => c[key]))].filter(Boolean);
-  const all = () => draw([drawBoard, drawHeat, drawPair, drawMethod, drawSubject]);
+  const all = () => draw(EVERY);
   const tick = (id, text) => el("label", { class: "tick" }, el("input", { type: "checkbox", checked: !state.off.has(id), onchange: (e) => {
     if (e.target.checked) state.off.delete(id); else state.off.add(id);
     drawBoard(); say(byId("count").textContent);
   } }), text);
   const change = (key) => (e) => { state[key] = e.target.value; remember(); all(); };
   const count = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
-  const shared = (x) => (x.setting.some(([k]) => k === "classes") ? ", shared classes" : "");
-  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${x.protocol}${shared(x)}${x.simulated ? " (simulated)" : ""}: ${count(x.rows.filter((r) => r.kind === "method").length, "method")}, ${count(x.columns.length, "pair")}`]);
+  const name = (x) => x.views[`${DATA.metric}/${DATA.unit}`].title.split(": ")[0];
+  const heads = DATA.tables.map((x, i) => [i, `${i + 1}. ${name(x)}${x.simulated ? " (simulated)" : ""}: ${count(x.rows.filter((r) => r.kind === "method").length, "method")}, ${count(x.columns.length, "pair")}`]);
   put(byId("controls"),
-    DATA.tables.length > 1 ? el("label", {}, "setting (never mixed)", options(el("select", { id: "table", onchange: (e) => { state.table = Number(e.target.value); state.off.clear(); state.sort = null; state.pair = 0; remember(); start(); } }), heads, state.table)) : null,
+    DATA.tables.length > 1 ? el("label", {}, "setting (never mixed)", options(el("select", { id: "table", onchange: (e) => { state.table = Number(e.target.value); leave(); remember(); start(); } }), heads, state.table)) : null,
     el("label", {}, "metric", options(el("select", { id: "metric", onchange: change("metric") }), DATA.metrics, state.metric)),
     el("label", {}, "per", options(el("select", { id: "unit", onchange: change("unit") }), DATA.units.map((u) => [u, u]), state.unit)),
     el("label", {}, "filter methods ( / )", el("input", { type: "search", id: "filter", placeholder: "part of a name", autocomplete: "off", value: state.filter,
-      oninput: (e) => { state.filter = e.target.value; all(); say(byId("count").textContent || "all methods shown"); } })),
+      oninput: (e) => { state.filter = e.target.value; remember(); all(); say(byId("count").textContent || "all methods shown"); } })),
     [["source", "s", "trained on"], ["target", "t", "tested on"]].map(([key, letter, title]) => (names(key).length > 1
       ? el("div", { class: "field", role: "group", "aria-label": title }, title, el("div", { class: "charts", style: { gap: "0 .8rem" } }, names(key).map((n) => tick(`${letter}:${n}`, n)))) : null)),
-    el("label", { class: "tick" }, el("input", { type: "checkbox", id: "blocks", checked: state.blocks, onchange: (e) => { state.blocks = e.target.checked; all(); } }), "controls and oracle"));
+    el("label", { class: "tick" }, el("input", { type: "checkbox", id: "blocks", checked: state.blocks, onchange: (e) => { state.blocks = e.target.checked; all(); } }), "controls and oracle"),
+    el("label", { class: "tick" }, el("input", { type: "checkbox", id: "cost", checked: state.cost, onchange: (e) => { state.cost = e.target.checked; drawBoard(); } }), "cost"));
 }
-
-function draw(parts) {
-  for (const one of parts) one();
-}
-
-function drawNav() {
-  const links = [["board", "Leaderboard"], ["heat", "Source × target"], ["pair", "By pair"], ["method", "By method"], ["subject", "By subject"], ["published", "Reported and measured"], ["problems", "Without scores"]];
-  put(byId("nav"), links.filter(([id]) => !byId(id).hidden).map(([id, text]) => el("a", { href: `#${id}` }, text)));
-}
-
-function start() {
-  byId("subtitle").textContent = [`${DATA.folder}: ${DATA.records.length} record${DATA.records.length === 1 ? "" : "s"}`, `bench ${DATA.version}`, ...DATA.filters].join(" · ");
-  byId("about").textContent = `Made by bench ${DATA.version} from the records in ${DATA.folder}. Every score opens to show how it was made. This page is one file and asks no network for anything.`;
-  drawPublished();
-  drawProblems();
-  const any = DATA.tables.length > 0;
-  for (const id of ["board", "heat", "pair", "method", "subject", "controls"]) byId(id).hidden = !any;
-  if (any) {
-    document.body.classList.toggle("sim", SIM());
-    byId("simulated").hidden = !SIM();
-    byId("simulated").textContent = "SIMULATED. These scores come from simulated corpora; they show that the software works and say nothing of EEG.";
-    drawControls();
-    draw([drawBoard, drawHeat, drawPair, drawMethod, drawSubject]);
-  } else {
-    byId("board").hidden = false;
-    put(byId("board"), el("h2", { id: "board-h" }, "No finished record"), el("p", {}, "Nothing here has scores; what failed, and why, stands below."));
-  }
-  drawNav();
-}
-
-const THEMES = ["auto", "light", "dark"];
-function theme(name) {
-  if (name === "auto") document.documentElement.removeAttribute("data-theme");
-  else document.documentElement.setAttribute("data-theme", name);
-  byId("theme").textContent = `Theme: ${name}`;
-  byId("theme").onclick = () => theme(THEMES[(THEMES.indexOf(name) + 1) % 3]);
-}
-
-document.addEventListener("keydown", (e) => {
-  if (e.key === "/" && !/INPUT|SELECT|TEXTAREA/.test(document.activeElement.tagName) && byId("filter")) {
-    e.preventDefault();
-    byId("filter").focus();
-  } else if (e.key === "Escape") byId("tip").hidden = true;
-});
-byId("controls").addEventListener("submit", (e) => e.preventDefault());
-theme("auto");
-recall();
-start();

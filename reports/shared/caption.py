@@ -9,11 +9,14 @@ from .budget import said_of_scale
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
+from .worth import size_of
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
 #: Methods of one problem that are named; of more, their number.
 _NAMED = 6
+#: How the notice of a record begins that says what holding stimuli out costs.
+_HELD_OUT = "tested stimuli are held out of training"
 _BANDS = r"bands=\[\[.*?\]\](, )?"
 
 
@@ -26,6 +29,8 @@ def title(table: Table) -> str:
     elif "curve=" in table.setting.protocol_params:  # else the caption gives the share
         share = re.search(r"share=([\d.]+)", table.setting.protocol_params)
         shared += f", {100 * float(share[1]):g} % of the trials" if share else ""
+    if table.setting.hold_out:
+        shared += f", tested {_PLURAL.get(table.setting.hold_out, table.setting.hold_out)} held out"
     if table.setting.edition:
         shared += f", records of {table.setting.edition}"
     text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
@@ -33,22 +38,31 @@ def title(table: Table) -> str:
     return text + (" (simulated)" if table.simulated else "")
 
 
+_PLURAL = {"stimulus": "stimuli"}
+
+
 def caption(table: Table) -> list[str]:
-    """Lines under a table: what ± runs over, setting, data, ranks, *simulated*."""
+    """Two lines in plain words: who was tested, on how much calibration; classes and budget."""
+    return [
+        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: {_spread(table)} "
+        f"{_calibration(table)}",
+        f"{_classes(table)} {_budget(table)}",
+    ]
+
+
+def note_lines(table: Table) -> list[str]:
+    """What else the numbers mean: the setting in its own words, data, ranks, what is no method."""
     s = table.setting
     told = re.sub(r"\w+=null(, |$)", "", s.protocol_params).removesuffix(", ")
     parts = [
         f"protocol {s.protocol}" + (f" ({told})" if told else ""),
         f"target access {s.target_access}" if s.target_access else "",
         f"selection {s.selection}", f"scaling {s.scaling or 'none'}", f"scale {s.scale or '–'}",
-        # The edges of the bands are in the CSV; here they would be half the caption.
+        # The edges of the bands are in the CSV; here they would be half the note.
         f"features {re.sub(_BANDS, '', s.features)}" if s.features else "",
+        f"held out: {s.hold_out}" if s.hold_out else "", s.other,
     ]
-    lines = [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}. {_spread(table)}",
-        _capital("; ".join(p for p in parts if p)) + ".",
-        _data(table),
-    ]
+    lines = [_capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
     if said := said_of_scale(s.scale):
         lines.append(said)
     if table.costed:
@@ -58,9 +72,14 @@ def caption(table: Table) -> list[str]:
         lines.append(_ranks(table))
     lines += _tuned(table)
     if any(table.best.values()):
-        lines.append("Best method of a column in bold, second underlined; controls are not ranked.")
+        lines.append("Best method of a column in bold, second underlined, among those that were "
+                     "tested on all its subjects; controls are not ranked.")
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
+    if any(v.beside for row in table.rows for v in row.values.values()):
+        lines.append("One class: nearly all windows of each subject are taken for one class, so "
+                     "that accuracies say nothing; AUROC and average precision (AP) do. Chance is "
+                     "50 for AUROC, and for AP the share of the class.")
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")
@@ -90,10 +109,66 @@ def pieces_said(pieces: str) -> str:
 
 def _spread(table: Table) -> str:
     """Says what a score is the mean of, and ± the deviation over."""
+    counts = sorted({len(table.subjects(c)) for c in table.columns})
+    seeds = table.seeds()
+    over = f"seed{'s' * (len(seeds) != 1)} {numbers(seeds)} averaged" if seeds else ""
+    who = number(counts[-1], "target subject") if len(counts) == 1 else \
+        f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
+    who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""
     if any(v.sd is not None for row in table.rows for v in row.values.values()):
-        return ("Mean ± standard deviation over target subjects (n − 1); seeds are averaged within "
-                "a subject first.")
-    return "One target subject, so no standard deviation; seeds are averaged."
+        return f"mean ± SD over {who}, {over}."
+    return f"of {who}, so without a spread; {over}."
+
+
+def _calibration(table: Table) -> str:
+    """What of the target is seen before the test."""
+    protocol, size = table.setting.protocol, size_of(table)
+    held = f", no tested {table.setting.hold_out} trained on" if table.setting.hold_out else ""
+    if protocol == "few-shot" and size:
+        size = size if "trial" in size else f"{size} of the trials of each class"
+        # What a draw adds stands behind the name of the access.
+        _, comma, more = table.setting.target_access.partition(";")[0].partition(", ")
+        return f"Calibrated on {size}{comma}{more}{held}."
+    if table.setting.target_access.startswith("none"):
+        return f"Nothing of the target is seen before the test{held}."
+    access = table.setting.target_access.partition("; no ")[0] or "what the protocol grants"
+    return f"Seen of the target before the test: {access}{held}."
+
+
+def _classes(table: Table) -> str:
+    """Which classes are told apart, and whose they are."""
+    every = {c.classes for c in table.columns}
+    if len(every) == 1:
+        names = next(iter(every))
+        what = f"{len(names)} classes ({', '.join(names)})" if names else "Classes not known"
+    else:
+        counts = sorted({len(names) for names in every})
+        span = " to ".join(map(str, [counts[0], counts[-1]][: 1 + (len(counts) > 1)]))
+        what = f"{span} classes, by pair"
+    mapped = table.setting.classes or any(
+        c.label_map for row in table.rows for cells in row.cells.values() for c in cells)
+    return f"{what}, {'those that the corpora share' if mapped else 'those of the target'}."
+
+
+def _budget(table: Table) -> str:
+    """How long methods trained, and what that means for a ranking."""
+    scale = table.setting.scale or "not known"
+    if scale == "published":
+        return "Budget: published, what each method's authors use."
+    return (f"Budget: {scale}, a shortened training; rankings at this budget are not to be "
+            "quoted.")
+
+
+def _held_out(table: Table) -> list[str]:
+    """What holding stimuli out costs, as records of each pair say."""
+    if not table.setting.hold_out:
+        return []
+    lines = []
+    for column in table.columns:
+        said = {clean(n, 400) for row in table.rows for c in row.cells.get(column, ())
+                for n in c.record.notices if str(n).startswith(_HELD_OUT)}
+        lines += [f"{table.labels[column]}: {text}." for text in sorted(said)]
+    return lines
 
 
 def _origins(table: Table) -> list[str]:

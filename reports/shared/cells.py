@@ -33,7 +33,17 @@ SHARED = "network"
 #: Plain learning, which stands beside every method.
 PLAINEST = "lr"
 #: Parts of the features that follow from the pair, not from a choice.
-_OF_THE_PAIR = ("channels", "n_channels", "montage", "rate")
+_OF_THE_PAIR = ("channels", "n_channels", "rate")
+#: Parts of an identity that a table may hold several of: they make rows, or are averaged over.
+_OF_THE_ROW = frozenset({
+    "method", "params", "params_origin", "code", "seed", "precision", "tuning", "shortcut",
+    "chosen_from", "source_label_map",
+})
+#: Parts that make columns, or stand in :class:`TableSetting` by their own names.
+_PLACED = frozenset({
+    "source", "target", "label_map", "label_rule", "protocol", "selection", "scaling", "scale",
+    "features", "hold_out",
+})
 
 
 @dataclass(frozen=True, order=True)
@@ -51,6 +61,11 @@ class TableSetting:
     classes : str
         "shared" where a method needs source and target in the same classes although the protocol
         gives the target its own (shallow methods under few-shot); they are a block of their own.
+    hold_out : str
+        What is kept out of training where it is tested: "stimulus", or nothing.
+    other : str
+        Whatever else an identity holds that this program does not know: records that differ in it
+        never stand in one table.
     edition : str
         Of records of another edition than this program's: which. They are never ranked with ours.
     """
@@ -64,6 +79,8 @@ class TableSetting:
     features: str
     simulated: str
     classes: str = ""
+    hold_out: str = ""
+    other: str = ""
     edition: str = ""
 
 
@@ -71,7 +88,8 @@ class TableSetting:
 class Column:
     """A pair with the very data it stood for: equal columns were tested on the same windows.
 
-    ``pieces`` names corpora whose trials are pieces of longer recordings: ``LAB 20 s``.
+    ``label_map`` names the map that led to its classes, and ``pieces`` corpora whose trials are
+    pieces of longer recordings: ``LAB 20 s``.
     """
 
     source: str
@@ -82,6 +100,7 @@ class Column:
     classes: tuple[str, ...]
     data: str
     pieces: str = ""
+    label_map: str = ""
 
     @property
     def pair(self) -> str:
@@ -375,8 +394,18 @@ def _setting(record: Record) -> TableSetting:
         scaling=_text(identity.get("scaling")), scale=_text(identity.get("scale")),
         features=_text(features), simulated=_text(record.simulated),
         classes="shared" if _mapped_by_choice(identity) else "",
+        hold_out=clean(identity.get("hold_out") or "", 40), other=_unknown(identity),
         edition="" if record.edition == EDITION else f"edition {record.edition}",
     )
+
+
+def _unknown(identity: Mapping[str, Any]) -> str:
+    """Parts of an identity that this program has no place for, of its protocol among them."""
+    said = {str(k): v for k, v in identity.items() if k not in _OF_THE_ROW | _PLACED}
+    protocol = identity["protocol"]
+    said |= {f"protocol {k}": v for k, v in protocol.items()
+             if k not in ("name", "params", "target_access")}
+    return settings({k: v for k, v in said.items() if v is not None})
 
 
 def _mapped_by_choice(identity: Mapping[str, Any]) -> bool:
@@ -388,16 +417,26 @@ def _mapped_by_choice(identity: Mapping[str, Any]) -> bool:
 def _column(record: Record) -> Column:
     source, target = record.identity.get("source") or {}, record.identity["target"]
     sessions = {clean(side["sessions"]) for side in (source, target) if "sessions" in side}
+    features = record.identity.get("features")
     data = [
-        source.get("subjects"), source.get("sessions"),
+        source.get("subjects"), source.get("sessions"), source.get("digest"), source.get("parts"),
         target.get("subjects"), target.get("sessions"), target.get("digest"),
+        record.identity.get("label_map"), record.identity.get("label_rule"),
+        [features.get(k) for k in _OF_THE_PAIR] if isinstance(features, dict) else None,
     ]
     return Column(
         source=clean(source.get("name", ""), 60), target=clean(target["name"], 60),
         source_corpus=clean(source.get("corpus", "")), target_corpus=clean(target["corpus"]),
         sessions=", ".join(sorted(sessions)), classes=tuple(clean(c) for c in record.classes),
         data=_digest(data), pieces=pieces_of(record.identity),
+        label_map=_map_name(record.identity.get("label_map")),
     )
+
+
+def _map_name(label_map: Any) -> str:
+    if isinstance(label_map, Mapping):
+        return clean(f"{label_map.get('name')}-{label_map.get('version')}", 40)
+    return clean(label_map, 40) if label_map else ""
 
 
 def pieces_of(identity: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bench.errors import BenchError
 from bench.reporting import ReportOptions
 from bench.scoring.inference import Paired
-from bench.store.files import write_bytes
+from bench.store.files import write_bytes, write_text
 from bench.store.records import Store
 
 from .cells import collect
+from .files import csv_text
 from .style import INK, MUTED, ONE_COLUMN, SETTINGS, colours, luminance
 from .table import Table, tables
 from .text import clean
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
+#: Size of the lines under a headline, points.
+_NOTE = 6.5
 T = TypeVar("T")
 
 
@@ -50,6 +53,11 @@ class Picture(Generic[T]):
         Title in the files' metadata, or what makes it of a table and what was found in it.
     nothing, hint : str
         The error where no table has anything to draw; ``{root}`` stands for the run folder.
+    rows : callable or None
+        Lines of the CSV beside the picture, which holds what is drawn, unrounded.
+    too_few : callable or None
+        Why a picture could say nothing with so few subjects; empty where it can. It is not drawn
+        then.
     """
 
     name: str
@@ -58,11 +66,18 @@ class Picture(Generic[T]):
     title: str | Callable[[Table, T], str]
     nothing: str
     hint: str = ""
+    rows: Callable[[Table, T], Iterable[Mapping[str, Any]]] | None = None
+    too_few: Callable[[Table, T], str] | None = None
 
     def __call__(self, store: Store, out: Path, options: ReportOptions) -> list[Path]:
         """Write the figures of a run folder; an error of bench where there is nothing to draw."""
         shown = drawable(store, options, self.find, self.nothing, self.hint)
-        return save_all(shown, self.draw, out / self.name, self.title, options)
+        if self.too_few is not None:
+            reasons = [self.too_few(table, made) for table, made in shown]
+            if all(reasons):
+                raise BenchError(reasons[0], "More subjects, or fewer methods at a time.")
+            shown = [s for s, why in zip(shown, reasons, strict=True) if not why]
+        return save_all(shown, self.draw, out / self.name, self.title, options, rows=self.rows)
 
 
 #: Tables that are drawn, the largest first; the leaderboard says how many are not.
@@ -89,11 +104,13 @@ def drawable(
 
 def save_all(
     shown: Sequence[tuple[Table, T]], draw: Callable[[Table, T], Figure], stem: Path,
-    title: str | Callable[[Table, T], str], options: ReportOptions,
+    title: str | Callable[[Table, T], str], options: ReportOptions, *,
+    rows: Callable[[Table, T], Iterable[Mapping[str, Any]]] | None = None,
 ) -> list[Path]:
     """Draw and write a figure for each table: ``heatmap``, or ``heatmap-1``, ``heatmap-2``, ...
 
-    Of the largest :data:`MOST_TABLES`, that is, since each takes half a second.
+    Of the largest :data:`MOST_TABLES`, that is, since each takes half a second. Beside each stands
+    a CSV of the same name with what is drawn, if ``rows`` are given.
     """
     paths = []
     for number, (table, made) in enumerate(shown[:MOST_TABLES], 1):
@@ -101,6 +118,11 @@ def save_all(
         told = title if isinstance(title, str) else title(table, made)
         with house_style():
             paths += save(draw(table, made), path, told, options)
+        if rows is not None:
+            said = "simulated" if table.simulated else "no"
+            text = csv_text({**row, "simulated": said} for row in rows(table, made))
+            paths.append(path.with_name(f"{path.name}.csv"))
+            write_text(paths[-1], text)
     return paths
 
 
@@ -213,6 +235,7 @@ def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
     width, height = figure.get_size_inches()
     protocol = clean(table.setting.protocol, longest)
     protocol += ", shared classes" if table.setting.classes else ""
+    protocol += f", {clean(table.setting.hold_out, 12)} held out" if table.setting.hold_out else ""
     protocol += " · pieces of recordings" if table.pieces else ""
     text = f"{name} · {protocol}" + (" · simulated" if table.simulated else "")
     size = _fitting(text, 8.5, 72 * (width - 0.16))
@@ -220,24 +243,64 @@ def headline(figure: Figure, table: Table, name: str, longest: int) -> None:
 
 
 def note(figure: Figure, text: str, **look: Any) -> None:
-    """Small grey lines under the headline."""
-    text_at(figure, figure.get_size_inches()[1] - 0.27, text, size=6.5, color=MUTED, va="top",
-            **look)
+    """Small grey lines under the headline; a line too long is wrapped, and the figure made higher.
+
+    Call it when all axes are in place: they keep their distance from the lower edge.
+    """
+    lines = text.split("\n")
+    points = 72 * (figure.get_size_inches()[0] - 0.16)
+    whole = [part for line in lines for part in _wrapped(line, _NOTE, points)]
+    _heighten(figure, (len(whole) - len(lines)) * _NOTE * 1.25 / 72)
+    text_at(figure, figure.get_size_inches()[1] - 0.27, "\n".join(whole), size=_NOTE, color=MUTED,
+            va="top", **look)
 
 
-def text_at(figure: Figure, y: float, text: str, **look: Any) -> None:
-    """Text at the left edge, so many inches from the lower one."""
+def _wrapped(line: str, size: float, points: float) -> list[str]:
+    """Line in as many as it needs to be no wider than this."""
+    out = [""]
+    for word in line.split(" "):
+        longer = f"{out[-1]} {word}".lstrip(" ")
+        if out[-1] and _width(longer, size) > points:
+            out.append(word)
+        else:
+            out[-1] = longer
+    return out
+
+
+def _heighten(figure: Figure, more: float) -> None:
+    """Add room of so many inches at the top; what is drawn stays where it is."""
+    if more <= 0:
+        return
     width, height = figure.get_size_inches()
-    figure.text(0.08 / width, y / height, text, **look)
+    share = height / (height + more)
+    figure.set_size_inches(width, height + more)
+    for axes in figure.axes:
+        x, y, wide, high = axes.get_position().bounds
+        axes.set_position((x, y * share, wide, high * share))
+    for text in figure.texts:
+        # The headline hangs from the upper edge.
+        at = text.get_position()[1] * height
+        text.set_y((at + more if at > height - 0.2 else at) / (height + more))
+
+
+def text_at(figure: Figure, y: float, text: str, x: float = 0.08, **look: Any) -> None:
+    """Text so many inches from the lower edge, and from the left one."""
+    width, height = figure.get_size_inches()
+    figure.text(x / width, y / height, text, **look)
 
 
 def _fitting(text: str, size: float, points: float) -> float:
     """Size at which a bold line is no wider than this, at most ``size``."""
+    return min(size, size * points / max(1.0, _width(text, size, "bold")))
+
+
+def _width(text: str, size: float, weight: str = "normal") -> float:
+    """Of a line, in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(weight="bold"))
-    return min(size, size * points / max(1.0, float(path.get_extents().width)))
+    path = TextPath((0, 0), text or " ", size=size, prop=FontProperties(weight=weight))
+    return float(path.get_extents().width)
 
 
 def legend(

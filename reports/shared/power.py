@@ -20,6 +20,15 @@ def too_few(tests: Iterable[Paired]) -> list[str]:
     return lines + [f"With fewer than {MINIMUM} there is no interval either."] * (least < MINIMUM)
 
 
+def too_few_for_intervals(tests: Iterable[Paired]) -> str:
+    """Why a picture of differences would say nothing; empty where one of them has an interval."""
+    every = list(tests)
+    if any(t.interval is not None for t in every):
+        return ""
+    return (f"differences over {numbers({t.n for t in every})} subjects have no interval: with "
+            f"fewer than {MINIMUM} nothing can be said of them")
+
+
 def sensitivity(tests: Sequence[Paired], family: int) -> str:
     """What comparisons could have seen: the smallest difference found with 80 % power.
 

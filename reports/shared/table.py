@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bench.auditing.alarms import one_class, subject_scores
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
+from bench.scoring.metrics import PRECISION
 
 from .alarms import alarm_lines
 from .budget import columns_of, cost_of, entry, stopped, turned
@@ -36,6 +38,8 @@ class Value:
     seeds : tuple of int
     partial : bool
         Other rows of the column were tested on subjects that are missing here.
+    beside : str
+        AUROC and average precision, where nearly all windows are taken for one class.
     """
 
     mean: float
@@ -43,6 +47,7 @@ class Value:
     subjects: dict[str, float]
     seeds: tuple[int, ...]
     partial: bool = False
+    beside: str = ""
 
     @property
     def spread(self) -> str:
@@ -280,7 +285,7 @@ def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[Sc
 def _ground(setting: TableSetting) -> tuple[str, ...]:
     """Parts of a setting that an oracle shares with the honest runs beside it."""
     return (setting.protocol, setting.protocol_params, setting.scale, setting.simulated,
-            setting.classes, setting.edition)
+            setting.classes, setting.hold_out, setting.edition)
 
 
 def _apart(one: TableSetting, other: TableSetting) -> list[str]:
@@ -337,7 +342,21 @@ def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:
     subjects = {s: sum(by_subject[s]) / len(by_subject[s]) for s in sorted(by_subject, key=natural)}
     x = np.array(list(subjects.values()))
     sd = float(x.std(ddof=1)) if len(x) > 1 else None
-    return Value(float(x.mean()), sd, subjects, tuple(sorted({c.seed for c in cells})))
+    beside = "" if metric == "auroc" else _beside(cells, unit)
+    return Value(float(x.mean()), sd, subjects, tuple(sorted({c.seed for c in cells})),
+                 beside=beside)
+
+
+def _beside(cells: Sequence[ScoredCell], unit: str) -> str:
+    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all windows for one class."""
+    if not any(one_class(c.record) for c in cells):
+        return ""
+    told = []
+    for name, metric in (("AUROC", "auroc"), ("AP", PRECISION)):
+        seeds = [subject_scores(c.record, unit, metric) for c in cells]
+        found = [score for scores in seeds for score in scores.values()]
+        told.append(f"{name} {percent(float(np.mean(found)) if found else None)}")
+    return ", ".join(told)
 
 
 def _labels(columns: Sequence[Column]) -> dict[Column, str]:
@@ -352,7 +371,9 @@ def _labels(columns: Sequence[Column]) -> dict[Column, str]:
                 parts.append(f"{len(column.classes)} classes: {'/'.join(column.classes)}")
             if len({c.sessions for c in same}) > 1:
                 parts.append(f"sessions {column.sessions}")
-            if len({(c.classes, c.sessions) for c in same}) < len(same):
+            if len({c.label_map for c in same}) > 1:
+                parts.append(f"map {column.label_map or 'none'}")
+            if len({(c.classes, c.sessions, c.label_map) for c in same}) < len(same):
                 parts.append(f"data {column.data[:4]}")
             label += f" ({', '.join(parts)})"
         labels[column] = label
@@ -365,9 +386,7 @@ def _mark_partial(table: Table) -> None:
         for row in table.rows:
             value = row.values.get(column)
             if value and set(value.subjects) != all_subjects:
-                row.values[column] = Value(
-                    value.mean, value.sd, value.subjects, value.seeds, partial=True
-                )
+                row.values[column] = replace(value, partial=True)
                 table.notes.append(
                     f"† {row.label} on {table.labels[column]}: "
                     f"{len(value.subjects)} of {len(all_subjects)} subjects have this score"
@@ -386,10 +405,12 @@ def _rank(table: Table) -> None:
         ranks = np.stack([_subject_ranks(complete, c) for c in table.columns]).mean(axis=0)
         for row, rank in zip(complete, ranks, strict=True):
             row.rank = float(rank) if np.isfinite(rank) else None
-    for column in table.columns:
-        scores = {r.label: r.values[column].mean for r in table.methods if column in r.values}
+    for column in table.columns:  # not those of fewer subjects: their mean is of other people
+        scores = {r.label: r.values[column].mean for r in table.methods
+                  if column in r.values and not r.values[column].partial}
         table.best[column], table.second[column] = _best(scores)
-    means = {r.label: r.mean for r in complete if r.mean is not None}
+    means = {r.label: r.mean for r in complete if r.mean is not None
+             and not any(v.partial for v in r.values.values())}
     table.best[None], table.second[None] = _best(means)
 
 

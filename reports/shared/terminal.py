@@ -16,7 +16,7 @@ from rich.text import Text
 from bench.reporting import ARROW
 
 from .against import Comparison, Pooled, footnotes, interval
-from .caption import caption, shortened, title
+from .caption import caption, note_lines, shortened, title
 from .cells import Column
 from .table import Table, TableRow
 from .text import natural, p_value, percent, signed
@@ -128,6 +128,9 @@ def _cells(
         if value.partial:
             text.append(f"{chr(10) if stacked else ' '}n = {len(value.subjects)}",
                         "dim not bold not underline")
+        if value.beside:
+            told = ("one class", *value.beside.split(", "))
+            text.append("".join(f"\n{line}" for line in told), "yellow not bold not underline")
         out.append(text)
     styles = {"Mean": _STYLES[table.mark(row, None)],
               "Pairs": "" if row.mean is not None else "yellow"}
@@ -138,7 +141,7 @@ def _cells(
 def leaderboard(table: Table) -> RenderableType:
     """Heading, table, caption and notes."""
     head = Text(title(table), "bold")
-    lines = [Text(line, "dim") for line in caption(table)]
+    lines = [*map(Text, caption(table)), Text(f"Note: {' '.join(note_lines(table))}", "dim")]
     if table.short_labels() != table.labels:
         tasks = {c.source for c in table.columns if c.source} | {c.target for c in table.columns}
         lines.append(Text(f"Tasks: {', '.join(sorted(tasks, key=natural))}.", "dim"))

@@ -93,6 +93,11 @@ class TestOneClass:
         assert severity == "warning"
         assert "one class for over 98 %" in what
         assert "balanced accuracy 50.0, AUROC 53.0" in what
+        for fold in record.folds:
+            for unit in ("window", "trial"):
+                fold["scores"][unit]["average_precision"] = 0.61
+        ((_, what, _),) = said(record)
+        assert "balanced accuracy 50.0, AUROC 53.0, average precision 61.0" in what
 
     def test_may_be_another_class_in_each_subject(self, store):
         record = counted(put(store, "dann", [0.5] * 4), (100, 0))

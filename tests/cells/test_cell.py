@@ -20,7 +20,7 @@ from bench.store.records import Store
 from reach import rows_within
 from support import Means, NearestMean, cell_of, in_order, paired, synthetic
 
-SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc"}
+SCORES = {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision"}
 
 pytestmark = pytest.mark.usefixtures("spying")
 
@@ -254,6 +254,21 @@ def test_targets_with_equal_sources_share_a_pretrained_state(store, means):
     assert first.id != second.id
 
 
+def test_a_record_holds_what_its_network_cost_whoever_trained_it_first(store):
+    scmm = load("methods", "scmm")
+    method = scmm(scmm.parse({"epochs": 2, "fit_steps": 3, "batch": 32, "fit_batch": 8}))
+    first = run_cell(cell_of(method, paired()), store)
+    second = run_cell(cell_of(method, paired(None, synthetic(2, corpus="C", seed=9))), store)
+    assert second.info["pretraining_reused"] is True
+    n = len(paired().source)
+    before = {"steps": 2 * -(-n // 32), "windows": 2 * n}
+    for record in (first, second):
+        assert record.info["cost"] == {"before": before, "after": {"steps": 3, "windows": 24}}
+        assert set(record.read_curves()["pretrain"]) == {
+            "total", "contrastive", "reconstruction"}
+    assert "cost" not in run_cell(cell_of(load("methods", "lda")()), store).info
+
+
 @pytest.mark.parametrize("change", [
     {"pair": paired(None, synthetic(corpus="B", channels=("FP1", "FZ", "CZ")))},
     {"pair": paired(synthetic(corpus="A", seed=8))}, {"scaling": Scaling("z-score")},
@@ -398,7 +413,7 @@ def test_being_watched_changes_no_random_state(tmp_path, monkeypatch):
 def test_the_scales_are_named():
     assert set(BUDGETS) == {"demo", "table", "null", "published"}
     assert BUDGETS["published"].pretrain is None
-    assert (BUDGETS["table"].pretrain, BUDGETS["table"].fit) == (100, 40)
+    assert (BUDGETS["table"].pretrain, BUDGETS["table"].fit) == (120, 40)
 
 
 def test_provenance_is_in_the_record(store):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from batch import fake_slurm
 from pages import DOCS, MADE, ROOT, Block, blocks, commands, inline_commands, links, pages
 
 PAGES = pages()
@@ -213,6 +214,7 @@ def run_page(page: Path, folder: Path) -> None:
     wrapper.parent.mkdir()
     wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench.cli "$@"\n')
     wrapper.chmod(0o755)
+    fake_slurm(wrapper.parent)
     env = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "MPLBACKEND": "Agg",
            "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}",
            "BENCH_CONFIG": str(folder / "corpora.json")}
@@ -311,6 +313,17 @@ def module(name: str):
 
 def test_all_pictures_are_there():
     assert module("build").missing_pictures() == []
+
+
+def test_every_figure_of_the_gallery_says_when_not_to_trust_it():
+    """How to read it comes first, then when not to, then the picture."""
+    picture = re.compile(r"^!\[[^\n]*\]\(pictures/(\w+)\.png\)$", re.MULTILINE)
+    parts = picture.split(read(DOCS / "gallery.md"))
+    texts = dict(zip(parts[1::2], parts[0::2], strict=False))
+    assert set(texts) >= {"page", "heatmap", "difference", "ranks", "selection", "scalp"}
+    wrong = {name for name, text in texts.items() if text.count("*When not to trust it:*") != 1
+             or len(text.partition("*When not")[0].split()) < 15}
+    assert wrong == set()
 
 
 @pytest.mark.parametrize(("words", "variable", "missing", "ran"), [

@@ -65,23 +65,53 @@ def test_verdicts_tell_a_true_difference_and_stay_silent_on_none(null):
             | ~found["pairs, two-sided, Holm"]).all()
 
 
-def test_the_table_marks_what_is_below_chance_and_pairs_the_gain_with_its_own_scratch():
-    table = study("table")
-    subjects, rows = range(1, 7), []
+def test_the_table_compares_with_plain_learning_and_with_the_own_twin():
+    table, rows = study("table"), []
     for method, network, score in (
-        ("scmm", "", 70.0), ("target-only", "scmm", 60.0), ("mae", "", 40.0),
-        ("target-only", "mae", 45.0),
+        ("scmm", "", 70.0), ("target-only", "network", 60.0), ("lr", "", 62.0),
+        ("target-only", "lr", 66.0), ("majority", "", 50.0),
     ):
         rows += [{
-            "shared": False, "kind": "control" if network else "method", "plain": method,
-            "network": network, "method": f"{method} ({network})" if network else method,
-            "pair": "SEED:3→DEAP:valence", "subject": s, "chance": 50.0, "score": score + s / 10,
-        } for s in subjects]
-    lines = {line.split(" | ")[0].strip("| "): line for line in table.rows_of(pd.DataFrame(rows))}
-    assert "+10.0 (+10.0 to +10.0)" in lines["scmm"]
-    assert "-5.0 (-5.0 to -5.0)" in lines["mae"]
-    assert "⚠" in lines["mae"]
-    assert "⚠" not in lines["scmm"]
+            "size": size, "plain": method, "kind": "control" if method == "majority" else "method",
+            "twin": {"scmm": "target-only (network)", "lr": "target-only (lr)"}.get(method, ""),
+            "method": f"{method} ({network})" if network else method, "corpus": "DEAP:valence",
+            "subject": s, "chance": 50.0,
+            "score": score + s / 8 - (4 if size == "1" and method == "scmm" else 0),
+        } for s in range(1, 13) for size in ("1", "60%")]
+    page = table.page("T", "", pd.DataFrame(rows))
+    beside, worth = page.split("What the source was worth")
+    assert ("| scmm | 66.8 ± 0.5 (+0.0; +0.0 to +0.0) | 70.8 ± 0.5 (+4.0\\*; +4.0 to +4.0) |"
+            in beside)
+    assert "| lr | 62.8 ± 0.5 (-4.0°;" in beside
+    assert "| scmm | +6.0\\*; +6.0 to +6.0 | +10.0\\*; +10.0 to +10.0 |" in worth
+    assert "| lr | -4.0°;" in worth
+    assert "majority" not in worth
+    assert "with 1 trial a class none beats it and 2 are worse" in page
+    assert "at 60% 1 beats it" in page
+
+
+def test_the_last_step_says_what_was_held_and_what_was_missed():
+    last = study("last_step")
+
+    def folds(score, lead, spread, by=0.0):
+        rng = np.random.default_rng(0)
+        return pd.DataFrame({"score": score + by * rng.normal(size=12), "trial": score,
+                             "lead": lead, "spread": spread}, index=range(1, 13))
+
+    its = {
+        ("scmm", "default"): folds(80.0, 1.0, 0.2, 1.0),
+        ("scmm", "released"): folds(75.0, 6.0, 2.0, 4.0),
+        ("target-only", "default"): folds(79.0, 2.0, 0.6),
+        ("target-only", "released"): folds(79.5, 5.0, 2.0),
+    }
+    assert last.bounds(its) == [
+        "- scmm: lead 1.0 (held), spread 0.20 (held), mean +4.9 points (held), interval 0.25 times "
+        "as wide (held).",
+        "- target-only: lead 2.0 (missed), spread 0.60 (missed), mean -0.5 points (missed).",
+    ]
+    lines = last.table(its)
+    assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[2]
+    assert lines[-1].startswith("| target-only | released | 79.5 (0.0) |")
 
 
 @pytest.mark.slow

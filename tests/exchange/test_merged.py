@@ -51,7 +51,7 @@ def test_each_row_says_where_it_is_from(tmp_path):
     assert line in (out / "leaderboard.md").read_text()
     page = body(out / "report.html")
     assert "ours; theirs" in page["texts"]
-    assert line in page["tables"][0]["views"]["balanced_accuracy/window"]["caption"]
+    assert line in page["tables"][0]["views"]["balanced_accuracy/window"]["note"]
 
 
 def test_a_cell_with_other_scores_elsewhere_is_shown_once_and_told(tmp_path):

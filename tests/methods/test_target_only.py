@@ -15,6 +15,7 @@ from bench.cells.engine import run_cell
 from bench.errors import IncompatibleError, SettingError
 from bench.method import Context
 from bench.methods.shared.shallow import STRENGTHS, folds_of_trials, repeated, weights_of
+from bench.methods.shared.training.finetuning import PUBLISHED
 from bench.methods.shared.training.selfsupervised import SelfSupervised
 from bench.protocols.few_shot import FewShot
 from bench.protocols.unsupervised import Unsupervised
@@ -71,7 +72,8 @@ def test_a_network_of_its_own_has_a_control_of_its_own():
             raise NotImplementedError
 
     assert Wide().scratch()[0] == "wide"
-    assert make("scmm-released").scratch() == make("scmm").scratch()
+    assert make("scmm-released").scratch() == make("scmm", **PUBLISHED).scratch()
+    assert make("scmm-released").scratch() != make("scmm").scratch()
 
 
 def test_whoever_names_it_it_is_the_same():

@@ -63,7 +63,7 @@ class TestN:
         write(store, tmp_path, ReportOptions())
         text = (tmp_path / "leaderboard.md").read_text()
         assert "SEED:3→DEAP:valence (n = 6)" in text
-        assert "| dann | <ins>60.0</ins>† ± 10.0 (n = 3) |" in text
+        assert "| dann | 60.0† ± 10.0 (n = 3) |" in text
         shown = leaderboard(store)
         assert "n = 6" in shown
         assert re.search(r"60.0† ±10.0 n = 3", shown)

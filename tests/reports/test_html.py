@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.errors import BenchError
+from bench.exchange.merged import opened
 from bench.reporting import ReportOptions
-from bench.reports import html, latex
+from bench.reports import html, latex, rank_diagram, significance, site
 from bench.reports.html import embedded
 from bench.reports.page.data import page
 from bench.reports.page.numbers import short, tenths, thinned
 from bench.reports.shared.cells import collect
 from bench.reports.shared.table import tables
-from bench.reports.shared.text import percent
+from bench.reports.shared.text import p_value, percent, signed
+from bench.reports.shared.worth import worths
 from bench.store.records import Store
 
 import browser
-from records import CLASSES, HOSTILE, RECIPE, body, guesses, many, put, side, sweep
+from records import CLASSES, HOSTILE, PAIRS, RECIPE, body, guesses, many, put, side, sweep
 
 needs_chromium = pytest.mark.skipif(browser.find() is None, reason="no Chromium")
 
@@ -29,6 +35,12 @@ needs_chromium = pytest.mark.skipif(browser.find() is None, reason="no Chromium"
 @pytest.fixture(autouse=True)
 def _no_flush(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda fd: None)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.Browser() as b:  # one for all tests: it takes a second to start
+        yield b
 
 
 @pytest.fixture
@@ -73,7 +85,7 @@ class TestData:
         data = body(made(store, tmp_path))
         stored = {r.id: r for r in store.records()}
         assert {r[0] for r in data["records"]} == set(stored)
-        one, flat, outcome = data["records"][0]
+        one, flat, outcome, _ = data["records"][0]
         identity = {data["texts"][flat[i]]: data["texts"][flat[i + 1]]
                     for i in range(0, len(flat), 2)}
         assert identity["method"] == stored[one].identity["method"]
@@ -92,6 +104,61 @@ class TestData:
         assert sorted((t["protocol"], t["simulated"]) for t in found) == [
             ("few-shot", False), ("few-shot", True), ("zero-shot", False)]
         assert all(len(t["rows"]) == 1 for t in found)
+
+    def test_compares_as_the_file_of_comparisons(self, store, tmp_path):
+        sweep(store)
+        for name in ("balanced_accuracy/window", "auroc/trial"):
+            metric, unit = name.split("/")
+            options = ReportOptions(metric=metric, unit=unit, formats=("csv",))
+            (written,) = significance.write(store, tmp_path / unit, options)
+            wanted = pd.read_csv(written)
+            shown = body(made(store, tmp_path))["tables"][0]
+            label = [r["label"] for r in shown["rows"]]
+            found = [
+                (label[one], label[two], n, mean, wins)
+                for f in shown["views"][name]["families"]
+                for one, two, n, mean, _, _, _, _, wins, *_ in f["differences"]
+            ]
+            assert found == [(w.first, w.second, w.n_subjects, tenths(w.difference), w.wins)
+                             for w in wanted.itertuples(index=False)]
+            assert [f["column"] for f in shown["views"][name]["families"]] == [-1, *range(6)]
+
+    def test_every_gain_of_the_headline_is_drawn(self, store, tmp_path):
+        sweep(store)
+        put(store, "dann", [0.99] * 9, target="SEED-IV:4", simulated=RECIPE, protocol="other")
+        put(store, "target-only", [0.3 + 0.01 * i for i in range(9)], kind="control", seed=0,
+            target="SEED-IV:4", simulated=RECIPE, protocol="other", params={"network": "lr"})
+        data = body(made(store, tmp_path))
+        options = ReportOptions()
+        curves = worths(collect(store, options), options)
+        drawn = data["worths"]["balanced_accuracy/window"]
+        for curve, shown in zip(curves, drawn, strict=True):
+            gains = sorted((g.row.label, tenths(g.test.mean)) for g in curve.gains)
+            assert gains == sorted((name, cell[1]) for name, _, cells in shown["lines"]
+                                   for cell in cells if cell and len(cell) > 1)
+        other = next(t for t in data["tables"] if t["protocol"] == "other")
+        (row, column, sign) = other["views"]["balanced_accuracy/window"]["marks"][0]
+        assert (other["rows"][row]["label"], column, sign) == ("dann", 0, "*")
+
+    def test_knows_a_method_by_its_card(self, store, tmp_path):
+        put(store, "dsan", [0.7, 0.6])
+        put(store, "somebody's", [0.7, 0.5])
+        cards = body(made(store, tmp_path))["cards"]
+        assert set(cards) == {"dsan"}
+        assert cards["dsan"]["paper"].startswith("Zhu")
+        assert cards["dsan"]["equation"].startswith("CE(f(h_s), y)")
+
+    def test_a_row_says_where_it_is_from_and_what_it_cost(self, store, tmp_path):
+        put(store, "scmm", [0.7], seed=0)
+        put(Store(tmp_path / "other"), "dann", [0.6], info={"wall_s": 30.0, "device": "cpu",
+                                                            "parameters": 2500})
+        with opened([store.root, tmp_path / "other"]) as (merged, _):
+            data = body(made(merged, tmp_path))
+        assert data["origins"] == ["other", "runs"]
+        rows = {r["label"]: r for t in data["tables"] for r in t["rows"]}
+        assert (rows["scmm"]["from"], rows["dann"]["from"]) == (["runs"], ["other"])
+        assert rows["dann"]["cost"] == [30.0, 2500, None, "cpu"]
+        assert rows["scmm"]["cost"][0] == 10.0
 
     def test_zero_records(self, store, tmp_path):
         with pytest.raises(BenchError, match="there are no records in"):
@@ -159,25 +226,31 @@ class TestHostileText:
         assert "https://" not in text
 
     @needs_chromium
-    def test_shows_as_text(self, hostile, tmp_path):
-        path = made(hostile, tmp_path)
-        with browser.Browser() as b:
-            b.open(path)
-            assert b.run("document.querySelectorAll('img, main script').length") == 0
-            shown = b.run("document.querySelector('#board').innerText")
-            assert "<img src=x onerror=alert(2)>"[:20] in shown
-            for i in range(b.run("document.querySelectorAll('#board .cell').length")):
-                b.run(f"document.querySelectorAll('#board .cell')[{i}].click()")
-                b.run("document.querySelector('#made').close()")
-            assert "onerror=alert" in b.run("document.querySelector('#problems').innerText")
-            assert b.errors == []
-            assert b.requests == [path.resolve().as_uri()]
+    def test_shows_as_text(self, chromium, hostile, tmp_path):
+        path, b = made(hostile, tmp_path), chromium
+        b.errors.clear()
+        b.requests.clear()
+        b.open(path)
+        assert b.run("document.querySelectorAll('img, main script').length") == 0
+        shown = b.run("document.querySelector('#board').innerText")
+        assert "<img src=x onerror=alert(2)>"[:20] in shown
+        for i in range(b.run("document.querySelectorAll('#board .cell').length")):
+            b.run(f"document.querySelectorAll('#board .cell')[{i}].click()")
+            b.run("document.querySelector('#made').close()")
+        assert "onerror=alert" in b.run("document.querySelector('#problems').innerText")
+        b.open(path, b.run("place('compare')"))
+        assert b.errors == []
+        assert {u.split("#")[0] for u in b.requests} == {path.resolve().as_uri()}
 
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.Browser() as b:
-        yield b
+    @needs_chromium
+    def test_is_escaped_in_the_index_of_a_site(self, chromium, hostile, tmp_path):
+        index, *pages = site.write(hostile, tmp_path / "site", ReportOptions())
+        assert all(re.fullmatch(r"[a-z0-9-]+\.html", p.name) for p in pages)
+        chromium.errors.clear()
+        chromium.open(index)
+        assert chromium.run("document.querySelectorAll('img, script').length") == 0
+        assert "<img src=x onerror"[:10] in chromium.run("document.body.innerText")
+        assert chromium.errors == []
 
 
 @pytest.fixture(scope="module")
@@ -277,9 +350,10 @@ class TestInChromium:
         seen = set()
         for _ in range(60):
             b.press("Tab")
-            seen.add(b.run("document.activeElement.id || document.activeElement.className "
-                           "|| document.activeElement.tagName"))
-        assert {"theme", "metric", "unit", "filter", "latex", "blocks", "arrow"} <= seen
+            seen.add(b.run("document.activeElement.id || document.activeElement.getAttribute("
+                           "'class') || document.activeElement.tagName"))
+        assert {"theme", "metric", "unit", "filter", "latex", "csv", "json", "blocks",
+                "arrow"} <= seen
 
     def test_metric_and_place_are_in_the_address(self, b, path):
         b.run("(() => { const s = document.querySelector('#metric'); s.value = 'accuracy';"
@@ -297,8 +371,10 @@ class TestInChromium:
 
     def test_copied_latex_is_the_file(self, b, path):
         store = Store(path.parent.parent / "runs")
-        (table,) = tables(collect(store, ReportOptions()), ReportOptions())
-        assert b.run("asLatex()") == "\n".join(latex.lines(table))
+        options = ReportOptions()
+        collection = collect(store, options)
+        (table,) = tables(collection, options)
+        assert b.run("asLatex()") == "\n".join(latex.lines(table, worths(collection, options)))
 
     def test_themes(self, b, path):
         paper = "getComputedStyle(document.body).backgroundColor"
@@ -309,15 +385,166 @@ class TestInChromium:
         b.open(path, scheme="dark")
         assert b.run(paper) == "rgb(20, 24, 29)"
 
-    def test_fits_a_phone(self, b, path):
+    def test_a_phone_shows_the_table_first(self, b, path):
+        top = "document.querySelector('{}').getBoundingClientRect().top"
+        assert b.run(top.format("#hero")) < b.run(top.format("#board table"))
+        assert b.run("document.querySelector('#metric').checkVisibility()")
         b.open(path, width=390, height=800)
         assert b.run("document.documentElement.scrollWidth") <= 390
+        assert b.run(top.format("#board table")) < b.run(top.format("#hero"))
+        assert b.run(top.format("#board tbody")) < 800
+        assert not b.run("document.querySelector('#metric').checkVisibility()")
+        b.run("document.querySelector('#fold summary').focus()")
+        b.press("Enter")
+        assert b.run("document.querySelector('#metric').checkVisibility()")
+
+    def pick(self, b, name, value):
+        b.run(f"(() => {{ const s = document.querySelector('#{name}-pick'); s.value = '{value}';"
+              " s.dispatchEvent(new Event('change')); })()")
+
+    def test_compares_two_methods(self, b, path):
+        store, options = Store(path.parent.parent / "runs"), ReportOptions()
+        (table,) = tables(collect(store, options), options)
+        pooled, first, *_ = significance.families(table)
+        text = "document.querySelector('#compare').innerText"
+        labels = b.run("table().rows.map(r => r.label)")
+        for family, over in ((pooled, -1), (first, 0)):
+            self.pick(b, "over", over)
+            for one, two in (("dann", "scmm"), ("scmm", "dann")):
+                self.pick(b, "one", labels.index(one))
+                self.pick(b, "two", labels.index(two))
+                c = next(c for c in family.differences if {c.one, c.two} == {one, two})
+                way = 1 if c.one == one else -1
+                assert b.run("document.querySelector('#difference').innerText") == \
+                    f"{signed(way * c.test.mean)} points"
+                shown = b.run(text)
+                assert f"Wilcoxon p {p_value(c.test.p)}, after Holm over 3 comparisons " \
+                    f"{p_value(c.holm)}" in shown
+                low, high = c.test.interval if way > 0 else [-v for v in c.test.interval[::-1]]
+                assert f"{signed(low)} to {signed(high)}" in shown
+        assert "Not significant" in b.run(text)
+        assert b.run("document.querySelectorAll('#compare svg circle').length") == 3 * 4
+        assert b.run("document.querySelectorAll('#squares button').length") == 6
+        b.run("document.querySelector('#squares button').click()")
+        assert b.run("rowName(state.one)") == "scmm"
+
+    def test_critical_difference(self, chromium, store, tmp_path):
+        put(store, "a", [0.7, 0.6, 0.8])
+        put(store, "b", [0.6, 0.7, 0.7])
+        put(store, "c", [0.5, 0.5, 0.5])
+        options = ReportOptions()
+        found = rank_diagram.ranks(tables(collect(store, options), options)[0])
+        b = chromium
+        b.open(made(store, tmp_path))
+        said = b.run("[...document.querySelectorAll('#compare svg')].map(s => s.textContent)")[-1]
+        for label, rank in zip(found.labels, found.ranks, strict=True):
+            assert f"{label} {rank:.2f}" in said
+        assert b.run("document.querySelectorAll('.joined').length") == len(found.cliques) == 1
+
+    def test_marks_are_explained(self, b):
+        legend = b.run("document.querySelector('#legend').innerText")
+        assert "Bold: best mean" in legend
+        assert "* better" in legend
+        assert "not a test" in legend
+
+    def test_downloads(self, b, tmp_path):
+        b.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        for name in ("csv", "json"):
+            b.run(f"document.querySelector('#{name}').click()")
+        wanted = {tmp_path / b.run(f"fileName('{name}')") for name in ("csv", "json")}
+        until = time.monotonic() + 10
+        while not all(p.exists() and p.stat().st_size for p in wanted):
+            assert time.monotonic() < until, list(tmp_path.iterdir())
+            time.sleep(0.05)
+        b.requests[:] = [u for u in b.requests if not u.startswith("blob:")]
+        (csv,), (js,) = ([p for p in wanted if p.suffix == s] for s in (".csv", ".json"))
+        frame = pd.read_csv(csv)
+        order = b.run("view().order.map(rowName)")
+        assert frame.method.unique().tolist() == order
+        assert frame["mean"][0] == b.run("scores(view().order[0]).values[0][0]") / 10
+        assert (frame.simulated == "simulated").all()
+        data = json.loads(js.read_text())
+        assert [r["name"] for r in data["rows"]] == order
+        assert len(data["rows"][0]["pairs"]) == 6
+        assert len(data["comparisons"]) == 7
+
+    def test_csv_runs_no_formula(self, chromium, hostile, tmp_path):
+        chromium.open(made(hostile, tmp_path))
+        text = chromium.run("asCsv()")
+        fields = [f for row in csv.reader(io.StringIO(text)) for f in row]
+        assert any("cmd|" in f for f in fields)
+        assert not [f for f in fields if f[:1] in "=+-@" and f]
+
+    def test_links_survive_new_records(self, chromium, store, tmp_path):
+        sweep(store)
+        chromium.open(made(store, tmp_path))
+        row = "[...document.querySelectorAll('tbody.method tr')].find(r => r.innerText.startsWith"
+        chromium.run(f"{row}('simclr')).querySelectorAll('.cell')[4].click()")
+        shown = "document.querySelector('#made').innerText"
+        before, address = chromium.run(shown), chromium.run("place('')")
+        chromium.run("new Promise(done => { const box = document.querySelector('#made');"
+                     " box.addEventListener('close', done); box.close(); })")
+        assert "record=" not in chromium.run("location.hash")
+        self.pick(chromium, "one", chromium.run("table().rows.findIndex(r => r.label === 'dann')"))
+        self.pick(chromium, "pair", 4)
+        compared = "[document.querySelector('#one-pick').selectedOptions[0].text, " \
+                   "document.querySelector('#pair-h').innerText]"
+        others, place = chromium.run(compared), chromium.run("linkTo('compare')").partition("#")[2]
+        # A better method, a pair that sorts first, more rows of another setting, and a seed.
+        for source, target in PAIRS:
+            put(store, "abetter", [0.95] * 4, source=source, target=target, simulated=RECIPE)
+        put(store, "abetter", [0.9] * 4, source="AAA:2", target="BBB:2", simulated=RECIPE)
+        put(store, "simclr", [0.6] * 4, source="SEED:3", target="SEED-IV:4", simulated=RECIPE,
+            identity={"code": "another"})
+        for i in range(8):
+            put(store, f"m{i}", [0.5] * 4, protocol="zero-shot", access="none: no window")
+        path = made(store, tmp_path)
+        chromium.open(path, address)
+        after = chromium.run(shown)
+        assert chromium.run("document.querySelector('#made').open")
+        assert after.splitlines()[0].startswith("simclr")
+        record = re.search(r"bench rerun (\w+)", before)[1]
+        assert f"bench rerun {record} --runs runs" in after
+        assert before.partition("Subjects: ")[2].partition("\n")[0] in after
+        chromium.open(path, f"#{place}")
+        assert chromium.run(compared) == others
+        assert chromium.errors == []
+
+    def test_links_within_a_page_are_followed(self, b):
+        b.run("location.hash = place('').replace('window', 'trial')")
+        until = time.monotonic() + 5
+        while "per trial" not in b.run("document.querySelector('#board-h').innerText"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def test_every_pair_in_one_view(self, b):
+        assert b.run("document.querySelector('#pair-h').innerText") == "All pairs (simulated)"
+        assert b.run("document.querySelectorAll('#pair svg').length") == 6
+        self.pick(b, "pair", 2)
+        assert b.run("document.querySelector('#pair-h').innerText").startswith("Pair SEED-IV")
+
+    def test_site(self, chromium, store, tmp_path):
+        sweep(store)
+        put(store, "scmm", [0.5, 0.6], protocol="zero-shot", access="none: no window")
+        index, *pages = site.write(store, tmp_path / "site", ReportOptions())
+        assert len(pages) == 2
+        chromium.errors.clear()
+        chromium.open(index)
+        links = chromium.run("[...document.querySelectorAll('.setting')].map(a => a.href)")
+        assert sorted(links) == sorted(p.resolve().as_uri() for p in pages)
+        assert "target-only" in chromium.run("document.querySelector('.headline').innerText")
+        for path in pages:
+            chromium.open(path)
+            assert chromium.run("document.querySelector('#home').href") == index.resolve().as_uri()
+            assert chromium.run("document.querySelector('#table')") is None
+            assert chromium.run("DATA.records.length") == (1 if "zero-shot" in path.name else 60)
+        assert chromium.errors == []
 
     def test_prints(self, b):
         assert b.pdf().startswith(b"%PDF")
         b.call("Emulation.setEmulatedMedia", media="print")
         hidden = "getComputedStyle(document.querySelector('{}')).display"
-        assert b.run(hidden.format("#controls")) == "none"
+        assert b.run(hidden.format("#fold")) == "none"
         assert b.run(hidden.format("#board table")) == "table"
         b.call("Emulation.setEmulatedMedia", media="")
 
@@ -361,9 +588,9 @@ def test_texts_are_stored_once(store):
 @pytest.mark.slow
 def test_two_thousand_records_are_small_and_quick(store, tmp_path):
     many(store)
-    began = time.perf_counter()
+    began = time.process_time()  # of this process: other tests may run beside it
     path = made(store, tmp_path)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     print(f"{took:.1f} s, {path.stat().st_size / 1e6:.2f} MB")
     assert path.stat().st_size < 3e6
     assert took < 15

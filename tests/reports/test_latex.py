@@ -44,3 +44,43 @@ def test_compiles_in_a_minimal_document(tmp_path: Path):
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "Undefined control sequence" not in log
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+def captions(folder: Path) -> list[str]:
+    text = (folder / "leaderboard.tex").read_text()
+    return [part.partition("\n")[0].removesuffix("}") for part in text.split(r"\caption{")[1:]]
+
+
+def notes(folder: Path) -> list[str]:
+    text = (folder / "leaderboard.tex").read_text()
+    return [part.partition("\n")[0] for part in text.split(r"\emph{Note.}")[1:]]
+
+
+def test_a_caption_is_two_lines_and_the_note_has_the_rest(tmp_path: Path):
+    latex.write(sweep(Store(tmp_path / "runs")), tmp_path, ReportOptions())
+    ((caption,), (note,)) = captions(tmp_path), notes(tmp_path)
+    assert len(caption) <= 140  # two lines of the narrowest usual page, 70 letters each
+    assert "(simulated), in" in caption
+    assert r"mean $\pm$ standard deviation over target subjects" in caption
+    for said in ("target access", "selection last", "they say nothing of EEG", "Oracle"):
+        assert said in note
+        assert said not in caption
+    assert (tmp_path / "leaderboard.tex").read_text().index(r"\emph{Note.}") > (
+        tmp_path / "leaderboard.tex").read_text().index(r"\bottomrule")
+
+
+def test_rows_of_oracles_can_be_left_out_and_are_not_spoken_of(tmp_path: Path):
+    store = sweep(Store(tmp_path / "runs"))
+    latex.write(store, tmp_path, ReportOptions())
+    whole = (tmp_path / "leaderboard.tex").read_text()
+    latex.write(store, tmp_path, ReportOptions(oracles=False))
+    less = (tmp_path / "leaderboard.tex").read_text()
+    assert "(oracle)" in whole
+    assert "oracle" not in less.lower()
+    assert r"\textcolor{gray}" not in less
+    kept = [line for line in whole.splitlines() if "gray" not in line and "Note" not in line]
+    assert [line for line in less.splitlines() if "Note" not in line] == [
+        line for i, line in enumerate(kept) if not (line == r"\midrule" and kept[i + 1]
+                                                    == r"\bottomrule")]
+    latex.write(store, tmp_path, ReportOptions())
+    assert (tmp_path / "leaderboard.tex").read_text() == whole  # the table itself was not changed

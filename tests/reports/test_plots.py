@@ -264,7 +264,7 @@ class TestOneSubject:
     def test_captions_are_in_the_singular(self, store):
         put(store, "scmm", [0.7])
         lines = "\n".join(caption(only(store)))
-        assert "1 target subject." in lines
+        assert "of 1 target subject, so without a spread" in lines
         assert "±" not in lines
 
     @pytest.mark.parametrize(("scores", "said", "unsaid"), [
@@ -344,7 +344,7 @@ def test_catalogue_names_formats():
     for name, entry in found.items():
         assert set(entry.formats) <= set(FORMATS)
         assert entry.formats or name in (
-            "run", "terminal", "frame", "audit-screen", "published-figures"
+            "run", "terminal", "frame", "audit-screen", "published-figures", "site"
         )
 
 

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from bench import registry
 from bench.errors import BenchError, SettingError, UnknownNameError
+from bench.protocols.hold_out import HELD_OUT
 from bench.reporting import ReportOptions, split_pair
+from bench.reports import latex
 from bench.reports.heatmap import matrices
 from bench.reports.leaderboard import render, write
 from bench.reports.shared.against import against_target_only
-from bench.reports.shared.caption import caption
+from bench.reports.shared.caption import caption, note_lines, title
 from bench.reports.shared.cells import collect
 from bench.reports.shared.table import tables
 from bench.reports.shared.text import clean, markdown, numbers, signed, spreadsheet
@@ -333,14 +335,17 @@ class TestRows:
     def test_label_maps_are_not_averaged(self, store):
         put(store, "dann", [0.7, 0.7], identity={"label_map": "sad-fear-negative@1"})
         put(store, "dann", [0.5, 0.5], identity={"label_map": "sad-negative@1"})
-        labels = [r.label for r in only(store).methods]
-        assert len(labels) == 2
-        assert any("sad-fear-negative@1" in label for label in labels)
+        table = only(store)  # other windows were tested: those of a class that one of them drops
+        assert sorted(v.mean for r in table.methods for v in r.values.values()) == [0.5, 0.7]
+        assert len(table.columns) == 2
+        assert any("sad-fear-negative@1" in label for label in table.labels.values())
 
     def test_source_data_of_another_digest_is_not_averaged(self, store):
         put(store, "dann", [0.7, 0.7])
         put(store, "dann", [0.5, 0.5], identity={"source": side("SEED:3", digest="other")})
-        assert sorted(r.mean for r in only(store).methods) == pytest.approx([0.5, 0.7])
+        table = only(store)
+        assert sorted(v.mean for r in table.methods for v in r.values.values()) == [0.5, 0.7]
+        assert len(table.columns) == 2
 
 
 class TestSettings:
@@ -427,12 +432,45 @@ class TestSettings:
             "SEED:3→DEAP:arousal", "SEED:3→DEAP:valence"]
 
     def test_caption_says_what_numbers_mean(self, full):
-        text = " ".join(caption(only(full)))
-        for part in ("Balanced accuracy in %, per window", "over target subjects", "few-shot",
-                     "calibration_trials=3", "selection last", "min-max", "scale demo",
+        assert caption(only(full)) == [
+            "Balanced accuracy in %, per window: mean ± SD over 4 target subjects in each of 6 "
+            "pairs, seeds 0, 1 averaged. Calibrated on 3 trials a class.",
+            "2 to 4 classes, by pair, those of the target. Budget: demo, a shortened training; "
+            "rankings at this budget are not to be quoted.",
+        ]
+        text = " ".join(note_lines(only(full)))
+        for part in ("few-shot", "calibration_trials=3", "selection last", "min-max", "scale demo",
                      "Seeds 0, 1", "sessions first", "4 target subjects in every pair",
                      "simulated", "within each target subject"):
             assert part in text
+
+    @pytest.mark.parametrize(("protocol", "said"), [
+        ({"name": "zero-shot", "target_access": "none: no window"},
+         "Nothing of the target is seen before the test."),
+        ({"name": "few-shot", "params": {"share": 0.6},
+          "target_access": "target-supervised: labelled trials of the tested subject, "
+                           "all shown before the tested ones"},
+         "Calibrated on 60 % of the trials of each class, all shown before the tested ones."),
+        ({"name": "within", "target_access": "labelled trials of others; no stimulus that is "
+                                             "tested"},
+         "Seen of the target before the test: labelled trials of others."),
+    ])
+    def test_caption_says_what_of_the_target_is_seen(self, store, protocol, said):
+        put(store, "scmm", [0.5] * 3, scale="published", identity={"protocol": protocol})
+        first, second = caption(only(store))
+        assert first.endswith(said)
+        assert second == ("2 classes (low, high), those of the target. Budget: published, what "
+                          "each method's authors use.")
+
+    def test_held_out_stimuli_and_what_they_cost_are_said(self, store):
+        record = put(store, "scmm", [0.5] * 3, identity={"hold_out": "stimulus"})
+        record.notices = [f"{HELD_OUT}, in 5 groups: 20 % of the training windows are lost"]
+        store.put(record)
+        table = only(store)
+        assert "tested stimuli held out" in title(table)
+        assert caption(table)[0].endswith("no tested stimulus trained on.")
+        assert any("SEED:3→DEAP:valence: tested stimuli are held out of training, in 5 groups: "
+                   "20 %" in line for line in note_lines(table))
 
 
 class TestFilters:
@@ -765,3 +803,27 @@ def test_records_of_before_checksums_are_told(store):
     body = {k: v for k, v in json.loads(old.read_text()).items() if k not in ("sha256", "files")}
     old.write_text(json.dumps({**body, "schema": 1}))
     assert "1 record was written before there were checksums" in shown(store)
+
+
+class TestOneClass:
+    """Where nearly all windows are taken for one class, accuracies say nothing."""
+
+    def test_auroc_and_average_precision_stand_beside(self, store, tmp_path):
+        for method, named in (("scmm", [100, 0]), ("lr", [60, 40]), ("majority", [100, 0])):
+            record = put(store, method, [0.5] * 3,
+                         kind="control" if method == "majority" else "method")
+            for fold in record.folds:
+                fold |= {"true_windows": [50, 50], "predicted_windows": named}
+                fold["scores"]["window"] |= {"auroc": 0.71, "average_precision": 0.68}
+            store.put(record)
+        write(store, tmp_path, ReportOptions())
+        lines = (tmp_path / "leaderboard.md").read_text().splitlines()
+        assert [line for line in lines if "one class:" in line] == [
+            "| scmm | 50.0 ± 0.0; one class: AUROC 71.0, AP 68.0 |"]
+        assert any("accuracies say nothing; AUROC and average precision" in line for line in lines)
+        assert "one class: AUROC 71.0, AP 68.0" in "\n".join(latex.lines(only(store)))
+        console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console.print(render(store, ReportOptions()))
+        text = console.export_text()
+        assert text.count("AUROC 71.0\n") + text.count("AUROC 71.0 ") >= 1
+        assert "AP 68.0" in text

@@ -39,8 +39,9 @@ OTHER = {
     "window": (2.0, {}), "threshold": (4.0, {}), "drop_middle": ((4.9, 5.1), {}),
     "exclude": ({"DEAP": [2]}, {}),
     "map": (("low valence=negative", "high valence=positive"), {}),
-    "save_models": (True, {}), "diagnostics": (True, {}),
+    "weights": (Path("elsewhere"), {}), "save_models": (True, {}), "diagnostics": (True, {}),
     "controls": (False, {}), "shuffled_source": (True, {}),
+    "hold_out": ("stimulus", {"method": "lr", "protocol": "within"}),
     "classes": ("shared", {"method": "source-only"}), "protocol": ("zero-shot", {}),
     "protocol_params": ({"calibration_trials": 3}, {}), "params": ({"C": 0.5}, {"method": "lr"}),
     "seed": (7, {}), "runs": (Path("elsewhere"), {}),
@@ -204,7 +205,9 @@ ELSEWHERE = {
     "exclude": "a key of tunings", "preset": "stands apart in a tuning's setting",
     "diagnostics": "a key of random streams", "save_models": "off in a trial",
     "montage": "a key of records and of tunings",
+    "hold_out": "a key of records",
     "official_kind": "read from a record by hand", "simulated": "read from a record by hand",
+    "weights": "a parameter of networks, a key of records",
     "classes": "a key of records", "map": "a key of records and of a tuning's setting",
 }
 

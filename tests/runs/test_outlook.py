@@ -17,18 +17,18 @@ def cell(name, **changes):
 
 
 def test_each_training_stands_for_its_steps():
-    assert stage_steps(cell("scmm", scale="demo")) == [400, 150]
+    assert stage_steps(cell("scmm", scale="demo")) == [420, 100]
     assert stage_steps(cell("scmm", scale="demo", selection="calibration-val")) == [
-        400, 150, 400, 150]
+        420, 100, 420, 100]
     assert stage_steps(cell("lda", scale="demo")) == [5]
-    assert stage_steps(cell("target-only", scale="demo")) == [150]
+    assert stage_steps(cell("target-only", scale="demo")) == [100]
     assert len(stage_steps(cell("scmm", scale="published"))) == 2
 
 
 def test_what_is_left_takes_as_long_as_it_did_so_far():
     told, now = [], [0.0]
     outlook = Outlook(told.append, lambda: now[0])
-    outlook.expect([cell("scmm", scale="demo"), cell("target-only", scale="demo")])  # 700 steps
+    outlook.expect([cell("scmm", scale="demo"), cell("target-only", scale="demo")])  # 620 steps
 
     def at(seconds, stage, done, total=10):
         now[0] = seconds
@@ -38,10 +38,10 @@ def test_what_is_left_takes_as_long_as_it_did_so_far():
     outlook.begin()
     assert at(0, "pre-training scmm", 0) is None
     assert at(1, "pre-training scmm", 5) is None  # too early to say
-    assert at(100, "pre-training scmm", 5) == pytest.approx(100 * 500 / 200)
-    assert at(275, "calibrating scmm", 10) == pytest.approx(75)
+    assert at(105, "pre-training scmm", 5) == pytest.approx(105 * 410 / 210)
+    assert at(260, "calibrating scmm", 10) == pytest.approx(50)
     outlook.begin()
-    assert at(350, "calibrating target-only", 10) == 0
+    assert at(310, "calibrating target-only", 10) == 0
     outlook(Event("a notice", 0, 0))
     assert told[-1] == Event("a notice", 0, 0)
 

@@ -64,6 +64,9 @@ class TestScores:
                 [metrics.roc_auc_score(y == c, p[:, c]) for c in np.unique(y)]
             )
         assert got["auroc"] == pytest.approx(expected, abs=1e-12)
+        one = [1] if case[2] == 2 else np.unique(y)
+        expected = np.mean([metrics.average_precision_score(y == c, p[:, c]) for c in one])
+        assert got["average_precision"] == pytest.approx(expected, abs=1e-12)
 
     def test_macro_auroc_is_scikit_learns_where_all_classes_are_present(self):
         y, p = _draw(8, 200, 3, decimals=12)
@@ -74,7 +77,8 @@ class TestScores:
     @pytest.mark.parametrize("k", [2, 3])
     def test_one_class_has_no_auroc(self, k):
         got = scores(np.zeros(4, int), np.full((4, k), 1 / k), k)
-        assert got == {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "auroc": None}
+        assert got == {"accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0, "auroc": None,
+                       "average_precision": None}
 
     def test_the_first_of_equal_probabilities_is_predicted(self):
         assert scores([0, 1], [[0.5, 0.5], [0.5, 0.5]], 2)["accuracy"] == 0.5

@@ -11,40 +11,9 @@ from bench.errors import BenchError, SettingError
 from bench.sweeps.request import read_request
 from bench.sweeps.slurm import ClusterSpec
 
+from batch import fake_slurm
 from sweep_plugin import write_toy
 from sweep_support import PLUGIN, assert_equal, bench, records, sweep_of, swept
-
-FAKES = {
-    "sbatch": """#!{python}
-import os, pathlib, subprocess, sys
-here = pathlib.Path(__file__).parent
-if sys.argv[1] == "--test-only":
-    (here / "tried").write_text(pathlib.Path(sys.argv[-1]).read_text())
-    if " -p nowhere" in (here / "tried").read_text():
-        sys.exit("allocation failure: Invalid partition name specified")
-    if " -p down" in (here / "tried").read_text():
-        sys.exit("allocation failure: Requested partition configuration not available now")
-    sys.exit(0)
-number = len(list(here.glob("*.job"))) + 1
-script = pathlib.Path(sys.argv[-1]).read_text()
-(here / f"{number}.job").write_text(script)
-with open(here / f"{number}.out", "w") as out:
-    job = subprocess.Popen(["bash", str(here / f"{number}.job")], stdin=subprocess.DEVNULL,
-                           stdout=out, stderr=out, start_new_session=True)
-(here / f"{number}.pid").write_text(str(job.pid))
-print(f"Submitted batch job {number}")
-""",
-    "scancel": """#!{python}
-import os, pathlib, signal, sys
-here = pathlib.Path(__file__).parent
-(here / "cancelled").open("a").write(" ".join(sys.argv[1:]) + "\\n")
-for number in sys.argv[1:]:
-    try:
-        os.killpg(int((here / f"{number}.pid").read_text()), signal.SIGTERM)
-    except (OSError, ValueError):
-        pass
-""",
-}
 
 
 @pytest.fixture
@@ -52,10 +21,7 @@ def slurm(tmp_path, monkeypatch) -> Path:
     """A folder on PATH whose sbatch runs the script at once, and whose scancel ends it."""
     pytest.importorskip("dask_jobqueue")
     folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name, text in FAKES.items():
-        (folder / name).write_text(text.replace("{python}", sys.executable))
-        (folder / name).chmod(0o755)
+    fake_slurm(folder)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     return folder
 

@@ -297,7 +297,7 @@ def test_a_lock_shows_that_its_holder_is_alive(tmp_path, monkeypatch):
 
 
 def test_status_and_display(data, tmp_path):
-    sweep = sweep_of(data, tmp_path, methods="toy,toy-raises", seeds=2)
+    sweep = sweep_of(data, tmp_path, methods="toy,lda,toy-raises", seeds=2)
     seen: list[str] = []
 
     def show(state, line):
@@ -313,8 +313,8 @@ def test_status_and_display(data, tmp_path):
     show_status(tmp_path, screen)
     text = screen.export_text()
     assert "no sweep is at work" in text
-    assert "records: 2 done, 2 failed" in text
-    assert f"latest plan {sweep.plan.hash}: 4 cells" in text
+    assert "records: 4 done, 2 failed" in text
+    assert f"latest plan {sweep.plan.hash}: 6 cells" in text
 
 
 def screen_of(show, *args, width=300):

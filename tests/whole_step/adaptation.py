@@ -306,3 +306,73 @@ def cosine_matrix(rows: Tensor) -> Tensor:
     """model_PR_PL.py:207-218."""
     unit = rows / rows.norm(dim=1, keepdim=True)
     return unit @ unit.T
+
+
+class BiDANN(DANN):
+    """XJTU-EEG/LibEER@dddff97 models/BiDANN.py:36-62, Trainer/BiDANNTraining.py:57-62."""
+
+    @staticmethod
+    def hemispheres(p: State, x: Tensor, training: bool = True) -> tuple[Tensor, Tensor]:
+        """FP1, C3 and FP2, C4, each by an encoder of its own."""
+        return (encode(p, x[:, [0, 2]], "left.", training),
+                encode(p, x[:, [1, 3]], "right.", training))
+
+    def loss(self, p: State, given) -> Tensor:
+        left, right = self.hemispheres(p, torch.cat([given.x, given.target]))
+        n, strength = len(given.x), self.q.weight * ramp(given.progress)
+        both = torch.cat([left, right], dim=1)
+        total = F.cross_entropy(head(p, both[:n]), given.y)
+        for name, h in (("domain_left", left), ("domain_right", right), ("domain", both)):
+            z = perceptron(p, name, reversed_gradient(h, strength))[:, 0]
+            wanted = (torch.arange(len(z)) < n).double()
+            bce = F.binary_cross_entropy_with_logits(z, wanted, reduction="none")
+            total = total + 0.5 * (bce[:n].mean() + bce[n:].mean())
+        return total
+
+    def probabilities(self, p: State, x: Tensor) -> Tensor:
+        return torch.softmax(head(p, torch.cat(self.hemispheres(p, x, False), dim=1)), dim=1)
+
+
+class RGNN(OnSource):
+    """zhongpeixiang/RGNN@685b1a2 model_simple.py:47-73, :118-137; EmotionDL and the sparse links:
+    arXiv 1907.07835, section 3, as in LibEER@dddff97 models/RGNN.py:110-131, RGNN_train.py:146.
+    """
+
+    @staticmethod
+    def links(p: State) -> Tensor:
+        """model_simple.py:120-122, from the lower triangle."""
+        values, at = torch.zeros(4, 4, dtype=torch.float64), 0
+        rows = []
+        for i in range(4):
+            rows.append(torch.cat([p["graph.links"][at : at + i + 1],
+                                   values.new_zeros(3 - i)]))
+            at += i + 1
+        lower = torch.stack(rows)
+        return lower + lower.T - torch.diag(lower.diagonal())
+
+    def nodes(self, p: State, x: Tensor) -> Tensor:
+        a = self.links(p)
+        degree = a.abs().sum(dim=1)
+        norm = torch.stack([torch.stack([
+            a[i, j] / (degree[i] * degree[j]) ** 0.5 for j in range(4)]) for i in range(4)])
+        for _ in range(2):
+            x = torch.stack([sum(norm[i, j] * x[:, j] for j in range(4)) for i in range(4)], dim=1)
+        return F.relu(F.linear(x, p["graph.weight"], p["graph.bias"]))
+
+    def loss(self, p: State, given) -> Tensor:
+        source, target = (self.nodes(p, x) for x in (given.x, given.target))
+        e = self.q.blur
+        table = torch.tensor([[1 - 2 / 3 * e, 2 / 3 * e, 0], [1 / 3 * e, 1 - 2 / 3 * e, 1 / 3 * e],
+                              [0, 2 / 3 * e, 1 - 2 / 3 * e]], dtype=torch.float64)
+        kept = source.sum(dim=1) * given.drawn.double() / (1 - self.q.dropped)
+        log_p = torch.log_softmax(head(p, kept), dim=1)
+        risk = F.kl_div(log_p, table[given.y], reduction="batchmean")
+        both = torch.cat([source, target])
+        z = F.linear(reversed_gradient(both, ramp(given.progress)), p["domain.weight"],
+                     p["domain.bias"])
+        corpus = torch.cat([torch.zeros(len(source), 4), torch.ones(len(target), 4)]).long()
+        domain = F.cross_entropy(z.flatten(0, 1), corpus.flatten())
+        return risk + self.q.sparsity * self.links(p).abs().sum() + domain
+
+    def probabilities(self, p: State, x: Tensor) -> Tensor:
+        return torch.softmax(head(p, self.nodes(p, x).sum(dim=1)), dim=1)

@@ -186,7 +186,8 @@ def run(
             unlabelled = target.without_labels()
         else:
             state = method.pretrain_many(source, [ctx])[0]
-        view = View(source, None, unlabelled, source.labels)
+        learns = method.needs.calibration or method.maps_labels
+        view = View(source, target if learns else None, unlabelled, source.labels)
         predictor = method.fit_many([Job(view, state, ctx)])[0]
     return Run(method, case, source, target, found,
                torch.from_numpy(predictor.predict_proba(target.x)))

@@ -18,17 +18,20 @@ REFERENCES: dict[str, list[type[Reference]]] = {
     "deep-coral": [A.DeepCORAL], "mcd": [A.MCD], "mcc": [A.MCC], "dsan": [A.DSAN],
     "adda": [A.ADDA], "ms-mda": [A.MSMDA], "pr-pl": [A.PRPL],
     "adabn": [P.AdaBN], "tent": [P.TENT], "t3a": [P.T3A],
-    "shot": [A.SHOT],
+    "shot": [A.SHOT], "bidann": [A.BiDANN], "rgnn": [A.RGNN],
+    "dmmr": [P.DMMR, P.FineTuningOfSource], "fine-tune": [P.SourceFirst, P.FineTuning],
+    "mixture": [P.Mixture], "ea-shallownet": [P.SourceOnly], "foundation": [P.FineTuning],
 }
 #: Parameters of a step that is small or whole enough, by method.
 VALUES: dict[str, dict[str, object]] = {
     "scmm-released": {"batch": 72}, "tent": {"steps": 2}, "mcd": {"rounds": 2},
-    "t3a": {"kept": 4},
+    "t3a": {"kept": 4}, "foundation": {"finetune": "full"},
+    "dmmr": {"batch": 72, "windows_per_epoch": 72},
 }
 
 #: Functions that are symmetric in their first two arguments: to swap these changes nothing.
 SYMMETRIC = {"nt_xent", "nt_xent_poly", "byol", "vicreg", "masked_error", "mmd", "coral",
-             "classifier_discrepancy"}
+             "classifier_discrepancy", "reconstruction"}
 _ALL = ("dropped", "negated", "rescaled")
 #: What else changes no parameter, by method: calls and parts of them, kinds, and why.
 EQUIVALENT: dict[str, list[tuple[str, tuple[str, ...], str]]] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .harness import PlainAdam, Reference
-from .plain import State, by_subject, encode, head, linear
+from .plain import State, by_subject, encode, head, linear, ramp
 
 
 class SourceOnly(Reference):
@@ -178,13 +178,18 @@ class T3A(SourceOnly):
 class FineTuning(Reference):
     """Cross-entropy of a new head on all calibration windows."""
 
-    def loss(self, p: State, given) -> Tensor:
-        x = torch.from_numpy(self.run.target.x).double()
-        return F.cross_entropy(head(p, encode(p, x)), torch.from_numpy(self.run.target.y))
-
     def __init__(self, run) -> None:
         super().__init__(run)
         self.ends: list[State] = []
+        self.learnt = self.windows()
+
+    def windows(self):
+        """What is learnt."""
+        return self.run.target
+
+    def loss(self, p: State, given) -> Tensor:
+        x = torch.from_numpy(self.learnt.x).double()
+        return F.cross_entropy(head(p, encode(p, x)), torch.from_numpy(self.learnt.y))
 
     def after(self, p: State, progress: float) -> None:
         self.ends.append({name: t.detach().clone() for name, t in p.items()})
@@ -194,10 +199,65 @@ class FineTuning(Reference):
         counts = [s * (s + 1) * (s + 2) for s in range(1, len(self.ends) + 1)]  # fit_average 0.4
         p = {name: sum(n * end[name] for n, end in zip(counts, self.ends, strict=True))
              / sum(counts) for name in p}
-        passed = tested = x.flatten(1)
+        passed, tested = torch.from_numpy(self.learnt.x).double().flatten(1), x.flatten(1)
         for layer in ("layer1", "layer2"):
             a, b = linear(p, layer, passed), linear(p, layer, tested)
             norm = p[f"{layer}_bn.weight"], p[f"{layer}_bn.bias"]
             passed = F.relu(F.batch_norm(a, None, None, *norm, training=True))
             tested = F.relu(F.batch_norm(b, a.mean(dim=0), a.var(dim=0), *norm))
         return torch.softmax(head(p, tested), dim=1)
+
+
+class FineTuningOfSource(FineTuning):
+    """The same on the labelled source, where there are no calibration windows."""
+
+    def windows(self):
+        return self.run.source
+
+
+class SourceFirst(SourceOnly):
+    """Of which another training makes what predicts."""
+
+    def probabilities(self, p: State, x: Tensor) -> None:
+        return None
+
+
+class Mixture(SourceOnly):
+    """Both sides of a batch, each by its weight; they share one batch normalisation."""
+
+    def loss(self, p: State, given) -> Tensor:
+        logits = head(p, encode(p, torch.cat([given.x, given.target])))
+        n, share = len(given.x), self.q.share
+        return ((1 - share) * F.cross_entropy(logits[:n], given.y)
+                + share * F.cross_entropy(logits[n:], given.pseudo))
+
+
+class DMMR(SourceFirst):
+    """CodeBreathing/DMMR@5fd5e6e model.py:151-185 of one step of time, train.py:75-85."""
+
+    def decoded(self, p: State, h: Tensor) -> list[Tensor]:
+        """A subject's decoder of one step is its last layer (model.py:44-46)."""
+        size = self.run.source.x[0].size
+        return [F.linear(h, p["decoder.weight"][d * size : (d + 1) * size],
+                         p["decoder.bias"][d * size : (d + 1) * size])
+                for d in range(len(p["decoder.bias"]) // size)]
+
+    def loss(self, p: State, given) -> Tensor:
+        kept, chance = given.drawn
+        h = encode(p, given.x * kept.double()[None, :, None])
+        strength = ramp(given.progress)
+        turned = (1 + strength) * h.detach() - strength * h
+        subject = F.cross_entropy(linear(p, "subject", turned), given.domain)
+        mixture = sum(self.decoded(p, h)).view(given.x.shape)
+        total = self.q.beta * subject
+        for d, rebuilt in enumerate(self.decoded(p, encode(p, mixture))):
+            errors = []
+            for i, label in enumerate(given.y.tolist()):
+                fit = [j for j in range(len(given.y))
+                       if given.domain[j] == d and given.y[j] == label]
+                if fit:
+                    j = max(fit, key=lambda j: float(chance[i, j]))
+                    errors.append(((rebuilt[i] - given.x[j].flatten()) ** 2).mean())
+            if errors:
+                total = total + sum(errors) / len(errors)
+        return total

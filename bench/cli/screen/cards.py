@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ...cards.docstrings import adapted, docstring, sections
 from ...registry import entry, load
-from .docstrings import adapted, docstring, sections
 from .tables import method_facts
 
 if TYPE_CHECKING:

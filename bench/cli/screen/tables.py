@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ...auditing.findings import word_widths
+from ...cards.docstrings import adapted, docstring
 from ...registry import Entry, Needs, Profile, entries, load
-from .docstrings import adapted, docstring
 
 if TYPE_CHECKING:
     from ...cells.shortcuts import Shortcut

@@ -179,7 +179,8 @@ class Examiner:
 
     def _grant(self, cell: Cell) -> tuple[Grant, list[Answers]]:
         identity = cell.identity()
-        what = ("source", "target", "label_map", "source_label_map", "protocol", "features")
+        what = ("source", "target", "label_map", "source_label_map", "protocol", "features",
+                "hold_out")
         key = key_of("cut", cell.seed, *(identity.get(name) for name in what),
                      cell.protocol.model_dump(), cell.target_classes)
         if key not in self._cuts:

@@ -111,7 +111,7 @@ class _Coordinator:
         request = sweep.plan.request
         self.request = replace(
             request, data=request.data.resolve() if request.data else None,
-            include=[os.path.realpath(i) if i.endswith((".py", ".toml")) else i
+            include=[os.path.realpath(i) if i.endswith((".py", ".toml", ".npz")) else i
                      for i in request.include],
         )
         self.examiner = Examiner(client, sweep.executor.cell)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import BenchError
 from ..slurm import Jobs
 from .endings import Endings
+from .script import check_guard
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -118,6 +119,7 @@ def _client(sweep: Sweep) -> Iterator[tuple[Client, LocalPool | Jobs | None]]:
         with dask.config.set(_PATIENT), batch.start() as cluster, Client(cluster) as client:
             yield client, Jobs(batch, cluster)
         return
+    check_guard()
     workers = len(sweep.places())
     threads = max(1, _cores() // workers)
     with (

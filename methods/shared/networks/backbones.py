@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.data.windows import Space
 from bench.draws import Draws
 from bench.errors import IncompatibleError, UnknownNameError
+from bench.method import Context, Pretraining
 
-from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State
+from . import foundation
+from .electrodes import GraphEncoder, Hemispheres
+from .foundation import FOUNDATIONS, PRETRAININGS
+from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State, WindowShape
 
 #: What ``backbone=auto`` stands for on each kind of windows.
 DEFAULT = {"de": "cnn", "raw": "eegnet"}
@@ -32,6 +37,10 @@ PREFIX = "net."
 #: numbers below 2^24 are exact in float32.
 DRAWS = PREFIX + "dropout.running_draws"
 _WHOLE = 2**24
+#: Windows that a foundation model encodes at once, where it is not trained.
+AT_ONCE = 256
+#: Stands before the names of low-rank changes of the wrapped module's linear maps.
+LORA = "lora."
 
 
 @dataclass(frozen=True)
@@ -44,24 +53,92 @@ class Backbone:
     kind : {"de", "raw"}
         Windows it works on.
     build : callable
-        ``build(channels, features, rate)`` gives a torch module from (B, C, F) to (B, ...), freshly
-        initialised by torch's global generator. None for our own encoders.
+        ``build(given)`` gives a torch module from (B, C, F) to (B, ...), freshly initialised by
+        torch's global generator, of what it is told of the windows. None for our own encoders.
+    trained_on : Pretraining or None
+        Of a network whose authors published weights: what it was trained on.
     """
 
     title: str
     paper: str
     kind: str
-    build: Callable[[int, int, float], nn.Module] | None = None
+    build: Callable[[WindowShape], nn.Module] | None = None
+    trained_on: Pretraining | None = None
 
 
-def _dgcnn(channels: int, features: int, rate: float) -> nn.Module:
-    from .libraries import torcheeg_dgcnn
+def _dgcnn(given: WindowShape) -> nn.Module:
+    from .libraries import torcheeg_models
 
-    module: nn.Module = torcheeg_dgcnn()(
-        in_channels=features, num_electrodes=channels, hid_channels=32, num_layers=2
+    module: nn.Module = torcheeg_models().DGCNN(
+        in_channels=given.features, num_electrodes=given.channels, hid_channels=32, num_layers=2
     )
     module.fc2 = nn.Identity()
     return module
+
+
+class Lgg(nn.Module):
+    """torcheeg's LGGNet on windows (B, C, F), its graphs the regions that electrodes lie in.
+
+    Its parts, in the order of the authors' code (yi-ding-cs/LGG@b1399c2 networks.py): torcheeg
+    leaves out the convolution across kernels, and attends to channels in its place.
+    """
+
+    def __init__(self, given: WindowShape) -> None:
+        super().__init__()
+        from .libraries import torcheeg_models
+
+        self.core = torcheeg_models().LGGNet(
+            region_list=regions(given.names), num_electrodes=given.channels,
+            chunk_size=given.features, sampling_rate=round(given.rate),
+        )
+        self.core.fc, self.core.cbam = self.core.fc[0], nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encodings (B, regions * 32)."""
+        core = self.core
+        h = torch.cat([block(x.unsqueeze(1)) for block in (
+            core.t_block1, core.t_block2, core.t_block3)], dim=3)
+        h = core.bn_t2(core.conv1x1(core.bn_t1(h)))
+        h = core.aggregate.forward(core.local_filter(h.transpose(1, 2).flatten(2)))
+        h = core.bn_g2(core.gcn(core.bn_g1(h), self._links(h)))
+        encoded: Tensor = core.fc(h.flatten(1))
+        return encoded
+
+    def _links(self, x: Tensor) -> Tensor:
+        """Links (B, regions, regions) of regions (B, regions, D).
+
+        torcheeg looks on the host for regions without any; linked to itself, none is.
+        """
+        own = self.core.global_adj
+        links = torch.relu(x @ x.mT * (own + own.mT))
+        links = links + torch.eye(links.shape[1], device=x.device)
+        scale = links.sum(dim=2).rsqrt()
+        return scale.unsqueeze(2) * links * scale.unsqueeze(1)
+
+
+#: Letters that electrodes begin with, region by region; those of the temporal ones by side.
+_REGIONS = (("FP",), ("AF",), ("F",), ("FC",), ("C",), ("CP",), ("P",), ("PO",), ("O", "CB", "I"))
+_TEMPORAL = ("T", "FT", "TP")
+
+
+def regions(names: Sequence[str]) -> list[list[int]]:
+    """Places of the electrodes of each region of LGGNet's general graph, left before right.
+
+    Raises
+    ------
+    ValueError
+        Channels whose names tell no region.
+    """
+    letters = [re.sub("(Z|[0-9]+)H?$", "", n) for n in names]
+    groups = [[i for i, own in enumerate(letters) if own in region] for region in _REGIONS]
+    odd = [bool(re.search("[13579]H?$", n)) for n in names]
+    groups += [[i for i, own in enumerate(letters) if own in _TEMPORAL and odd[i] is left]
+               for left in (True, False)]
+    told = {i for group in groups for i in group}
+    if len(told) < len(names) or not names:
+        strange = ", ".join(n for i, n in enumerate(names) if i not in told) or "none named"
+        raise ValueError(f"no region is known of {strange}")
+    return [group for group in groups if group]
 
 
 #: Deep4Net was made for windows of 500 samples; its four blocks fit shorter ones with these.
@@ -72,18 +149,18 @@ _SHORT_DEEP4 = {
 _DEEP4_FROM = 441
 
 
-def _deep4(channels: int, features: int, rate: float) -> nn.Module:
-    settings = _SHORT_DEEP4 if features < _DEEP4_FROM else {}
-    return _braindecode("Deep4Net", **settings)(channels, features, rate)
+def _deep4(given: WindowShape) -> nn.Module:
+    settings = _SHORT_DEEP4 if given.features < _DEEP4_FROM else {}
+    return _braindecode("Deep4Net", **settings)(given)
 
 
-def _braindecode(name: str, **settings: Any) -> Callable[[int, int, float], nn.Module]:
-    def build(channels: int, features: int, rate: float) -> nn.Module:
+def _braindecode(name: str, **settings: Any) -> Callable[[WindowShape], nn.Module]:
+    def build(given: WindowShape) -> nn.Module:
         from .libraries import braindecode_models
 
         module: Any = getattr(braindecode_models(), name)(
-            n_chans=channels, n_times=features, n_outputs=2, sfreq=rate,
-            input_window_seconds=features / rate, **settings,
+            n_chans=given.channels, n_times=given.features, n_outputs=2, sfreq=given.rate,
+            input_window_seconds=given.features / given.rate, **settings,
         )
         last = module.final_layer
         # ATCNet has one classifier for each of its sliding windows, and averages over them.
@@ -119,6 +196,28 @@ BACKBONES: dict[str, Backbone] = {
     "atcnet": Backbone("ATCNet, attention and temporal convolutions on sliding windows",
                        "Altaheri et al. 2023, 10.1109/TII.2022.3197419", "raw",
                        _braindecode("ATCNet")),
+    "lggnet": Backbone("LGGNet, temporal kernels, graphs within and between regions",
+                       "Ding et al. 2023, 2105.02786", "raw", Lgg),
+}
+
+#: Titles and papers of the foundation models.
+_TITLES = {
+    "labram": ("LaBraM, a transformer of patches of channels", "Jiang et al. 2024, 2405.18765"),
+    "biot": ("BIOT, a transformer of spectra of channels", "Yang et al. 2023, 2305.10351"),
+    "cbramod": ("CBraMod, attention across channels and along time",
+                "Wang et al. 2025, 2412.07236"),
+    "signaljepa": ("SignalJEPA, encoder and transformer of local features",
+                   "Guetschel et al. 2024, 10.3217/978-3-99161-014-4-003"),
+    "luna": ("LUNA, learnt queries that unify channels, base size",
+             "Döner et al. 2025, 2510.22257"),
+    "eegpt": ("EEGPT, a transformer with summary tokens", "Wang et al. 2024, NeurIPS 37"),
+    "bendr": ("BENDR, convolutions and a transformer", "Kostas et al. 2021, 2101.12037"),
+    "reve": ("REVE, a transformer with positions in space and time",
+             "El Ouahidi et al. 2025, 2510.21585"),
+}
+BACKBONES |= {
+    name: Backbone(*_TITLES[name], "raw", model.build, PRETRAININGS[name])
+    for name, model in FOUNDATIONS.items()
 }
 
 
@@ -152,6 +251,41 @@ def check_kind(name: str, kind: str) -> None:
         )
 
 
+def check_unit(name: str, scaling: str) -> None:
+    """Refuse a scaling after which a foundation model does not know what a number stands for.
+
+    Raises
+    ------
+    IncompatibleError
+    """
+    if name in FOUNDATIONS and FOUNDATIONS[name].form.gain and scaling != "z-score":
+        raise IncompatibleError(
+            f"backbone {name} counts in standard deviations of a channel ("
+            f"{FOUNDATIONS[name].form.unit}), which {scaling} does not leave",
+            "Use --scaling z-score, the default of raw windows.",
+        )
+
+
+def started(encoder: Encoder, ctx: Context) -> State:
+    """Parameters that a training starts from: fresh ones, or published ones where there are any."""
+    state = encoder.init(ctx.draws("init"))
+    return state if ctx.weights is None else loaded(encoder, state, ctx.weights)
+
+
+def loaded(encoder: Encoder, state: State, weights: Mapping[str, Tensor]) -> State:
+    """A fresh state with published weights in the places of its own.
+
+    Raises
+    ------
+    IncompatibleError
+        Names or shapes are not those of the backbone.
+    """
+    if not isinstance(encoder, ModuleEncoder) or encoder.backbone not in FOUNDATIONS:
+        raise IncompatibleError("this backbone has no published weights")
+    core, _ = _template(encoder)
+    return {**state, **foundation.fitted(encoder.backbone, core, state, weights)}
+
+
 def encoder_for(name: str, space: Space) -> Encoder:
     """Encoder of windows of a space.
 
@@ -166,16 +300,24 @@ def encoder_for(name: str, space: Space) -> Encoder:
     if name != "cnn":
         shape["backbone"] = name
     if BACKBONES[name].build is not None:
-        shape["rate"] = space.rate
+        shape |= {"rate": space.rate, "names": space.channels, "seconds": space.window_s}
     return encoder_from(shape)
 
 
 def encoder_from(shape: Mapping[str, Any]) -> Encoder:
     """Encoder of the shape that a saved model names."""
+    if "rows" in shape:
+        parts = {side: encoder_from(shape[side]) for side in ("left", "right")}
+        rows = tuple(tuple(side) for side in shape["rows"])
+        return Hemispheres(**{**shape, **parts, "rows": rows})
     name = shape.get("backbone", "cnn")
+    if name == "graph":
+        return GraphEncoder(**{**shape, "names": tuple(shape["names"])})
     if name == "cnn":
         return ConvEncoder(**shape)
-    return MlpEncoder(**shape) if name == "mlp" else ModuleEncoder(**shape)
+    if name == "mlp":
+        return MlpEncoder(**shape)
+    return ModuleEncoder(**{**shape, "names": tuple(shape.get("names", ()))})
 
 
 @dataclass(frozen=True)
@@ -193,10 +335,21 @@ class ModuleEncoder(Encoder):
         Entry of the table.
     rate : float
         Samples per second; 0 for differential entropy.
+    names : tuple of str
+        Of the channels; a model that was saved before networks were told has none.
+    seconds : float
+        Length of a window.
     """
 
     backbone: str
     rate: float = 0.0
+    names: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def given(self) -> WindowShape:
+        """What the network is told of its windows."""
+        return WindowShape(self.names, self.channels, self.features, self.rate, self.seconds)
 
     @property
     def raw(self) -> bool:
@@ -229,17 +382,42 @@ class ModuleEncoder(Encoder):
         for part in module.modules():
             norm = isinstance(part, nn.modules.batchnorm._BatchNorm)
             part.training = training and (dropout or norm)
+        p = merged(p)
         names = {n.removeprefix(PREFIX): n for n in p if n.startswith(PREFIX) and n != DRAWS}
         random = training and dropout
         rows = []
         for k, windows in enumerate(x):
             own = {name: p[full][k] for name, full in names.items()}
+            if self.backbone in FOUNDATIONS and not training:
+                some = windows.split(AT_ONCE)
+                rows.append(torch.cat([_run(module, own, part, None) for part in some]))
+                continue
             rows.append(_run(module, own, windows, p[DRAWS][k] if random else None))
         return torch.stack(rows)
 
 
+def linear_weights(encoder: Encoder) -> dict[str, tuple[int, int]]:
+    """Shapes (out, in) of the linear maps of an encoder that is a torch module, by name."""
+    if not isinstance(encoder, ModuleEncoder):
+        return {}
+    module, _ = _template(encoder)
+    return {f"{PREFIX}{n}.weight": (part.out_features, part.in_features)
+            for n, part in module.named_modules() if isinstance(part, nn.Linear)}
+
+
+def merged(p: Mapping[str, Tensor]) -> MutableMapping[str, Tensor]:
+    """Tensors by name, with low-rank changes of maps added to these: W + B A."""
+    changed = [n.removeprefix(LORA).removesuffix(".a") for n in p
+               if n.startswith(LORA) and n.endswith(".a")]
+    if not changed:
+        return p if isinstance(p, MutableMapping) else dict(p)
+    sums = {n: p[n] + p[f"{LORA}{n}.b"] @ p[f"{LORA}{n}.a"] for n in changed}
+    return {**p, **sums}
+
+
 def _run(module: nn.Module, own: State, x: Tensor, draws: Tensor | None) -> Tensor:
     """Output (B, width) of one model for windows (B, C, F); counts the pass in ``draws``."""
+    own |= _fixed(module, x)
     if draws is None:
         with _constants_like(x):
             return torch.func.functional_call(module, own, (x,)).flatten(1)
@@ -279,9 +457,19 @@ class KeyedDropout(TorchDispatchMode):
         if func is aten.native_dropout.default:  # on a GPU
             keep = self.draws.mask(args[1], *args[0].shape)
             return args[0] * keep / (1 - args[1]), keep
+        if func is aten.rand.default:  # whether a whole layer is left out
+            return self.draws.uniform(*args[0])
         if torch.Tag.nondeterministic_seeded in func.tags and "attention" not in str(func):
             raise NotImplementedError(f"a backbone draws by {func}, which no key decides")
         return func(*args, **(kwargs or {}))
+
+
+def _fixed(module: nn.Module, x: Tensor) -> State:
+    """Buffers of a module that nothing learns, such as positions, where its windows are."""
+    if x.device.type == "cpu":  # they are there already, and arithmetic takes the wider type
+        return {}
+    names = {n for n, _ in _tensors(module)}
+    return {n: t.to(x.device) for n, t in module.named_buffers() if n not in names}
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
@@ -315,7 +503,7 @@ def _build(shape: ModuleEncoder) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of deprecated defaults, and windows it pads
-            module = build(shape.channels, shape.features, shape.rate)
+            module = build(shape.given)
     except (ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise IncompatibleError(

@@ -88,6 +88,28 @@ def _batched_norm(  # noqa: PLR0917 - the arguments of torch's batch_norm, in it
 
 
 @dataclass(frozen=True)
+class WindowShape:
+    """What a network is told of the windows it will be handed.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Channels, in canonical spelling; empty for a model that was saved without.
+    channels, features : int
+    rate : float
+        Samples per second; 0 for differential entropy.
+    seconds : float
+        Length of a window.
+    """
+
+    names: tuple[str, ...]
+    channels: int
+    features: int
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Encoder(abc.ABC):
     """From windows to encodings: the base of every backbone.
 
@@ -138,23 +160,6 @@ class Encoder(abc.ABC):
 def names_of(part: Any) -> tuple[str, ...]:
     """Names of the tensors of an encoder or a head."""
     return tuple(part.init(Draws.of(0)))
-
-
-@functools.lru_cache(maxsize=256)
-def layers_of(part: Any) -> tuple[tuple[str, ...], ...]:
-    """Names of the trained tensors of an encoder by layer, the first layer first.
-
-    A layer begins at each tensor that maps (of two axes or more); scales and shifts that follow are
-    of the same layer.
-    """
-    layers: list[list[str]] = []
-    for name, tensor in part.init(Draws.of(0)).items():
-        if ".running_" in name:
-            continue
-        if tensor.dim() > 1 or not layers:
-            layers.append([])
-        layers[-1].append(name)
-    return tuple(map(tuple, layers))
 
 
 def norm_names(p: Mapping[str, Tensor]) -> list[str]:

@@ -33,8 +33,8 @@ def braindecode_models() -> Any:
         return _quietly("braindecode.models")
 
 
-def torcheeg_dgcnn() -> Any:
-    """Class ``torcheeg.models.DGCNN``.
+def torcheeg_models() -> Any:
+    """Module ``torcheeg.models``.
 
     torcheeg's import sets the log level of MNE and adds a handler to its logger: both are undone.
     ``scipy.signal.hann``, which parts of it want, is gone from SciPy.
@@ -46,7 +46,7 @@ def torcheeg_dgcnn() -> Any:
     logger = logging.getLogger("mne")
     level, handlers = logger.level, list(logger.handlers)
     try:
-        return _quietly("torcheeg.models").DGCNN
+        return _quietly("torcheeg.models")
     finally:
         logger.setLevel(level)
         logger.handlers[:] = handlers

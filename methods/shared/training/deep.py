@@ -38,6 +38,7 @@ from bench.training import (
 )
 
 from ..losses.transfer import cross_entropy
+from ..networks.backbones import started
 from ..networks.layers import Encoder, Head, State, names_of
 from .finetuning import FineTuned, NetworkParams
 from .predicting import NetworkPredictor
@@ -49,11 +50,12 @@ Encodings = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Network:
-    """Encoder, head over the source's classes, and how many domains the source has."""
+    """Encoder, head over the source's classes, how many domains the source has, and its classes."""
 
     encoder: Encoder
     head: Any
     domains: int
+    labels: tuple[str, ...] = ()
 
     def encodes(self, name: str) -> bool:
         """Whether a tensor of a state belongs to the encoder."""
@@ -92,7 +94,8 @@ class Batch:
     drawn : (K, ...), a tuple of such, or None
         What the method's :meth:`SourceTrained.draw` drew.
     pseudo : (K, T) int or None
-        Pseudo-labels of the target windows, for methods that give any.
+        Labels of the target windows: theirs where they are granted, else pseudo-labels of methods
+        that give any.
     """
 
     x: Tensor
@@ -109,7 +112,7 @@ class TrainingSet:
     """What one network is trained on."""
 
     source: Windows
-    target: UnlabelledWindows | None
+    target: Windows | UnlabelledWindows | None
     start: State | None
     ctx: Context
 
@@ -120,7 +123,7 @@ class SourceTrained(FineTuned):
     Params = NetworkParams
     params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune")
+    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "recipe")
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
@@ -153,7 +156,7 @@ class SourceTrained(FineTuned):
         """Network for a source."""
         encoder = self.encoder(source.space)
         head = Head(encoder.width, source.n_classes)
-        return Network(encoder, head, len(np.unique(source.subject)))
+        return Network(encoder, head, len(np.unique(source.subject)), source.labels)
 
     def train_stack(self, sets: Sequence[TrainingSet], watched: bool = False) -> list[Any]:
         """Train one network for each given, all on the same source, as one stack.
@@ -198,7 +201,7 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = net.encoder.init(ctx.draws("init")) | net.head.init(
+            own = started(net.encoder, ctx) | net.head.init(
                 ctx.draws("init source head")
             )
         return own | self.beside(net, own, ctx.draws("init extra"))
@@ -256,6 +259,9 @@ class _Feed:
         self.order = Order(ShuffledBatches(len(source), self.size, draw), order)
         self._picked: Tensor | None = None
         self._pseudo: Tensor | None = None
+        #: Classes of the target windows, where their labels are granted.
+        known = [t.y for t in targets if isinstance(t, Windows)]
+        self.known = torch.from_numpy(np.concatenate(known)).to(ctx.device) if known else None
 
     def windows(self, batches: int) -> int:
         """Windows of both sides in so many batches."""
@@ -268,7 +274,7 @@ class _Feed:
             return
         picked = filled(self.lengths, self.order.steps, self.size, self.target_order.at(epoch))
         self._picked = kept(self._picked, (self.starts + picked).transpose(0, 1))
-        labels = self._labels()
+        labels = self._labels() if self.known is None else self.known
         if labels is not None:
             self._pseudo = kept(self._pseudo, labels)
 

@@ -7,6 +7,7 @@ grants none, a labelled source in the target's classes takes their place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
@@ -14,18 +15,41 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from bench.data.windows import Space
+from bench.draws import Draws
 from bench.errors import BenchError
-from bench.method import Context, Job, LostPredictor, Method, Params, Predictor, Presets, hyper
+from bench.method import (
+    Context,
+    Job,
+    LostPredictor,
+    Method,
+    Needs,
+    Params,
+    Predictor,
+    Presets,
+    Pretraining,
+    hyper,
+)
 from bench.protocols.base import View
+from bench.registry import ANY_FEATURES
 from bench.training import groups_of_equal, stacked
 
-from ..networks.backbones import DEFAULT, check_kind, encoder_for, encoder_from, known_backbone
+from ..networks.backbones import (
+    BACKBONES,
+    DEFAULT,
+    check_kind,
+    check_unit,
+    encoder_for,
+    encoder_from,
+    known_backbone,
+    loaded,
+    started,
+)
 from ..networks.layers import Encoder, Head, State, names_of
 from ..wrapped import SHARED
-from .heads import Fit, HeadTraining, Recipe, labelled, with_chosen_lengths
+from .heads import Fit, HeadRecipe, HeadTraining, labelled, with_chosen_lengths
 from .predicting import NetworkPredictor
 
-Finetune = Literal["full", "partial", "probe"]
+Finetune = Literal["full", "partial", "lora", "probe"]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 #: Fine-tuning as SCMM's released code has it: so many epochs at one rate, the last weights predict.
 PUBLISHED = {"fit_epochs": 50, "fit_schedule": "constant", "fit_average": 0.0, "fit_settle": False}
@@ -53,14 +77,21 @@ class NetworkParams(Params):
     weight_decay: float = hyper(
         3e-4, "L2 weight decay of pre-training", stage="pretrain", ge=0, le=1, per_model=0,
     )
+    weights: str = hyper(
+        "none", "published weights that a pre-trained backbone starts from, by the sum of their "
+        "file, as --weights fills it in; none: at random", stage="network",
+    )
     beta2: float = hyper(0.99, "second beta of Adam, in both stages", stage="network", ge=0, lt=1)
     finetune: Finetune = hyper(
-        "full", "train all of the network on the calibration trials, or its last layers "
-        "(partial), or a linear probe on the frozen encoder", stage="fit",
+        "full", "full: train all of the network on the calibration trials; partial: its last "
+        "layers; lora: low-rank changes of its linear maps; probe: a linear probe on the frozen "
+        "encoder", stage="fit",
     )
     fit_layers: int = hyper(
-        1, "layers of the encoder that are trained beside the head if partial, the last ones",
-        stage="fit", ge=0, le=100,
+        2, "how many last layers of the encoder are trained, if partial", stage="fit", ge=1, le=100
+    )
+    fit_rank: int = hyper(
+        4, "rank of what is added to a linear map, if lora", stage="fit", ge=1, le=256
     )
     fit_decay: float = hyper(
         1.0, "factor of the learning rate of fine-tuning from the head to the encoder's last "
@@ -100,6 +131,13 @@ class NetworkParams(Params):
     def _known(cls, value: str) -> str:
         return known_backbone(value)
 
+    @field_validator("weights")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if re.fullmatch("none|sha256:[0-9a-f]{64}", value) is None:
+            raise ValueError("weights are given by --weights DIR, and parameters name their sum")
+        return value
+
 
 class FineTuned(Method):
     """Put a new head on a pre-trained encoder, or a fresh one, and train it on labelled windows."""
@@ -108,7 +146,8 @@ class FineTuned(Method):
     params: NetworkParams
     presets: ClassVar[Presets] = {"published": {"*": PUBLISHED}}
     #: A class that changes any of these trains a network of its own, from scratch too.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "fit_many")
+    decides_scratch: ClassVar[tuple[str, ...]] = (
+        "encoder", "resolved", "finetune", "recipe", "fit_many")
 
     @property
     def together(self) -> bool:
@@ -141,6 +180,28 @@ class FineTuned(Method):
         """Also refuse a backbone that does not work on such windows."""
         super().check_space(space)
         check_kind(self.params.backbone, space.kind)
+
+    def check_scaling(self, scaling: str) -> None:
+        """Refuse a scaling in which a pre-trained backbone does not know its unit."""
+        check_unit(self.params.backbone, scaling)
+
+    @property
+    def pretraining(self) -> Pretraining | None:
+        """What published weights of the backbone were trained on."""
+        known = BACKBONES.get(self.params.backbone)
+        return None if known is None else known.trained_on
+
+    def check_weights(self, space: Space, state: Mapping[str, Any]) -> None:
+        """Refuse weights of another network than the backbone."""
+        encoder = self.encoder(space)
+        loaded(encoder, encoder.init(Draws.of(0)), state)
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Of a backbone with weights also the same architecture from random initialisation."""
+        usual = super().controls()
+        again = [(n, {**v, "weights": "none"}) for n, v in usual
+                 if v.get("weights", "none") != "none"]
+        return [*usual, *again]
 
     def scratch(self) -> tuple[str, dict[str, Any]]:
         """The network that all share, with this one's backbone and fine-tuning; or its own."""
@@ -200,9 +261,9 @@ class FineTuned(Method):
         """What predicts with a trained network: by default, the network."""
         return network
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> HeadRecipe:
         """How heads are trained; made anew for each training."""
-        return Recipe(self.params)
+        return HeadRecipe(self.params)
 
     def _finetune(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Train heads of jobs that can be one stack."""
@@ -229,7 +290,7 @@ class FineTuned(Method):
     def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Pre-trained encoder, or a fresh one."""
         if job.state is None:
-            return encoder.init(job.ctx.draws("init"))
+            return started(encoder, job.ctx)
         return {name: job.state[name] for name in names_of(encoder)}
 
 
@@ -237,6 +298,7 @@ class SharedNetwork(FineTuned):
     """Backbone and head, trained on labelled windows and on nothing before."""
 
     name: ClassVar[str] = SHARED
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
 
 def _decides(job: Job) -> object:

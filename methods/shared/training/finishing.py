@@ -74,6 +74,8 @@ class Finish:
             return self.shown
         statistics = [n for n in names_of(self.encoder) if n.endswith(("_mean", "_var"))
                       and is_buffer(n)]
+        if not statistics:
+            return self.shown
         for name in statistics:
             self.shown[name].zero_()
         # One pass over all: each layer then works under the statistics that it is left with.

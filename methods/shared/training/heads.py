@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,9 +21,11 @@ from bench.draws import Draws
 from bench.errors import DivergedError
 from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_epoch
 from bench.protocols.base import View
-from bench.training import Losses, Moment, Optimiser, stack, train, unstack
+from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unstack
 
-from ..networks.layers import Encoder, Head, State, layers_of
+from ..networks.layers import Encoder, Head, State
+from ..networks.parts import last_layers, low_rank, not_frozen, plain, shares
+from ..shallow import folds_of_trials
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
 from .sampling import Order, Sampler, ShuffledBatches, Streamed
@@ -35,8 +36,6 @@ LOOKS = 20
 
 #: Lengths of which "auto" chooses one, in shares of the usual number of steps.
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
-#: Most folds of calibration trials to choose by.
-FOLDS = 3
 
 
 def labelled(view: View) -> Windows:
@@ -47,7 +46,7 @@ def labelled(view: View) -> Windows:
     return windows
 
 
-class Recipe:
+class HeadRecipe:
     """How the heads of one stack are trained.
 
     Parameters
@@ -71,20 +70,25 @@ class Recipe:
     def optimiser(self, encoder: Encoder) -> Optimiser:
         """Adam, its schedule, and at what rate which layer of an encoder is trained."""
         q = self.q
-        partial = q.finetune == "partial"
-        shares: dict[str, float] = {}
-        for depth, names in enumerate(reversed(layers_of(encoder)), 1):
-            share = 0.0 if partial and depth > q.fit_layers else q.fit_decay**depth
-            shares |= dict.fromkeys(names, share)
+        share = shares(encoder, q.fit_decay) if q.fit_decay != 1 else None
         return Optimiser(
-            q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule,
-            (lambda name: shares.get(name, 1.0)) if partial or q.fit_decay != 1 else None,
+            q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule, share
         )
 
     def losses(self, logits: Tensor, y: Tensor) -> Losses:
         """Mean cross-entropy (K,) of logits (K, B, classes) and classes (K, B)."""
         loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
         return {"total": loss.view(y.shape).mean(dim=1)}
+
+    def beside(self, encoder: Encoder, g: Draws) -> State:
+        """What is trained of one model beside encoder and head."""
+        return low_rank(encoder, self.q.fit_rank, g) if self.q.finetune == "lora" else {}
+
+    def trains(self, encoder: Encoder) -> Callable[[str], bool] | None:
+        """Whether a tensor of a name is trained; None: all are."""
+        if self.q.finetune == "lora":
+            return not_frozen(encoder)
+        return last_layers(encoder, self.q.fit_layers) if self.q.finetune == "partial" else None
 
     def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
         """Change the model between two epochs; by default it is left as it is."""
@@ -95,18 +99,18 @@ class HeadTraining:
 
     Parameters
     ----------
-    recipe : Recipe
+    recipe : HeadRecipe
     encoder : Encoder
     jobs : sequence of Job
         Their labelled windows are of one shape, in the same classes.
     starts : sequence of dict of Tensor
-        The encoder that each starts from.
+        The encoder that each starts from; with a head, that one is kept.
     shown : callable
         What the engine is shown of a job's network.
     """
 
     def __init__(
-        self, recipe: Recipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
+        self, recipe: HeadRecipe, encoder: Encoder, jobs: Sequence[Job], starts: Sequence[State],
         shown: Callable[[Job, NetworkPredictor], Predictor],
     ) -> None:
         self.recipe, self.encoder, self.jobs, self.shown = recipe, encoder, jobs, shown
@@ -114,7 +118,8 @@ class HeadTraining:
         dtype = getattr(torch, ctx.dtype)
         self.head = Head(encoder.width, len(view.classes))
         self.model = stack([
-            start | self.head.init(job.ctx.draws("init head"))
+            self.head.init(job.ctx.draws("init head")) | start
+            | recipe.beside(encoder, job.ctx.draws("init beside"))
             for start, job in zip(starts, jobs, strict=True)
         ], ctx.device, dtype)
         given = [labelled(job.view) for job in jobs]
@@ -142,15 +147,16 @@ class HeadTraining:
         DivergedError
             All of them did.
         """
+        step = Phase(self._losses, self.recipe.trains(self.encoder))
         lost: list[DivergedError | None] = train(
-            self.model, self._losses, epochs=self.epochs, steps=self.order.steps,
+            self.model, [step], epochs=self.epochs, steps=self.order.steps,
             short=self.order.short, limit=self.total, names=[j.ctx.fold for j in self.jobs],
             before_epoch=self.order.begin, on_epoch=self._on_epoch,
             after_step=self.finish.after_step, optimiser=self.recipe.optimiser(self.encoder),
         )
         for job in self.jobs:
             job.ctx.spent("after", self.total, self.order.windows(self.total))
-        end = self.finish.settle()
+        end = plain(self.finish.settle())
         return [
             LostPredictor(error) if error
             else NetworkPredictor(self.encoder, self.head, unstack(end, k))
@@ -203,8 +209,7 @@ def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
     lengths = list(dict.fromkeys(max(1, round(share * q.fit_steps)) for share in LENGTHS))
     granted = [(i, job) for i, job in enumerate(jobs) if job.view.calibration is not None]
     trials = [(i, n, job, part) for i, whole in granted
-              for part, job in _without(whole, held_out_parts(labelled(whole.view), FOLDS))
-              for n in lengths]
+              for part, job in _without(whole) for n in lengths]
     with observing(None):
         predictors = fit([with_length(job, q, n) for _, n, job, _ in trials])
     errors: dict[int, dict[int, float]] = {}
@@ -215,27 +220,13 @@ def with_chosen_lengths(jobs: Sequence[Job], q: Any, fit: Fit) -> list[Job]:
     return [with_length(job, q, _best(errors.get(i), q.fit_steps)) for i, job in enumerate(jobs)]
 
 
-def held_out_parts(windows: Windows, folds: int) -> list[NDArray[np.bool_]]:
-    """Which windows (n,) each fold holds out: whole trials, the same share of every class's.
-
-    None at all where a class has one trial, or all windows are of one class.
-    """
-    columns = np.stack([windows.subject, windows.session, windows.trial])
-    _, trial = np.unique(columns, axis=1, return_inverse=True)
-    trial = trial.ravel()
-    first = np.sort(np.unique(trial, return_index=True)[1])
-    by_class = [trial[first[windows.y[first] == k]] for k in np.unique(windows.y)]
-    count = min(folds, *(len(its) for its in by_class)) if len(by_class) > 1 else 1
-    if count < 2:
-        return []
-    return [np.isin(trial, np.concatenate([its[f::count] for its in by_class]))
-            for f in range(count)]
-
-
-def _without(job: Job, parts: Sequence[NDArray[np.bool_]]) -> Iterator[tuple[Any, Job]]:
-    """Jobs that lack a part of the calibration each, and draw by keys of their own."""
-    for number, part in enumerate(parts):
-        view = replace(job.view, calibration=labelled(job.view).take(~part))
+def _without(job: Job) -> Iterator[tuple[Any, Job]]:
+    """Parts of the calibration, and jobs that lack one each and draw by keys of their own."""
+    windows = labelled(job.view)
+    fold = folds_of_trials(windows.y, windows.trial)
+    for number in np.unique([] if fold is None else fold).tolist():
+        part = fold == number
+        view = replace(job.view, calibration=windows.take(~part))
         axes = {**job.ctx.seed_axes, "without": number}
         yield part, Job(view, job.state, replace(job.ctx, seed_axes=axes))
 

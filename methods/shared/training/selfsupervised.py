@@ -19,6 +19,7 @@ from bench.method import Context, Needs, hyper, tell_epoch
 from bench.registry import ANY_FEATURES
 from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
+from ..networks.backbones import started
 from ..networks.layers import Encoder, Projector, State
 from .arranging import arranged
 from .finetuning import FineTuned
@@ -132,7 +133,7 @@ class SelfSupervised(FineTuned):
         task = stacked(self, contexts).network(source.space)
         dtype = getattr(torch, ctx.dtype)
         model = stack([
-            task.encoder.init(c.draws("init")) | task.init(c.draws("init heads"))
+            started(task.encoder, c) | task.init(c.draws("init heads"))
             for c in contexts
         ], ctx.device, dtype)
         data = torch.from_numpy(source.x).to(ctx.device, dtype)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.cards.docstrings import adapted, docstring, sections
 from bench.cli.main import app
 from bench.cli.screen.cards import as_card, card
-from bench.cli.screen.docstrings import adapted, docstring, sections
 from bench.cli.screen.tables import as_json
 from bench.errors import UnknownNameError
 from bench.methods.shared.training.finetuning import FineTuned

@@ -34,8 +34,13 @@ from bench.registry import load
 from bench.store.records import Store
 from bench.training import Optimiser, is_buffer, stack, train, unstack
 
+_NAMES = ("FP1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 OZ PZ FP2 AF4 FZ F4 F8 FC6 FC2 "
+          "CZ C4 T8 CP6 CP2 P4 P8 PO4 O2")
+DEAP = tuple(_NAMES.split())
 CHANNELS = ("FP1", "FP2", "C3", "C4", "O1", "O2")
-WRAPPED = [n for n, b in BACKBONES.items() if b.build is not None]
+#: Foundation models have tests of their own.
+USUAL = [n for n, b in BACKBONES.items() if b.trained_on is None]
+WRAPPED = [n for n in USUAL if BACKBONES[n].build is not None]
 TINY = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 1, "fit_batch": 64}
 
 
@@ -73,7 +78,7 @@ def trained(encoder, states, x, steps=2):
     return [unstack(model, k) for k in range(len(states))]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", USUAL)
 class TestEncoder:
     def test_a_stack_is_its_models_alone(self, name):
         encoder = encoder_of(name)
@@ -210,7 +215,8 @@ def cell(name, pair, protocol, **params):
     return Cell(cls(cls.parse({**TINY, **params})), "set", pair, protocol)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", [
+    pytest.param(n, marks=pytest.mark.slow) if n == "lggnet" else n for n in USUAL])
 @pytest.mark.parametrize("method", ["scmm", "dann", "tent", "simclr", "ms-mda", "shot", "adda"])
 def test_methods_run_with_every_backbone(method, backbone, pairs, tmp_path):
     """Through the engine, which checks that windows are predicted on their own."""
@@ -313,10 +319,9 @@ def test_number_of_parameters_as_documented():
     from pathlib import Path
 
     text = (Path(__file__).parents[4] / "docs" / "methods.md").read_text()
-    for name, entry in BACKBONES.items():
-        names = tuple(f"C{i}" for i in range(32))
-        raw = {"kind": "raw", "bands": (), "rate": 128.0} if entry.kind == "raw" else {}
-        state = encoder_for(name, Space(names, **raw)).init(Draws.of(0))
+    for name in USUAL:
+        raw = {"kind": "raw", "bands": (), "rate": 128.0} if BACKBONES[name].kind == "raw" else {}
+        state = encoder_for(name, Space(DEAP, **raw)).init(Draws.of(0))
         count = sum(t.numel() for n, t in state.items() if not is_buffer(n))
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{count:,}" in row, f"{name}: {count:,}"

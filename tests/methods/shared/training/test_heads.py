@@ -15,7 +15,7 @@ from bench.methods.scmm import SCMM
 from bench.methods.shared.networks.layers import ConvEncoder, batch_norm
 from bench.methods.shared.training.finetuning import PUBLISHED, FineTuned
 from bench.methods.shared.training.finishing import SETTLED_BY, Finish, settling
-from bench.methods.shared.training.heads import LOOKS, held_out_parts
+from bench.methods.shared.training.heads import LOOKS
 from bench.methods.shared.training.sampling import Streamed
 from bench.protocols.base import View
 from bench.registry import entries, load
@@ -172,18 +172,6 @@ def test_the_released_recipe_is_one_rate_and_the_last_weights(sides):
     weights = [p.state["head2.weight"] for p in (plain, again, averaged)]
     assert not torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def test_trials_are_held_out_whole_and_of_every_class(sides):
-    target = sides[1].take(sides[1].subject == 1)
-    parts = held_out_parts(target, 3)
-    assert len(parts) == 2  # two trials a class make no three folds
-    assert (np.sum(parts, axis=0) == 1).all()
-    for part in parts:
-        assert set(target.y[part]) == set(target.y[~part]) == {0, 1, 2}
-        assert not set(target.trial[part]) & set(target.trial[~part])
-    first = np.isin(target.trial, [target.trial[target.y == k][0] for k in range(3)])
-    assert held_out_parts(target.take(first), 3) == []
 
 
 def test_the_length_is_chosen_within_the_calibration_trials(sides):

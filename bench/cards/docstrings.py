@@ -11,7 +11,7 @@ import ast
 import importlib.util
 from pathlib import Path
 
-from ...registry import Entry
+from ..registry import Entry
 
 _SECTIONS = ("Equation", "Adapted")
 

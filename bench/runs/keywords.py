@@ -1,0 +1,92 @@
+"""Keywords of :func:`bench.run`, sweep, tune and audit, for editors and checkers.
+
+Made from the options by ``python tests/keywords.py``; a test compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from .options import Classes
+
+
+class RunKeywords(TypedDict, total=False):
+    """Fields of :class:`bench.Options`: what they mean stands in ``bench run --help``."""
+
+    preset: str
+    scale: str | None
+    device: str
+    precision: str
+    deterministic: bool
+    compile: Literal["auto", "off"]
+    energy: bool
+    include: str | Sequence[str]
+    scaling: str
+    scaling_scope: str
+    selection: str
+    classes: Classes
+    data: Path | str | None
+    simulated: bool
+    recipe: Mapping[str, Any]
+    montage: str
+    sessions: Literal["first", "all"]
+    features: str
+    official_kind: str
+    window: float
+    threshold: float | Mapping[str, float] | None
+    drop_middle: tuple[float, float] | None
+    map: str | Sequence[str]
+    exclude: Mapping[str, Sequence[int]]
+    save_models: bool
+    diagnostics: bool
+    controls: bool
+    shuffled_source: bool
+    protocol: str
+    protocol_params: Mapping[str, Any]
+    params: Mapping[str, Any]
+    seed: int
+    runs: Path | str
+
+
+class SweepKeywords(TypedDict, total=False):
+    """Keys of a ``sweep.toml``: what they mean stands in ``bench sweep --help``."""
+
+    preset: str
+    scale: str | None
+    device: str
+    precision: str
+    deterministic: bool
+    compile: Literal["auto", "off"]
+    energy: bool
+    include: str | Sequence[str]
+    scaling: str
+    scaling_scope: str
+    selection: str
+    classes: Classes
+    data: Path | str | None
+    simulated: bool
+    recipe: Mapping[str, Any]
+    montage: str
+    sessions: Literal["first", "all"]
+    features: str
+    official_kind: str
+    window: float
+    threshold: float | Mapping[str, float] | None
+    drop_middle: tuple[float, float] | None
+    map: str | Sequence[str]
+    exclude: Mapping[str, Sequence[int]]
+    save_models: bool
+    diagnostics: bool
+    controls: bool
+    shuffled_source: bool
+    methods: str | Sequence[str]
+    pairs: str | Sequence[str]
+    protocols: str | Sequence[str]
+    seeds: int | list[int]
+    params: Mapping[str, Any]
+    protocol: Mapping[str, Mapping[str, Any]]
+    calibration: str | Sequence[str]
+    tune: Mapping[str, Any] | None
+    cluster: Mapping[str, Any] | None

@@ -1,0 +1,58 @@
+"""Writes ``bench/runs/keywords.py`` from the models of options: ``python tests/keywords.py``.
+
+Editors and type checkers complete keywords that stand in a file, not those that a decorator makes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from bench.runs.options import Options
+from bench.sweeps.request import Request
+
+PATH = Path(__file__).resolve().parent.parent / "bench" / "runs" / "keywords.py"
+#: What may be given for a field of a type; others are given as they are.
+_TYPES = {
+    "Path": "Path | str", "Path | None": "Path | str | None", "Positive": "float",
+    "Names": "str | Sequence[str]", "list[str]": "str | Sequence[str]",
+    "Sequence[str]": "str | Sequence[str]",
+    "dict[str, Values]": "Mapping[str, Mapping[str, Any]]",
+    "dict[str, Values | list[Values]]": "Mapping[str, Any]",
+    "Tune | None": "Mapping[str, Any] | None", "ClusterSpec | None": "Mapping[str, Any] | None",
+}
+_HEAD = '''"""Keywords of :func:`bench.run`, sweep, tune and audit, for editors and checkers.
+
+Made from the options by ``python tests/keywords.py``; a test compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from .options import Classes
+
+'''
+
+
+def text() -> str:
+    """What the file has to hold."""
+    return _HEAD + "\n".join([
+        _table("RunKeywords", "Fields of :class:`bench.Options`: what they mean stands in ``bench "
+               "run --help``.", Options),
+        _table("SweepKeywords", "Keys of a ``sweep.toml``: what they mean stands in ``bench sweep "
+               "--help``.", Request),
+    ])
+
+
+def _table(name: str, said: str, model: type) -> str:
+    lines = [f"class {name}(TypedDict, total=False):", f'    """{said}"""', ""]
+    lines += [f"    {f.name}: {_TYPES.get(str(f.type), str(f.type))}".replace("'", '"')
+              for f in dataclasses.fields(model)]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

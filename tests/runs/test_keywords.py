@@ -1,0 +1,62 @@
+"""Keywords that editors complete are those that are taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.errors import UnknownNameError
+
+import keywords
+
+pytestmark = pytest.mark.usefixtures("clean_registry")
+
+
+def test_they_are_the_options():
+    assert keywords.PATH.read_text(encoding="utf-8") == keywords.text(), \
+        "run: python tests/keywords.py"
+
+
+@pytest.mark.parametrize("call", [bench.run, bench.tune, bench.audit])
+def test_an_unknown_one_is_refused_with_the_nearest(call, tmp_path):
+    with pytest.raises(UnknownNameError, match="no option named 'simulatd'") as said:
+        call("lda", "SEED", "DEAP", simulatd=True, runs=tmp_path)
+    assert "'simulated'" in said.value.hint
+
+
+def test_a_name_alone_is_no_list_of_letters():
+    options = bench.Options(include="a.py,b.py", map="low=calm", runs="x", data="y")
+    assert (options.include, options.map) == (["a.py", "b.py"], ["low=calm"])
+    assert (options.runs.name, options.data.name) == ("x", "y")
+    assert bench.Options(data="~/y").data == Path.home() / "y"
+
+
+SCRIPT = """
+import bench
+bench.run("lda", simulated=True, runs="x", threshold={"DEAP": 4.5})
+bench.run("lda", simulatd=True)  # wrong
+bench.run("lda", seed="0")  # wrong
+bench.tune("lda", scale=1)  # wrong
+bench.audit("lda", sessions="second")  # wrong
+bench.sweep(methods="lda", seeds=5, pairs=["SEED->DEAP"])
+bench.sweep(methods="lda", seeds="5")  # wrong
+bench.sweep(method="lda")  # wrong
+"""
+
+
+@pytest.mark.slow
+def test_type_checkers_see_them(tmp_path):
+    pytest.importorskip("mypy")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"),
+         "--ignore-missing-imports", "--follow-imports=silent", str(script)],
+        capture_output=True, text=True, check=False, cwd=keywords.PATH.parents[2])
+    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    wrong = {n for n, line in enumerate(SCRIPT.splitlines(), 1) if "# wrong" in line}
+    assert found == wrong, done.stdout
