@@ -290,10 +290,10 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     began = time.perf_counter()
     record.classes = list(target.labels)
     tested: dict[tuple[int, int], dict[int, int]] = {}
-    linear: list[dict[str, Any]] = []
     for fold in cell.folds().folds:
         trials = tested.setdefault((fold.subject, fold.session), {})
         trials |= {int(t): int(c) for t, c, _ in trial_table(fold.open_test())}
+    linear: list[dict[str, Any]] = []
     for key, labels in tested.items():
         asked = (recipe, *key, labels, len(record.classes))
         drawn, reached = adapter.attainable(*asked), adapter.reachable(*asked)
@@ -301,8 +301,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
             return None
         for found, its in ((drawn, record.folds), (reached, linear)):
             if found is not None:
-                outcome = FoldOutcome.of(key, *found, test_trials=list(labels))
-                its.append(outcome.as_dict())
+                its.append(FoldOutcome.of(key, *found, test_trials=list(labels)).as_dict())
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
         "linear": linear,

@@ -88,7 +88,8 @@ class NetworkParams(Params):
         "encoder", stage="fit",
     )
     fit_layers: int = hyper(
-        2, "how many last layers of the encoder are trained, if partial", stage="fit", ge=1, le=100
+        1, "layers of the encoder that are trained beside the head if partial, the last ones",
+        stage="fit", ge=0, le=100,
     )
     fit_rank: int = hyper(
         4, "rank of what is added to a linear map, if lora", stage="fit", ge=1, le=256

@@ -12,8 +12,7 @@ import torch
 from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.method import Budget, Context, Job
-from bench.methods.shared.networks.layers import ConvEncoder, MlpEncoder, names_of
-from bench.methods.shared.networks.parts import shares
+from bench.methods.shared.networks.layers import ConvEncoder, MlpEncoder, layers_of, names_of
 from bench.methods.shared.training.arranging import arranged
 from bench.methods.shared.training.sampling import ShuffledBatches, neighbours, successive
 from bench.methods.shared.training.views import Augmentation
@@ -157,17 +156,12 @@ def test_the_target_of_a_short_training_forgets_its_start():
 
 # --- what is fine-tuned ----------------------------------------------------------------------
 
-@pytest.mark.parametrize("encoder", [ConvEncoder(4, 5), MlpEncoder(4, 5)])
-def test_shares_fall_from_the_head_to_the_first_layer(encoder):
-    share = shares(encoder, 0.5)
-    names = [n for n in names_of(encoder) if not is_buffer(n)]
-    own = [share(n) for n in names]
-    assert own == sorted(own)
-    assert own[-1] == 0.5
-    assert share("head1.weight") == 1
-    assert len(set(own)) == (3 if isinstance(encoder, ConvEncoder) else 2)
-    # A normalisation goes with the map before it.
-    assert share(names[0]) == share(next(n for n in names if "bn" in n))
+def test_layers_are_in_order_and_hold_every_trained_tensor():
+    for encoder in (ConvEncoder(4, 5), MlpEncoder(4, 5)):
+        names = [n for layer in layers_of(encoder) for n in layer]
+        assert names == [n for n in names_of(encoder) if not is_buffer(n)]
+    assert [layer[0] for layer in layers_of(ConvEncoder(4, 5))] == [
+        "conv1.weight", "conv2.weight", "conv3.weight"]
 
 
 def moved(double=False, **values):
@@ -186,10 +180,9 @@ def moved(double=False, **values):
 
 
 def test_partial_fine_tuning_trains_the_last_layers_and_leaves_the_rest():
-    went = moved(finetune="partial", fit_layers=4)
-    for name, far in went.items():
-        assert (far > 0) == (not name.startswith(("conv1", "bn1"))), name
-    assert min(moved(finetune="full", fit_decay=0.5).values()) > 0
+    for layers, still in ((1, ("conv1", "bn1", "conv2", "bn2")), (2, ("conv1", "bn1"))):
+        for name, far in moved(finetune="partial", fit_layers=layers).items():
+            assert (far > 0) == (not name.startswith(still)), name
 
 
 def test_rates_fall_from_layer_to_layer():
