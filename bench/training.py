@@ -47,8 +47,7 @@ class Optimiser:
     schedule : {"constant", "cosine"}
         Cosine falls from ``lr`` to zero over all epochs, stepped once per epoch.
     share : callable or None
-        Factor of the learning rate of a leaf of a given name; 0: it stays as it is. None: all are
-        trained at one rate.
+        Factor of the learning rate of a leaf of a given name; None: all are trained at one rate.
     """
 
     lr: float | Tensor
@@ -372,7 +371,7 @@ class _Kept:
 
 
 def _split(adam: torch.optim.Adam, shares: Sequence[tuple[Tensor, float]]) -> None:
-    """Give each leaf a share of the learning rate; what is not named leaves the optimiser."""
+    """Give each leaf a share of the learning rate."""
     usual = adam.param_groups.pop()
     for share in dict.fromkeys(share for _, share in shares):
         adam.add_param_group({
@@ -392,15 +391,10 @@ class _Step:
         leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
         self.leaf = next(iter(leaves.values()))
         self.adam = optimiser.build(list(leaves.values()))
-        still: set[str] = set()
         if optimiser.share is not None:
-            shares = {name: optimiser.share(name) for name in leaves}
-            still = {name for name, share in shares.items() if share == 0}
-            _split(self.adam, [(leaves[name], share) for name, share in shares.items() if share])
+            _split(self.adam, [(leaf, optimiser.share(name)) for name, leaf in leaves.items()])
         self.phases: list[tuple[Callable[[Any], Losses], list[Tensor] | None]] = [
-            (p.losses, [t for n, t in leaves.items()
-                        if n not in still and (p.trains is None or p.trains(n))]
-             if p.trains or still else None)
+            (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
             for p in phases
         ]
         self.total, self.steps = length

@@ -1,18 +1,20 @@
 """Do methods that learn without labels gain where there is something to gain, and only there.
 
-    python docs/studies/must_gain.py [RUNS] [--worlds N]     # N of either kind, all by default
+    python docs/studies/must_gain.py [RUNS] [--worlds N] [--minutes M]
 
 The corpora are those of ``bench.datasets.shared.must_gain``, frozen before any default was chosen
 on them: one labelled trial a class calibrates, the other trials are tested. Defaults are chosen on
 worlds 0 to 4; what they are worth is shown on worlds 100 to 109 and on another montage. The unit is
 a world: gains of its six subjects are averaged first. What is in RUNS already is not run again; a
-cell takes some seconds. Writes docs/studies/must_gain.md.
+cell takes some seconds. After M minutes the study stops, and goes on when it is called again.
+Writes docs/studies/must_gain.md, which names what has not been run.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,10 @@ CHOICES = (
         (arm("tnc", neighbourhood_s=2.0), arm("tnc", neighbourhood_s=10.0)), False,
     ),
     Question(
+        "Similarity in SCMM", "The released code's plain product, or the cosine.", ("structure",),
+        (arm("scmm", similarity="dot"), arm("scmm", similarity="cosine")), False,
+    ),
+    Question(
         "Gain of augmented views", "An own gain for each channel, one for the window, or none.",
         ("structure",),
         (arm("simclr", gain_of="channel"), arm("simclr", gain_of="window"),
@@ -150,10 +156,6 @@ CHOICES = (
         "Subjects in a batch", "Any, equally many of each, or one.", ("structure",),
         (arm("simclr", batches="mixed"), arm("simclr", batches="balanced"),
          arm("simclr", batches="subject")), False,
-    ),
-    Question(
-        "Similarity in SCMM", "The released code's plain product, or the cosine.", ("structure",),
-        (arm("scmm", similarity="dot"), arm("scmm", similarity="cosine")), False,
     ),
     Question(
         "Memory of BYOL's target", "Share of all steps that it looks back over at most.",
@@ -174,18 +176,28 @@ CHOICES = (
 )
 
 
+#: What is run first if there is little time.
+ORDER = (*CLAIMS[:3], *CHOICES[:4], CLAIMS[3], *CHOICES[4:])
+
+
 def main() -> None:
     """Run what is missing, then write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs-must-gain"))
-    parser.add_argument("--worlds", type=int, default=10, metavar="N")
+    parser.add_argument("--worlds", type=int, default=10, metavar="N", help="of either kind")
+    parser.add_argument("--minutes", type=float, default=np.inf, metavar="M")
     args = parser.parse_args()
-    for question in (*CLAIMS, *CHOICES):
+    end, complete = time.monotonic() + 60 * args.minutes, []
+    for question in ORDER:
         cells = list(question.cells(args.worlds))
         for setting, one, world in track(cells, description=question.title):
+            if time.monotonic() > end:
+                break
             one.gain(args.folder, setting, question.shown, world)
-        print("\n".join(table(question, args.folder, args.worlds)), flush=True)
-    write_text(HERE / "must_gain.md", page(args.folder, args.worlds))
+        else:
+            complete.append(question)
+            print("\n".join(table(question, args.folder, args.worlds)), flush=True)
+    write_text(HERE / "must_gain.md", page(args.folder, args.worlds, complete))
 
 
 def table(question: Question, runs: Path, most: int) -> list[str]:
@@ -201,8 +213,8 @@ def table(question: Question, runs: Path, most: int) -> list[str]:
     return lines
 
 
-def page(runs: Path, most: int) -> str:
-    """The whole page."""
+def page(runs: Path, most: int, complete: Sequence[Question]) -> str:
+    """The whole page, of the questions all of whose cells are there."""
     control = [arm(CONTROL).scores(runs, "structure", True, w).mean()
                for w in CLAIMS[0].worlds(most)]
     return "\n".join([
@@ -220,14 +232,22 @@ def page(runs: Path, most: int) -> str:
         "subjects each. Written by `python docs/studies/must_gain.py`"
         f"{f' --worlds {most}' * (most < 10)}.", "",
         f"## Shown, on worlds 100 to {99 + min(most, 10)} and another montage", "",
-        *_parts(CLAIMS, runs, most),
-        f"## Choices, on worlds 0 to {min(most, 5) - 1}", "", *_parts(CHOICES, runs, most),
+        *_parts([q for q in CLAIMS if q in complete], runs, most),
+        f"## Choices, on worlds 0 to {min(most, 5) - 1}", "",
+        *_parts([q for q in CHOICES if q in complete], runs, most),
+        *_missing([q for q in ORDER if q not in complete]),
     ])
 
 
-def _parts(questions: tuple[Question, ...], runs: Path, most: int) -> list[str]:
+def _parts(questions: Sequence[Question], runs: Path, most: int) -> list[str]:
     return [line for q in questions
             for line in (f"### {q.title}", "", q.text, "", *table(q, runs, most), "")]
+
+
+def _missing(questions: Sequence[Question]) -> list[str]:
+    if not questions:
+        return []
+    return ["## Not run yet", "", *(f"- {q.title}" for q in questions), ""]
 
 
 if __name__ == "__main__":
