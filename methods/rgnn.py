@@ -104,10 +104,9 @@ class RGNN(Adaptation):
         """Divergence from blurred labels, links, and domains of the nodes."""
         q, encoder = self.params, net.encoder
         assert isinstance(encoder, GraphEncoder)
-        wanted = blurred(net.labels, q.blur)
         nodes = [encoder.nodes(p, side) for side in (batch.x, batch.target)]
         h = nodes[0].sum(dim=2) * batch.drawn / (1 - q.dropped)
-        risk = divergence(net.head(p, h), wanted.to(h)[batch.y])
+        risk = divergence(net.head(p, h), blurred(net.labels, q.blur, h)[batch.y])
         links = sparse(encoder.links(p))
         domain = self._domain(p, nodes, ramp(batch.progress))
         total = risk + q.sparsity * links + domain
@@ -123,11 +122,12 @@ class RGNN(Adaptation):
         return cross_entropy(logits, corpus).mean(dim=1)
 
 
-def blurred(labels: Sequence[str], share: float) -> Tensor:
+def blurred(labels: Sequence[str], share: float, like: Tensor) -> Tensor:
     """Distributions (c, c) that stand for classes: some of each goes to its neighbours."""
-    count = len(labels)
-    if tuple(labels) == ORDERED:
-        return torch.tensor([
-            [1 - 2 * share / 3, 2 * share / 3, 0.0], [share / 3, 1 - 2 * share / 3, share / 3],
-            [0.0, 2 * share / 3, 1 - 2 * share / 3]], dtype=torch.float64)
-    return (1 - share) * torch.eye(count, dtype=torch.float64) + share / count
+    place = torch.arange(len(labels), device=like.device)
+    own = (place[:, None] == place).to(like.dtype)
+    if tuple(labels) != ORDERED:
+        return (1 - share) * own + share / len(labels)
+    beside = ((place[:, None] - place).abs() == 1).to(like.dtype)
+    moved = 2 * share / 3
+    return (1 - moved) * own + moved * beside / beside.sum(dim=1, keepdim=True)

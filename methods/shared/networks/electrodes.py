@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -70,7 +71,9 @@ class GraphEncoder(Encoder):
 
     def links(self, p: Mapping[str, Tensor]) -> Tensor:
         """Symmetric links (K, C, C)."""
-        return p["graph.links"][:, _triangle(self.channels).to(p["graph.links"].device)]
+        place = torch.arange(self.channels, device=p["graph.links"].device)
+        row, column = torch.maximum(place[:, None], place), torch.minimum(place[:, None], place)
+        return p["graph.links"][:, row * (row + 1) // 2 + column]
 
     def nodes(self, p: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """Features (K, B, C, hidden) of every electrode, for windows (K, B, C, F)."""
@@ -87,14 +90,6 @@ class GraphEncoder(Encoder):
     ) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, hidden); nothing is dropped."""
         return self.nodes(p, x).sum(dim=2)
-
-
-def _triangle(count: int) -> Tensor:
-    """Where each entry (C, C) of a symmetric matrix stands in its lower triangle."""
-    rows, columns = torch.tril_indices(count, count)
-    place = torch.empty(count, count, dtype=torch.int64)
-    place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
-    return place
 
 
 @dataclass(frozen=True)
@@ -135,9 +130,14 @@ class Hemispheres(Encoder):
             ("left.", "right."), (self.left, self.right), self.rows, strict=True
         ):
             own = {n.removeprefix(name): t for n, t in p.items() if n.startswith(name)}
-            place = torch.tensor(rows, device=x.device)
-            sides.append(encoder(own, x.index_select(2, place), training, dropout))
+            sides.append(encoder(own, x.index_select(2, _places(rows, x.device)), training,
+                                 dropout))
         return torch.cat(sides, dim=2)
+
+
+@functools.lru_cache(maxsize=64)
+def _places(rows: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(rows, device=device)
 
 
 def mirrored(names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -34,9 +34,9 @@ from bench.registry import load
 from bench.store.records import Store
 from bench.training import Optimiser, is_buffer, stack, train, unstack
 
-_NAMES = ("FP1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 OZ PZ FP2 AF4 FZ F4 F8 FC6 FC2 "
-          "CZ C4 T8 CP6 CP2 P4 P8 PO4 O2")
-DEAP = tuple(_NAMES.split())
+#: The electrodes that SEED and DEAP share.
+NAMES = """FP1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 OZ PZ FP2 AF4 FZ F4 F8 FC6 FC2 CZ C4 T8
+CP6 CP2 P4 P8 PO4 O2"""
 CHANNELS = ("FP1", "FP2", "C3", "C4", "O1", "O2")
 #: Foundation models have tests of their own.
 USUAL = [n for n, b in BACKBONES.items() if b.trained_on is None]
@@ -321,7 +321,7 @@ def test_number_of_parameters_as_documented():
     text = (Path(__file__).parents[4] / "docs" / "methods.md").read_text()
     for name in USUAL:
         raw = {"kind": "raw", "bands": (), "rate": 128.0} if BACKBONES[name].kind == "raw" else {}
-        state = encoder_for(name, Space(DEAP, **raw)).init(Draws.of(0))
+        state = encoder_for(name, Space(tuple(NAMES.split()), **raw)).init(Draws.of(0))
         count = sum(t.numel() for n, t in state.items() if not is_buffer(n))
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert f"{count:,}" in row, f"{name}: {count:,}"

@@ -182,7 +182,7 @@ def test_the_length_is_chosen_within_the_calibration_trials(sides):
     jobs = [Job(View(None, w, None, w.labels), None, ctx) for w in each]
     with observing(seen := Seen()):
         together = method.fit_many(jobs)
-    steps = [2, 4, 8, 16]
+    steps = [2, 3, 8, 16]
     assert seen.costs["choosing"][0] == 2 * 2 * sum(steps)
     assert seen.costs["after"][0] in {a + b for a in steps for b in steps}
     for job, predictor in zip(jobs, together, strict=True):

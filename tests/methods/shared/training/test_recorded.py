@@ -23,7 +23,9 @@ from bench.training import Optimiser
 
 from tiny import corpus
 
-NETWORKS = [n for n in entries("methods") if issubclass(load("methods", n), FineTuned)]
+#: Two train as others do: on raw windows, and a head alone.
+NETWORKS = [n for n in entries("methods") if issubclass(load("methods", n), FineTuned)
+            and n not in {"ea-shallownet", "foundation"}]
 #: Eight epochs of two whole batches and a short one, or of as many as half a batch makes.
 VALUES = {"batch": 32, "windows_per_epoch": 80, "epochs": 8, "fit_epochs": 8, "fit_batch": 32,
           "lr": 3e-3}
@@ -63,6 +65,10 @@ def trainings(made, windows, every):
     if isinstance(made, Adaptation):
         view = View(source, None, target.without_labels(), source.labels)
         found["target"] = lambda: [p.state for p in made.fit_many(
+            [Job(view, None, c) for c in every])]
+    if made.name == "mixture":
+        view = View(source, replace(source, corpus=source.corpus), None, source.labels)
+        found["both"] = lambda: [p.state for p in made.fit_many(
             [Job(view, None, c) for c in every])]
     if made.name in {"scmm", "scmm-released"}:  # all others' heads are trained as scmm's
         view = View(None, target, None, target.labels)
