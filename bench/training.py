@@ -46,6 +46,8 @@ class Optimiser:
     beta1, beta2 : float
     schedule : {"constant", "cosine"}
         Cosine falls from ``lr`` to zero over all epochs, stepped once per epoch.
+    share : callable or None
+        Factor of the learning rate of a leaf of a given name; None: all are trained at one rate.
     """
 
     lr: float | Tensor
@@ -53,6 +55,7 @@ class Optimiser:
     beta2: float = 0.999
     weight_decay: float | Tensor = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
+    share: Callable[[str], float] | None = None
 
     def build(self, leaves: Sequence[Tensor]) -> torch.optim.Adam:
         """One Adam over stacked leaves; its learning rate is a tensor, to be changed in place."""
@@ -108,17 +111,20 @@ class StackedAdam(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step of every leaf that has a gradient, as torch's Adam takes it."""
+        rates = [group["lr"] for group in self.param_groups]
+        moved = [(leaf, leaf.clone(), rate)
+                 for group, rate in zip(self.param_groups, rates, strict=True)
+                 for leaf in group["params"] if leaf.grad is not None]
+        if self.decay is not None:
+            for leaf, _, _ in moved:
+                leaf.grad.addcmul_(torch.as_tensor(meeting(self.decay, leaf)), leaf)
         for group in self.param_groups:
-            rate, group["lr"] = group["lr"], 1.0
-            moved = [leaf for leaf in group["params"] if leaf.grad is not None]
-            before = [leaf.clone() for leaf in moved]
-            if self.decay is not None:
-                for leaf in moved:
-                    leaf.grad.addcmul_(torch.as_tensor(meeting(self.decay, leaf)), leaf)
-            super().step()
+            group["lr"] = 1.0
+        super().step()
+        for group, rate in zip(self.param_groups, rates, strict=True):
             group["lr"] = rate
-            for leaf, start in zip(moved, before, strict=True):
-                torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)), out=leaf)
+        for leaf, start, rate in moved:
+            torch.lerp(start, leaf, torch.as_tensor(meeting(rate, leaf)), out=leaf)
 
 
 def is_buffer(name: str) -> bool:
@@ -364,6 +370,16 @@ class _Kept:
         })
 
 
+def _split(adam: torch.optim.Adam, shares: Sequence[tuple[Tensor, float]]) -> None:
+    """Give each leaf a share of the learning rate."""
+    usual = adam.param_groups.pop()
+    for share in dict.fromkeys(share for _, share in shares):
+        adam.add_param_group({
+            **usual, "lr": usual["lr"].clone(), "share": share,
+            "params": [leaf for leaf, own in shares if own == share],
+        })
+
+
 class _Step:
     """A step of a training, from its batch to the optimiser: reads and writes tensors alone."""
 
@@ -375,6 +391,8 @@ class _Step:
         leaves = {name: t for name, t in stacked.items() if not is_buffer(name)}
         self.leaf = next(iter(leaves.values()))
         self.adam = optimiser.build(list(leaves.values()))
+        if optimiser.share is not None:
+            _split(self.adam, [(leaf, optimiser.share(name)) for name, leaf in leaves.items()])
         self.phases: list[tuple[Callable[[Any], Losses], list[Tensor] | None]] = [
             (p.losses, [t for n, t in leaves.items() if p.trains(n)] if p.trains else None)
             for p in phases
@@ -390,7 +408,8 @@ class _Step:
         """Begin an epoch, at a learning rate."""
         self.now.batch.zero_()
         for group in self.adam.param_groups:
-            group["lr"].copy_(rate) if isinstance(rate, Tensor) else group["lr"].fill_(rate)
+            own = rate * group.get("share", 1.0)
+            group["lr"].copy_(own) if isinstance(own, Tensor) else group["lr"].fill_(own)
 
     def __call__(self, short: bool) -> None:
         """Take the step."""

@@ -13,6 +13,8 @@ augmentations are those of log power per band
     images have crops and colours, windows of differential entropy have neither.
 encoder and projector are those of all methods here
     methods of the family differ in what they learn from alone.
+the target looks back over a tenth of the training at most
+    its momentum is made for thousands of steps; in a hundred the random start would stay.
 Adam instead of LARS
     LARS is made for batches of thousands of images; the optimiser is that of all methods here.
 """
@@ -20,7 +22,7 @@ Adam instead of LARS
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -46,12 +48,31 @@ class BYOLParams(AugmentedParams):
         0.99, "share of the target that a step keeps at first; rises to 1 on a cosine",
         stage="pretrain", ge=0, lt=1, tune=(0.9, 0.999), per_model=0,
     )
+    horizon: float = hyper(
+        0.1, "share of all steps that the target looks back over at most: of a short training the "
+        "momentum is lower, or its random start would stay", stage="pretrain", gt=0, le=1,
+    )
 
 
 class BYOLTask(TwoViews):
     """Online encoder, projector and predictor; a target encoder and projector that follow."""
 
     params: BYOLParams
+    steps = 0
+
+    def begin(self, steps: int) -> None:
+        """Keep the number of steps, which the momentum follows."""
+        self.steps = steps
+
+    @property
+    def follows(self) -> Any:
+        """Share of the online network that the target takes over in the first steps.
+
+        At least so much that it looks back over no more than the horizon.
+        """
+        share: Any = 1 - self.params.momentum
+        least = min(1.0, 1 / (self.params.horizon * self.steps)) if self.steps else 0.0
+        return share.clamp(min=least) if torch.is_tensor(share) else max(share, least)
 
     @property
     def predictor(self) -> Projector:
@@ -75,7 +96,7 @@ class BYOLTask(TwoViews):
 
     def after_step(self, p: State, progress: Tensor) -> None:
         """Let the target follow the online network; batch statistics are its own."""
-        share = (1 - self.params.momentum) * 0.5 * (1 + torch.cos(math.pi * progress))
+        share = self.follows * 0.5 * (1 + torch.cos(math.pi * progress))
         with torch.no_grad():
             for name, tensor in scoped(TARGET, p).items():
                 if not is_buffer(name):

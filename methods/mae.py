@@ -29,11 +29,11 @@ from bench.method import hyper
 from .shared.losses.scmm import window_mask
 from .shared.losses.selfsupervised import masked_error
 from .shared.networks.layers import State, init_linear, linear
-from .shared.training.finetuning import NetworkParams
+from .shared.training.arranging import PretextParams
 from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
-class MAEParams(NetworkParams):
+class MAEParams(PretextParams):
     """Parameters of the masked autoencoder."""
 
     mask_ratio: float = hyper(

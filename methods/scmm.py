@@ -38,7 +38,8 @@ from .shared.losses.scmm import (
     with_positives,
 )
 from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
-from .shared.training.finetuning import PUBLISHED, NetworkParams
+from .shared.training.arranging import PretextParams
+from .shared.training.finetuning import PUBLISHED
 from .shared.training.selfsupervised import Pretext, SelfSupervised, temperature
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
@@ -49,7 +50,7 @@ RELEASED = {
 }
 
 
-class SCMMParams(NetworkParams):
+class SCMMParams(PretextParams):
     """Parameters of SCMM; one default set for all pairs."""
 
     mask_ratio: float = hyper(

@@ -29,7 +29,7 @@ from bench.method import Job, Predictor, hyper
 from bench.training import Losses, Optimiser, batches
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
-from .shared.networks.layers import Projector, State
+from .shared.networks.layers import Encoder, Projector, State
 from .shared.training.finetuning import Epochs
 from .shared.training.heads import HeadRecipe
 from .shared.training.sampling import ShuffledBatches
@@ -165,9 +165,9 @@ class ReleasedRecipe(HeadRecipe):
 
     best: _Best | None = None
 
-    def optimiser(self) -> Optimiser:
+    def optimiser(self, encoder: Encoder) -> Optimiser:
         """An Adam whose gradients add up, or a usual one."""
-        usual = super().optimiser()
+        usual = super().optimiser(encoder)
         return UnclearedOptimiser(**vars(usual)) if self.q.uncleared_gradients else usual
 
     def losses(self, logits: Tensor, y: Tensor) -> Losses:

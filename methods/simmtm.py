@@ -34,11 +34,11 @@ from bench.method import hyper
 from .shared.losses.scmm import balanced_sum, masked_copies, window_mask
 from .shared.losses.selfsupervised import aggregation
 from .shared.networks.layers import State, init_linear, linear
-from .shared.training.finetuning import NetworkParams
+from .shared.training.arranging import PretextParams
 from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
-class SimMTMParams(NetworkParams):
+class SimMTMParams(PretextParams):
     """Parameters of SimMTM."""
 
     mask_ratio: float = hyper(

@@ -40,12 +40,13 @@ from bench.method import hyper
 from .shared.losses.scmm import Metric, soft_weights
 from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
 from .shared.networks.layers import State
+from .shared.training.arranging import GroupedParams
 from .shared.training.sampling import Grouped, successive
 from .shared.training.selfsupervised import SelfSupervised
 from .shared.training.views import AugmentedParams, TwoViews
 
 
-class SoftCLTParams(AugmentedParams):
+class SoftCLTParams(AugmentedParams, GroupedParams):
     """Parameters of SoftCLT."""
 
     run: int = hyper(6, "successive windows of a run", stage="pretrain", ge=2, le=64)

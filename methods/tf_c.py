@@ -41,6 +41,7 @@ from bench.method import hyper
 
 from .shared.losses.selfsupervised import nt_xent_poly
 from .shared.networks.layers import State, prefixed, scoped
+from .shared.training.arranging import GroupedParams
 from .shared.training.sampling import Grouped, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
@@ -48,7 +49,7 @@ from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halv
 FREQUENCY = "frequency."
 
 
-class TFCParams(AugmentedParams):
+class TFCParams(AugmentedParams, GroupedParams):
     """Parameters of TF-C."""
 
     hide_bands: float = hyper(

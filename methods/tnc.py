@@ -9,8 +9,9 @@ Equation
 
 Adapted
 -------
-a neighbourhood is a fixed number of seconds within a trial
-    the original widens it while a test finds the signal stationary, which needs long recordings.
+a neighbourhood is two seconds within a trial
+    the original widens it while a test finds the signal stationary, which needs long recordings;
+    chosen where states last for seconds (docs/studies/must_gain.md).
 distant windows come from the same subject's recording, of the same trial or another
     trials are short: within one, little is distant.
 """
@@ -28,17 +29,17 @@ from bench.method import hyper
 
 from .shared.losses.selfsupervised import neighbourhood
 from .shared.networks.layers import State, init_linear, linear
-from .shared.training.finetuning import NetworkParams
+from .shared.training.arranging import GroupedParams
 from .shared.training.sampling import Grouped, neighbours
 from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
-class TNCParams(NetworkParams):
+class TNCParams(GroupedParams):
     """Parameters of temporal neighbourhood coding."""
 
     neighbourhood_s: float = hyper(
-        10.0, "how far apart neighbours may begin", stage="pretrain", gt=0, le=600,
-        tune=(2.0, 60.0), scale="log", unit="s",
+        2.0, "how far apart neighbours may begin; at least a window", stage="pretrain", gt=0,
+        le=600, tune=(1.0, 60.0), scale="log", unit="s",
     )
     unlabelled_positive: float = hyper(
         0.05, "share of distant windows that counts as neighbours (w)", stage="pretrain", ge=0,
@@ -63,7 +64,8 @@ class TNCTask(Pretext):
 
     def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
         """Anchors, neighbours and distant windows: batches (3, B)."""
-        return neighbours(source, self.params.neighbourhood_s, size, draw)
+        seconds = max(self.params.neighbourhood_s, source.space.window_s)
+        return neighbours(source, seconds, size, draw)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Discriminator loss of windows (K, 3, B, C, F), (K,)."""

@@ -42,12 +42,13 @@ from bench.method import hyper
 
 from .shared.losses.selfsupervised import info_nce, nt_xent
 from .shared.networks.layers import Projector, State, init_linear, linear
+from .shared.training.arranging import GroupedParams
 from .shared.training.sampling import Grouped, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
 
-class TSTCCParams(AugmentedParams):
+class TSTCCParams(AugmentedParams, GroupedParams):
     """Parameters of TS-TCC."""
 
     past: int = hyper(4, "successive windows a context summarises", stage="pretrain", ge=1, le=64)
@@ -92,9 +93,9 @@ class TSTCCTask(TwoViews):
     def noise(self, batch: int, g: Draws) -> Tensor:
         """Augmentations (K, 2, 2B, C, F): weak ones, then strong ones."""
         q, shape = self.params, (batch, self.encoder.channels, self.encoder.features)
-        raw = self.encoder.raw
-        weak = Augmentation(q.jitter, q.gain, raw=raw)
-        strong = Augmentation(2 * q.jitter, q.gain, q.hide_channels, q.hide_bands, raw)
+        raw, shared = self.encoder.raw, q.gain_of == "window"
+        weak = Augmentation(q.jitter, q.gain, raw=raw, shared=shared)
+        strong = Augmentation(2 * q.jitter, q.gain, q.hide_channels, q.hide_bands, raw, shared)
         return torch.cat([weak.draw(shape, g), strong.draw(shape, g)], dim=-3)
 
     def losses(self, p: State, x: Tensor, noise: Tensor) -> dict[str, Tensor]:

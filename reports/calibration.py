@@ -18,7 +18,7 @@ from bench.reporting import ReportOptions
 from bench.scoring.inference import mean_interval
 from bench.store.records import Store
 
-from .shared.cells import ScoredCell, TableSetting, collect
+from .shared.cells import BOUNDS, ScoredCell, TableSetting, collect
 from .shared.pictures import Grid, head, legend, legend_height, save_all
 from .shared.style import GREY, LINES, MARKERS, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
 from .shared.table import Table, tables
@@ -85,7 +85,7 @@ def _group(members: Sequence[Table]) -> Panels:
         for row in [*table.methods, *table.controls]:
             for column, value in row.values.items():
                 trials = _trials(row.cells[column])
-                if trials is None or row.key.method in ("majority", "attainable"):
+                if trials is None or row.key.method in ("majority", *BOUNDS):
                     continue
                 name = table.labels[column]
                 chance[name] = table.chance(column)

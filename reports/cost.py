@@ -8,7 +8,7 @@ from math import ceil, log10
 from typing import TYPE_CHECKING, Any
 
 from .shared.caption import number
-from .shared.cells import ScoredCell
+from .shared.cells import BOUNDS, ScoredCell
 from .shared.pictures import Grid, Picture, head
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, chance_line, plain_axes
 from .shared.table import Table, TableRow
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Points that get a name; beyond, only the best do.
 NAMED = 12
 #: Controls that train nothing.
-_FREE = ("majority", "attainable")
+_FREE = ("majority", *BOUNDS)
 #: Costs, and what is written under their axes.
 _LABELS = {
     "seconds": "wall time in s, pre-training included, mean over records (log)",

@@ -128,6 +128,8 @@ def _table(record: Record) -> Table:
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
     rows += [(_name(control), control.folds, "") for control in record.controls]
+    rows += [("best linear", control.info["linear"], "")
+             for control in record.controls if control.info.get("linear")]
     if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows

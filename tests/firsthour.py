@@ -34,6 +34,8 @@ QUICK: dict[str, list[str]] = {
     "audit": [*_SMALL, "--seeds", "1", "--only", "test-scaler"],
     "sweep": [*_SMALL, "--pairs", "SEED->DEAP", "--seeds", "1"],
 }
+#: And behind one that simulates its corpora.
+TINY = ["--recipe", "subjects=3", "--recipe", "length=0.05"]
 #: Commands of README that need the network.
 OUTSIDE = {("data", "get", "EEGMAT")}
 #: What comes before README's Python: recordings of the reader's own.
@@ -144,7 +146,8 @@ def readme(hour: Hour) -> None:
         for line in block.text.splitlines():
             for words in commands(Block(block.page, block.line, "bash", line, "")):
                 if tuple(words) not in OUTSIDE:
-                    quick = " ".join(f"'{w}'" for w in QUICK.get(words[0], []))
+                    more = QUICK.get(words[0], []) + (TINY if "--simulated" in words else [])
+                    quick = " ".join(f"'{w}'" for w in more)
                     text = line.partition("  #")[0].strip()
                     hour.run(f"README: {text}", "bash", f"{text} {quick}", work)
     for block in blocks(ROOT / "README.md", "python"):
@@ -169,19 +172,20 @@ def main() -> int:
     """Install, run, say how long it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--here", action="store_true", help="Packages of this environment.")
-    parser.add_argument("--no-readme", action="store_true", help="Only the pages of docs/howto.")
+    parser.add_argument("--only", choices=["howto", "readme"], help="One of the two parts.")
     parser.add_argument("--json", type=Path, help="Where the seconds go, too.")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-hour-", ignore_cleanup_errors=True) as name:
         hour = Hour(Path(name).resolve())
         hour.install(args.here)
         print(f"  {hour.seconds['install']:6.1f} s  install", flush=True)
-        for path in sorted(HOWTO.glob("*.md")):
-            page(hour, path)
-        if not args.no_readme:
+        if args.only != "readme":
+            for path in sorted(HOWTO.glob("*.md")):
+                page(hour, path)
+        if args.only != "howto":
             readme(hour)
     print("From the start of the installation:")
-    for name in MILESTONES:
+    for name in filter(hour.seconds.__contains__, MILESTONES):
         print(f"  {hour.seconds[name] / 60:5.1f} min  {name}")
     if args.json:
         args.json.write_text(json.dumps(hour.seconds, indent=1))

@@ -6,9 +6,10 @@ Editors and type checkers complete keywords that stand in a file, not those that
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
-from bench.runs.options import Options
+from bench.runs.options import CellOptions, Options
 from bench.sweeps.request import Request
 
 PATH = Path(__file__).resolve().parent.parent / "bench" / "runs" / "keywords.py"
@@ -39,18 +40,21 @@ from .options import Classes
 
 def text() -> str:
     """What the file has to hold."""
+    common = {f.name for f in dataclasses.fields(CellOptions)}
     return _HEAD + "\n".join([
-        _table("RunKeywords", "Fields of :class:`bench.Options`: what they mean stands in ``bench "
-               "run --help``.", Options),
-        _table("SweepKeywords", "Keys of a ``sweep.toml``: what they mean stands in ``bench sweep "
-               "--help``.", Request),
+        _table("CellKeywords(TypedDict, total=False)", "What a run and a sweep have in common.",
+               CellOptions),
+        _table("RunKeywords(CellKeywords, total=False)", "Fields of :class:`bench.Options`: what "
+               "they mean stands in ``bench run --help``.", Options, common),
+        _table("SweepKeywords(CellKeywords, total=False)", "Keys of a ``sweep.toml``: what they "
+               "mean stands in ``bench sweep --help``.", Request, common),
     ])
 
 
-def _table(name: str, said: str, model: type) -> str:
-    lines = [f"class {name}(TypedDict, total=False):", f'    """{said}"""', ""]
+def _table(head: str, said: str, model: type, but: Collection[str] = ()) -> str:
+    lines = [f"class {head}:", f'    """{said}"""', ""]
     lines += [f"    {f.name}: {_TYPES.get(str(f.type), str(f.type))}".replace("'", '"')
-              for f in dataclasses.fields(model)]
+              for f in dataclasses.fields(model) if f.name not in but]
     return "\n" + "\n".join(lines) + "\n"
 
 

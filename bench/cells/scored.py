@@ -265,7 +265,9 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     """Record of the best attainable scores on the test trials of a cell's folds.
 
     A control of kind "control", method "attainable". Windows are drawn anew from the generator
-    (the recording itself is one draw) and classified by the exact posterior.
+    (the recording itself is one draw) and classified by the exact posterior. Beside them, under
+    ``info["linear"]``, the folds of the best linear classifier of features: a bound that can be
+    reached.
 
     Returns
     -------
@@ -291,14 +293,18 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
     for fold in cell.folds().folds:
         trials = tested.setdefault((fold.subject, fold.session), {})
         trials |= {int(t): int(c) for t, c, _ in trial_table(fold.open_test())}
+    linear: list[dict[str, Any]] = []
     for key, labels in tested.items():
-        drawn = adapter.attainable(recipe, *key, labels, len(record.classes))
+        asked = (recipe, *key, labels, len(record.classes))
+        drawn, reached = adapter.attainable(*asked), adapter.reachable(*asked)
         if drawn is None:
             return None
-        outcome = FoldOutcome.of(key, *drawn, test_trials=list(labels))
-        record.folds.append(outcome.as_dict())
+        for found, its in ((drawn, record.folds), (reached, linear)):
+            if found is not None:
+                its.append(FoldOutcome.of(key, *found, test_trials=list(labels)).as_dict())
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
+        "linear": linear,
     }
     store.put(record)
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from .shared import parsed, with_options
 
 if TYPE_CHECKING:
     from ..sweeps.manifest import Memo
-    from ..sweeps.plan import Plan
+    from ..sweeps.plan import CellSpec, Plan
     from ..sweeps.sweep import Sweep, SweepOptions
 
 
@@ -132,8 +133,25 @@ def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     done: dict[str, str] = {}
     if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
         done = sweep_.look()
-    show_plan(plan, done, seconds, options.workers, Screen(),
-              again=RETRIED[options.retry])
+    again = RETRIED[options.retry]
+    timed = _timed(plan, [c for c in plan.cells if c.method not in seconds
+                          and (c.key not in done or done[c.key] in again)])
+    show_plan(plan, done, seconds | timed, options.workers, Screen(), again=again, timed=timed)
+
+
+def _timed(plan: Plan, cells: Sequence[CellSpec]) -> dict[str, float]:
+    """Seconds of a cell of each network that has not run yet, by steps that are timed."""
+    from ..runs.timed import seconds_by_steps, subjects_of
+
+    request = plan.request
+    if not cells or request.features == "raw":
+        return {}
+    scale = request.scale or ("demo" if request.simulated else "published")
+    first = {c.method: c for c in reversed(cells)}
+    with Screen(stderr=True).status("timing a step of each network that has not run here"):
+        return seconds_by_steps(
+            ((c.method, c.params, c.protocol, c.protocol_params) for c in first.values()),
+            scale, subjects_of(cells[0].target, request))
 
 
 def status(

@@ -298,6 +298,12 @@ class CorpusAdapter(abc.ABC):
         """
         return None
 
+    def reachable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+        """How well the best linear classifier of features does; as :meth:`attainable`."""
+        return None
+
     def windows(self) -> Windows | None:
         """Windows of a corpus that is some already: nothing of it is then read; else None."""
         return None

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypedDict
 from .options import Classes
 
 
-class RunKeywords(TypedDict, total=False):
-    """Fields of :class:`bench.Options`: what they mean stands in ``bench run --help``."""
+class CellKeywords(TypedDict, total=False):
+    """What a run and a sweep have in common."""
 
     preset: str
     scale: str | None
@@ -43,6 +43,11 @@ class RunKeywords(TypedDict, total=False):
     diagnostics: bool
     controls: bool
     shuffled_source: bool
+
+
+class RunKeywords(CellKeywords, total=False):
+    """Fields of :class:`bench.Options`: what they mean stands in ``bench run --help``."""
+
     protocol: str
     protocol_params: Mapping[str, Any]
     params: Mapping[str, Any]
@@ -50,37 +55,9 @@ class RunKeywords(TypedDict, total=False):
     runs: Path | str
 
 
-class SweepKeywords(TypedDict, total=False):
+class SweepKeywords(CellKeywords, total=False):
     """Keys of a ``sweep.toml``: what they mean stands in ``bench sweep --help``."""
 
-    preset: str
-    scale: str | None
-    device: str
-    precision: str
-    deterministic: bool
-    compile: Literal["auto", "off"]
-    energy: bool
-    include: str | Sequence[str]
-    scaling: str
-    scaling_scope: str
-    selection: str
-    classes: Classes
-    data: Path | str | None
-    simulated: bool
-    recipe: Mapping[str, Any]
-    montage: str
-    sessions: Literal["first", "all"]
-    features: str
-    official_kind: str
-    window: float
-    threshold: float | Mapping[str, float] | None
-    drop_middle: tuple[float, float] | None
-    map: str | Sequence[str]
-    exclude: Mapping[str, Sequence[int]]
-    save_models: bool
-    diagnostics: bool
-    controls: bool
-    shuffled_source: bool
     methods: str | Sequence[str]
     pairs: str | Sequence[str]
     protocols: str | Sequence[str]

@@ -43,13 +43,30 @@ class SimulatedCorpus(CorpusAdapter):
         """Windows drawn anew and classified by the generator's true parameters."""
         from .attainable import attainable
 
-        trials = [t for t in self.design(recipe, subject, session) if t.number in labels]
+        trials = self._trials_of(recipe, subject, session, labels)
         windows = sum(t.samples for t in trials) / self.rate
         repeats = int(np.clip(_DRAWS / max(windows, 1), 1, 20))
         return attainable(
             self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
             classes, repeats=repeats,
         )
+
+    def reachable(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+        """Windows drawn anew and classified by a linear classifier that has seen very many."""
+        from .reachable import reachable
+
+        trials = self._trials_of(recipe, subject, session, labels)
+        return reachable(
+            self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
+            classes,
+        )
+
+    def _trials_of(
+        self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int]
+    ) -> list[PlannedTrial]:
+        return [t for t in self.design(recipe, subject, session) if t.number in labels]
 
 
 class WithoutFeatures(SimulatedCorpus):

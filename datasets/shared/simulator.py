@@ -157,7 +157,7 @@ class Generator:
                 f"order {order} of {self.sessions_trials} trials, with {samples} samples"
             )
         person = self._person(subject)
-        level = person.power + self._drift(subject, session, order)
+        level = self.rest(subject, session, order)
         level += self.trial_sd * self._stream(subject, session, trial, "level").standard_normal(
             level.shape
         )
@@ -222,6 +222,41 @@ class Generator:
         """(sources, bands) log power that fully built-up ``emotion`` adds in a subject."""
         pattern = self._person(subject).pattern
         return self.recipe.class_effect * np.tensordot(emotion_axes(emotion), pattern, 1)
+
+    def rest(self, subject: int, session: int, order: int) -> Array:
+        """(sources, bands) log power without emotion, before what a trial adds."""
+        return self._person(subject).power + self._drift(subject, session, order)
+
+    def sensors(
+        self, subject: int
+    ) -> tuple[NDArray[np.float32], Array, NDArray[np.float32]]:
+        """How sources come to the channels of a subject.
+
+        Returns
+        -------
+        mixing : (channels, sources) float32
+        response : (bands,) float64
+            Share of a source's power in a band that the recording site lets through.
+        ambient : (bands, channels, channels) float32
+            Factor of the covariance of background and noise in each band; mains are left out.
+        """
+        person = self._person(subject)
+        _, hertz = _grid(round(60 * self.rate), self.rate)
+        inner = hertz[1:-1]
+        passed = self._response(inner) ** 2
+        pink = np.where(inner >= 0.5, 1 / np.maximum(inner, 0.5), 0)
+        pink *= _BACKGROUND_UV**2 / pink.sum()
+        noise = _NOISE_UV**2 / len(inner)
+        response, ambient = [], []
+        background = person.background @ person.background.T
+        for b, (low, high) in enumerate(BANDS):
+            bins = (inner >= low) & (inner < high)
+            shape = _band_shape(inner[bins], b, person.peak) ** 2
+            response.append(float((shape * passed[bins]).sum()))
+            covariance = (pink * passed)[bins].sum() * background
+            covariance = covariance + noise * passed[bins].sum() * np.eye(len(background))
+            ambient.append(np.linalg.cholesky(covariance))
+        return person.mixing, np.array(response), np.stack(ambient).astype(np.float32)
 
     def buildup(self, times: Array, duration: float) -> Array:
         """Share of the emotion, 0..1, that is there ``times`` seconds into a trial."""

@@ -24,6 +24,8 @@ from bench.store.records import Store
 
 HERE = Path(__file__).resolve().parent
 SIZES = ("1", "3", "60%")
+CORPORA = ("SEED", "SEED-IV", "DEAP")
+PAIRS = [f"{source}->{target}" for source in CORPORA for target in CORPORA if source != target]
 #: Not a method of its own (any scikit-learn classifier), and what needs raw windows.
 LEFT_OUT = ("sklearn", "riemann", "riemann-centred")
 #: Plain learning on the calibration trials, with which every row is compared.
@@ -41,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     every = [name for name in entries("methods") if name not in LEFT_OUT]
     state = bench.sweep(
-        methods=args.methods.split(",") if args.methods else every, pairs=["all"],
+        methods=args.methods.split(",") if args.methods else every, pairs=PAIRS,
         seeds=args.seeds, simulated=True, scale="table", classes="shared",
         calibration=list(SIZES),
         options=bench.SweepOptions(runs=args.folder, workers=args.workers),

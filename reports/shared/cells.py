@@ -23,6 +23,9 @@ from bench.version import EDITION
 
 from .text import clean, settings
 
+#: Bounds of simulated corpora, as they are named: of who knows the generator's truth, and of who
+#: must do with a linear classifier of features. Both are of one record.
+BOUNDS = {"attainable": "best attainable", "linear": "best linear"}
 #: The control that trains a method's network from scratch.
 SCRATCH = "target-only"
 #: Its network where that is the one which methods share; its backbone says more.
@@ -229,7 +232,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
     for record in store.records():
         try:
             cell = _cell(record)
-            oracle = _oracle(record, cell)
+            beside = [*_oracle(record, cell), *_linear(record, cell)]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = record.path.name if record.path else record.id
             collection.corrupt.append((where, f"not laid out as a record: {clean(repr(error))}"))
@@ -240,7 +243,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
         if _wanted(cell, options):
             kept += 1
             _sort(record, cell, collection)
-            collection.cells += oracle if record.status == "done" else []
+            collection.cells += beside if record.status == "done" else []
     collection.problems += [
         Problem("held twice", clean(record.identity.get("method")), clean(record.pair),
                 clean(record.identity.get("seed")), clean(why))
@@ -368,6 +371,12 @@ def _oracle(record: Record, cell: ScoredCell) -> list[ScoredCell]:
         return []
     scored = [_fold(fold) for fold in folds]
     return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored)]
+
+
+def _linear(record: Record, cell: ScoredCell) -> list[ScoredCell]:
+    """The best linear classifier, which stands in the record of the best attainable scores."""
+    folds = record.info.get("linear") if cell.method == "attainable" else None
+    return [replace(cell, method="linear", folds=[_fold(f) for f in folds])] if folds else []
 
 
 def _setting(record: Record) -> TableSetting:

@@ -309,8 +309,11 @@ def legend(
     """Lines and their names along the lower edge; see :func:`legend_height`."""
     from matplotlib.lines import Line2D
 
-    figure.legend([Line2D([], [], **look) for _, look in looks], [name for name, _ in looks],
-                  loc="lower left", ncols=_across(figure.get_size_inches()[0]), frameon=False,
+    width = figure.get_size_inches()[0]
+    longest = 22 if width == ONE_COLUMN else 25
+    names = [clean(name, longest) for name, _ in looks]
+    figure.legend([Line2D([], [], **look) for _, look in looks], names,
+                  loc="lower left", ncols=_across(width), frameon=False,
                   fontsize=6.5, handlelength=handlelength, columnspacing=1.2, labelspacing=0.3,
                   bbox_to_anchor=(0.01, 0.0), borderaxespad=0.3)
 

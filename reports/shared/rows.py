@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .cells import SCRATCH, SHARED, ScoredCell
+from .cells import BOUNDS, SCRATCH, SHARED, ScoredCell
 from .text import clean
 
 #: What target-only trains: short, and in words.
@@ -53,7 +53,7 @@ class RowKey:
     @property
     def label(self) -> str:
         """``target-only CNN [finetune=probe]``, ``shuffled (lr)``, ``scmm + split windows``."""
-        name = "best attainable" if self.method == "attainable" else self.method
+        name = BOUNDS.get(self.method, self.method)
         if self.network and self.method == SCRATCH and self.network in PLAIN:
             name += f" {PLAIN[self.network][0]}"
         elif self.network:

@@ -328,7 +328,7 @@ def _table(
 
 
 #: Controls from the simplest to the ceiling.
-_CONTROLS = {"majority": 0, "attainable": 2}
+_CONTROLS = {"majority": 0, "linear": 2, "attainable": 3}
 
 
 def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:

@@ -34,7 +34,7 @@ from bench.store.records import Store
 from support import CHANNELS, paired, read
 
 CLASSES = ("low", "high")
-quick = settings(max_examples=12, deadline=None)
+quick = settings(max_examples=8, deadline=None)
 
 
 def films(
@@ -240,7 +240,7 @@ def test_it_tells_a_film_from_its_class(tmp_path):
     assert any("same stimuli" in f.what for f in check_record(known))
 
 
-def test_networks_and_workers_hold_out_too(tmp_path):
+def test_networks_hold_out_too(tmp_path):
     """A part has random streams of its own, and is scored with the others of its subject."""
     pair = paired(films(corpus="A"), films(3, sessions=2))
     made = cell(Within(leave="session"), pair, method="source-only", scale="null")

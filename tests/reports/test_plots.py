@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from bench import registry
 from bench.errors import BenchError
@@ -167,7 +171,10 @@ class TestPictures:
         options = ReportOptions(formats=("png", "svg"))
         one = draw(full, tmp_path / "one", options)
         two = draw(full, tmp_path / "two", options)
-        assert {p.suffix for p in one} == {".png", ".svg"}
+        assert {p.suffix for p in one} == {".png", ".svg", ".csv"}
+        data = pd.read_csv(next(p for p in one if p.suffix == ".csv"))
+        assert len(data)
+        assert set(data.simulated) == {"simulated"}
         assert [p.read_bytes() for p in one] == [p.read_bytes() for p in two]
         for path in one:
             if path.suffix == ".svg":
@@ -177,15 +184,19 @@ class TestPictures:
     def test_hostile_text_is_drawn(self, store, tmp_path, name):
         for n in (1, 2):
             for method in (HOSTILE, HOSTILE[::-1]):
-                put(store, method, [0.7, 0.6], protocol=HOSTILE, oracle=0.1, curves=True,
+                put(store, method, [0.7, 0.6] * 4, protocol=HOSTILE, oracle=0.1, curves=True,
                     source=f"{HOSTILE}:1", target=f"{HOSTILE}:2", calibration=n,
                     predictions=guesses(2, 2), classes=[HOSTILE, HOSTILE])
-            put(store, "target-only", [0.5, 0.5], kind="control", params={"network": HOSTILE},
+            put(store, "target-only", [0.5] * 8, kind="control", params={"network": HOSTILE},
                 protocol=HOSTILE, source=f"{HOSTILE}:1", target=f"{HOSTILE}:2", calibration=n,
                 classes=[HOSTILE, HOSTILE])
         for path in registry.load("reports", name)(store, tmp_path, ReportOptions()):
-            assert path.stat().st_size > 1000
+            assert path.stat().st_size > (100 if path.suffix == ".csv" else 1000)
             assert path.suffix != ".svg" or "<script" not in path.read_text()
+            if path.suffix == ".csv":
+                with path.open(newline="", encoding="utf-8") as file:
+                    fields = [f for row in csv.reader(file) for f in row]
+                assert not [f for f in fields if f[:1] in ("=", "+", "@")]
 
     @pytest.mark.parametrize("name", PICTURES)
     def test_one_subject_and_nothing_to_draw(self, store, tmp_path, name):
@@ -196,7 +207,63 @@ class TestPictures:
         except BenchError as error:
             assert str(store.root) in error.message  # noqa: PT017
         else:
-            assert [p.suffix for p in paths] == [".png"]
+            assert [p.suffix for p in paths] == [".png", ".csv"]
+
+    @pytest.mark.parametrize(("name", "scores", "why"), [
+        ("ranks", [0.7, 0.6, 0.5, 0.6], "with fewer than 7 no two could be told apart"),
+        ("difference", [0.7, 0.6], "differences over 2 subjects have no interval"),
+        ("source_gain", [0.7, 0.6], "differences over 2 subjects have no interval"),
+        ("calibration", [0.7, 0.6], "fewer than 3 subjects have no interval"),
+    ])
+    def test_what_could_say_nothing_is_not_drawn_and_that_is_said(
+        self, store, tmp_path, name, scores, why
+    ):
+        draw = registry.load("reports", name)
+        for more in (0, 6):
+            for n in (1, 2) if name == "calibration" else (1,):
+                for method in ("a", "b", "scmm"):
+                    put(store, method, [*scores, *[0.6, 0.5] * more], calibration=n)
+                put(store, "target-only", [*scores, *[0.5] * 2 * more], kind="control",
+                    params={"network": "scmm"}, calibration=n)
+            if more:
+                assert draw(store, tmp_path, ReportOptions(formats=("csv",)))  # no need to paint
+            else:
+                with pytest.raises(BenchError, match=why):
+                    draw(store, tmp_path, ReportOptions())
+
+    @pytest.mark.parametrize("name", PICTURES)
+    def test_no_text_is_cut(self, store, tmp_path, monkeypatch, name):
+        classes = ["mildly negative", "clearly positive"]
+        for source in ("SEED:3", "SEED-IV:4", "LAB:a-long-task"):
+            for n in (1, 2) if name == "calibration" else (1,):
+                where: Any = {"source": source, "calibration": n, "classes": classes}
+                for method in ("a-method-of-quite-a-long-name [finetune=probe, lr=0.1]", "b"):
+                    put(store, method, [0.7, 0.6, 0.7] * 3, curves=True, oracle=0.1,
+                        predictions=guesses(2, 9, windows=2), **where)
+                    put(store, "target-only", [0.5, 0.6, 0.5] * 3, kind="control",
+                        params={"network": method}, **where)
+        seen, cut = [], []
+
+        def look(figure, stem, title, options):
+            written(figure)
+            seen.append(stem.name)
+            unseen = {  # ticks beyond the axes
+                tick.label1 for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+                for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+                if not min(axis.get_view_interval()) <= tick.get_loc() <= max(
+                    axis.get_view_interval())}
+            for text in set(figure.findobj(Text)) - unseen:
+                box = text.get_window_extent()
+                if text.get_text().strip() and text.get_visible():
+                    inside = (box.x0 >= -1 and box.y0 >= -1 and box.x1 <= figure.bbox.x1 + 1
+                              and box.y1 <= figure.bbox.y1 + 1)
+                    cut.extend([] if inside else [(stem.name, text.get_text(), box)])
+            return []
+
+        monkeypatch.setattr("bench.reports.shared.pictures.save", look)
+        registry.load("reports", name)(store, tmp_path, ReportOptions(formats=("png",)))
+        assert seen
+        assert cut == []
 
 
 SHARED = {"identity": {"label_map": {"name": "polarity-2"}}, "classes": ["negative", "positive"]}
@@ -205,7 +272,6 @@ SHARED = {"identity": {"label_map": {"name": "polarity-2"}}, "classes": ["negati
 def written(figure) -> str:
     """All text of a figure that is not empty."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.text import Text
 
     FigureCanvasAgg(figure).draw()  # names the ticks
     return "\n".join(t.get_text() for t in figure.findobj(Text) if t.get_text())

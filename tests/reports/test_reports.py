@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,16 @@ class TestNumbers:
         assert [r.label for r in table.controls] == ["best attainable"]
         assert [r.label for r in table.oracles] == ["cheat"]
         assert table.oracles[0].rank is None
+
+    def test_the_best_linear_classifier_stands_below_the_best_attainable(self, store):
+        put(store, "scmm", [0.6, 0.6])
+        best = put(store, "attainable", [0.9, 0.9], kind="control")
+        linear = put(Store(store.root.parent / "other"), "lr", [0.8, 0.7])
+        store.put(replace(best, info={"linear": linear.folds}))
+        rows = only(store).controls
+        assert [r.label for r in rows] == ["best linear", "best attainable"]
+        assert [r.mean for r in rows] == pytest.approx([0.75, 0.9])
+        assert [r.rank for r in rows] == [None, None]
 
     def test_equal_scores_are_all_best_and_none_second(self, store):
         for method, score in (("a", 0.6), ("b", 0.6), ("c", 0.5)):

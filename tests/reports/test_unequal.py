@@ -196,7 +196,7 @@ records = st.lists(st.tuples(
 
 
 @given(drawn=records)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_generated_records_are_compared_with_their_like_alone(drawn):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "runs")

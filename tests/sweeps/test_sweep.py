@@ -363,12 +363,12 @@ def test_dry_run_says_what_is_done_and_how_long_the_rest_takes(data, tmp_path):
     shown = bench("sweep", plan, "--runs", runs, "--dry-run")
     assert shown.returncode == 0, shown.stderr
     assert "4 cells, 0 done, 4 to run" in shown.stdout
-    assert "unknown" in shown.stdout
+    assert "of toy, toy-other by a few timed steps" in shown.stdout
     assert not runs.exists()
     assert swept(data, runs, seeds=1).exit_code == 0
     shown = bench("sweep", plan, "--runs", runs, "--dry-run")
     assert "4 cells, 1 done, 3 to run" in shown.stdout
-    assert "unknown for toy-other" in shown.stdout
+    assert "of toy-other by a few timed steps" in shown.stdout
 
 
 def test_dry_run_counts_what_would_be_tried_again(data, tmp_path):

@@ -53,7 +53,10 @@ class SimCLR(Reference):
 
 
 class BYOL(Reference):
-    """Grill et al. 2020, eqs. 1, 2 and appendix J: symmetric loss, target by moving average."""
+    """Grill et al. 2020, eqs. 1, 2 and appendix J: symmetric loss, target by moving average.
+
+    The share that the target takes over is at least one over the steps of its horizon.
+    """
 
     def loss(self, p: State, given) -> Tensor:
         x, noise = given
@@ -69,7 +72,8 @@ class BYOL(Reference):
         return first + ((q[n:] - target[:n]) ** 2).sum(dim=1).mean()
 
     def after(self, p: State, progress: float) -> None:
-        tau = 1 - (1 - self.q.momentum) * (math.cos(math.pi * progress) + 1) / 2
+        base = min(self.q.momentum, max(0.0, 1 - 1 / (self.q.horizon * STEPS)))
+        tau = 1 - (1 - base) * (math.cos(math.pi * progress) + 1) / 2
         for name, t in p.items():
             if name.startswith("target.running_") and ".running_" not in name[len("target"):][9:]:
                 own = name.removeprefix("target.running_")

@@ -219,10 +219,12 @@ def _field(cells: Sequence[CellSpec], done: Mapping[str, str]) -> Text:
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
     console: Console, *, again: Collection[str] = ("failed", "killed"),
+    timed: Collection[str] = (),
 ) -> None:
     """Print how many cells a plan has of each method and pair, and what the rest will take.
 
-    ``done`` is the stored outcome of cells, by key; ``again`` are those that are run again.
+    ``done`` is the stored outcome of cells, by key; ``again`` are those that are run again;
+    ``timed`` are methods whose seconds are of a few timed steps.
     """
     for table in _plan_tables(plan, done, console.width):
         console.print(table)
@@ -239,5 +241,7 @@ def show_plan(
     time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
     more = f", and unknown for {', '.join(unknown)} (never run at this scale here)" \
         if unknown and time_ != "unknown" else ""
+    tried = sorted({c.method for c in todo} & set(timed))
+    more += f"; of {', '.join(tried)} by a few timed steps" if tried else ""
     console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}",
                   highlight=False)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import abc
 import functools
 import math
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +161,33 @@ class Encoder(abc.ABC):
 def names_of(part: Any) -> tuple[str, ...]:
     """Names of the tensors of an encoder or a head."""
     return tuple(part.init(Draws.of(0)))
+
+
+@functools.lru_cache(maxsize=256)
+def layers_of(part: Any) -> tuple[tuple[str, ...], ...]:
+    """Names of the trained tensors of an encoder by layer, the first layer first.
+
+    A layer is what shares a name up to its first number, ``blocks.11`` of a transformer; else the
+    name of what holds the tensor, as ``conv3``. Scales and shifts belong to the layer before them.
+    """
+    layers: dict[str, list[str]] = {}
+    mapping: set[str] = set()
+    for name, tensor in part.init(Draws.of(0)).items():
+        if ".running_" not in name:
+            layers.setdefault(_layer(name), []).append(name)
+            mapping |= {_layer(name)} if tensor.dim() > 1 else set()
+    joined: list[tuple[str, ...]] = []
+    for layer, names in layers.items():
+        if layer in mapping or not joined:
+            joined.append(tuple(names))
+        else:
+            joined[-1] += tuple(names)
+    return tuple(joined)
+
+
+def _layer(name: str) -> str:
+    found = re.match(r"(.*?\.[0-9]+)\.", name)
+    return found[1] if found else name.rpartition(".")[0] or name
 
 
 def norm_names(p: Mapping[str, Tensor]) -> list[str]:

@@ -7,7 +7,6 @@ of which B begins at zero. What was trained is W + B A, a network like any other
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 
 from torch import Tensor
@@ -16,25 +15,14 @@ from bench.draws import Draws
 from bench.errors import IncompatibleError
 
 from .backbones import LORA, linear_weights, merged
-from .layers import Encoder, State, names_of, within
+from .layers import Encoder, State, layers_of, names_of, within
 
 
 def last_layers(encoder: Encoder, count: int) -> Callable[[str], bool]:
-    """Whether a tensor is not of the encoder, or of its last layers.
-
-    A layer is what shares a name up to its first number, ``blocks.11`` of a transformer; else the
-    name of what holds the tensor, as ``conv3``.
-    """
-    names = [n for n in names_of(encoder) if ".running_" not in n]
-    layers = list(dict.fromkeys(_layer(n) for n in names))
-    kept = set(layers[-count:])
-    frozen = {n for n in names if _layer(n) not in kept}
+    """Whether a tensor is not of the encoder, or of its last layers."""
+    layers = layers_of(encoder)
+    frozen = {n for layer in layers[: max(0, len(layers) - count)] for n in layer}
     return lambda name: name not in frozen
-
-
-def _layer(name: str) -> str:
-    found = re.match(r"(.*?\.[0-9]+)\.", name)
-    return found[1] if found else name.rpartition(".")[0] or name
 
 
 def low_rank(encoder: Encoder, rank: int, g: Draws) -> State:

@@ -88,10 +88,15 @@ class NetworkParams(Params):
         "encoder", stage="fit",
     )
     fit_layers: int = hyper(
-        2, "how many last layers of the encoder are trained, if partial", stage="fit", ge=1, le=100
+        1, "layers of the encoder that are trained beside the head if partial, the last ones",
+        stage="fit", ge=0, le=100,
     )
     fit_rank: int = hyper(
         4, "rank of what is added to a linear map, if lora", stage="fit", ge=1, le=256
+    )
+    fit_decay: float = hyper(
+        1.0, "factor of the learning rate of fine-tuning from the head to the encoder's last "
+        "layer, and from each layer to the one before it", stage="fit", gt=0, le=1,
     )
     fit_epochs: Epochs | Literal["steps", "auto"] = hyper(
         "steps", "epochs of fine-tuning; steps: as many as fit_steps; auto: of four lengths the "

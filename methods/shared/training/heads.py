@@ -23,7 +23,7 @@ from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_
 from bench.protocols.base import View
 from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unstack
 
-from ..networks.layers import Encoder, Head, State
+from ..networks.layers import Encoder, Head, State, layers_of
 from ..networks.parts import last_layers, low_rank, not_frozen, plain
 from ..shallow import folds_of_trials
 from .finishing import Finish, settling
@@ -34,8 +34,8 @@ from .sampling import Order, Sampler, ShuffledBatches, Streamed
 LOOKS = 20
 
 
-#: Lengths of which "auto" chooses one, in shares of the usual number of steps.
-LENGTHS = (0.25, 0.5, 1.0, 2.0)
+#: Lengths of which "auto" chooses one, in shares of the usual number of steps: all of 20 epochs.
+LENGTHS = (0.2, 0.4, 1.0, 2.0)
 
 
 def labelled(view: View) -> Windows:
@@ -67,10 +67,15 @@ class HeadRecipe:
         total = budget.batches(q.fit_steps, "fit")
         return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
 
-    def optimiser(self) -> Optimiser:
-        """Adam and its schedule."""
+    def optimiser(self, encoder: Encoder) -> Optimiser:
+        """Adam, its schedule, and at what rate which layer of an encoder is trained."""
         q = self.q
-        return Optimiser(q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule)
+        shares = {name: q.fit_decay**depth
+                  for depth, layer in enumerate(reversed(layers_of(encoder)), 1) for name in layer}
+        return Optimiser(
+            q.fit_lr, 0.9, q.beta2, q.fit_weight_decay, q.fit_schedule,
+            (lambda name: shares.get(name, 1.0)) if q.fit_decay != 1 else None,
+        )
 
     def losses(self, logits: Tensor, y: Tensor) -> Losses:
         """Mean cross-entropy (K,) of logits (K, B, classes) and classes (K, B)."""
@@ -149,7 +154,7 @@ class HeadTraining:
             self.model, [step], epochs=self.epochs, steps=self.order.steps,
             short=self.order.short, limit=self.total, names=[j.ctx.fold for j in self.jobs],
             before_epoch=self.order.begin, on_epoch=self._on_epoch,
-            after_step=self.finish.after_step, optimiser=self.recipe.optimiser(),
+            after_step=self.finish.after_step, optimiser=self.recipe.optimiser(self.encoder),
         )
         for job in self.jobs:
             job.ctx.spent("after", self.total, self.order.windows(self.total))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -46,14 +46,14 @@ class Sampler(Protocol):
         """
 
 
-class _Tables:
-    """A dataclass whose tensors can be moved to a device."""
+class Tabled:
+    """A dataclass whose tensors, and samplers within it, can be moved to a device."""
 
     def to(self, device: str) -> Self:
         """The same with its tensors on a device."""
         own: Any = self
-        tensors = {f.name: getattr(own, f.name) for f in fields(own)}
-        return replace(own, **{n: t.to(device) for n, t in tensors.items() if torch.is_tensor(t)})
+        parts = {f.name: getattr(own, f.name) for f in fields(own)}
+        return replace(own, **{n: t.to(device) for n, t in parts.items() if hasattr(t, "to")})
 
 
 def kept(buffer: Tensor | None, value: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class ShuffledBatches(_Tables):
+class ShuffledBatches(Tabled):
     """``draw`` of all windows, afresh each epoch, in batches (K, B) of ``size``."""
 
     windows: int
@@ -125,7 +125,7 @@ class ShuffledBatches(_Tables):
 
 
 @dataclass(frozen=True)
-class Streamed(_Tables):
+class Streamed(Tabled):
     """Whole batches (K, B), ``steps`` an epoch, however many windows there are.
 
     Permutations of all windows follow one another without end, and batches are cut from them: so
@@ -169,7 +169,7 @@ def filled(windows: Sequence[int], steps: int, size: int, draws: Draws) -> Tenso
 
 
 @dataclass(frozen=True)
-class Grouped(_Tables, abc.ABC):
+class Grouped(Tabled, abc.ABC):
     """Groups of ``members`` windows around anchors, in batches (K, members, B).
 
     Batch and epoch count windows, not groups: all methods see equally many per step.
@@ -182,6 +182,8 @@ class Grouped(_Tables, abc.ABC):
         Positions that a group can start from.
     members, size, draw : int
         Windows in a group, in a batch, in an epoch.
+    among : Sampler or None
+        Chooses among the anchors, by their numbers; None: any, as they come.
     """
 
     window: Tensor
@@ -189,13 +191,15 @@ class Grouped(_Tables, abc.ABC):
     members: int
     size: int
     draw: int
+    among: Sampler | None = field(default=None, kw_only=True)
 
     @abc.abstractmethod
     def gather(self, anchors: Tensor, g: Draws) -> Tensor:
         """Positions (K, members, B) of the groups of anchors (K, B)."""
 
     @property
-    def _inner(self) -> ShuffledBatches:
+    def inner(self) -> ShuffledBatches:
+        """Batches of anchors whose groups make up the windows of a batch."""
         per = self.members
         size, draw = max(2, self.size // per), max(2, self.draw // per)
         return ShuffledBatches(len(self.anchors), size, draw)
@@ -203,16 +207,16 @@ class Grouped(_Tables, abc.ABC):
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return self._inner.steps
+        return (self.among or self.inner).steps
 
     @property
     def short(self) -> bool:
         """Whether the last batch of an epoch is smaller than the others."""
-        return self._inner.short
+        return (self.among or self.inner).short
 
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, members, B) of one epoch."""
-        parts = self._inner.epoch(g)
+        parts = (self.among or self.inner).epoch(g)
         return [self.window[self.gather(self.anchors[part], g)] for part in parts]
 
 
@@ -346,7 +350,7 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
 
 
 @dataclass(frozen=True)
-class SameStimulus(_Tables):
+class SameStimulus(Tabled):
     """Pairs of subjects at the same moments of the same stimuli, in batches (K, 2, P, S).
 
     Each of P pairs of subjects contributes S stimuli: one window of either subject, at the same

@@ -21,6 +21,7 @@ from bench.training import Moment, Optimiser, stack, stacked, train, unstack
 
 from ..networks.backbones import started
 from ..networks.layers import Encoder, Projector, State
+from .arranging import arranged
 from .finetuning import FineTuned
 from .sampling import Order, Sampler, ShuffledBatches
 
@@ -65,6 +66,9 @@ class Pretext:
         Between K and C the windows have the shape of the sampler's indices: (B,) by default.
         """
         raise NotImplementedError
+
+    def begin(self, steps: int) -> None:
+        """Be told how many steps the training will have."""
 
     def after_step(self, p: State, progress: Tensor) -> None:
         """Change buffers after a step of the optimiser; ``progress``, (), goes from 0 to 1."""
@@ -136,10 +140,11 @@ class SelfSupervised(FineTuned):
         orders, noise = (Draws.stack([c.draws(name) for c in contexts], ctx.device)
                          for name in ("order", "noise"))
         draw = ctx.budget.windows(min(q.windows_per_epoch, len(data)), q.batch)
-        sampler = task.sampler(source, q.batch, draw)
+        sampler = arranged(task.sampler(source, q.batch, draw), source, q)
         order = Order(sampler.to(ctx.device), orders)
         total = ctx.budget.batches(q.epochs * order.steps, "pretrain")
         epochs = math.ceil(total / order.steps)
+        task.begin(total)
 
         def feed(at: Moment) -> tuple[Tensor, Any]:
             chosen = order(at)

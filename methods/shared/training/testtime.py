@@ -29,8 +29,8 @@ class TestTimeParams(NetworkParams):
     @field_validator("finetune")
     @classmethod
     def _trained_head(cls, value: str) -> str:
-        if value != "full":
-            raise ValueError("test-time adaptation works on a trained head: finetune=full")
+        if value == "probe":
+            raise ValueError("test-time adaptation needs a trained head: finetune=full or partial")
         return value
 
 

@@ -11,6 +11,7 @@ Legend of shapes: K models, V views, B windows, C channels, F features, P width 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,11 +20,11 @@ from bench.draws import Draws, meeting
 from bench.method import hyper
 
 from ..networks.layers import State
-from .finetuning import NetworkParams
+from .arranging import PretextParams
 from .selfsupervised import Projected
 
 
-class AugmentedParams(NetworkParams):
+class AugmentedParams(PretextParams):
     """Parameters of methods that augment windows."""
 
     jitter: float = hyper(
@@ -34,6 +35,10 @@ class AugmentedParams(NetworkParams):
         0.5, "shift of all bands of a channel, and of all channels of a window (of raw windows: of "
         "the logarithm of a factor)", stage="pretrain",
         ge=0, le=5, tune=(0.0, 1.0), unit="standard deviations of the feature", per_model=0,
+    )
+    gain_of: Literal["channel", "window"] = hyper(
+        "channel", "channel: each has a gain of its own beside that of the window, which may hide "
+        "what an emotion does to one; window: all channels share one", stage="pretrain",
     )
     hide_channels: float = hyper(
         0.2, "probability that a channel is hidden", stage="pretrain", ge=0, lt=1,
@@ -55,6 +60,8 @@ class Augmentation:
         value that says nothing.
     raw : bool
         Windows hold samples: a gain multiplies them.
+    shared : bool
+        Whether all channels of a window share one gain, and have none of their own.
     """
 
     jitter: float = 0.0
@@ -62,6 +69,7 @@ class Augmentation:
     hide_channels: float = 0.0
     hide_bands: float = 0.0
     raw: bool = False
+    shared: bool = False
 
     def draw(self, shape: tuple[int, ...], g: Draws) -> Tensor:
         """Shifts and factors, (K, 2, ...), of windows (..., C, F); a factor of 0 hides an entry."""
@@ -72,7 +80,8 @@ class Augmentation:
             return z * meeting(size, z)
 
         shift = spread(self.jitter, *shape)
-        gain = spread(self.gain, *lead, channels, 1) + spread(self.gain, *lead, 1, 1)
+        gain = spread(self.gain, *lead, 1, 1) if self.shared else (
+            spread(self.gain, *lead, channels, 1) + spread(self.gain, *lead, 1, 1))
         keep = g.mask(self.hide_channels, *lead, channels, 1)
         keep = keep & g.mask(self.hide_bands, *lead, 1, features)
         both = (shift + gain, keep.to(shift.dtype).expand_as(shift))
@@ -107,7 +116,8 @@ class TwoViews(Projected):
     def augmentation(self) -> Augmentation:
         """What makes a view of a window."""
         q = self.params
-        return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw)
+        return Augmentation(q.jitter, q.gain, q.hide_channels, raw=self.encoder.raw,
+                            shared=q.gain_of == "window")
 
     def noise(self, batch: int, g: Draws) -> Tensor:
         """Augmentations (K, 2, 2B, C, F): of the first view's windows, then of the second's."""

@@ -97,9 +97,9 @@ def test_best_attainable_knows_states_clusters_and_levels():
 
     def best(**recipe):
         sim = Generator("SEED", Recipe(**recipe), SEED_CHANNELS, 200, 15)
-        y, proba, _ = attainable(sim, 1, 1, plan, labels, 3, repeats=40)
+        y, proba, _ = attainable(sim, 1, 1, plan, labels, 3, repeats=20)
         score = np.mean(proba.argmax(1) == y)
-        assert proba.max(1).mean() == pytest.approx(score, abs=0.025)
+        assert proba.max(1).mean() == pytest.approx(score, abs=0.03)
         return score
 
     effects = EFFECTS["structured"]

@@ -45,7 +45,8 @@ class Seen:
 
     def __call__(self, ctx, number, of, losses, predictor=None):
         if predictor is not None:
-            self.shown.append((number, of, predictor.state["head2.bias"].clone()))
+            network = getattr(predictor, "base", predictor)  # of a test-time method
+            self.shown.append((number, of, network.state["head2.bias"].clone()))
 
     def spent(self, ctx, part, steps, windows):
         before = self.costs.get(part, (0, 0))
@@ -72,15 +73,21 @@ def fitted(sides, name="scmm", budget=BUDGET, windows=None, **values):
 
 @pytest.mark.parametrize("name", [
     n if n in FEW else pytest.param(n, marks=pytest.mark.slow)
-    for n in NETWORKS if n != "scmm-released"  # it chooses ten batches once, whatever the scale
+    for n in NETWORKS
+    # One chooses ten batches once, whatever the scale; others take raw windows.
+    if n not in {"scmm-released", "ea-shallownet", "foundation"}
 ])
 def test_within_a_budget_every_method_takes_as_many_steps(name, sides):
-    """Whatever it does with a batch; the same windows but where they come in groups."""
+    """Whatever it does with a batch; as many windows but where they come in groups."""
     _, seen = fitted(sides, name)
-    assert seen.costs["before"][0] == 12
-    assert seen.costs["after"] == (3, 3 * 16)
-    grouped = name in {"tnc", "ts-tcc", "softclt", "clisa", "simmtm"}
-    assert seen.costs["before"][1] == pytest.approx(12 * 32, rel=0.2 if grouped else 0)
+    steps, windows = seen.costs["before"]
+    assert steps == 12
+    if name in {"tnc", "ts-tcc", "softclt", "clisa"}:
+        assert 0 < windows <= 12 * 32
+    else:
+        assert windows == 12 * 32
+    # The mixture has one training for both sides, and no new head.
+    assert seen.costs.get("after") == (None if name == "mixture" else (3, 3 * 16))
 
 
 def test_without_a_budget_steps_are_the_parameters_own(sides):
@@ -182,7 +189,7 @@ def test_the_length_is_chosen_within_the_calibration_trials(sides):
     jobs = [Job(View(None, w, None, w.labels), None, ctx) for w in each]
     with observing(seen := Seen()):
         together = method.fit_many(jobs)
-    steps = [2, 4, 8, 16]
+    steps = [2, 3, 8, 16]
     assert seen.costs["choosing"][0] == 2 * 2 * sum(steps)
     assert seen.costs["after"][0] in {a + b for a in steps for b in steps}
     for job, predictor in zip(jobs, together, strict=True):
