@@ -9,9 +9,8 @@ Equation
 
 Adapted
 -------
-a neighbourhood is two seconds within a trial
-    the original widens it while a test finds the signal stationary, which needs long recordings;
-    chosen where states last for seconds (docs/studies/must_gain.md).
+a neighbourhood is a fixed number of seconds within a trial
+    the original widens it while a test finds the signal stationary, which needs long recordings.
 distant windows come from the same subject's recording, of the same trial or another
     trials are short: within one, little is distant.
 """
@@ -38,8 +37,8 @@ class TNCParams(GroupedParams):
     """Parameters of temporal neighbourhood coding."""
 
     neighbourhood_s: float = hyper(
-        2.0, "how far apart neighbours may begin; at least a window", stage="pretrain", gt=0,
-        le=600, tune=(1.0, 60.0), scale="log", unit="s",
+        10.0, "how far apart neighbours may begin; at least a window", stage="pretrain", gt=0,
+        le=600, tune=(2.0, 60.0), scale="log", unit="s",
     )
     unlabelled_positive: float = hyper(
         0.05, "share of distant windows that counts as neighbours (w)", stage="pretrain", ge=0,

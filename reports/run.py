@@ -18,7 +18,7 @@ from .shared.against import interval
 from .shared.alarms import alarm_lines
 from .shared.budget import spent
 from .shared.caption import number, pieces_said
-from .shared.cells import PLAINEST, SCRATCH, SHARED, pieces_of
+from .shared.cells import BOUNDS, PLAINEST, SCRATCH, SHARED, pieces_of
 from .shared.power import ALPHA, sensitivity
 from .shared.rows import PLAIN
 from .shared.terminal import house_table, indented
@@ -127,9 +127,10 @@ def _table(record: Record) -> Table:
 
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
-    rows += [(_name(control), control.folds, "") for control in record.controls]
-    rows += [("best linear", control.info["linear"], "")
-             for control in record.controls if control.info.get("linear")]
+    for control in record.controls:
+        if linear := control.info.get("linear"):
+            rows.append((BOUNDS["linear"], linear, ""))
+        rows.append((_name(control), control.folds, ""))
     if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
@@ -139,8 +140,8 @@ def _name(record: Record) -> str:
     """As the leaderboard calls a row: ``target-only LR``."""
     name, params = clean(record.identity["method"]), record.identity.get("params") or {}
     network = params.get("network")
-    if name == "attainable":
-        return "best attainable"
+    if name in BOUNDS:
+        return BOUNDS[name]
     if not network:
         return name
     trained = clean(params.get("backbone", network) if network == SHARED else network)

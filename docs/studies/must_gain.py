@@ -109,7 +109,8 @@ def arm(method: str, **changes: Any) -> Arm:
 
 
 #: Methods that all claims are made of.
-CLAIMED = (arm("mae"), arm("simclr"), arm("scmm"), arm("scmm", similarity="cosine"), arm("tnc"))
+CLAIMED = (arm("mae"), arm("simclr"), arm("scmm"), arm("scmm", similarity="cosine"),
+           arm("tnc", neighbourhood_s=2.0))
 FAMILY = ("byol", "vicreg", "ts-tcc", "tf-c", "softclt", "simmtm", "clisa")
 
 
@@ -125,7 +126,7 @@ CLAIMS = (
     ),
     Question(
         "Without continuity", "Each window draws its state anew: what is near in time is no more "
-        "alike than the rest of the trial.", ("moments",), (arm("tnc"), probed(arm("tnc"))), True,
+        "alike than the rest of the trial.", ("moments",), (CLAIMED[-1], probed(CLAIMED[-1])), True,
     ),
     Question(
         "Where nothing can be won", "Classes differ in nothing.", ("null",),
@@ -140,7 +141,7 @@ CLAIMS = (
 CHOICES = (
     Question(
         "Neighbourhood of TNC", "Windows count as near within so many seconds.", ("structure",),
-        (arm("tnc", neighbourhood_s=2.0), arm("tnc", neighbourhood_s=10.0)), False,
+        (arm("tnc", neighbourhood_s=10.0), arm("tnc", neighbourhood_s=2.0)), False,
     ),
     Question(
         "Similarity in SCMM", "The released code's plain product, or the cosine.", ("structure",),

@@ -71,7 +71,8 @@ def test_a_run_brings_its_controls(options):
             assert mine["majority"] == theirs["majority"]
     plain, scratch = (r.identity["params"] for r in record.controls[:2])
     assert plain == {"network": "lr", "C": "auto", "max_iter": 1000}
-    assert scratch == {"network": "network", "backbone": "cnn", "beta2": 0.99, "finetune": "full",
+    assert scratch == {"network": "network", "backbone": "cnn", "beta2": 0.99, "weights": "none",
+                       "finetune": "full", "fit_layers": 1, "fit_rank": 4, "fit_decay": 1.0,
                        "fit_epochs": 2, "fit_steps": 100, "fit_batch": 128, "fit_lr": 5e-4,
                        "fit_weight_decay": 3e-4, "fit_schedule": "cosine", "fit_average": 0.4,
                        "fit_settle": True}
