@@ -67,13 +67,16 @@ class ReportOptions:
         CSV files of published figures besides our own (see docs/reports.md).
     oracles : bool
         Whether LaTeX tables have the rows of oracles, which saw the test set.
+    columns : int
+        Columns of a paper that pictures are as wide as, 1 or 2, where they can be drawn for both;
+        0 for what suits each.
 
     Raises
     ------
     UnknownNameError
         The metric, unit or format does not exist.
     SettingError
-        A pair has no arrow.
+        A pair has no arrow, or a paper no such columns.
     """
 
     metric: str = "balanced_accuracy"
@@ -84,8 +87,11 @@ class ReportOptions:
     formats: tuple[str, ...] = ()
     published: tuple[Path, ...] = ()
     oracles: bool = True
+    columns: int = 0
 
     def __post_init__(self) -> None:
+        if self.columns not in (0, 1, 2):
+            raise SettingError(f"pictures of {self.columns} columns", "A paper has 1 or 2.")
         if self.metric not in METRICS:
             raise UnknownNameError("metric", self.metric, METRICS)
         if self.unit not in UNITS:

@@ -20,7 +20,16 @@ from bench.store.records import Store
 
 from .shared.cells import BOUNDS, ScoredCell, TableSetting, collect
 from .shared.pictures import Grid, head, legend, legend_height, save_all
-from .shared.style import GREY, LINES, MARKERS, ONE_COLUMN, TWO_COLUMNS, chance_line, plain_axes
+from .shared.style import (
+    GREY,
+    LINES,
+    MARKERS,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    chance_line,
+    plain_axes,
+    width_of,
+)
 from .shared.table import Table, tables
 from .shared.text import METRIC_NAMES, clean, settings
 
@@ -154,8 +163,9 @@ def draw(table: Table, group: Panels) -> Figure:
     """Figure: at most three panels a row."""
     names = list(group.pairs)
     across = min(len(names), 3)
+    width = width_of(ONE_COLUMN if across == 1 else TWO_COLUMNS)
+    across = 1 if width == ONE_COLUMN else across
     down = -(-len(names) // across)
-    width = ONE_COLUMN if across == 1 else TWO_COLUMNS
     labels = list(dict.fromkeys(c.label for v in group.pairs.values() for c in v))[:MOST]
     above = 0.82 if width == ONE_COLUMN else 0.74
     margins = (0.5, 0.1, above, 0.46 + legend_height(len(labels), width))

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 from .shared.caption import number
 from .shared.cells import BOUNDS, ScoredCell
 from .shared.pictures import Grid, Picture, head
-from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, chance_line, plain_axes
+from .shared.style import (
+    BLUE,
+    GREY,
+    INK,
+    ONE_COLUMN,
+    PALE,
+    TWO_COLUMNS,
+    chance_line,
+    plain_axes,
+    width_of,
+)
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean
 
@@ -94,18 +104,20 @@ def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
 def draw(table: Table, dots: Sequence[Point]) -> Figure:
     """Figure of a table: a panel for each cost that is recorded; they share the score."""
     names = [n for n in _LABELS if any(getattr(p, n) for p in dots)]
-    width = TWO_COLUMNS if len(names) == 2 else ONE_COLUMN
-    top, bottom = 0.6 if len(names) == 2 else 0.72, 0.42
-    grid = Grid.make(width, (1, len(names)), (0.5, 0.15, top, bottom), (0.25, 0.0),
+    width = width_of(TWO_COLUMNS if len(names) == 2 else ONE_COLUMN)
+    wide = width == TWO_COLUMNS
+    top, bottom = 0.6 if wide else 0.72, 0.42
+    shape = (1, len(names)) if wide else (len(names), 1)
+    grid = Grid.make(width, shape, (0.5, 0.15, top, bottom), (0.25, bottom + 0.06),
                      high=2.75 - top - bottom)
     for i, name in enumerate(names):
-        axes = grid[0, i]
+        axes = grid[(0, i) if wide else (i, 0)]
         _panel(axes, dots, name, table.mean_chance())
         axes.set_xlabel(_LABELS[name], size=6.5, labelpad=2)
-        if i:
+        if i and wide:
             axes.tick_params(axis="y", labelleft=False)
     lines = [clean(line, 100) for line in _below(table, dots)]
-    between = "; " if len(names) == 2 else "\n"
+    between = "; " if wide else "\n"
     head(grid.figure, table, "Score against cost", between.join(lines))
     return grid.figure
 

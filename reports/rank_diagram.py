@@ -15,7 +15,7 @@ from bench.scoring.inference import Friedman, compare_all, subjects_needed
 
 from .shared.pictures import Grid, Picture, head
 from .shared.power import ALPHA
-from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS
+from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, width_of
 from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean, p_value
 from .significance import by_subject, friedman_of
@@ -91,7 +91,7 @@ def draw(table: Table, result: Ranks) -> Figure:
     """Figure of a table: one line a method, best on top, bars for cliques."""
     n = min(len(result.labels), MOST)
     bars = [(a, min(b, n - 1)) for a, b in result.cliques if a < n]
-    width = ONE_COLUMN if n <= 12 else TWO_COLUMNS
+    width = width_of(ONE_COLUMN if n <= 12 else TWO_COLUMNS)
     right = 0.16 + 0.09 * min(len(bars), 12)
     grid = Grid.make(width, (1, 1), (1.5, right, 0.9, 0.34), high=0.17 * n)
     axes = grid[0, 0]

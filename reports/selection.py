@@ -23,7 +23,7 @@ from .shared.caption import pieces_said
 from .shared.cells import Column, ScoredCell
 from .shared.files import csv_text, markdown_table, mean_columns, write_files
 from .shared.pictures import Grid, drawable, head, save_all
-from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, plain_axes
+from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, plain_axes, width_of
 from .shared.table import Table, TableRow
 from .shared.text import METRIC_NAMES, clean, markdown, natural, p_value, percent, signed
 
@@ -240,10 +240,12 @@ def draw(table: Table, shown: Sequence[Choice]) -> Figure:
         if c.rule != LAST
     ))
     across = min(3, len(labels))
-    width = ONE_COLUMN if across == 1 else TWO_COLUMNS
+    width = width_of(ONE_COLUMN if across == 1 else TWO_COLUMNS)
+    across = 1 if width == ONE_COLUMN else across
     down = -(-len(labels) // across)
     title = 0.26  # room for it over a panel
-    grid = Grid.make(width, (down, across), (1.05, 0.12, 0.72, 0.4 + title), (0.16, title),
+    top = 0.86 if width == ONE_COLUMN else 0.72
+    grid = Grid.make(width, (down, across), (1.05, 0.12, top, 0.4 + title), (0.16, title),
                      high=0.19 * len(rules) + 0.1)
     gains = [100 * c.test.mean for c in shown]
     low, high_edge = min(-2.0, *gains) * 1.15, max(2.0, *gains) * 1.15

@@ -13,7 +13,7 @@ from .shared.against import Comparison, against_target_only
 from .shared.files import mean_columns, sign_columns
 from .shared.pictures import Grid, Picture, difference_mark, head, legend, legend_height
 from .shared.power import too_few_for_intervals
-from .shared.style import FAINT, GREY, LINES, MARKERS, ONE_COLUMN, plain_axes, two_rows
+from .shared.style import FAINT, GREY, LINES, MARKERS, ONE_COLUMN, plain_axes, two_rows, width_of
 from .shared.table import Table
 from .shared.text import METRIC_NAMES, clean
 
@@ -33,8 +33,9 @@ def draw(table: Table, gains: Sequence[Comparison]) -> Figure:
     columns = [c for c in table.columns if any(g.column == c for g in gains)]
     step = 0.085
     band = step * max(2.2, len(columns) + 1)
-    bottom = 0.46 + legend_height(len(columns), ONE_COLUMN)
-    grid = Grid.make(ONE_COLUMN, (1, 1), (1.15, 0.12, 0.78, bottom), high=band * len(labels))
+    width = width_of(ONE_COLUMN)
+    bottom = 0.46 + legend_height(len(columns), width)
+    grid = Grid.make(width, (1, 1), (1.15, 0.12, 0.78, bottom), high=band * len(labels))
     axes = grid[0, 0]
     for gain in gains:
         if gain.row.label in labels:

@@ -149,6 +149,9 @@ def report(
         help="CSV of published figures besides our own; repeatable.", metavar="FILE")] = None,
     oracles: Annotated[bool, typer.Option(
         "--oracles/--no-oracles", help="Whether LaTeX tables have the rows of oracles.")] = True,
+    columns: Annotated[int, typer.Option(
+        help="Columns of a paper that pictures are as wide as, 1 or 2, where they can be drawn for "
+        "both; 0 for what suits each.")] = 0,
     site: Annotated[Path | None, typer.Option(
         help="Write a static site there and nothing else: an index, and a page for each setting.",
         metavar="DIR")] = None,
@@ -166,7 +169,7 @@ def report(
         metric=metric, unit=unit, pairs=listed("--pairs", pairs),
         methods=listed("--methods", methods), protocols=listed("--protocol", protocol),
         formats=listed("--format", format_), published=tuple(published or ()),
-        oracles=oracles,
+        oracles=oracles, columns=columns,
     )
     chosen = chosen_reports(options, listed("--only", only))
     if site is not None and (out or only or format_):

@@ -58,6 +58,7 @@ def report(
     formats: Sequence[str] = (),
     published: Sequence[Path | str] = (),
     oracles: bool = True,
+    columns: int = 0,
 ) -> ReportFiles:
     """Write the reports of run folders and archives, as the command ``bench report`` does.
 
@@ -69,7 +70,7 @@ def report(
         Folder for the files; ``report`` in the run folder if there is one, otherwise ``./report``.
     only : sequence of str
         Only these reports.
-    metric, unit, pairs, methods, protocols, formats, published, oracles
+    metric, unit, pairs, methods, protocols, formats, published, oracles, columns
         As in :class:`bench.reporting.ReportOptions`.
 
     Returns
@@ -88,6 +89,7 @@ def report(
         metric=metric, unit=unit, pairs=tuple(pairs), methods=tuple(methods),
         protocols=tuple(protocols), formats=tuple(formats),
         published=tuple(Path(path) for path in published), oracles=oracles,
+        columns=columns,
     )
     chosen = chosen_reports(options, only)
     if options.published:

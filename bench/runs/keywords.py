@@ -26,6 +26,7 @@ class CellKeywords(TypedDict, total=False):
     scaling: str
     scaling_scope: str
     selection: str
+    hold_out: Literal["none", "stimulus"]
     classes: Classes
     data: Path | str | None
     simulated: bool
@@ -39,6 +40,7 @@ class CellKeywords(TypedDict, total=False):
     drop_middle: tuple[float, float] | None
     map: str | Sequence[str]
     exclude: Mapping[str, Sequence[int]]
+    weights: Path | str | None
     save_models: bool
     diagnostics: bool
     controls: bool

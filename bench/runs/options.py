@@ -428,7 +428,8 @@ class Options(CellOptions):
         def folder(text: str) -> Path:
             return Path(text).expanduser()
 
-        made: dict[str, Callable[[str], Any]] = {"runs": folder, "data": folder}
+        made: dict[str, Callable[[str], Any]] = {
+            f.name: folder for f in dataclasses.fields(self) if str(f.type).startswith("Path")}
         made |= {name: functools.partial(as_names, name) for name, said in about(Options).items()
                  if said.parse is as_names}
         for name, make in made.items():

@@ -23,7 +23,7 @@ from bench.store.records import Store
 
 from .cells import collect
 from .files import csv_text
-from .style import INK, MUTED, ONE_COLUMN, SETTINGS, colours, luminance
+from .style import COLUMNS, INK, MUTED, ONE_COLUMN, SETTINGS, colours, luminance
 from .table import Table, tables
 from .text import clean
 
@@ -116,7 +116,7 @@ def save_all(
     for number, (table, made) in enumerate(shown[:MOST_TABLES], 1):
         path = stem if len(shown) == 1 else stem.with_name(f"{stem.name}-{number}")
         told = title if isinstance(title, str) else title(table, made)
-        with house_style():
+        with house_style(), columns(options.columns):
             paths += save(draw(table, made), path, told, options)
         if rows is not None:
             said = "simulated" if table.simulated else "no"
@@ -124,6 +124,16 @@ def save_all(
             paths.append(path.with_name(f"{path.name}.csv"))
             write_text(paths[-1], text)
     return paths
+
+
+@contextmanager
+def columns(number: int) -> Iterator[None]:
+    """Draw within this for so many columns of a paper; 0 for what suits each picture."""
+    token = COLUMNS.set(number)
+    try:
+        yield
+    finally:
+        COLUMNS.reset(token)
 
 
 @contextmanager

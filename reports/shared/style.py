@@ -6,6 +6,7 @@ between calls and the same records give the same bytes.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Width of one and of two columns of a paper, inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+#: Columns that the picture being drawn is to be as wide as; 0 for what suits it.
+COLUMNS: ContextVar[int] = ContextVar("columns", default=0)
 INK, MUTED, GREY, PALE = "#1f2328", "#57606a", "#7a828c", "#d9dde2"
 #: Lines between bands, paler than the grid.
 FAINT = "#eceff2"
@@ -52,6 +55,11 @@ SETTINGS: Any = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "bench",
 }
+
+
+def width_of(suits: float) -> float:
+    """Width in inches of a picture that can be drawn for one column and for two."""
+    return {1: ONE_COLUMN, 2: TWO_COLUMNS}.get(COLUMNS.get(), suits)
 
 
 def chance_line(axes: Axes, level: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.text import Text
 
 from bench import registry
-from bench.errors import BenchError
+from bench.errors import BenchError, SettingError
 from bench.reporting import FORMATS, ReportOptions
 from bench.reports import (
     calibration,
@@ -230,6 +230,18 @@ class TestPictures:
             else:
                 with pytest.raises(BenchError, match=why):
                     draw(store, tmp_path, ReportOptions())
+
+    @pytest.mark.parametrize("name", ["ranks", "source_gain", "calibration", "cost"])
+    def test_is_as_wide_as_a_column_or_two(self, full, tmp_path, monkeypatch, name):
+        wide = []
+        monkeypatch.setattr("bench.reports.shared.pictures.save", lambda figure, *_: (
+            wide.append(figure.get_size_inches()[0]), [])[1])
+        for columns, inches in ((1, style.ONE_COLUMN), (2, style.TWO_COLUMNS)):
+            wide.clear()
+            registry.load("reports", name)(full, tmp_path, ReportOptions(columns=columns))
+            assert set(wide) == {inches}
+        with pytest.raises(SettingError, match="pictures of 3 columns"):
+            ReportOptions(columns=3)
 
     @pytest.mark.parametrize("name", PICTURES)
     def test_no_text_is_cut(self, store, tmp_path, monkeypatch, name):

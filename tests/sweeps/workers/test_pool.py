@@ -47,6 +47,20 @@ def test_two_workers_give_what_one_process_gives(data, tmp_path, monkeypatch):
     assert len((tmp_path / "trace").read_text().splitlines()) == 4
 
 
+@pytest.mark.slow
+def test_workers_hold_stimuli_out_as_one_process_does(data, tmp_path):
+    """They hold no test label; each part of a subject is trained, shown and scored by itself."""
+    asked = {"methods": "source-only,lda", "protocols": ["within"], "hold_out": "stimulus",
+             "scale": "null"}
+    swept(data, tmp_path / "one", **asked)
+    state = swept(data, tmp_path / "two", workers=2, **asked)
+    assert (state.counts["done"], state.exit_code) == (2, 0), state.problems
+    assert_equal(tmp_path / "one", tmp_path / "two")
+    for record in records(tmp_path / "two").values():
+        assert [f["test_windows"] for f in record.folds] == [18, 18, 18]
+        assert any("20 % of the training windows are lost" in n for n in record.notices)
+
+
 def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
     """The client's own look at the scheduler asks for no workers, here all the time.
 
