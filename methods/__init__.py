@@ -19,7 +19,8 @@ _FAMILIES = {
     ),
     "supervised": Profile(_NET),
     "pre-trained": Profile(
-        Needs(source="none", calibration=True, features=ANY_FEATURES), bare=_NET
+        Needs(source="none", calibration=True, features=_RAW),
+        bare=replace(_LABELLED, features=_RAW),
     ),
     "adaptation": Profile(_ADAPTS),
     "test-time": Profile(_NET, transductive=True),

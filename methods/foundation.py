@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.method import Needs, hyper
-from bench.registry import ANY_FEATURES
 
 from .shared.training.finetuning import Finetune, FineTuned, NetworkParams
+
+RAW = frozenset({"raw"})
 
 
 class FoundationParams(NetworkParams):
@@ -42,7 +43,7 @@ class PretrainedNetwork(FineTuned):
     name: ClassVar[str] = "foundation"
     Params = FoundationParams
     params: FoundationParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=RAW)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Labelled source windows for the head, where no calibration is granted."""

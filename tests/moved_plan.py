@@ -70,10 +70,9 @@ PLAN: tuple[Asked, ...] = (
     Asked("few-shot", "self-supervised and supervised methods, variants, controls", {
         "methods": ["scmm", "simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt",
                     "simmtm", "clisa", "scmm-released", "source-only", "mixup", "groupdro",
-                    "vrex", "irm", "mldg", "dmmr", "fine-tune", "mixture", "foundation", "random",
-                    "shuffled"],
+                    "vrex", "irm", "mldg", "dmmr", "fine-tune", "mixture", "random", "shuffled"],
         "pairs": ["SEED->DEAP"],
-        "params": {"foundation": {"backbone": "mlp"}, "scmm": [
+        "params": {"scmm": [
             {}, {"sharpness": 0.2, "metric": "euclidean"}, {"finetune": "probe"},
         ], "mixup": {"backbone": "mlp"}, "vrex": {"backbone": "dgcnn"}},
     }),
@@ -106,11 +105,12 @@ PLAN: tuple[Asked, ...] = (
         "params": {"tent": _BRIEF},
     }),
     Asked("raw", "raw windows, networks of other libraries; snd", {
-        "methods": ["source-only", "mae"], "pairs": ["SEED->DEAP"], "features": "raw",
+        "methods": ["source-only", "mae", "foundation"], "pairs": ["SEED->DEAP"],
+        "features": "raw",
         "protocols": ["unsupervised"], "selection": "snd", "controls": False,
         "params": {
             "source-only": [{"backbone": name, **_BRIEF} for name in ("eegnet", "tsception")],
-            "mae": {"backbone": "shallow", **_BRIEF},
+            "mae": {"backbone": "shallow", **_BRIEF}, "foundation": {"backbone": "shallow"},
         },
     }),
     Asked("covariances", "covariances of raw windows", {

@@ -36,15 +36,10 @@ def corpus(name, labels, shift, rng, subjects=3, trials=8, windows=6, effect=2.0
     )
 
 
-#: What else a method needs to train on these in a moment.
-OWN = {"foundation": {"backbone": "mlp", "finetune": "full"}}
-
-
 def cell_of(name, protocol, pair, seed=0, **params):
     cls = load("methods", name)
-    values = {**TINY, **OWN.get(name, {}), **params}
-    return Cell(cls(cls.parse(values)), "set", pair, PROTOCOLS[protocol], Scaling("z-score"),
-                seed=seed)
+    return Cell(cls(cls.parse({**TINY, **params})), "set", pair, PROTOCOLS[protocol],
+                Scaling("z-score"), seed=seed)
 
 
 def proba_of(record):

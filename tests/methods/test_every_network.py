@@ -35,8 +35,9 @@ def is_network(name):
     return issubclass(target, FineTuned)
 
 
-#: ea-shallownet is of raw windows, and tried where these are.
-METHODS = [n for n in entries("methods") if is_network(n) and n != "ea-shallownet"]
+#: Methods of raw windows are tried where these are.
+METHODS = [n for n in entries("methods")
+           if is_network(n) and "de" in load("methods", n).needs.features]
 SUITED = {
     n: set(PROTOCOLS) - ({"zero-shot", "within"} if issubclass(load("methods", n), Adaptation)
                          else set(PROTOCOLS) - {"few-shot"} if n == "mixture" else set())
