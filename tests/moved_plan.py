@@ -70,9 +70,10 @@ PLAN: tuple[Asked, ...] = (
     Asked("few-shot", "self-supervised and supervised methods, variants, controls", {
         "methods": ["scmm", "simclr", "byol", "vicreg", "mae", "tnc", "ts-tcc", "tf-c", "softclt",
                     "simmtm", "clisa", "scmm-released", "source-only", "mixup", "groupdro",
-                    "vrex", "irm", "mldg", "random", "shuffled"],
+                    "vrex", "irm", "mldg", "dmmr", "fine-tune", "mixture", "foundation", "random",
+                    "shuffled"],
         "pairs": ["SEED->DEAP"],
-        "params": {"scmm": [
+        "params": {"foundation": {"backbone": "mlp"}, "scmm": [
             {}, {"sharpness": 0.2, "metric": "euclidean"}, {"finetune": "probe"},
         ], "mixup": {"backbone": "mlp"}, "vrex": {"backbone": "dgcnn"}},
     }),
@@ -84,7 +85,7 @@ PLAN: tuple[Asked, ...] = (
     }),
     Asked("adaptation", "adaptation, test-time and source-free methods, inductive", {
         "methods": ["dann", "cdan", "dan", "jan", "deep-coral", "mcd", "mcc", "dsan", "adda",
-                    "pr-pl", "ms-mda", "adabn", "tent", "t3a", "shot"],
+                    "pr-pl", "ms-mda", "bidann", "rgnn", "adabn", "tent", "t3a", "shot"],
         "pairs": ["SEED->DEAP"], "protocols": ["unsupervised"], "controls": False,
         "params": {"tent": _BRIEF},
     }),
@@ -117,10 +118,11 @@ PLAN: tuple[Asked, ...] = (
         "protocols": ["unsupervised"], "controls": False,
     }),
     Asked("aligned", "Euclidean alignment, windows of 2 s; importance-weighted", {
-        "methods": ["source-only"], "pairs": ["SEED->DEAP"], "features": "raw", "window": 2.0,
+        "methods": ["source-only", "ea-shallownet"], "pairs": ["SEED->DEAP"],
+        "features": "raw", "window": 2.0,
         "protocols": ["unsupervised"], "selection": "importance-weighted",
         "scaling": "euclidean", "controls": False,
-        "params": {"source-only": {"backbone": "shallow", **_BRIEF}},
+        "params": {"source-only": {"backbone": "shallow", **_BRIEF}, "ea-shallownet": _BRIEF},
     }),
     Asked("official", "the owners' features, scaled by tested windows; mixval", {
         "methods": ["deep-coral", "lda"], "pairs": ["SEED->SEED-IV"], "features": "official-4s",

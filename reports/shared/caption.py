@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from .budget import said_of_scale
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
@@ -63,8 +62,6 @@ def note_lines(table: Table) -> list[str]:
         f"held out: {s.hold_out}" if s.hold_out else "", s.other,
     ]
     lines = [_capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
-    if said := said_of_scale(s.scale):
-        lines.append(said)
     if table.costed:
         lines.append("Steps and windows: optimiser steps, and windows handed to them, before a "
                      "head for the target was put on and after it.")

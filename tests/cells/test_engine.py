@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.cells.engine import pretrain_all, run_cell, run_cells
-from bench.errors import DivergedError
+from bench.errors import DivergedError, IncompatibleError
 from bench.method import Context
 from bench.methods.scmm import SCMM, SCMMNetwork
 from bench.methods.shared.training import testtime
@@ -29,13 +29,24 @@ from support import cell_of, in_order, paired, synthetic
 SMALL = {"epochs": 1, "batch": 16, "windows_per_epoch": 32, "fit_epochs": 2, "fit_batch": 8}
 
 
+def suits(method: FineTuned) -> bool:
+    """Whether a method works on made-up windows of differential entropy."""
+    try:
+        method.check_space(paired().source.space)
+    except IncompatibleError:
+        return False
+    return True
+
+
 def stacking() -> list[str]:
     """Methods that pre-train several seeds as one stack."""
     names = []
     for name in entries("methods"):
         cls = load("methods", name)
-        if issubclass(cls, FineTuned) and cls(cls.parse(SMALL)).stacks and cls(
-                cls.parse(SMALL)).pretrains:
+        if not issubclass(cls, FineTuned):
+            continue
+        method = cls(cls.parse(SMALL))
+        if method.stacks and method.pretrains and suits(method):
             names.append(name)
     return names
 
@@ -78,7 +89,7 @@ def alike() -> list[str]:
     found = []
     for name in entries("methods"):
         cls = load("methods", name)
-        if issubclass(cls, FineTuned) and cls(cls.parse(SMALL)).stacks:
+        if issubclass(cls, FineTuned) and (m := cls(cls.parse(SMALL))).stacks and suits(m):
             found.append(name)
     return found
 
