@@ -18,7 +18,7 @@ the head is that of all methods here
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bench.method import Needs, hyper
 
@@ -44,6 +44,10 @@ class PretrainedNetwork(FineTuned):
     Params = FoundationParams
     params: FoundationParams
     needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=RAW)
+
+    def controls(self) -> list[tuple[str, dict[str, Any]]]:
+        """Without its own training from the same start, which under few-shot it is itself."""
+        return [(n, v) for n, v in super().controls() if v.get("weights") != self.params.weights]
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Labelled source windows for the head, where no calibration is granted."""

@@ -192,8 +192,12 @@ class TestWeights:
         found = weights_for(ours, options)
         assert ours.params.weights == f"sha256:{found.digest}"
         names = [(n, p.get("weights")) for n, p in ours.controls() if n == "target-only"]
-        assert ("target-only", ours.params.weights) in names
+        assert ("target-only", ours.params.weights) not in names  # that is the method itself
         assert ("target-only", "none") in names
+        assert ("target-only", "none") not in [
+            (n, p.get("weights")) for n, p in method().controls()]
+        other = [p.get("weights") for _, p in method("source-only", options).controls()]
+        assert {ours.params.weights, "none"} <= set(other)
         made = [cell(m, FewShot(), weights=w) for m, w in ((ours, found), (method(), None))]
         one, other = (run_cell(own, Store(tmp_path / "runs")) for own in made)
         assert one.id != other.id
