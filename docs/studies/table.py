@@ -131,22 +131,23 @@ def compared(
 
 
 def said(over: Mapping[tuple[str, str], tuple[Paired, float]], sizes: Sequence[str]) -> str:
-    """How many methods beat plain learning at each size, in a sentence."""
+    """How many methods with a source beat plain learning at each size, in a sentence."""
     parts = []
     for size in sizes:
-        its = [(p, c) for (at, _), (p, c) in over.items() if at == size]
+        its = [(p, c) for (at, method), (p, c) in over.items()
+               if at == size and not method.startswith("target-only")]
         won = sum(p.mean > 0 and c <= 0.05 for p, c in its)
         lost = sum(p.mean < 0 and c <= 0.05 for p, c in its)
         parts.append(f"{named(size)} {won or 'none'} beat{'s' * (won < 2)} it and {lost or 'none'} "
                      f"{'are' if lost > 1 else 'is'} worse")
-    methods = len({method for _, method in over})
-    return (f"**Of {methods} methods beside logistic regression on the target's own trials: "
-            + "; ".join(parts) + ".**")
+    methods = len({method for _, method in over if not method.startswith("target-only")})
+    return (f"**Of {methods} methods that use a source, beside logistic regression on the target's "
+            "own trials: " + "; ".join(parts) + ".**")
 
 
 def named(size: str) -> str:
     """A size in words."""
-    return f"at {size}" if size.endswith("%") else f"with {size} trial{'s' * (size != '1')} a class"
+    return f"at {size[:-1]} %" if size.endswith("%") else f"with {size} trial{'s' * (size != '1')} a class"
 
 
 def rows_of(
