@@ -24,7 +24,8 @@ BUILT_IN = [*entries("methods"), "sklearn:sklearn.svm.SVC"]
 QUICK = {"rf": {"trees": 5}}
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", [
+    pytest.param(n, marks=pytest.mark.slow) if n == "foundation" else n for n in BUILT_IN])
 def test_built_in_methods_conform(name):
     assert failures(name, QUICK.get(name)) == []
 

@@ -147,7 +147,9 @@ def said(over: Mapping[tuple[str, str], tuple[Paired, float]], sizes: Sequence[s
 
 def named(size: str) -> str:
     """A size in words."""
-    return f"at {size[:-1]} %" if size.endswith("%") else f"with {size} trial{'s' * (size != '1')} a class"
+    if size.endswith("%"):
+        return f"at {size[:-1]} %"
+    return f"with {size} trial{'s' * (size != '1')} a class"
 
 
 def rows_of(

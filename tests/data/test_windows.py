@@ -53,7 +53,8 @@ def test_unlabelled_windows_have_nothing_that_names_a_class():
     bare = windows.without_labels()
     assert isinstance(bare, UnlabelledWindows)
     assert {f.name for f in dataclasses.fields(windows)} - {
-        f.name for f in dataclasses.fields(bare)} == {"y", "labels", "stimulus", "pieces"}
+        f.name for f in dataclasses.fields(bare)} == {
+            "y", "labels", "stimulus", "pieces", "stimulus_sets"}
     for name in ("y", "labels", "stimulus", "n_classes"):
         assert not hasattr(bare, name)
     for name, array in arrays(bare).items():
