@@ -548,13 +548,13 @@ def simulate_corpus(adapter: CorpusAdapter, folder: Path, recipe: Recipe) -> Non
         with one_thread():
             adapter.simulate(temporary, recipe)
         temporary.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
         try:
+            if folder.exists():
+                folder.rmdir()
             temporary.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was first: same recipe, same content
-                raise
+            if not (folder.is_dir() and any(folder.iterdir())):
+                raise  # else another process was first: same recipe, same content
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

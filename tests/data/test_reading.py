@@ -358,6 +358,21 @@ def test_a_simulated_corpus_elsewhere_says_what_was_changed(tiny_root, tmp_path)
     assert any("not as it was written" in n and f"{raw.name} does not match" in n for n in notices)
 
 
+def test_two_processes_may_simulate_one_corpus_at_once(tmp_path):
+    """Who comes second finds the folder there, and takes it."""
+    folder = tmp_path / "out" / "TOY"
+
+    class Slow(Toy):
+        def simulate(self, root, recipe):
+            (root / "a.txt").write_text("mine")
+            folder.mkdir()
+            (folder / "a.txt").write_text("another's")
+
+    simulate_corpus(Slow(), folder, Recipe())
+    assert (folder / "a.txt").read_text() == "another's"
+    assert [p.name for p in folder.parent.iterdir()] == ["TOY"]
+
+
 def test_a_simulated_root_is_written_once(tmp_path):
     recipe = Recipe(subjects=1, length=0.02)
     folder = simulated_root("SEED", recipe)
