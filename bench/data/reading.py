@@ -501,9 +501,11 @@ def simulated_root(
         if progress:
             progress(f"the cached {adapter.name} is written anew, since {wrong}", 0, 1)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        folder.rename(aside / folder.name)
+        with contextlib.suppress(FileNotFoundError):  # another process has put it aside
+            folder.rename(aside / folder.name)
         shutil.rmtree(aside, ignore_errors=True)
-        simulate_corpus(adapter, folder, recipe)
+        if not folder.is_dir():
+            simulate_corpus(adapter, folder, recipe)
         _damage(folder)  # so that what was damaged is not what is remembered of these files
     if not folder.is_dir():
         if progress:

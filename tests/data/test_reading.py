@@ -348,6 +348,29 @@ def test_a_damaged_simulated_corpus_in_the_cache_is_written_anew(damage):
     assert len(told) == 1
 
 
+def test_two_processes_may_find_one_corpus_damaged_at_once():
+    """Who comes second finds it put aside, or written anew, and reads what is there."""
+    recipe = Recipe(subjects=1, length=0.02, seed=7)
+    root = simulated_root("SEED", recipe)
+    whole = read_corpus("SEED", root).digest
+    kept = shutil.copytree(root, root.with_name(f"{root.name}-kept"))
+    for written_anew in (False, True):
+        next(root.rglob(MARKER)).unlink()
+        told = []
+
+        def another(what, *_, told=told, written_anew=written_anew):
+            """What another process does between our finding the damage and mending it."""
+            told.append(what)
+            if "is written anew" in what:
+                shutil.rmtree(root)
+                if written_anew:
+                    shutil.copytree(kept, root)
+
+        assert simulated_root("SEED", recipe, another) == root
+        assert told
+        assert read_corpus("SEED", root).digest == whole
+
+
 def test_a_simulated_corpus_elsewhere_says_what_was_changed(tiny_root, tmp_path):
     root = shutil.copytree(tiny_root / "SEED", tmp_path / "SEED")
     raw = sorted(root.rglob("2_*.mat"))[-1]
