@@ -147,7 +147,7 @@ def _timed(plan: Plan, cells: Sequence[CellSpec]) -> dict[str, float]:
     if not cells or request.features == "raw":
         return {}
     scale = request.scale or ("demo" if request.simulated else "published")
-    first = {c.method: c for c in reversed(cells)}
+    first = {(c.method, c.params.get("network")): c for c in reversed(cells)}
     with Screen(stderr=True).status("timing a step of each network that has not run here"):
         return seconds_by_steps(
             ((c.method, c.params, c.protocol, c.protocol_params) for c in first.values()),
