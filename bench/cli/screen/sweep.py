@@ -27,6 +27,8 @@ _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"
 _ROWS = 12
 #: Most parameters of a cell that the table of a plan names.
 _NAMES = 3
+#: Most pairs of which each has a column of its own there.
+_PAIRS = 12
 
 
 class SweepDisplay(LiveDisplay):
@@ -171,7 +173,8 @@ def _told_apart(cells: Iterable[CellSpec]) -> dict[tuple[str, ...], list[str]]:
 def _plan_tables(plan: Plan, done: Mapping[str, str], width: int) -> list[RenderableType]:
     """Cells of a plan: a row for each method as it is run, a column for each pair.
 
-    Pairs that do not fit beside each other stand in further tables, below.
+    Of many pairs those with the same cells share a column. Columns that do not fit beside each
+    other stand in further tables, below.
     """
     told, pairs = _told_apart(plan.cells), list(dict.fromkeys(c.pair for c in plan.cells))
     rows: dict[tuple[str, ...], dict[str, list[CellSpec]]] = {}
@@ -179,9 +182,15 @@ def _plan_tables(plan: Plan, done: Mapping[str, str], width: int) -> list[Render
         given = _parameters(cell, told[cell.title, cell.pair, cell.protocol])
         row = rows.setdefault((cell.title, given, cell.setting), {})
         row.setdefault(cell.pair, []).append(cell)
-    heads = {p: f"({n})" if len(pairs) > 1 else p for n, p in enumerate(pairs, 1)}
     fields = {(words, p): _field(cells.get(p, ()), done) for words, cells in rows.items()
               for p in pairs}
+    together: dict[Any, list[str]] = {}
+    for pair in pairs:
+        its = tuple(fields[words, pair].plain for words in rows)
+        together.setdefault(its if len(pairs) > _PAIRS else pair, []).append(pair)
+    alike = {same[0]: same for same in together.values()}
+    pairs, several = list(alike), len(pairs) > 1
+    heads = {p: f"({n})" if several else p for n, p in enumerate(pairs, 1)}
     wide = 2 + max(map(len, [*heads.values(), *(f.plain for f in fields.values())]))
     names = ("method", "parameters", "protocol")
     columns = list(zip(names, *rows, strict=True))
@@ -199,9 +208,15 @@ def _plan_tables(plan: Plan, done: Mapping[str, str], width: int) -> list[Render
         for words in rows:
             table.add_row(*map(escape, words), *(fields[words, pair] for pair in shown))
         out.append(table)
-    if len(pairs) > 1:
-        out.append(Text("\n".join(f"{heads[pair]} {pair}" for pair in pairs), "dim"))
+    if several:
+        out.append(Text("\n".join(f"{heads[pair]} {_listed(alike[pair])}" for pair in pairs),
+                        "dim"))
     return out
+
+
+def _listed(pairs: Sequence[str]) -> str:
+    """A pair, or how many and which, of which each has so many cells."""
+    return pairs[0] if len(pairs) == 1 else f"each of {len(pairs)} pairs: {', '.join(pairs)}"
 
 
 def _field(cells: Sequence[CellSpec], done: Mapping[str, str]) -> Text:

@@ -34,8 +34,8 @@ def store(tmp_path_factory):
     return made
 
 
-def plan(console, tmp_path):
-    request = read_request(None, {"methods": "scmm,lda,dann", "pairs": "all", "simulated": True})
+def plan(console, tmp_path, pairs="all"):
+    request = read_request(None, {"methods": "scmm,lda,dann", "pairs": pairs, "simulated": True})
     made = expand(request, Memo(tmp_path).resolve)
     show_plan(made, {}, {}, 1, console)
 
@@ -72,10 +72,27 @@ def test_no_word_is_broken(screen, store, tmp_path):
     assert [word for word in narrow if word not in whole] == []
 
 
-def test_a_plan_of_all_pairs_keeps_its_methods(tmp_path):
+def test_a_plan_of_several_tables_keeps_its_methods(tmp_path):
     file = io.StringIO()
-    plan(Console(file=file, width=80, color_system=None), tmp_path)
+    corpora = ("SEED", "SEED-IV", "DEAP", "FACED")
+    pairs = ",".join(f"{a}->{b}" for a in corpora for b in corpora if a != b)
+    plan(Console(file=file, width=80, color_system=None), tmp_path, pairs)
     text = file.getvalue()
     assert text.count("scmm") >= 2  # in each table
-    for number in range(1, 43):
+    for number in range(1, 13):
         assert f"({number})" in text
+
+
+def test_of_many_pairs_those_with_the_same_cells_share_a_column(tmp_path):
+    """42 pairs were nine tables, one below the other and all but alike."""
+    file = io.StringIO()
+    plan(Console(file=file, width=80, color_system=None), tmp_path)
+    text = " ".join(file.getvalue().split())
+    assert text.count("scmm") == 1
+    request = read_request(None, {"methods": "scmm,lda,dann", "pairs": "all", "simulated": True})
+    pairs = {c.pair for c in expand(request, Memo(tmp_path).resolve).cells}
+    assert len(pairs) == 42
+    assert all(pair in text for pair in pairs)
+    assert "(1) each of 2 pairs: DEAP:valence→DREAMER:valence, DREAMER:valence→DEAP:valence" in text
+    assert "(2) each of 40 pairs: " in text
+    assert "(3)" not in text
