@@ -13,7 +13,7 @@ from ..registry import include, load
 from ..sweeps.request import as_seeds
 from .screen.console import Screen
 from .screen.exchange import show, verdict
-from .shared import what, with_options
+from .shared import named_briefly, what, with_options
 
 if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
@@ -89,7 +89,7 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     folder = asked.options.runs / "report"
     written = load("reports", "audit")(Store(asked.options.runs), folder, ReportOptions())
     screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                 + ", ".join(escape(p.name) for p in written), highlight=False)
+                 + escape(named_briefly(written)), highlight=False)
 
 
 def _check(records: Path | None, split: Path | None) -> None:

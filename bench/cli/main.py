@@ -25,7 +25,7 @@ from .data import data_app
 from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict
-from .shared import listed
+from .shared import listed, named_briefly
 from .show import show
 from .sweep import rerun, status, sweep
 from .tune import tune
@@ -213,7 +213,7 @@ def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
     for what, paths in (("written to", written), ("up to date in", kept)):
         if paths:
             screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
-                         + ", ".join(escape(p.name) for p in paths), highlight=False)
+                         + escape(named_briefly(paths)), highlight=False)
 
 
 @app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -147,3 +148,25 @@ def choice(option: str, value: str, known: Sequence[str]) -> Any:
     if value not in known:
         raise UnknownNameError(f"value of {option}", value, known)
     return value
+
+
+def named_briefly(paths: Sequence[Path]) -> str:
+    """Names of files in short: what has a number or several formats is named once.
+
+    Examples
+    --------
+    >>> named_briefly([Path(n) for n in ("a.md", "a.csv", "b-1.png", "b-2.png", "b-3.png")])
+    'a.md (also csv), b-1.png to b-3.png'
+    """
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for path in paths:
+        stem = re.sub(r"-[0-9]+$", "", path.stem)
+        kinds.setdefault(stem, {}).setdefault(path.suffix[1:], []).append(path.name)
+    return ", ".join(_kind(formats) for formats in kinds.values())
+
+
+def _kind(formats: Mapping[str, Sequence[str]]) -> str:
+    """``b-1.png to b-3.png (also pdf)``."""
+    names, *_ = formats.values()
+    shown = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return shown + (f" (also {', '.join(list(formats)[1:])})" if len(formats) > 1 else "")
