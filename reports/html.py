@@ -11,6 +11,8 @@ import base64
 import hashlib
 import html
 import json
+import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,18 +47,20 @@ def render(data: dict[str, Any]) -> str:
     script = "\n".join(folder.joinpath(n).read_text(encoding="utf-8") for n in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     simulated = any(t["simulated"] for t in data["tables"])
-    text = folder.joinpath("page.html").read_text(encoding="utf-8")
-    parts = {
+    return filled("page.html", {
         "%POLICY%": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
                     f"form-action 'none'; script-src 'sha256-{digest}'",
         "%TITLE%": html.escape(f"{'SIMULATED ' * simulated}Leaderboard · {data['folder']}"),
         "%STYLE%": folder.joinpath("style.css").read_text(encoding="utf-8"),
         "%SCRIPT%": script,
         "%DATA%": embedded(data),
-    }
-    for name, value in parts.items():  # the data last: what it holds is replaced no more
-        text = text.replace(name, value)
-    return text
+    })
+
+
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """A template of the page with its marks replaced; what is put in is replaced no more."""
+    text = resources.files(__package__).joinpath("page", template).read_text(encoding="utf-8")
+    return re.sub(r"%[A-Z]+%", lambda mark: parts[mark[0]], text)
 
 
 def embedded(data: Any) -> str:

@@ -16,7 +16,7 @@ from bench.store.files import write_text
 from bench.store.records import Store
 from bench.version import __version__
 
-from .html import render
+from .html import filled, render
 from .page.data import page
 from .page.names import setting_key
 from .shared.caption import caption, number, problems, title
@@ -57,17 +57,13 @@ def _index(collection: Collection, shown: Sequence[Table], options: ReportOption
     for table in shown:
         worth = worth_of(table, curves)
         cards.append(_card(table, headline(worth) if worth is not None else ""))
-    parts = {
+    return filled("site.html", {
         "%TITLE%": html.escape(f"{'SIMULATED ' * simulated}Leaderboards · {clean(name)}"),
         "%STYLE%": folder.joinpath("style.css").read_text(encoding="utf-8"),
         "%ABOUT%": html.escape(" · ".join([clean(name), *about])),
         "%CARDS%": "\n".join(cards),
         "%PROBLEMS%": _problems(problems(collection)),
-    }
-    text = folder.joinpath("site.html").read_text(encoding="utf-8")
-    for mark, value in parts.items():
-        text = text.replace(mark, value)
-    return text
+    })
 
 
 def _problems(lines: Sequence[str]) -> str:

@@ -218,6 +218,14 @@ class TestHostileText:
         assert not set("<>&\u2028") & set(text)
         assert json.loads(text) == {"a": "</script><!--<script>\u2028&"}
 
+    @pytest.mark.parametrize("name", ["%DATA%", "%STYLE%", "%CARDS%"])
+    def test_a_mark_of_the_template_is_a_name_like_any_other(self, tmp_path, name):
+        store = sweep(Store(tmp_path / name))
+        (whole,) = html.write(store, tmp_path / "page", ReportOptions())
+        index, *_ = site.write(store, tmp_path / "site", ReportOptions())
+        assert f"Leaderboard · {name}</title>" in whole.read_text()
+        assert f"Leaderboards · {name}</title>" in index.read_text()
+
     def test_policy_allows_one_script_by_its_hash(self, hostile, tmp_path):
         text = made(hostile, tmp_path).read_text()
         assert "default-src 'none'" in text
