@@ -29,22 +29,20 @@ a batch holds windows of all subjects, of which one step is taken
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
-from bench.method import Context, Job, Needs, Predictor, hyper
-from bench.registry import ANY_FEATURES
+from bench.method import Job, Predictor, hyper
 from bench.training import Losses
 
 from .shared.losses.field import reconstruction, same_class_of
 from .shared.losses.transfer import cross_entropy, reverse_gradient
 from .shared.networks.layers import State, init_linear, linear
 from .shared.training.alignment import ramp
-from .shared.training.deep import Batch, Network, SourceTrained, TrainingSet
+from .shared.training.deep import Batch, LabelledPretraining, Network
 from .shared.training.finetuning import NetworkParams
 
 
@@ -60,27 +58,12 @@ class DMMRParams(NetworkParams):
     )
 
 
-class DMMR(SourceTrained):
+class DMMR(LabelledPretraining):
     """Rebuild windows of every source subject from a mixture of all, hiding the subject."""
 
     name: ClassVar[str] = "dmmr"
     Params = DMMRParams
     params: DMMRParams
-    needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
-
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
-        """Train the encoder on the labelled source."""
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
-
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
-        """One training on the source for each context, as one stack."""
-        if not isinstance(source, Windows):
-            raise ValueError(f"{self.name} needs the labels of the source")
-        return self.train_stack([TrainingSet(source, None, None, c) for c in contexts])
-
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head, on calibration windows or the labelled source."""
         return self.finetune(jobs)

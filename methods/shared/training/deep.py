@@ -311,18 +311,15 @@ class _Feed:
         return torch.cat(found) if found else None
 
 
-class Supervised(SourceTrained):
-    """Learn the labelled source once for all folds (domains are its subjects)."""
+class LabelledPretraining(SourceTrained):
+    """Learn the labelled source once for all folds; domains are its subjects."""
 
     needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
-
-    def losses(self, net: Network, p: State, batch: Batch) -> Losses:
-        """Mean cross-entropy of the source; methods that learn more from it override this."""
-        logits = net.head(p, net.encoder(p, batch.x, training=True))
-        return {"total": cross_entropy(logits, batch.y).mean(dim=1)}
+    #: Whether what is trained on the source predicts, so that the engine may look at it.
+    watched: ClassVar[bool] = False
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
-        """Train encoder and head on the source, in its own classes or the shared ones."""
+        """Train on the source, in its own classes or the shared ones."""
         state: State = self.pretrain_many(source, [ctx])[0]
         return state
 
@@ -333,8 +330,19 @@ class Supervised(SourceTrained):
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
         return self.train_stack(
-            [TrainingSet(source, None, None, c) for c in contexts], watched=True
+            [TrainingSet(source, None, None, c) for c in contexts], watched=self.watched
         )
+
+
+class Supervised(LabelledPretraining):
+    """Learn the labelled source with the head that may predict."""
+
+    watched: ClassVar[bool] = True
+
+    def losses(self, net: Network, p: State, batch: Batch) -> Losses:
+        """Mean cross-entropy of the source; methods that learn more from it override this."""
+        logits = net.head(p, net.encoder(p, batch.x, training=True))
+        return {"total": cross_entropy(logits, batch.y).mean(dim=1)}
 
     def pretrains_predictor(self, grants: frozenset[str]) -> bool:
         """Where no calibration is granted, the head of the source predicts."""
