@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -107,3 +108,11 @@ def committed() -> Callable[[Path], Path]:
         return folder
 
     return commit
+
+
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C: a shell's background job ignores it, and so would what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

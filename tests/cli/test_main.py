@@ -397,7 +397,7 @@ def test_a_broken_corpus_fails_the_check(bench, tmp_path, tiny_root):
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_says_that_nothing_is_lost(tiny_root, tmp_path):
+def test_ctrl_c_says_that_nothing_is_lost(tiny_root, heeded, tmp_path):
     command = [sys.executable, "-m", "bench.cli", "run", "--data", str(tiny_root), "--set",
                "epochs=100000", "--scale", "published"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
@@ -409,7 +409,10 @@ def test_ctrl_c_says_that_nothing_is_lost(tiny_root, tmp_path):
         if "channels in common" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=60)
+    try:
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()  # else it would train for days
     assert process.returncode == 130
     assert "Stopped." in rest
     assert "Traceback" not in rest

@@ -265,14 +265,6 @@ def test_a_read_only_folder(plan, calm, small_disk):
     assert "cannot be written: Read-only file system" in shown.stderr
 
 
-@pytest.fixture
-def heeded() -> Iterator[None]:
-    """Ctrl-C: a shell's background job ignores it, and so would what it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c(plan, calm, heeded, tmp_path, workers):
     """It reaches every process of a terminal; only the coordinator speaks."""
