@@ -9,6 +9,7 @@ and is computed again when the cell is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -45,6 +46,8 @@ _DIAGNOSTICS = "diagnostics.npz"
 #: Editions that a record may name, those of the future included.
 _EDITIONS = 1000
 _UNSTORED = {"path", "controls", "curves", "diagnostics", "origins"}
+#: How often a record is put in place while others put theirs there.
+_TRIES = 20
 _AGAIN = "Delete its folder and give the command that made it again."
 
 
@@ -431,12 +434,23 @@ def _packed(arrays: Mapping[str, Any]) -> bytes:
 
 
 def _replace_folder(temporary: Path, folder: Path) -> None:
-    """Rename over an existing folder: move the old one aside first, remove it last."""
-    aside = None
-    if folder.exists():
+    """Rename over an existing folder: move the old one aside first, remove it last.
+
+    Another process may put its own there in between, which is then moved aside too: the last one
+    stays.
+    """
+    old = []
+    for left in reversed(range(_TRIES)):
         aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
-        folder.rename(aside)
-    temporary.rename(folder)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(aside)
+            old.append(aside)
+        try:
+            temporary.rename(folder)
+            break
+        except OSError:
+            if not left or not folder.exists():
+                raise
     _sync(folder.parent)
-    if aside is not None:
+    for aside in old:
         shutil.rmtree(aside, ignore_errors=True)

@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,29 @@ def test_a_record_replaces_the_one_before(tmp_path):
     assert store.get(newer.id).notices == ["new"]
     assert tree(tmp_path / "cells") == [newer.id, *(f"{newer.id}/{n}" for n in (
         "curves.json", "predictions.parquet", "record.json"))]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_two_processes_may_write_one_record_at_once(tmp_path, monkeypatch, before):
+    """Another's appears between looking and putting ours there: the last one stays, whole."""
+    store, rename, others = Store(tmp_path), Path.rename, []
+    theirs = Store(tmp_path / "elsewhere").put(record(), TABLE)
+    if before:
+        store.put(record(), TABLE)
+
+    def raced(path, target):
+        if target == tmp_path / "cells" / record().id and len(others) < 3:
+            others.append(shutil.copytree(theirs, target))
+        return rename(path, target)
+
+    ours = record()
+    ours.notices = ["ours"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", raced)
+        store.put(ours, TABLE)
+    assert len(others) == 3
+    assert store.get(ours.id).notices == ["ours"]
+    assert [p.name for p in (tmp_path / "cells").iterdir()] == [ours.id]
 
 
 @pytest.mark.parametrize(("damage", "reason"), [
