@@ -19,6 +19,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from table import label
 
 import bench
 from bench.registry import entries
@@ -75,17 +76,19 @@ def table(records: list[Record]) -> str:
         f"{'s and controls' * (len(honest) > 1)} on one null corpus, "
         f"{len(records[0].folds)} subjects; balanced accuracy per "
         "window less chance, in points, with a 95 % interval over subjects; two-sided Wilcoxon "
-        "over subjects, Holm over methods. *Simulated, class effect 0.*", "",
+        "over subjects, Holm over methods. All rows have the same recordings and the same trials, "
+        "so that they miss chance together. *Simulated, class effect 0.*", "",
         "| method | off chance | 95 % interval | p | p after Holm |",
         "|---|---:|---|---:|---:|",
     ]
     for record in sorted(records, key=lambda r: (r.kind == "oracle", -tests[r.id].mean)):
-        test, name = tests[record.id], record.identity["method"]
-        network = record.identity["params"].get("network")
+        test = tests[record.id]
+        name = label(record.identity["method"], record.identity["params"])
+        name += " [shared classes]" if record.identity["label_map"] else ""
         low, high = (100 * v for v in test.interval or (np.nan, np.nan))
         after = p_value(adjusted[record.id]) if record.id in adjusted else "oracle, not ranked"
         lines.append(
-            f"| {name}{f' ({network})' if network else ''} | {100 * test.mean:+.1f} | {low:+.1f} "
+            f"| {name} | {100 * test.mean:+.1f} | {low:+.1f} "
             f"to {high:+.1f} | {p_value(test.p)} | {after} |"
         )
     return "\n".join(lines) + "\n"

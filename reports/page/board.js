@@ -87,6 +87,8 @@ const inOrder = (pairs, sums) => (narrow.matches ? [sums, pairs] : [pairs, sums]
 
 /* Costs: digits that a reader takes in, the rest on hover. */
 const merged = () => DATA.origins.length > 1;
+/* A number keeps its sign: no line ends between "60" and "%". */
+const whole = (text) => text.replace(/(\d) %/g, "$1\u00a0%");
 const time = (s) => (s === null ? "–" : s < 0.1 ? "<0.1 s" : s < 100 ? `${Number(s.toPrecision(2))} s` : s < 6000 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`);
 const big = (n) => (n === null ? "–" : n < 1000 ? String(n) : n < 1e6 ? `${Number((n / 1e3).toPrecision(3))}k` : `${Number((n / 1e6).toPrecision(3))}M`);
 function costCells([seconds, parameters, memory, devices]) {
@@ -166,7 +168,7 @@ function drawBoard() {
       button("csv", "CSV", () => save(fileName("csv"), "text/csv", asCsv())),
       button("json", "JSON", () => save(fileName("json"), "application/json", asJson())), linkButton("board"))),
     el("div", { class: "hero", id: "hero" },
-      w ? el("p", { class: "headline", id: "headline" }, w.headline) : null,
+      w ? el("p", { class: "headline", id: "headline" }, whole(w.headline)) : null,
       el("div", { class: w && (w.sizes.length === 1 || w.pairs.length < 3) ? "beside" : "" }, w ? el("div", {}, hero(w)) : null,
         el("div", { class: "tiles" }, tiles().map(([number, what, tone]) =>
           el("div", { class: `tile ${tone || ""}` }, el("b", {}, number), el("span", {}, what)))))),

@@ -101,18 +101,41 @@ def test_the_last_step_says_what_was_held_and_what_was_missed():
 
     its = {
         ("scmm", "default"): folds(80.0, 1.0, 0.2, 1.0),
-        ("scmm", "released"): folds(75.0, 6.0, 2.0, 4.0),
+        ("scmm", "released head"): folds(75.0, 6.0, 2.0, 4.0),
+        ("scmm", last.PRESET): folds(81.0, 6.0, 2.0, 1.6),
         ("target-only", "default"): folds(79.0, 2.0, 0.6),
-        ("target-only", "released"): folds(79.5, 5.0, 2.0),
+        ("target-only", "released head"): folds(79.5, 5.0, 2.0),
+        ("target-only", last.PRESET): folds(78.0, 5.0, 2.0),
     }
     assert last.bounds(its) == [
-        "- scmm: lead 1.0 (held), spread 0.20 (held), mean +4.9 points (held), interval 0.25 times "
-        "as wide (held).",
-        "- target-only: lead 2.0 (missed), spread 0.60 (missed), mean -0.5 points (missed).",
+        "- scmm, against `--params published`: lead 1.0 (held), spread 0.20 (held), mean -1.0 "
+        "points (missed), interval 0.62 times as wide (missed).",
+        "- scmm, against the released head: lead 1.0 (held), spread 0.20 (held), mean +4.9 points "
+        "(held), interval 0.25 times as wide (held).",
+        "- target-only, against `--params published`: lead 2.0 (missed), spread 0.60 (missed), "
+        "mean +1.0 points (held).",
+        "- target-only, against the released head: lead 2.0 (missed), spread 0.60 (missed), mean "
+        "-0.5 points (missed).",
     ]
     lines = last.table(its)
-    assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[2]
-    assert lines[-1].startswith("| target-only | released | 79.5 (0.0) |")
+    assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[3]
+    assert lines[-1].startswith("| target-only | released head | 79.5 (0.0) |")
+
+
+def test_the_last_step_runs_the_released_values_of_a_pair_where_there_are_more():
+    last = study("last_step")
+    assert [list(how) for how in last.trainings("scmm", "SEED->DEAP")] == [
+        [], ["params"], ["preset"]]
+    assert [list(how) for how in last.trainings("scmm", "DEAP->SEED")] == [[], ["params"]]
+    assert [list(how) for how in last.trainings("mae", "SEED->DEAP")] == [[], ["params"]]
+
+
+def test_a_control_with_the_released_head_is_a_row_of_its_own():
+    label = study("table").label
+    assert label("scmm", {"fit_schedule": "cosine"}) == "scmm"
+    assert label("target-only", {"network": "lr"}) == "target-only (lr)"
+    assert label("target-only", {"network": "network", "fit_schedule": "constant"}) == (
+        "target-only (network, released head)")
 
 
 @pytest.mark.slow
