@@ -314,6 +314,16 @@ class Context:
             count(self, part, steps, windows)
 
 
+def tell_warning(contexts: Sequence[Context], text: str) -> bool:
+    """Tell the engine that a library warned while these were trained; whether it listened."""
+    heard = getattr(_observer.get(), "warned", None)
+    if heard is None or not contexts:
+        return False
+    for ctx in contexts:
+        heard(ctx, text)
+    return True
+
+
 def tell_epoch(
     contexts: Sequence[Context], number: int, of: int, losses: Sequence[Mapping[str, float]],
     predictors: Sequence[Predictor] | None = None,

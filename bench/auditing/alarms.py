@@ -60,7 +60,7 @@ def alarms(records: Iterable[Record], read: bool = True) -> list[Finding]:
     found: list[Finding] = []
     for its in groups.values():
         for one in its:
-            found += [*_one_class(one), *_missing_class(one), *_smoothed(one)]
+            found += [*_one_class(one), *_missing_class(one), *_smoothed(one), *_warned(one)]
         found += [*_above_attainable(its), *_saturated(its), *_identical(its, read)]
     return list(dict.fromkeys(found))
 
@@ -205,6 +205,17 @@ def _smoothed(one: Scored) -> Alarms:
         yield Finding(
             "warning", f"the owner smoothed these features over whole trials ({how}): a window "
             "holds of what came before and after it", name_of(one.record),
+        )
+
+
+def _warned(one: Scored) -> Alarms:
+    """What a library said of a training; a solver that was cut short ranks its method too low."""
+    texts = one.record.info.get("warnings")
+    for text in texts if isinstance(texts, list) else ():
+        more = "; --set max_iter=N gives it more" if "converge" in str(text) \
+            and "max_iter" in (one.record.identity.get("params") or {}) else ""
+        yield Finding(
+            "warning", f"a library warned while it was trained: {text}{more}", name_of(one.record),
         )
 
 

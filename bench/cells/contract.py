@@ -18,7 +18,7 @@ import numpy as np
 from ..data.pair import Pair
 from ..data.windows import UnlabelledWindows, Windows
 from ..errors import BenchError, ContractError, IncompatibleError
-from ..method import Job, Method, Needs, Predictor
+from ..method import Context, Job, Method, Needs, Predictor, tell_warning
 from ..protocols.base import Fold, Protocol, View
 from ..selection.looking import probabilities
 
@@ -27,6 +27,10 @@ W = TypeVar("W", Windows, UnlabelledWindows)
 
 #: A prediction may change by this much when a window is predicted alone: rounding of float32.
 INDEPENDENCE = 1e-4
+#: Warnings for whoever writes code, not for whoever reads a table.
+_OF_AUTHORS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ImportWarning)
+#: Letters that are kept of a warning.
+MOST_SAID = 200
 
 
 def check_compatible(method: Method, protocol: Protocol, pair: Pair) -> None:
@@ -91,18 +95,24 @@ def locked(windows: W) -> W:
 
 
 @contextlib.contextmanager
-def explained(method: Method) -> Iterator[None]:
+def explained(method: Method, contexts: Sequence[Context] = ()) -> Iterator[None]:
     """Say what to do where a method writes into windows that it was handed.
+
+    What a library warns of while ``contexts`` are trained (a solver that did not converge) goes
+    into their records, which tables read, and not to a terminal that nobody keeps.
 
     Raises
     ------
     IncompatibleError
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as caught:
             # Of torch, once a process: it does not keep tensors of such arrays from being written.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             yield
+        for one in caught:
+            if issubclass(one.category, _OF_AUTHORS) or not tell_warning(contexts, _said(one)):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     except ValueError as error:
         if "read-only" not in str(error):
             raise
@@ -110,6 +120,12 @@ def explained(method: Method) -> Iterator[None]:
             f"{method.name} writes into windows that it was handed, which other folds share",
             "Change a copy: x = view.source.x.copy(), or x = x - mean in place of x -= mean.",
         ) from error
+
+
+def _said(warning: warnings.WarningMessage) -> str:
+    """A warning in one line: the first of it."""
+    line = str(warning.message).strip().partition("\n")[0].rstrip(" :.")
+    return f"{warning.category.__name__}: {line}"[:MOST_SAID]
 
 
 def fit_folds(method: Method, jobs: Sequence[Job]) -> list[Predictor]:
@@ -124,12 +140,12 @@ def fit_folds(method: Method, jobs: Sequence[Job]) -> list[Predictor]:
         A training failed, or the method returned another number of predictors.
     """
     if method.together:
-        with explained(method):
+        with explained(method, [job.ctx for job in jobs]):
             return _as_many(method, fresh(method).fit_many(jobs), len(jobs))
     out: list[Predictor] = []
     for job in jobs:
         alone = fresh(method.alone(job.ctx))
-        with explained(method):
+        with explained(method, [job.ctx]):
             found = alone.fit_many([replace(job, state=copy.deepcopy(job.state))])
         out += _as_many(method, found, 1)
     return out

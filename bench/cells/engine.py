@@ -300,9 +300,9 @@ def pretrain_all(
             for name in ("pretrain", "pretrain_many")
         )
         if many <= by:
-            with explained(method):
+            with explained(method, contexts):
                 return fresh(method).pretrain_many(source, contexts)
-    with explained(method):
+    with explained(method, contexts):
         return [fresh(method.alone(ctx)).pretrain(source, ctx) for ctx in contexts]
 
 

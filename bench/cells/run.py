@@ -128,6 +128,8 @@ class Run:
             "parameters": count() if callable(count) else None,
             "pretraining_reused": result.reused, **_costs(result.observer), **info(),
         }
+        if result.observer.warnings:
+            record.info["warnings"] = sorted(result.observer.warnings)
         if (known := cell.pretrained_on()) is not None:
             record.info["weights"] = known
         models = self._models(predictors)

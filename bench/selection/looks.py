@@ -156,6 +156,10 @@ class Looks:
         """What a training cost: to the observer of its cell."""
         self.observers[ctx.cell].spent(ctx, part, steps, windows)
 
+    def warned(self, ctx: Context, text: str) -> None:
+        """What a library said while a cell was trained: to its observer."""
+        self.observers[ctx.cell].warned(ctx, text)
+
     def foresee(
         self, contexts: Sequence[Context], number: int, of: int, predictors: Sequence[Predictor]
     ) -> list[Predictor]:

@@ -73,7 +73,14 @@ class Observer:
         self.costs: dict[Part, dict[Key | None, Cost]] = {
             "before": {}, "after": {}, "choosing": {},
         }
+        #: What libraries warned of while it was trained.
+        self.warnings: list[str] = []
         self._scores = Told(report)
+
+    def warned(self, ctx: Context, text: str) -> None:
+        """A library warned in a training."""
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
         """A training that cost so much is over."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+import bench
 from bench.auditing.alarms import alarms
 from bench.auditing.checks import check_records
 from bench.reporting import ReportOptions
@@ -40,6 +42,27 @@ def said(*records, **options):
 
 
 NEAR = [0.33, 0.34, 0.32, 0.33, 0.35, 0.33]
+
+
+class TestWarnings:
+    def test_a_solver_that_was_cut_short_is_said_and_what_to_do(self, tmp_path):
+        with warnings.catch_warnings(record=True) as outside:
+            record = bench.run(
+                "lr", "SEED", "DEAP", simulated=True, scale="null", runs=tmp_path, controls=False,
+                recipe={"subjects": 3, "length": 0.2}, params={"max_iter": 2, "C": 1e6},
+            )
+        (text,) = record.info["warnings"]
+        assert text.startswith("ConvergenceWarning: lbfgs failed to converge")
+        (_, what, where), = [s for s in said(record) if "warned" in s[1]]
+        assert what.endswith("; --set max_iter=N gives it more")
+        assert where.startswith("lr SEED:3→DEAP:valence")
+        assert not [w for w in outside if "converge" in str(w.message)]
+
+    @pytest.mark.parametrize("kept", [7, "text", {"a": 1}, [None, 3], None])
+    def test_a_record_that_says_nonsense_raises_nothing(self, store, kept):
+        record = simulated(store, "lda", [0.5] * 6)
+        record.info["warnings"] = kept
+        assert all(isinstance(what, str) for _, what, _ in said(record))
 
 
 class TestAboveAttainable:
