@@ -135,7 +135,7 @@ def photograph(page: Path, to: Path) -> None:
     shot = page.with_name("page.png")
     subprocess.run(  # noqa: S603
         [found[0], "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-         f"--user-data-dir={page.parent / 'profile'}", "--window-size=1240,1300",
+         f"--user-data-dir={page.parent / 'profile'}", "--window-size=1320,1300",
          f"--screenshot={shot}", page.resolve().as_uri()],
         check=True, capture_output=True,
     )

@@ -60,7 +60,7 @@ def cost_of(record: Record) -> Cost | None:
 
 
 def columns_of(cells: Sequence[ScoredCell]) -> tuple[str, str]:
-    """Steps and windows of a row as tables show them: ``120+40``, ``31k+5k``; dashes for none.
+    """Steps and windows of a row as tables show them: ``120+40``, ``31k+5.1k``; dashes for none.
 
     Where pairs, subjects or seeds differ: the fewest and the most.
     """
@@ -84,11 +84,13 @@ def short(number: int) -> str:
 
     Examples
     --------
-    >>> [short(n) for n in (0, 120, 9999, 30720, 2_560_000)]
-    ['0', '120', '9999', '31k', '2.6M']
+    >>> [short(n) for n in (0, 120, 5120, 30720, 2_560_000)]
+    ['0', '120', '5.1k', '31k', '2.6M']
     """
-    if number < 10_000:
+    if number < 1000:
         return str(number)
+    if number < 10_000:
+        return f"{number / 1000:.1f}k".replace(".0k", "k")
     return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
 
 

@@ -53,7 +53,7 @@ def test_steps_and_windows_are_columns_everywhere(tmp_path):
     text = (out / "leaderboard.md").read_text()
     lines = {line.split(" |")[0]: line for line in text.splitlines() if line.startswith("| ")}
     assert lines["| method"].endswith("| steps | windows |")
-    assert lines["| scmm"].endswith("| 99–120+40 | 25k–31k+5120 |")
+    assert lines["| scmm"].endswith("| 99–120+40 | 25k–31k+5.1k |")
     assert lines["| lr"].endswith("| – | – |")
     write_latex(store, out, ReportOptions())
     assert "99–120+40" in (out / "leaderboard.tex").read_text().replace("--", "–")
