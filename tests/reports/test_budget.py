@@ -139,5 +139,5 @@ def test_variants_of_one_table_are_budgets_too(tmp_path):
 
 
 def test_short_counts():
-    assert [short(n) for n in (0, 9999, 10_000, 999_499, 1_500_000)] == [
-        "0", "9999", "10k", "999k", "1.5M"]
+    assert [short(n) for n in (0, 420, 5120, 6000, 9999, 10_000, 999_499, 1_500_000)] == [
+        "0", "420", "5.1k", "6k", "10k", "10k", "999k", "1.5M"]
