@@ -9,6 +9,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +79,32 @@ def _imports(module: str) -> list[str]:
 
 @functools.cache
 def source_of(module: str) -> Path | None:
-    """Source file of a module, without importing it where that can be avoided."""
+    """Source file of a module, without importing it or what it is in."""
     origin = getattr(sys.modules.get(module), "__file__", None)
     if origin is None:
         try:
-            spec = importlib.util.find_spec(module)
+            spec = _spec(module)
         except (ImportError, AttributeError, ValueError):
             return None
         origin = spec.origin if spec else None
     return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is. Asked of importlib alone, it would import what the name stands in.
+
+    Most names that are asked for are those of functions and classes: the module that holds one
+    would be imported for its name's sake, and torch with it.
+    """
+    parent = module.rpartition(".")[0]
+    if not parent or parent in sys.modules:
+        return importlib.util.find_spec(module)
+    inside = _spec(parent)
+    if inside is None or inside.submodule_search_locations is None:
+        return None
+    found = (finder.find_spec(module, inside.submodule_search_locations)
+             for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
 
 
 def key_of(*parts: Any) -> str:
