@@ -234,10 +234,10 @@ class Nearest:
 '''
 
 
-def test_the_command(bench, tmp_path):
-    for wrong, status in (("argmin", 0), ("argmax", 1)):
+def test_the_command(bench, process, tmp_path):
+    for wrong, status, call in (("argmin", 0, process), ("argmax", 1, bench)):
         (tmp_path / "flip.py").write_text(FILE.replace("argMIN", wrong))
-        done = bench("check", "flip.py")
+        done = call("check", "flip.py")
         assert done.returncode == status, done.stdout + done.stderr
     assert "flip: 1 of 16 checks failed" in done.stdout
     assert "columns must follow view.classes" in done.stdout

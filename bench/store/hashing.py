@@ -54,11 +54,12 @@ def _reach(module: str) -> set[str]:
     return reached
 
 
-def _imports(module: str) -> list[str]:
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
     """Modules of ours that a module imports, wherever in it."""
     path = source_of(module)
     if path is None:
-        return []
+        return ()
     package = module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -74,7 +75,7 @@ def _imports(module: str) -> list[str]:
             names += [
                 a.name for a in node.names if a.name.startswith(("bench.", package + "."))
             ]
-    return [n for n in names if n not in ("bench", package) and source_of(n) is not None]
+    return tuple(n for n in names if n not in ("bench", package) and source_of(n) is not None)
 
 
 @functools.cache

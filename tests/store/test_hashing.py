@@ -32,6 +32,7 @@ def package(tmp_path, monkeypatch):
 def hashes(package):
     """As a new process would see it."""
     codehash._hash.cache_clear()
+    codehash._imports.cache_clear()
     codehash.source_of.cache_clear()
     return [
         code_hash(getattr(importlib.import_module(f"some_plugin.{name.lower()}"), name))
@@ -62,6 +63,7 @@ def test_nothing_is_imported_to_find_it(package):
 
     def hashed():
         codehash._hash.cache_clear()
+        codehash._imports.cache_clear()
         codehash.source_of.cache_clear()
         return code_hash(importlib.import_module("some_plugin.third").Third)
 
