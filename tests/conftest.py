@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -100,6 +101,31 @@ def process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return lambda *args: subprocess.run(
         [sys.executable, "-m", "bench.cli", *map(str, args)], capture_output=True, text=True,
         cwd=tmp_path, timeout=300, check=False, env=_environment())
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a pool are forked of a process that has imported torch; users' import it each."""
+    import multiprocessing
+
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    import dask
+
+    from bench.sweeps.workers import start
+
+    multiprocessing.set_forkserver_preload([
+        "distributed", "torch", "torch._dynamo", "sklearn.linear_model", "skada.metrics",
+        "bench.sweeps.workers.worker", "bench.methods.source_only"])
+    real = start._local
+
+    def local(*given: Any) -> Any:
+        # The server has the environment of its first pool.
+        with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver",
+                              "distributed.nanny.environ": dict(os.environ)}):
+            return real(*given)
+
+    monkeypatch.setattr(start, "_local", local)
 
 
 @pytest.fixture(scope="session")
