@@ -171,7 +171,9 @@ def _filled(words: list[str], width: float, size: float, between: str) -> list[s
 def _width(text: str, size: float) -> float:
     from matplotlib.textpath import TextPath
 
-    return TextPath((0, 0), text, size=size).get_extents().width * 100 / 72
+    path = TextPath((0, 0), text, size=size)  # its outlines turn at their corners
+    x = path.vertices[path.codes != path.CLOSEPOLY, 0] if text else path.vertices[:0, 0]
+    return float(x.max() - x.min()) * 100 / 72 if len(x) else 0.0
 
 
 def draw(found: dict[str, Any], mark: str) -> None:

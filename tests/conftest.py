@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,11 +25,12 @@ CORPORA = ("SEED", "SEED-IV", "DEAP")
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the user's own cache and settings."""
+    """No test reads or writes the user's own cache and settings, or waits for the disk."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
         patch.setenv("BENCH_CONFIG", str(folder / "config" / "corpora.json"))
+        patch.setattr("os.fsync", lambda fd: None)  # that it is called, test_records.py shows
         yield
 
 
@@ -81,18 +83,49 @@ def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_tables", {})
 
 
+def _environment() -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command line, as a user runs it: in a process and a folder of its own."""
+    """The command line, in a process and a folder of its own; see forked.py."""
+    import forked
 
-    def call(*args: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "bench.cli", *map(str, args)],
-            capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False,
-            env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"},
-        )
+    return lambda *args: forked.bench(args, tmp_path, _environment())
 
-    return call
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same, started as a user starts it: for one test of every command, and what is timed."""
+    return lambda *args: subprocess.run(
+        [sys.executable, "-m", "bench.cli", *map(str, args)], capture_output=True, text=True,
+        cwd=tmp_path, timeout=300, check=False, env=_environment())
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of a pool are forked of a process that has imported torch; users' import it each."""
+    import multiprocessing
+
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return
+    import dask
+
+    from bench.sweeps.workers import start
+
+    multiprocessing.set_forkserver_preload([
+        "distributed", "torch", "torch._dynamo", "sklearn.linear_model", "skada.metrics",
+        "bench.sweeps.workers.worker", "bench.methods.source_only"])
+    real = start._local
+
+    def local(*given: Any) -> Any:
+        # The server has the environment of its first pool.
+        with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver",
+                              "distributed.nanny.environ": dict(os.environ)}):
+            return real(*given)
+
+    monkeypatch.setattr(start, "_local", local)
 
 
 @pytest.fixture(scope="session")

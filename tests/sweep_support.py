@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pandas as pd
 
 from bench.registry import include
@@ -81,7 +82,14 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def bench(*args: object, timeout: float = 300, **changes: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+    """The command line in a process of its own; see forked.py."""
+    return forked.bench(args, Path.cwd(), environment(**changes), timeout)
+
+
+def bench_process(
+    *args: object, timeout: float = 300, **changes: str
+) -> subprocess.CompletedProcess[str]:
+    """The same, started as a user starts it."""
     return subprocess.run(
         command(*args), capture_output=True, text=True, timeout=timeout, check=False,
         env=environment(**changes),

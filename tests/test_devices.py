@@ -121,18 +121,27 @@ def test_a_device_that_is_nowhere_is_refused_before_anything_is_read(tmp_path):
         swept(tmp_path, tmp_path / "runs", device="abacus")
 
 
+#: A process each, forked of one that has imported torch and made nothing.
 FAULTS = """
-import resource, sys, torch
+import os, resource, torch
 from bench.devices import keep_memory
-kept = sys.argv[1] == "kept" and keep_memory()
 def step():
     made = [torch.ones(1_500_000) for _ in range(8)]
-for _ in range(3):
-    step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    step()
-print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+for how in ("kept", "freed", "theirs"):
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        continue
+    if how == "theirs":
+        os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"
+    kept = how != "freed" and keep_memory()
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        step()
+    print(how, int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, flush=True)
+    os._exit(0)
 """
 
 
@@ -141,14 +150,12 @@ def test_a_step_takes_its_memory_from_the_step_before():
     pytest.importorskip("resource")
     clean = {k: v for k, v in os.environ.items()
              if not k.startswith("MALLOC_") and k != "GLIBC_TUNABLES"}
-
-    def run(how, **more):
-        done = subprocess.run([sys.executable, "-c", FAULTS, how], env=clean | more, check=True,
-                              capture_output=True, text=True)
-        return tuple(map(int, done.stdout.split()))
-
-    kept, faults = run("kept")
+    done = subprocess.run([sys.executable, "-c", FAULTS], env=clean, check=True,
+                          capture_output=True, text=True)
+    found = {how: (int(kept), int(faults))
+             for how, kept, faults in map(str.split, done.stdout.splitlines())}
+    kept, faults = found["kept"]
     if not kept:
         pytest.skip("not glibc")
-    assert faults * 20 < run("freed")[1]
-    assert run("kept", MALLOC_TRIM_THRESHOLD_="131072")[0] == 0  # the user's own word
+    assert faults * 20 < found["freed"][1]
+    assert found["theirs"][0] == 0  # the user's own word

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,12 @@ def _reach(module: str) -> set[str]:
     return reached
 
 
-def _imports(module: str) -> list[str]:
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
     """Modules of ours that a module imports, wherever in it."""
     path = source_of(module)
     if path is None:
-        return []
+        return ()
     package = module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -73,20 +75,37 @@ def _imports(module: str) -> list[str]:
             names += [
                 a.name for a in node.names if a.name.startswith(("bench.", package + "."))
             ]
-    return [n for n in names if n not in ("bench", package) and source_of(n) is not None]
+    return tuple(n for n in names if n not in ("bench", package) and source_of(n) is not None)
 
 
 @functools.cache
 def source_of(module: str) -> Path | None:
-    """Source file of a module, without importing it where that can be avoided."""
+    """Source file of a module, without importing it or what it is in."""
     origin = getattr(sys.modules.get(module), "__file__", None)
     if origin is None:
         try:
-            spec = importlib.util.find_spec(module)
+            spec = _spec(module)
         except (ImportError, AttributeError, ValueError):
             return None
         origin = spec.origin if spec else None
     return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module is. Asked of importlib alone, it would import what the name stands in.
+
+    Most names that are asked for are those of functions and classes: the module that holds one
+    would be imported for its name's sake, and torch with it.
+    """
+    parent = module.rpartition(".")[0]
+    if not parent or parent in sys.modules:
+        return importlib.util.find_spec(module)
+    inside = _spec(parent)
+    if inside is None or inside.submodule_search_locations is None:
+        return None
+    found = (finder.find_spec(module, inside.submodule_search_locations)
+             for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
 
 
 def key_of(*parts: Any) -> str:

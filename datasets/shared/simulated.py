@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.cache import cached_arrays, key_with_code
 from bench.data.corpus import CorpusAdapter, Features, Inventory, OfficialFeatures
 from bench.data.recipe import Recipe
 from bench.errors import SettingError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Windows drawn per recording, about: enough for half a point of accuracy.
 _DRAWS = 6000
+#: Classes, probabilities and trials of windows that are drawn and classified.
+Bound = tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]
 
 
 class SimulatedCorpus(CorpusAdapter):
@@ -39,29 +42,44 @@ class SimulatedCorpus(CorpusAdapter):
 
     def attainable(
         self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+    ) -> Bound | None:
         """Windows drawn anew and classified by the generator's true parameters."""
-        from .attainable import attainable
+        def made() -> Bound:
+            from .attainable import attainable
+
+            windows = sum(t.samples for t in trials) / self.rate
+            repeats = int(np.clip(_DRAWS / max(windows, 1), 1, 20))
+            return attainable(
+                self.generator(recipe), subject, session, trials, y, classes, repeats=repeats)
 
         trials = self._trials_of(recipe, subject, session, labels)
-        windows = sum(t.samples for t in trials) / self.rate
-        repeats = int(np.clip(_DRAWS / max(windows, 1), 1, 20))
-        return attainable(
-            self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
-            classes, repeats=repeats,
-        )
+        y = [labels[t.number] for t in trials]
+        return self._cached(made, "attainable", recipe, subject, session, trials, y, classes)
 
     def reachable(
         self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int], classes: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]] | None:
+    ) -> Bound | None:
         """Windows drawn anew and classified by a linear classifier that has seen very many."""
-        from .reachable import reachable
+        def made() -> Bound:
+            from .reachable import reachable
+
+            return reachable(self.generator(recipe), subject, session, trials, y, classes)
 
         trials = self._trials_of(recipe, subject, session, labels)
-        return reachable(
-            self.generator(recipe), subject, session, trials, [labels[t.number] for t in trials],
-            classes,
+        y = [labels[t.number] for t in trials]
+        return self._cached(made, "reachable", recipe, subject, session, trials, y, classes)
+
+    def _cached(self, made: Callable[[], Bound], what: str, recipe: Recipe, *of: object) -> Bound:
+        """What all cells of a target ask for, whatever their source, seed and run folder."""
+        key = key_with_code(
+            SimulatedCorpus, what, self.name, self.channels, self.rate, self.trials_per_session,
+            recipe.key(), repr(of),
         )
+        names = ("y", "proba", "trial")
+        arrays, _ = cached_arrays(
+            key, lambda: dict(zip(names, made(), strict=True)), folder="bounds")
+        y, proba, trial = (arrays[name] for name in names)
+        return y, proba, trial
 
     def _trials_of(
         self, recipe: Recipe, subject: int, session: int, labels: Mapping[int, int]

@@ -490,10 +490,10 @@ def test_files_that_are_no_split(tmp_path):
 
 # --- command line ------------------------------------------------------------------------------
 
-def test_command_line(bench, tiny_root, tmp_path):
+def test_command_line(bench, process, tiny_root, tmp_path):
     command = ("audit", "--method", "majority", "--data", tiny_root, "--seeds", "1", "--only",
                "best-test-epoch,test-scaler", "--runs", "r")
-    first = bench(*command)
+    first = process(*command)
     assert first.returncode == 0, first.stderr
     assert "SIMULATED" in first.stdout
     assert "best-test-epoch does not apply: majority is not trained in epochs" in first.stdout

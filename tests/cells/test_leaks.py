@@ -30,7 +30,7 @@ from bench.store.records import Store
 
 from support import paired
 from sweep_plugin import write_toy
-from sweep_support import PLUGIN, bench
+from sweep_support import PLUGIN, bench_process
 from tiny import PROTOCOLS
 
 UNDER = ("few-shot", "within", "transductive")
@@ -135,7 +135,7 @@ def test_the_list_of_mistakes_is_in_the_documentation():
 def test_no_tested_label_can_be_reached_by_gc(tmp_path):
     """From method, view, context, predictor and the windows it predicts: 10,000s of objects."""
     data, found = write_toy(tmp_path / "toy"), tmp_path / "found.txt"
-    done = bench(
+    done = bench_process(
         "run", "--method", "searches", "--src", "TOYA", "--tgt", "TOYB", "--data", data,
         "--runs", tmp_path / "runs", "--include", PLUGIN, "--include", gc_plugin.__file__,
         "--quiet", GC_FOUND=str(found),

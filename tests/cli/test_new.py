@@ -89,8 +89,8 @@ def test_it_is_listed_when_installed(folder, tmp_path):
     assert rows["my-method2"]["origin"] == "bench-my-method2"
 
 
-def test_the_command(bench, tmp_path):
-    done = bench("new", "method", "mine")
+def test_the_command(bench, process, tmp_path):
+    done = process("new", "method", "mine")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "bench-mine" / "bench_mine.py").is_file()
     assert "Check it: bench check bench-mine/bench_mine.py" in done.stdout

@@ -25,6 +25,8 @@ def ended(monkeypatch, capsys, what):
     """Status and error text of a command that does ``what``."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(module, "app", what)
+    for number in before:  # under nohup they would be ignored, and waited for without an end
+        signal.signal(number, signal.SIG_DFL)
     try:
         with pytest.raises(SystemExit) as caught:
             module.main()

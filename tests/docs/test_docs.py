@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
@@ -123,13 +124,18 @@ def test_commands_in_the_text_exist(page):
     """Of those only the names are looked at: `bench data check DIR` is no complete command."""
     wrong = []
     for text in inline_commands(page):
-        known, words = tree(), text.split()[1:]
+        known, words = whole_tree(), text.split()[1:]
         while isinstance(known, dict) and words and not words[0].startswith("-"):
             known = known.get(words.pop(0))
         flags = [w.partition("=")[0] for w in words if w.startswith("-")]
         if known is None or not (isinstance(known, dict) or set(flags) <= known | {"--help"}):
             wrong.append(text)
     assert wrong == []
+
+
+@functools.cache
+def whole_tree():
+    return tree()
 
 
 def tree(command=None):

@@ -59,6 +59,12 @@ def pair():
     )
 
 
+@pytest.fixture
+def unwatched(monkeypatch):
+    """No rule of selection looks at the epochs: it may change no number, and costs most of them."""
+    monkeypatch.setattr("bench.cells.run._scorer", lambda names, of: lambda fold, predictor: {})
+
+
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_runs_or_is_refused(name, protocol, pair, tmp_path):
@@ -79,6 +85,7 @@ def test_runs_or_is_refused(name, protocol, pair, tmp_path):
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.usefixtures("unwatched")
 def test_seeds_repeat(name, pair, tmp_path):
     def run(seed, where):
         cell, store = cell_of(name, usual(name), pair, seed=seed), Store(tmp_path / where)
@@ -90,6 +97,7 @@ def test_seeds_repeat(name, pair, tmp_path):
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.usefixtures("unwatched")
 def test_separable_classes_are_found(name, pair, tmp_path):
     epochs = 48 if name == "ms-mda" else 12  # of which each branch has one subject's share
     cell = cell_of(name, usual(name), pair, epochs=epochs, windows_per_epoch=64, fit_epochs=12,
@@ -138,6 +146,7 @@ def test_test_time_methods_do_use_the_windows_together(name, pair, tmp_path):
 
 # An oracle's record holds the epoch chosen on the test set, its model the last one.
 @pytest.mark.parametrize("name", [n for n in METHODS if load("methods", n).kind == "method"])
+@pytest.mark.usefixtures("unwatched")
 def test_models_can_be_saved(name, pair, tmp_path):
     cell = dataclasses.replace(cell_of(name, usual(name), pair), save_models=True)
     record = Store(tmp_path).get(run_cell(cell, Store(tmp_path)).id)

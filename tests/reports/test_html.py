@@ -32,11 +32,6 @@ from records import CLASSES, HOSTILE, PAIRS, RECIPE, body, guesses, many, put, s
 needs_chromium = pytest.mark.skipif(browser.find() is None, reason="no Chromium")
 
 
-@pytest.fixture(autouse=True)
-def _no_flush(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda fd: None)
-
-
 @pytest.fixture(scope="module")
 def chromium():
     with browser.Browser() as b:  # one for all tests: it takes a second to start

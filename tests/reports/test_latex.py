@@ -22,11 +22,6 @@ DOCUMENT = r"""\documentclass[twocolumn]{article}
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_flush(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda fd: None)
-
-
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX")
 def test_compiles_in_a_minimal_document(tmp_path: Path):
     store = sweep(Store(tmp_path / "runs"))

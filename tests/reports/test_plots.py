@@ -40,11 +40,6 @@ PICTURES = ("heatmap", "subjects", "curves", "confusion", "source_gain", "cost",
             "ranks", "difference", "calibration")
 
 
-@pytest.fixture(autouse=True)
-def _no_flush(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda fd: None)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "runs")

@@ -32,6 +32,7 @@ def package(tmp_path, monkeypatch):
 def hashes(package):
     """As a new process would see it."""
     codehash._hash.cache_clear()
+    codehash._imports.cache_clear()
     codehash.source_of.cache_clear()
     return [
         code_hash(getattr(importlib.import_module(f"some_plugin.{name.lower()}"), name))
@@ -49,6 +50,28 @@ def test_a_change_shows_in_all_that_depend_on_it(package, changed, which):
         file.write("# changed\n")
     after = hashes(package)
     assert [a != b for a, b in zip(before, after, strict=True)] == which
+
+
+def test_nothing_is_imported_to_find_it(package):
+    """A name in a module is asked for as if it were one, which must not import the module."""
+    (package / "third.py").write_text(
+        "def late():\n    from .deep.inner import X\n    from .other import Y\nclass Third: pass\n")
+    (package / "deep").mkdir()
+    (package / "deep" / "__init__.py").write_text("raise ImportError('not installed')\n")
+    inner = package / "deep" / "inner.py"
+    inner.write_text("X = 1\n")
+
+    def hashed():
+        codehash._hash.cache_clear()
+        codehash._imports.cache_clear()
+        codehash.source_of.cache_clear()
+        return code_hash(importlib.import_module("some_plugin.third").Third)
+
+    before = hashed()
+    assert {n for n in sys.modules if n.startswith("some_plugin")} == {
+        "some_plugin", "some_plugin.third"}
+    inner.write_text("X = 2\n")
+    assert hashed() != before
 
 
 def test_it_is_short_and_stable(package):

@@ -15,7 +15,8 @@ from support import cell_of
 
 def cell(name):
     method = load("methods", name)
-    return cell_of(method(method.parse({"epochs": 6, "batch": 16})), scale="published")
+    values = {"epochs": 6, "batch": 16, "fit_epochs": 1}
+    return cell_of(method(method.parse(values)), scale="published")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from bench.sweeps.slurm import ClusterSpec
 
 from batch import fake_slurm
 from sweep_plugin import write_toy
-from sweep_support import PLUGIN, assert_equal, bench, records, sweep_of, swept
+from sweep_support import PLUGIN, assert_equal, bench, bench_process, records, sweep_of, swept
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_sweep_as_jobs_gives_the_records_of_one_process(slurm, tmp_path):
              'queue = "short"\nwalltime = "00:10:00"\ndirectives = ["--gres=none"]\n'
              'prologue = ["export OF_THE_JOB=yes"]\n')
     plan.write_text(plan.read_text() + table)
-    shown = bench("sweep", plan, "--runs", tmp_path / "jobs")
+    shown = bench_process("sweep", plan, "--runs", tmp_path / "jobs")
     assert shown.returncode == 0, shown.stderr
     scripts = [p.read_text() for p in sorted(slurm.glob("*.job"))]
     assert len(scripts) == 2

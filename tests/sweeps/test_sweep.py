@@ -34,6 +34,7 @@ from sweep_support import (
     PLUGIN,
     assert_equal,
     bench,
+    bench_process,
     environment,
     records,
     sweep_of,
@@ -410,7 +411,7 @@ def parameters_shown(plan):
 
 def test_the_command_prints_plain_lines_a_summary_and_an_exit_code(data, tmp_path):
     plan = write_plan(tmp_path / "sweep.toml", data, methods=["toy", "toy-raises"])
-    shown = bench("sweep", plan, "--runs", tmp_path / "runs")
+    shown = bench_process("sweep", plan, "--runs", tmp_path / "runs")
     assert shown.returncode == 1
     assert "[1/2] " in shown.stderr
     assert "1 done, 1 failed, 0 left" in shown.stdout
@@ -443,7 +444,7 @@ def test_a_thousand_cells_that_are_done_answer_in_seconds(data, tmp_path):
     sweep.memo.save()
     plan = write_plan(tmp_path / "sweep.toml", data, seeds=1000)
     cpu, wall = os.times().children_user, time.perf_counter()
-    shown = bench("sweep", plan, "--runs", runs)
+    shown = bench_process("sweep", plan, "--runs", runs)
     cpu, wall = os.times().children_user - cpu, time.perf_counter() - wall
     assert "1000 done, 0 failed, 0 left (1000 of them before)" in shown.stdout, shown.stderr
     print(f"1,000 done cells: {wall:.2f} s wall, {cpu:.2f} s CPU")
@@ -501,7 +502,7 @@ def test_a_status_file_with_one_wrong_part_is_passed_over(data, tmp_path, key, v
 def test_rerun_says_whether_a_record_agrees(data, tmp_path):
     swept(data, tmp_path / "runs", methods="toy-pretrained")
     name = next((tmp_path / "runs" / "cells").iterdir())
-    shown = bench("rerun", name, "--data", data, "--include", PLUGIN)
+    shown = bench_process("rerun", name, "--data", data, "--include", PLUGIN)
     assert shown.returncode == 0, shown.stderr
     assert "agrees: toy-pretrained TOYA:valence→TOYB:valence seed 0" in shown.stdout
     assert "largest deviation of a probability 0 " in shown.stdout

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from sweep_plugin import write_toy
-from sweep_support import assert_equal, bench, command, environment, records, write_plan
+from sweep_support import assert_equal, command, environment, records, write_plan
+from sweep_support import bench_process as bench
 
 pytestmark = pytest.mark.slow
 

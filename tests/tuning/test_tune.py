@@ -37,7 +37,7 @@ from bench.tuning.tune import tune
 import tune_plugin
 from support import cell_of, in_order, paired, synthetic
 from sweep_plugin import write_toy
-from sweep_support import PLUGIN, bench, command, environment
+from sweep_support import PLUGIN, bench, bench_process, command, environment
 from tune_plugin import Biased
 
 TUNE_PLUGIN = Path(tune_plugin.__file__)
@@ -511,7 +511,7 @@ class TestCommand:
                 "--runs", runs, "--include", PLUGIN, "--include", TUNE_PLUGIN, *more]
 
     def test_prints_parameters_and_what_they_are_worth(self, data, tmp_path):
-        shown = bench(*self.flags(data, tmp_path, "--trials", 11))
+        shown = bench_process(*self.flags(data, tmp_path, "--trials", 11))
         assert shown.returncode == 0, shown.stderr
         for text in ("bias", "-2 to 2", "11 trials", "by calibration-val",
                      "all 3 target subjects", "--params tuned"):

@@ -272,10 +272,13 @@ def followed(reference: Reference, training: Training) -> State:
     return {name: t.detach() for name, t in p.items()}
 
 
-def deviation(ran: Run, references: list[type[Reference]]) -> float:
+def deviation(
+    ran: Run, references: list[type[Reference]], enough: float = math.inf
+) -> float:
     """Largest deviation of a parameter, a running statistic or a prediction from the references'.
 
     Relative to the largest entry of its tensor, or to the learning rate where that is larger.
+    Later trainings are not followed once one has deviated ``enough``.
     """
     worst = 0.0
     assert len(ran.trainings) == len(references)
@@ -294,6 +297,8 @@ def deviation(ran: Run, references: list[type[Reference]]) -> float:
             scale = max(float(wanted.abs().max()), VALUES["lr"])
             off = float((found - wanted).abs().max()) / scale
             worst = max(worst, off if math.isfinite(off) else math.inf)
+        if worst >= enough:
+            break
     return worst
 
 
@@ -425,7 +430,7 @@ def survivors(name: str, references: list[type[Reference]], **values: Any) -> tu
     unseen = set()
     for term, kind in tried:
         try:
-            off = deviation(broken(name, case, term, kind, each, **values), references)
+            off = deviation(broken(name, case, term, kind, each, **values), references, LIMIT)
         except (ValueError, IndexError, RuntimeError, BenchError):
             continue
         if off < LIMIT:

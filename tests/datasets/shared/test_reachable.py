@@ -5,6 +5,8 @@ import pytest
 
 from bench.data.recipe import EFFECTS, Recipe
 from bench.data.windows import FIVE_BANDS
+from bench.datasets.seed import Seed
+from bench.datasets.shared import attainable as attainable_module
 from bench.datasets.shared import reachable as module
 from bench.datasets.shared.attainable import attainable
 from bench.datasets.shared.brain import EMOTIONS, PlannedTrial
@@ -80,3 +82,31 @@ def test_it_lies_below_the_best_attainable_and_far_below_where_structure_is_not_
 def test_under_the_null_it_is_at_chance_for_all_that_trials_stand_in_an_order(few):
     assert accuracy(class_effect=0.0) == pytest.approx(1 / 3, abs=0.05)
     assert accuracy(class_effect=0.0, session_drift=4.0) == pytest.approx(1 / 3, abs=0.06)
+
+
+@pytest.mark.parametrize("what", ["reachable", "attainable"])
+def test_a_corpus_draws_once_what_its_cells_share(what, few, tmp_path, monkeypatch):
+    """The same to the bit from the cache; another recipe, recording or label is drawn anew."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    place, drawn = {"reachable": module, "attainable": attainable_module}[what], []
+    real = getattr(place, what)
+    monkeypatch.setattr(place, what, lambda *a, **k: drawn.append(real(*a, **k)) or drawn[-1])
+    recipe, labels = Recipe(subjects=2, length=0.05), {1: 2, 3: 0, 4: 0, 10: 2}
+    adapter = Seed()
+
+    def asked(*of):
+        return getattr(adapter, what)(*of)
+
+    first = asked(recipe, 1, 1, labels, 3)
+    for again in (asked(recipe, 1, 1, dict(reversed(labels.items())), 3),
+                  getattr(Seed(), what)(recipe, 1, 1, labels, 3)):
+        assert len(drawn) == 1
+        for fresh, mine, other in zip(drawn[0], first, again, strict=True):
+            assert fresh.dtype == mine.dtype == other.dtype
+            assert np.array_equal(fresh, mine)
+            assert np.array_equal(fresh, other)
+    for n, of in enumerate([(Recipe(subjects=2, length=0.1), 1, 1, labels, 3),
+                            (recipe, 2, 1, labels, 3), (recipe, 1, 2, labels, 3),
+                            (recipe, 1, 1, labels | {1: 0}, 3), (recipe, 1, 1, labels, 4)]):
+        assert not all(map(np.array_equal, asked(*of), first))
+        assert len(drawn) == n + 2

@@ -22,7 +22,7 @@ from support import Means, cell_of
 from sweep_plugin import write_toy
 from sweep_support import PLUGIN, records, swept
 
-pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache")
+pytestmark = pytest.mark.usefixtures("clean_registry", "module_cache", "forked_workers")
 
 
 @pytest.fixture(scope="module")

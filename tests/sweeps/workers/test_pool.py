@@ -67,7 +67,7 @@ def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
     It shares an attribute with ``client.scheduler_info``, by which all of these cells were killed.
     """
     with dask_set({"distributed.client.scheduler-info-interval": "1ms"}):
-        state = swept(data, tmp_path, seeds=4, workers=2, params={"toy": {"sleep": 0.5}})
+        state = swept(data, tmp_path, seeds=4, workers=2, params={"toy": {"sleep": 0.2}})
     assert (state.counts["done"], state.left) == (4, 0), state.problems
 
 
