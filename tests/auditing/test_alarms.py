@@ -10,15 +10,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-import bench
 from bench.auditing.alarms import alarms
 from bench.auditing.checks import check_records
+from bench.cells.engine import run_cell
+from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.reports.leaderboard import write
 from bench.reports.run import show
 from bench.store.records import Store
 
 from records import RECIPE, guesses, put
+from support import cell_of
 
 
 @pytest.fixture
@@ -46,16 +48,15 @@ NEAR = [0.33, 0.34, 0.32, 0.33, 0.35, 0.33]
 
 class TestWarnings:
     def test_a_solver_that_was_cut_short_is_said_and_what_to_do(self, tmp_path):
+        cls = load("methods", "lr")
+        cell = cell_of(cls(cls.parse({"max_iter": 1, "C": 1e6})))
         with warnings.catch_warnings(record=True) as outside:
-            record = bench.run(
-                "lr", "SEED", "DEAP", simulated=True, scale="null", runs=tmp_path, controls=False,
-                recipe={"subjects": 3, "length": 0.2}, params={"max_iter": 2, "C": 1e6},
-            )
+            record = run_cell(cell, Store(tmp_path))
         (text,) = record.info["warnings"]
         assert text.startswith("ConvergenceWarning: lbfgs failed to converge")
         (_, what, where), = [s for s in said(record) if "warned" in s[1]]
         assert what.endswith("; --set max_iter=N gives it more")
-        assert where.startswith("lr SEED:3→DEAP:valence")
+        assert where.startswith("lr ")
         assert not [w for w in outside if "converge" in str(w.message)]
 
     @pytest.mark.parametrize("kept", [7, "text", {"a": 1}, [None, 3], None])

@@ -122,6 +122,21 @@ def test_a_report_is_printed_and_written(ran, bench):
     assert {".csv", ".md", ".png"} <= written
 
 
+def test_status_counts_the_records_of_a_folder(ran, process):
+    runs, _, _ = ran
+    done = process("status", runs)
+    assert done.returncode == 0, done.stderr
+    assert f"records: {len(list((runs / 'cells').iterdir()))} done" in done.stdout
+    refused(process("status", runs.parent / "none"), "none is not a folder")
+
+
+def test_a_card_is_shown(process):
+    done = process("show", "dsan")
+    assert done.returncode == 0, done.stderr
+    assert "Zhu et al., TNNLS 2021" in done.stdout
+    assert "Equation" in done.stdout
+
+
 BAD = "method,target,value,design,access,seen_in\nx,SEED,abc,z,none,w\n"
 
 
