@@ -39,7 +39,7 @@ LAST = 5
 #: the gain over target-only against that of the released recipe.
 LEAD, SPREAD, WIDTH = 1.5, 0.5, 0.5
 #: Trainings of heads, as the table calls them.
-DEFAULT, HEAD, PRESET = "default", "released head", "`--params published`"
+KINDS = DEFAULT, HEAD, PRESET = "default", "released head", "`--params published`"
 INTRODUCTION = """\
 How the head is trained, `few-shot` (60 % of the trials of each class calibrate), scale
 `published`, one seed, balanced accuracy in percent (SD over subjects). *default*: 100 optimiser
@@ -134,7 +134,7 @@ def table(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
         "(95 %) | oracle − last | spread of the last five epochs |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for method, kind in sorted(its, key=lambda key: (key[0] == NETWORK, key)):
+    for method, kind in sorted(its, key=placed):
         folds, control = its[method, kind], its.get((NETWORK, kind))
         worth = ""
         if control is not None and method != NETWORK:
@@ -148,6 +148,12 @@ def table(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
     return lines
 
 
+def placed(key: tuple[str, str]) -> tuple[bool, str, int]:
+    """Where the row of a method and a training of heads stands; the control comes last."""
+    method, kind = key
+    return method == NETWORK, method, KINDS.index(kind)
+
+
 def gain(folds: pd.DataFrame, control: pd.DataFrame) -> tuple[float, float, float]:
     """Mean over subjects of what the source is worth, and its 95 % interval."""
     difference = (folds["score"] - control["score"]).dropna()
@@ -159,7 +165,7 @@ def bounds(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
     """Whether the defaults hold what they are to hold, one line for each method and comparison."""
     return [
         f"- {method}, against the {kind}: {held(its, method, kind)}.".replace("the `", "`")
-        for method, kind in sorted(its, key=lambda key: (key[0] == NETWORK, key))
+        for method, kind in sorted(its, key=placed)
         if kind != DEFAULT and (method, DEFAULT) in its
     ]
 
