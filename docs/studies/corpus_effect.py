@@ -116,7 +116,8 @@ def draw(table: pd.DataFrame) -> None:
     """One line for each way of using the target and each method."""
     from matplotlib.figure import Figure
 
-    from bench.reports.shared.style import GREY, INK, TWO_COLUMNS, house_style, plain_axes
+    from bench.reports.shared.pictures import house_style
+    from bench.reports.shared.style import GREY, INK, TWO_COLUMNS, plain_axes
     from bench.reports.shared.style import LINES as COLOURS
 
     names = list(dict.fromkeys(table["line"]))

@@ -185,15 +185,8 @@ def draw(means: pd.DataFrame) -> None:
     """Mean of each method in each run, and that of the best."""
     from matplotlib.figure import Figure
 
-    from bench.reports.shared.style import (
-        BLUE,
-        GREY,
-        INK,
-        ONE_COLUMN,
-        ORANGE,
-        house_style,
-        plain_axes,
-    )
+    from bench.reports.shared.pictures import house_style
+    from bench.reports.shared.style import BLUE, GREY, INK, ONE_COLUMN, ORANGE, plain_axes
 
     with house_style():
         figure = Figure(figsize=(ONE_COLUMN, 2.1), layout="constrained")

@@ -138,6 +138,22 @@ def test_a_control_with_the_released_head_is_a_row_of_its_own():
         "target-only (network, released head)")
 
 
+def test_the_pictures_of_studies_are_drawn(null, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(null, "HERE", tmp_path)
+    null.draw(pd.DataFrame(0.5 + 0.02 * rng.normal(size=(20, 3)), columns=["a", "b", "c"]))
+    corpora = study("corpus_effect")
+    monkeypatch.setattr(corpora, "HERE", tmp_path)
+    corpora.write(pd.DataFrame([
+        {"step": step, "protocol": protocol, "method": method, "pair": pair, "subject": subject,
+         "score": 60 + subject + step}
+        for step in corpora.STEPS for protocol, methods, _ in corpora.LINES for method in methods
+        for pair in corpora.PAIRS for subject in range(1, 9)
+    ]))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "null.png", "corpus_effect.png", "corpus_effect.md"}
+
+
 @pytest.mark.slow
 def test_no_mutant_is_believed(tmp_path):
     """Two dozen of each format; the page's 200 by the study itself."""
