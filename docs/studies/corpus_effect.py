@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from table import label
 
 import bench
 from bench.scoring.inference import mean_interval
@@ -26,11 +27,12 @@ HERE = Path(__file__).resolve().parent
 STEPS = (0.0, 1.0, 2.0, 4.0)
 PAIRS = ["SEED->DEAP", "SEED-IV->DEAP"]
 SUBJECTS, SEEDS = 8, 2
-#: Protocol, methods run under it, and what the line is called; target-only comes as a control.
+ALONE = "target-only"
+#: Protocol, rows under it, and what the line is called; those of target-only come as controls.
 LINES = (
     ("within", ("source-only", "lda"), "leave one subject out"),
     ("few-shot", ("scmm", "source-only"), "few-shot"),
-    ("few-shot", ("target-only",), "target-only"),
+    ("few-shot", (f"{ALONE} (network)", f"{ALONE} (lr)"), ALONE),
     ("unsupervised", ("dann", "coral"), "unsupervised"),
     ("zero-shot", ("source-only", "lda"), "zero-shot"),
 )
@@ -43,8 +45,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     for step in STEPS:
-        for protocol, methods, _ in LINES:
-            if methods == ("target-only",):
+        for protocol, methods, line in LINES:
+            if line == ALONE:
                 continue
             print(f"corpus effect {step:g}: {protocol}, {', '.join(methods)}", flush=True)
             state = bench.sweep(
@@ -66,8 +68,8 @@ def read(folder: Path) -> pd.DataFrame:
             identity = record.identity
             rows += [{
                 "step": step, "protocol": identity["protocol"]["name"],
-                "method": identity["method"], "pair": record.pair, "subject": fold["subject"],
-                "seed": identity["seed"],
+                "method": label(identity["method"], identity["params"]), "pair": record.pair,
+                "subject": fold["subject"], "seed": identity["seed"],
                 "score": 100 * fold["scores"]["window"]["balanced_accuracy"],
             } for fold in record.folds]
     keys = ["step", "protocol", "method", "pair", "subject"]
@@ -128,10 +130,11 @@ def draw(table: pd.DataFrame) -> None:
         for axis, name, colour in zip(axes, names, COLOURS, strict=False):
             methods = table[table["line"] == name].groupby("method", sort=False)
             for number, (method, rows) in enumerate(methods):
+                short = method.removeprefix(ALONE).strip(" ()")
                 style = ("-", "--")[number % 2]
                 axis.fill_between(at, rows["low"], rows["high"], color=colour, alpha=0.12, lw=0)
                 axis.plot(at, rows["mean"], style, color=colour, marker="os"[number % 2],
-                          markersize=3.5, linewidth=1.3, label=method)
+                          markersize=3.5, linewidth=1.3, label=short)
             axis.axhline(50, color=INK, linewidth=0.6)
             axis.set_title(name.replace(" subject", ""), loc="left", color=colour)
             axis.set_ylim(42.5, 74)  # room for the legend below chance

@@ -164,7 +164,7 @@ def gain(folds: pd.DataFrame, control: pd.DataFrame) -> tuple[float, float, floa
 def bounds(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
     """Whether the defaults hold what they are to hold, one line for each method and comparison."""
     return [
-        f"- {method}, against the {kind}: {held(its, method, kind)}.".replace("the `", "`")
+        f"- {method}, against {'the ' * (kind == HEAD)}{kind}: {held(its, method, kind)}."
         for method, kind in sorted(its, key=placed)
         if kind != DEFAULT and (method, DEFAULT) in its
     ]

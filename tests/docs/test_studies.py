@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -13,11 +15,16 @@ import pytest
 
 from bench.data.reading import CorpusName, Reading
 from bench.data.windows import Windows
+from bench.store.records import Store
+
+from records import put
 
 STUDIES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 
 
 def study(name):
+    if str(STUDIES) not in sys.path:  # as for a script: studies import each other
+        sys.path.append(str(STUDIES))
     spec = importlib.util.spec_from_file_location(f"study_{name}", STUDIES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -136,6 +143,37 @@ def test_a_control_with_the_released_head_is_a_row_of_its_own():
     assert label("target-only", {"network": "lr"}) == "target-only (lr)"
     assert label("target-only", {"network": "network", "fit_schedule": "constant"}) == (
         "target-only (network, released head)")
+
+
+def test_controls_of_one_name_are_not_averaged(tmp_path, monkeypatch):
+    corpora = study("corpus_effect")
+    monkeypatch.setattr(corpora, "STEPS", (0.0,))
+    store = Store(tmp_path / "0")
+    for network, score in (("lr", 0.5), ("network", 0.7)):
+        for seed in (0, 1):
+            put(store, "target-only", [score] * 3, kind="control", seed=seed,
+                params={"network": network})
+    scores = corpora.read(tmp_path).groupby("method")["score"].mean()
+    assert scores.to_dict() == pytest.approx(
+        {"target-only (lr)": 50.0, "target-only (network)": 70.0})
+    assert set(scores.index) <= {m for _, methods, _ in corpora.LINES for m in methods}
+
+
+def scripts():
+    root = STUDIES.parents[1]
+    return [p for folder in ("docs", "docs/studies", "speed", "tests")
+            for p in sorted((root / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("script", scripts(), ids=lambda p: p.name)
+def test_what_a_script_imports_of_bench_is_there(script):
+    """Also inside functions, which a study comes to after an hour."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bench":
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                assert hasattr(module, name.name) or importlib.util.find_spec(
+                    f"{node.module}.{name.name}"), f"{script.name}:{node.lineno}: {name.name}"
 
 
 def test_the_pictures_of_studies_are_drawn(null, tmp_path, monkeypatch):
