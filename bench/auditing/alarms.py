@@ -211,12 +211,13 @@ def _smoothed(one: Scored) -> Alarms:
 def _warned(one: Scored) -> Alarms:
     """What a library said of a training; a solver that was cut short ranks its method too low."""
     texts = one.record.info.get("warnings")
+    params = one.record.identity.get("params") or {}
     for text in texts if isinstance(texts, list) else ():
-        more = "; --set max_iter=N gives it more" if "converge" in str(text) \
-            and "max_iter" in (one.record.identity.get("params") or {}) else ""
-        yield Finding(
-            "warning", f"a library warned while it was trained: {text}{more}", name_of(one.record),
-        )
+        if isinstance(text, str):
+            short = "converge" in text and "max_iter" in params
+            more = "; --set max_iter=N gives it more" if short else ""
+            yield Finding("warning", f"a library warned while it was trained: {text}{more}",
+                          name_of(one.record))
 
 
 def _above_attainable(group: Sequence[Scored]) -> Alarms:

@@ -99,20 +99,21 @@ def explained(method: Method, contexts: Sequence[Context] = ()) -> Iterator[None
     """Say what to do where a method writes into windows that it was handed.
 
     What a library warns of while ``contexts`` are trained (a solver that did not converge) goes
-    into their records, which tables read, and not to a terminal that nobody keeps.
+    into their records, which tables read, and not to a terminal that nobody keeps. Where there
+    will be no record, since the training failed, it is warned of as ever.
 
     Raises
     ------
     IncompatibleError
     """
+    caught: list[warnings.WarningMessage] = []
+    heard: Sequence[Context] = ()
     try:
         with warnings.catch_warnings(record=True) as caught:
             # Of torch, once a process: it does not keep tensors of such arrays from being written.
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             yield
-        for one in caught:
-            if issubclass(one.category, _OF_AUTHORS) or not tell_warning(contexts, _said(one)):
-                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        heard = contexts
     except ValueError as error:
         if "read-only" not in str(error):
             raise
@@ -120,6 +121,10 @@ def explained(method: Method, contexts: Sequence[Context] = ()) -> Iterator[None
             f"{method.name} writes into windows that it was handed, which other folds share",
             "Change a copy: x = view.source.x.copy(), or x = x - mean in place of x -= mean.",
         ) from error
+    finally:
+        for one in caught:
+            if issubclass(one.category, _OF_AUTHORS) or not tell_warning(heard, _said(one)):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _said(warning: warnings.WarningMessage) -> str:

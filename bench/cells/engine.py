@@ -33,6 +33,8 @@ from .training import PretrainSpec, Training, TrainingResult
 
 #: Beside the losses of a pre-training: its optimiser steps, and the windows handed to them.
 COST = "cost"
+#: And what libraries warned of.
+WARNED = "warnings"
 #: What became of a cell: its record, or the error that ended it.
 CellOutcome = Record | BaseException
 
@@ -239,6 +241,8 @@ class Engine:
             observer, curve = observers[spec.context.cell], dict(curve)
             steps, windows = curve.pop(COST, (0, 0))
             observer.costs["before"][None] = int(steps), int(windows)
+            for text in curve.pop(WARNED, ()):
+                observer.warned(spec.context, text)
             observer.curves["pretrain"] = curve
             if isinstance(state, BenchError):
                 self.outcomes[spec.context.cell] = state
@@ -260,9 +264,12 @@ class Engine:
         trained = {}
         for spec, state in zip(specs, states, strict=True):
             observer = observers[spec.context.cell]
-            # What a state cost is kept with it: a cell that finds it stored has spent as much.
+            # What a state cost is kept with it, and what was warned of: a cell that finds it stored
+            # has spent as much, and is to be read as carefully.
             cost = list(observer.costs["before"].get(None, (0, 0)))
             curve = observer.curves["pretrain"] | {COST: cost}
+            if observer.warnings:
+                curve[WARNED] = list(observer.warnings)
             trained[spec.name] = state, curve
             if spec.stored and not isinstance(state, BenchError):
                 self.store.put_state(spec.key, state, curve)

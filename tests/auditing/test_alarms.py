@@ -13,6 +13,8 @@ from rich.console import Console
 from bench.auditing.alarms import alarms
 from bench.auditing.checks import check_records
 from bench.cells.engine import run_cell
+from bench.errors import DivergedError
+from bench.protocols.few_shot import FewShot
 from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.reports.leaderboard import write
@@ -20,7 +22,7 @@ from bench.reports.run import show
 from bench.store.records import Store
 
 from records import RECIPE, guesses, put
-from support import cell_of
+from support import Means, cell_of
 
 
 @pytest.fixture
@@ -59,11 +61,50 @@ class TestWarnings:
         assert where.startswith("lr ")
         assert not [w for w in outside if "converge" in str(w.message)]
 
-    @pytest.mark.parametrize("kept", [7, "text", {"a": 1}, [None, 3], None])
-    def test_a_record_that_says_nonsense_raises_nothing(self, store, kept):
+    @pytest.mark.filterwarnings("ignore:old")
+    def test_what_is_warned_of_in_pre_training_stays_with_what_was_pre_trained(self, tmp_path):
+        store = Store(tmp_path)
+        first, again = (
+            run_cell(cell_of(Warned(), seed=0, protocol=FewShot(calibration_trials=n)), store)
+            for n in (1, 2)
+        )
+        assert (first.info["pretraining_reused"], again.info["pretraining_reused"]) == (False, True)
+        assert first.info["warnings"] == again.info["warnings"] == [
+            "RuntimeWarning: far too large", "UserWarning: not sure"]
+
+    def test_what_is_for_authors_or_of_a_training_that_failed_is_warned_of(self, tmp_path):
+        with pytest.warns(DeprecationWarning, match="old"):
+            run_cell(cell_of(Warned()), Store(tmp_path))
+        with pytest.warns(UserWarning, match="not sure"), pytest.raises(DivergedError):
+            run_cell(cell_of(Failing()), Store(tmp_path / "failing"))
+
+    @pytest.mark.parametrize(("kept", "said_of"), [
+        (7, 0), ("text", 0), ({"a": 1}, 0), ([None, 3, "x"], 1), (None, 0)])
+    def test_a_record_that_says_nonsense_raises_nothing(self, store, kept, said_of):
         record = simulated(store, "lda", [0.5] * 6)
         record.info["warnings"] = kept
-        assert all(isinstance(what, str) for _, what, _ in said(record))
+        assert len([what for _, what, _ in said(record) if "a library warned" in what]) == said_of
+
+
+class Warned(Means):
+    """Warns of this and that."""
+
+    def pretrain(self, source, ctx):
+        warnings.warn("far too large\nand more", RuntimeWarning, stacklevel=2)
+        return super().pretrain(source, ctx)
+
+    def fit(self, view, state, ctx):
+        warnings.warn("not sure.", UserWarning, stacklevel=2)
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+        return super().fit(view, state, ctx)
+
+
+class Failing(Warned):
+    """Warns, and fails."""
+
+    def fit(self, view, state, ctx):
+        super().fit(view, state, ctx)
+        raise DivergedError("lost")
 
 
 class TestAboveAttainable:
