@@ -72,7 +72,7 @@ class SimulatedCorpus(CorpusAdapter):
     def _cached(self, made: Callable[[], Bound], what: str, recipe: Recipe, *of: object) -> Bound:
         """What all cells of a target ask for, whatever their source, seed and run folder."""
         key = key_with_code(
-            SimulatedCorpus, what, self.name, self.channels, self.rate, self.trials_per_session,
+            type(self), what, self.name, self.channels, self.rate, self.trials_per_session,
             recipe.key(), repr(of),
         )
         names = ("y", "proba", "trial")

@@ -5,6 +5,7 @@ import pytest
 
 from bench.data.recipe import EFFECTS, Recipe
 from bench.data.windows import FIVE_BANDS
+from bench.datasets.faced import Faced
 from bench.datasets.seed import Seed
 from bench.datasets.shared import attainable as attainable_module
 from bench.datasets.shared import reachable as module
@@ -82,6 +83,22 @@ def test_it_lies_below_the_best_attainable_and_far_below_where_structure_is_not_
 def test_under_the_null_it_is_at_chance_for_all_that_trials_stand_in_an_order(few):
     assert accuracy(class_effect=0.0) == pytest.approx(1 / 3, abs=0.05)
     assert accuracy(class_effect=0.0, session_drift=4.0) == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_a_corpus_with_a_generator_of_its_own_is_drawn_anew_when_its_code_changes(
+    few, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    drawn, code = [], {"SEED": 1, "FACED": 1}
+    real = module.reachable
+    monkeypatch.setattr(module, "reachable", lambda *a, **k: drawn.append(1) or real(*a, **k))
+    monkeypatch.setattr("bench.data.cache.code_hash", lambda of: str(code[of.name]))
+    recipe, labels = Recipe(subjects=2, length=0.05), {1: 0, 3: 1, 4: 0}
+    for changed, draws in (("", 2), ("", 2), ("FACED", 3)):
+        code |= {changed: 2} if changed else {}
+        for adapter in (Seed(), Faced()):
+            adapter.reachable(recipe, 1, 1, labels, 2)
+        assert len(drawn) == draws
 
 
 @pytest.mark.parametrize("what", ["reachable", "attainable"])
