@@ -64,6 +64,7 @@ class DMMR(LabelledPretraining):
     name: ClassVar[str] = "dmmr"
     Params = DMMRParams
     params: DMMRParams
+
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head, on calibration windows or the labelled source."""
         return self.finetune(jobs)
