@@ -104,7 +104,7 @@ def _selections(record: Record) -> Table:
 
 def _table(record: Record) -> Table:
     table = house_table()
-    table.add_column("", no_wrap=True)
+    table.add_column("")  # where there is no room, names take two lines and numbers stay whole
     for metric in METRICS:
         name = METRIC_NAMES[metric].replace("balanced accuracy", "balanced acc.")
         table.add_column(name, justify="right", no_wrap=True)
@@ -127,13 +127,26 @@ def _table(record: Record) -> Table:
 
 def _rows(record: Record) -> list[tuple[str, Folds, str]]:
     rows: list[tuple[str, Folds, str]] = [(clean(record.identity["method"]), record.folds, "bold")]
+    names = _names(record.controls)
     for control in record.controls:
         if linear := control.info.get("linear"):
             rows.append((BOUNDS["linear"], linear, ""))
-        rows.append((_name(control), control.folds, ""))
+        rows.append((names[control.id], control.folds, ""))
     if record.oracle and not _peeks(record):
         rows.append(("oracle epoch", record.oracle["folds"], "dim italic"))
     return rows
+
+
+def _names(controls: Sequence[Record]) -> dict[str, str]:
+    """Names of controls by identifier: of two that bear one, the later says what differs."""
+    names: dict[str, str] = {}
+    first: dict[str, Mapping[str, Any]] = {}
+    for control in controls:
+        name, params = _name(control), control.identity.get("params") or {}
+        usual = first.setdefault(name, params)
+        differs = [f"{k}={v}" for k, v in params.items() if usual.get(k) != v]
+        names[control.id] = f"{name} [{clean(', '.join(differs), 60)}]" if differs else name
+    return names
 
 
 def _name(record: Record) -> str:
@@ -233,15 +246,18 @@ def _comparisons(record: Record) -> list[Text]:
     lines = [_above_chance(record, ours)]
     if _peeks(record):
         return lines
+    named = _names(record.controls)
+    scratch = [c for c in record.controls if c.identity["method"] == SCRATCH]
+    plainest = next((c for c in scratch if _is_plain(c)), None)
     for control in record.controls:
         if control.identity["method"] not in (SCRATCH, "shuffled"):
             continue
         theirs = _values(control.folds, "window", "balanced_accuracy")
-        plain = control.identity["method"] == SCRATCH and _is_plain(control) \
-            and any(c is not control and c.identity["method"] == SCRATCH for c in record.controls)
+        # With other parameters than the usual ones, plain learning is also the method's own twin.
+        plain = len(scratch) > 1 and control is plainest
         what = "Against plain learning" if plain else "What the source was worth" \
             if control.identity["method"] == SCRATCH else "What the source's labels were worth"
-        names = f"{clean(record.identity['method'])} − {_name(control)}"
+        names = f"{clean(record.identity['method'])} − {named[control.id]}"
         lines.append(_difference(what, names, ours, theirs))
     if record.oracle:
         theirs = _values(record.oracle["folds"], "window", "balanced_accuracy")

@@ -56,6 +56,22 @@ def scored(store, n, gain=0.0, spread=0.03, **where):
     put(store, "target-only", base.tolist(), kind="control", params={"network": "scmm"}, **where)
 
 
+def test_controls_of_one_name_are_told_apart(store):
+    """Logistic regression with other parameters has plain learning beside it and its own twin."""
+    record = put(store, "lr", [0.5, 0.6, 0.7], params={"max_iter": 2})
+    record.controls = [
+        put(store, "target-only", scores, kind="control",
+            params={"network": "lr", "C": "auto", "max_iter": most})
+        for most, scores in ((1000, [0.6, 0.6, 0.7]), (2, [0.5, 0.5, 0.7]))
+    ]
+    shown = screen(lambda c: show(record, c), 80)
+    assert "…" not in shown
+    text = whole(shown)
+    for what, name in (("Against plain learning: −3.3", "target-only LR; "),
+                       ("What the source was worth: +3.3", "target-only LR [max_iter=2]; ")):
+        assert f"{what} points balanced accuracy per window (lr − {name}" in text
+
+
 class TestN:
     def test_stands_over_every_column_and_beside_what_misses_subjects(self, store, tmp_path):
         scored(store, 6)
