@@ -121,9 +121,10 @@ def test_a_device_that_is_nowhere_is_refused_before_anything_is_read(tmp_path):
         swept(tmp_path, tmp_path / "runs", device="abacus")
 
 
-#: A process each, forked of one that has imported torch and made nothing.
+#: A process each, forked of one that has imported torch and made nothing. All but the user's own
+#: begin with a library that gives large blocks back at once, wherever its heap happens to end.
 FAULTS = """
-import os, resource, torch
+import ctypes, os, resource, torch
 from bench.devices import keep_memory
 def step():
     made = [torch.ones(1_500_000) for _ in range(8)]
@@ -134,6 +135,8 @@ for how in ("kept", "freed", "theirs"):
         continue
     if how == "theirs":
         os.environ["MALLOC_TRIM_THRESHOLD_"] = "131072"
+    elif hasattr(ctypes.CDLL(None), "mallopt"):
+        ctypes.CDLL(None).mallopt(-3, 128 << 10)  # M_MMAP_THRESHOLD of malloc.h
     kept = how != "freed" and keep_memory()
     for _ in range(3):
         step()
