@@ -70,12 +70,13 @@ def run_sweep(
 ) -> int:
     """Run a sweep and print its summary; returns the exit code."""
     from ..sweeps.manifest import Memo
-    from ..sweeps.run import check_first, execute
+    from ..sweeps.run import check_first, execute, settled
     from ..sweeps.sweep import Sweep
     from .screen.live import now, say_kept
     from .screen.sweep import SweepDisplay, summary
 
-    request = asked(file, flags)
+    given = asked(file, flags)
+    request = settled(given, options)
     memo = Memo(options.runs)
     if not dry_run:
         check_first(request, options, memo)
@@ -89,6 +90,10 @@ def run_sweep(
             f"{len(plan.cells)} cells at scale published: as many epochs as the parameters say, "
             "which takes networks minutes to hours each; --dry-run estimates the time, --scale "
             "table trains shortly.", style="dim", highlight=False)
+    if not quiet and request.seeds not in (given.seeds, 1):
+        Screen(stderr=True).print(
+            f"{request.seeds} seeds, trained as one stack and averaged; --seeds 1 takes one.",
+            style="dim", highlight=False)
     began = now()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display

@@ -63,7 +63,7 @@ class SweepKeywords(CellKeywords, total=False):
     methods: str | Sequence[str]
     pairs: str | Sequence[str]
     protocols: str | Sequence[str]
-    seeds: int | list[int]
+    seeds: int | list[int] | Literal["auto"]
     params: Mapping[str, Any]
     protocol: Mapping[str, Mapping[str, Any]]
     calibration: str | Sequence[str]

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, MinLen
 
@@ -45,6 +45,16 @@ def as_seeds(flag: str, text: str) -> int | list[int]:
             f"{flag} {text!r} is neither a number nor a list of numbers",
             "5 means 0 to 4; 0,3 means these two; 3, means this one.",
         ) from None
+
+
+def as_seeds_or_auto(flag: str, text: str) -> int | list[int] | Literal["auto"]:
+    """The same, or ``auto``.
+
+    Raises
+    ------
+    SettingError
+    """
+    return "auto" if text == "auto" else as_seeds(flag, text)
 
 
 def as_tables(flag: str, items: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -102,8 +112,9 @@ class Request(CellOptions):
         lambda: ["few-shot"], "Protocols, with commas; see: bench list protocols.", RUN,
         flags=("--protocol", "--protocols"), parse=as_names,
     )
-    seeds: int | list[int] = option(
-        1, "How many (5: 0 to 4), or which (0,3).", RUN, parse=as_seeds,
+    seeds: int | list[int] | Literal["auto"] = option(
+        "auto", "How many (5: 0 to 4), or which (0,3). auto: 3 on a GPU, where they are one stack "
+        "and cost little more than one; else 1.", RUN, parse=as_seeds_or_auto,
     )
     params: dict[str, Values | list[Values]] = option(
         dict, "Parameter of a method, repeatable. In a file a table per method; a list of tables "
@@ -128,17 +139,18 @@ class Request(CellOptions):
     )
 
     def numbers(self) -> list[int]:
-        """Seeds, each once."""
-        if (self.seeds if isinstance(self.seeds, int) else len(self.seeds)) > MOST_SEEDS:
+        """Seeds, each once; one where nobody has settled what ``auto`` is."""
+        given = 1 if self.seeds == "auto" else self.seeds
+        if (given if isinstance(given, int) else len(given)) > MOST_SEEDS:
             raise SettingError(
-                f"seeds = {self.seeds if isinstance(self.seeds, int) else '[...]'}: a plan has "
+                f"seeds = {given if isinstance(given, int) else '[...]'}: a plan has "
                 f"{MOST_SEEDS:,} seeds at most",
                 "5 means 0 to 4. For one seed, write it as a list: --seeds 12345,",
             )
-        chosen = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        chosen = range(given) if isinstance(given, int) else given
         if not len(chosen) or min(chosen) < 0 or max(chosen) > LARGEST_SEED:
             raise SettingError(
-                f"seeds = {self.seeds!r}: at least one is needed, none below 0 and "
+                f"seeds = {given!r}: at least one is needed, none below 0 and "
                 f"none above {LARGEST_SEED}",
                 "A number of seeds (5), or a list of them ([0, 3]).",
             )

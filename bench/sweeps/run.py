@@ -9,6 +9,7 @@ from typing import Unpack
 
 from ..cells.cell import Event
 from ..data.windows import Windows
+from ..devices import devices
 from ..registry import include
 from ..runs.keywords import SweepKeywords
 from ..runs.notebook import watching
@@ -18,6 +19,7 @@ from ..store.lock import RunLock
 from .manifest import Memo
 from .plan import Plan
 from .request import Request, read_request
+from .stacks import SEEDS, usual
 from .status import SweepState
 from .sweep import Sweep, SweepOptions
 from .workers.script import check_guard
@@ -70,6 +72,7 @@ def sweep(
         request = replace(request, include=[*request.include, *files])
     for item in request.include:
         include(item)
+    request = settled(request, options)
     memo = Memo(options.runs)
     check_first(request, options, memo)
     plan = planned(request, options.runs, memo)
@@ -78,6 +81,21 @@ def sweep(
     with watching(None) as told:  # in a notebook, a bar
         return execute(Sweep(plan, options, memo, lambda state, line: told(
             Event("sweep", state.total - state.left, state.total, line, "cell"))))
+
+
+def settled(request: Request, options: SweepOptions) -> Request:
+    """A request that says how many seeds: of ``auto``, several where they are one stack.
+
+    Raises
+    ------
+    SettingError
+        The device is not there.
+    """
+    if request.seeds != "auto":
+        return request
+    elsewhere = options.cluster is not None or request.cluster is not None
+    together = not elsewhere and usual(devices(request.device)[0], elsewhere) > 1
+    return replace(request, seeds=SEEDS if together else 1)
 
 
 def check_first(request: Request, options: SweepOptions, memo: Memo) -> None:

@@ -18,6 +18,10 @@ ON_CPU = 1
 IRRELEVANT = ("seed", "control", "origin", "tuning")
 
 
+#: Seeds of a sweep that names none, where they are one stack.
+SEEDS = 3
+
+
 def usual(device: str, elsewhere: bool) -> int:
     """Most cells of a stack where nothing was asked for."""
     return ON_CPU if elsewhere or device == "cpu" else ON_ACCELERATOR

@@ -14,6 +14,8 @@ from bench.registry import include
 from bench.sweeps.manifest import Memo, read_manifests, write_manifest
 from bench.sweeps.plan import expand
 from bench.sweeps.request import read_request
+from bench.sweeps.run import settled
+from bench.sweeps.sweep import SweepOptions
 
 from sweep_plugin import write_toy
 from sweep_support import PLUGIN, sweep_of
@@ -39,6 +41,22 @@ def plan_of(**values):
 
 def keys(plan) -> set[str]:
     return {c.key for c in plan.cells}
+
+
+@pytest.mark.parametrize(("device", "options", "asked", "seeds"), [
+    ("cpu", {}, {}, [0]),
+    ("cuda", {}, {}, [0, 1, 2]),
+    ("cuda", {}, {"seeds": 1}, [0]),
+    ("cuda", {}, {"seeds": "auto"}, [0, 1, 2]),
+    ("cuda", {"cluster": "tcp://127.0.0.1:1"}, {}, [0]),  # what it has is not known yet
+])
+def test_several_seeds_are_the_default_where_they_are_one_stack(
+    monkeypatch, device, options, asked, seeds
+):
+    monkeypatch.setattr("bench.sweeps.run.devices", lambda text: [device])
+    request = settled(read_request(None, {"methods": "toy", **asked}), SweepOptions(**options))
+    assert request.numbers() == seeds
+    assert request.as_json()["seeds"] == len(seeds)  # a manifest says how many they were
 
 
 def test_a_plan_is_the_product_of_its_parts(data):
