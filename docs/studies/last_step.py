@@ -1,6 +1,7 @@
 """What the last step is worth: the shared training of heads against the released recipes.
 
     python docs/studies/last_step.py DATA [RUNS] [--pairs "SEED->DEAP"] [--methods scmm,...]
+        [--seeds 3]
 
 DATA holds SEED and DEAP in their owners' layouts, full size. The page was made from simulated ones:
 
@@ -10,8 +11,8 @@ DATA holds SEED and DEAP in their owners' layouts, full size. The page was made 
 Runs each method at the ``published`` scale under ``few-shot`` twice: with the defaults, and with
 the released code's fine-tuning (constant rate, 50 epochs, the last weights predict). Both start
 from the same pre-trained network. Where ``--params published`` says more than that (SCMM from SEED
-to DEAP), it is run as well. What is in RUNS already is not run again. Writes
-docs/studies/last_step.md.
+to DEAP), it is run as well. Of several seeds there are two rows: the first alone, and all averaged
+by subject. What is in RUNS already is not run again. Writes docs/studies/last_step.md.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ LEAD, SPREAD, WIDTH = 1.5, 0.5, 0.5
 KINDS = DEFAULT, HEAD, PRESET = "default", "released head", "`--params published`"
 INTRODUCTION = """\
 How the head is trained, `few-shot` (60 % of the trials of each class calibrate), scale
-`published`, one seed, balanced accuracy in percent (SD over subjects). *default*: 100 optimiser
+`published`, one seed if no more are named (they are averaged by subject), balanced accuracy in
+percent (SD over subjects). *default*: 100 optimiser
 steps, rate on a cosine to zero, averaged weights, settled statistics. *released head*: 50 epochs
 at one rate, the last weights, from the same pre-trained network. *`--params published`*: the
 released values of the pair, where they are more than that: for SCMM from SEED to DEAP another
@@ -64,12 +66,14 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs-last-step"))
     parser.add_argument("--pairs", default="SEED->DEAP")
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--seeds", type=int, default=1)
     args = parser.parse_args()
     for method in args.methods.split(","):
         for pair in args.pairs.split(","):
             for how in trainings(method, pair):
                 bench.sweep(
                     methods=[method], pairs=[pair], scale="published", data=args.data,
+                    seeds=args.seeds,
                     options=bench.SweepOptions(runs=args.folder),
                     show=lambda state, line: print(line, flush=True) if line else None, **how,
                 )
@@ -106,7 +110,19 @@ def numbers(record: Record) -> dict[str, Any]:
             "lead": accuracy.max() - accuracy[-1], "spread": accuracy[-LAST:].std(ddof=1),
         })
     return {"method": record.identity["method"], "pair": record.pair, "recipe": recipe(record),
-            "folds": pd.DataFrame(rows).set_index("subject")}
+            "seed": record.identity["seed"], "folds": pd.DataFrame(rows).set_index("subject")}
+
+
+def by_training(found: list[dict[str, Any]]) -> dict[tuple[str, str, int], pd.DataFrame]:
+    """What is judged, by method, training of heads and number of seeds: the first, and all."""
+    groups: dict[tuple[str, str], dict[int, pd.DataFrame]] = {}
+    for one in found:
+        groups.setdefault((one["method"], one["recipe"]), {})[one["seed"]] = one["folds"]
+    rows = {}
+    for (method, kind), seeds in groups.items():
+        rows[method, kind, 1] = seeds[min(seeds)]
+        rows[method, kind, len(seeds)] = pd.concat(seeds.values()).groupby(level="subject").mean()
+    return rows
 
 
 def write(folder: Path) -> None:
@@ -116,7 +132,7 @@ def write(folder: Path) -> None:
     plain = {r.pair: r for r in records if r.identity["params"].get("network") == "lr"}
     parts = ["# The last step", INTRODUCTION]
     for pair in dict.fromkeys(one["pair"] for one in every):
-        its = {(o["method"], o["recipe"]): o["folds"] for o in every if o["pair"] == pair}
+        its = by_training([one for one in every if one["pair"] == pair])
         subjects = len(next(iter(its.values())))
         parts += [f"## {pair}, {subjects} subjects", "\n".join(table(its)), "\n".join(bounds(its))]
         if pair in plain:
@@ -127,31 +143,37 @@ def write(folder: Path) -> None:
     print("\n\n".join(parts[2:]), flush=True)
 
 
-def table(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
+def table(its: dict[tuple[str, str, int], pd.DataFrame]) -> list[str]:
     """Lines of the table of a pair."""
     lines = [
         "| method | training of the head | per window (SD) | per trial (SD) | source worth "
         "(95 %) | oracle − last | spread of the last five epochs |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for method, kind in sorted(its, key=placed):
-        folds, control = its[method, kind], its.get((NETWORK, kind))
+    for method, kind, seeds in sorted(its, key=placed):
+        folds, control = its[method, kind, seeds], its.get((NETWORK, kind, seeds))
         worth = ""
         if control is not None and method != NETWORK:
             mean, low, high = gain(folds, control)
             worth = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
         lines.append(
-            f"| {method} | {kind} | {folds['score'].mean():.1f} ({folds['score'].std():.1f}) | "
-            f"{folds['trial'].mean():.1f} ({folds['trial'].std():.1f}) | {worth} | "
+            f"| {method} | {called(kind, seeds)} | {folds['score'].mean():.1f} "
+            f"({folds['score'].std():.1f}) | {folds['trial'].mean():.1f} "
+            f"({folds['trial'].std():.1f}) | {worth} | "
             f"{folds['lead'].mean():.1f} | {folds['spread'].mean():.2f} |"
         )
     return lines
 
 
-def placed(key: tuple[str, str]) -> tuple[bool, str, int]:
+def called(what: str, seeds: int) -> str:
+    """A method or a training of heads, with its seeds where they are several."""
+    return what if seeds == 1 else f"{what}, {seeds} seeds"
+
+
+def placed(key: tuple[str, str, int]) -> tuple[bool, str, int, int]:
     """Where the row of a method and a training of heads stands; the control comes last."""
-    method, kind = key
-    return method == NETWORK, method, KINDS.index(kind)
+    method, kind, seeds = key
+    return method == NETWORK, method, KINDS.index(kind), seeds
 
 
 def gain(folds: pd.DataFrame, control: pd.DataFrame) -> tuple[float, float, float]:
@@ -161,27 +183,32 @@ def gain(folds: pd.DataFrame, control: pd.DataFrame) -> tuple[float, float, floa
     return difference.mean(), low, high
 
 
-def bounds(its: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
+def bounds(its: dict[tuple[str, str, int], pd.DataFrame]) -> list[str]:
     """Whether the defaults hold what they are to hold, one line for each method and comparison."""
     return [
-        f"- {method}, against {'the ' * (kind == HEAD)}{kind}: {held(its, method, kind)}."
-        for method, kind in sorted(its, key=placed)
-        if kind != DEFAULT and (method, DEFAULT) in its
+        f"- {called(method, ours)}, against {'the ' * (kind == HEAD)}"
+        f"{called(kind, theirs)}: {held(its, method, ours, kind, theirs)}."
+        for method, kind, theirs in sorted(its, key=placed) if kind != DEFAULT
+        for ours in sorted({n for m, k, n in its if (m, k) == (method, DEFAULT)})
+        if ours >= theirs
     ]
 
 
-def held(its: dict[tuple[str, str], pd.DataFrame], method: str, kind: str) -> str:
+def held(
+    its: dict[tuple[str, str, int], pd.DataFrame], method: str, seeds: int, kind: str, others: int
+) -> str:
     """What the defaults are to hold against another training of heads, in words."""
-    ours, theirs = its[method, DEFAULT], its[method, kind]
+    ours, theirs = its[method, DEFAULT, seeds], its[method, kind, others]
     checks = [
         (f"lead {ours['lead'].mean():.1f}", ours["lead"].mean() <= LEAD),
         (f"spread {ours['spread'].mean():.2f}", ours["spread"].mean() <= SPREAD),
         (f"mean {ours['score'].mean() - theirs['score'].mean():+.1f} points",
          ours["score"].mean() >= theirs["score"].mean()),
     ]
-    if method != NETWORK and {(NETWORK, DEFAULT), (NETWORK, kind)} <= its.keys():
-        widths = [high - low for one, k in ((ours, DEFAULT), (theirs, kind))
-                  for _, low, high in [gain(one, its[NETWORK, k])]]
+    controls = (NETWORK, DEFAULT, seeds), (NETWORK, kind, others)
+    if method != NETWORK and {*controls} <= its.keys():
+        widths = [high - low for one, control in zip((ours, theirs), controls, strict=True)
+                  for _, low, high in [gain(one, its[control])]]
         checks.append((f"interval {widths[0] / widths[1]:.2f} times as wide",
                        widths[0] <= WIDTH * widths[1]))
     return ", ".join(f"{text} ({'held' if ok else 'missed'})" for text, ok in checks)

@@ -107,14 +107,17 @@ def test_the_last_step_says_what_was_held_and_what_was_missed():
                              "lead": lead, "spread": spread}, index=range(1, 13))
 
     its = {
-        ("scmm", "default"): folds(80.0, 1.0, 0.2, 1.0),
-        ("scmm", "released head"): folds(75.0, 6.0, 2.0, 4.0),
-        ("scmm", last.PRESET): folds(81.0, 6.0, 2.0, 1.6),
-        ("target-only", "default"): folds(79.0, 2.0, 0.6),
-        ("target-only", "released head"): folds(79.5, 5.0, 2.0),
-        ("target-only", last.PRESET): folds(78.0, 5.0, 2.0),
+        ("scmm", "default", 1): folds(80.0, 1.0, 0.2, 1.0),
+        ("scmm", "default", 3): folds(80.0, 1.0, 0.2, 0.5),
+        ("scmm", "released head", 1): folds(75.0, 6.0, 2.0, 4.0),
+        ("scmm", last.PRESET, 1): folds(81.0, 6.0, 2.0, 1.6),
+        ("target-only", "default", 1): folds(79.0, 2.0, 0.6),
+        ("target-only", "default", 3): folds(79.0, 2.0, 0.6),
+        ("target-only", "released head", 1): folds(79.5, 5.0, 2.0),
+        ("target-only", last.PRESET, 1): folds(78.0, 5.0, 2.0),
     }
-    assert last.bounds(its) == [
+    said = last.bounds(its)
+    assert [line for line in said if "3 seeds" not in line] == [
         "- scmm, against the released head: lead 1.0 (held), spread 0.20 (held), mean +4.9 points "
         "(held), interval 0.25 times as wide (held).",
         "- scmm, against `--params published`: lead 1.0 (held), spread 0.20 (held), mean -1.0 "
@@ -124,9 +127,26 @@ def test_the_last_step_says_what_was_held_and_what_was_missed():
         "- target-only, against `--params published`: lead 2.0 (missed), spread 0.60 (missed), "
         "mean +1.0 points (held).",
     ]
+    assert said[3] == (
+        "- scmm, 3 seeds, against `--params published`: lead 1.0 (held), spread 0.20 (held), mean "
+        "-1.0 points (missed), interval 0.31 times as wide (held).")
     lines = last.table(its)
+    assert lines[3].startswith("| scmm | default, 3 seeds | 80.0 (0.4) |")
     assert "| scmm | default | 80.0 (0.7) | 80.0 (0.0) | +1.0 (" in lines[2]
     assert lines[-2].startswith("| target-only | released head | 79.5 (0.0) |")
+
+
+def test_the_last_step_averages_the_seeds_of_a_subject_and_shows_the_first_alone():
+    last = study("last_step")
+
+    def found(seed, scores):
+        folds = pd.DataFrame({"score": scores, "trial": scores, "lead": 1.0, "spread": 0.1},
+                             index=pd.Index([1, 2], name="subject"))
+        return {"method": "scmm", "recipe": "default", "seed": seed, "folds": folds}
+
+    its = last.by_training([found(1, [50.0, 70.0]), found(0, [60.0, 80.0])])
+    assert {key: its[key]["score"].tolist() for key in its} == {
+        ("scmm", "default", 1): [60.0, 80.0], ("scmm", "default", 2): [55.0, 75.0]}
 
 
 def test_the_last_step_runs_the_released_values_of_a_pair_where_there_are_more():
