@@ -25,10 +25,14 @@ CORPORA = ("SEED", "SEED-IV", "DEAP")
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the user's own cache and settings, or waits for the disk."""
-    folder = tmp_path_factory.mktemp("home")
+    """No test reads or writes the user's own cache and settings, or waits for the disk.
+
+    The cache is shared by the processes that tests run in, as users share theirs.
+    """
+    folder, base = tmp_path_factory.mktemp("home"), tmp_path_factory.getbasetemp()
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.setenv("BENCH_CACHE", str((base.parent if parallel else base) / "cache"))
         patch.setenv("BENCH_CONFIG", str(folder / "config" / "corpora.json"))
         patch.setattr("os.fsync", lambda fd: None)  # that it is called, test_records.py shows
         yield
