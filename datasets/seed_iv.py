@@ -15,13 +15,13 @@ from bench.errors import DataError
 from .shared import files, seed_files
 from .shared.facts import SEED_IV_DATES, SEED_IV_LABELS, SEED_IV_SAMPLES_1, SEED_IV_WINDOWS
 from .shared.simulated import seconds
+from .shared.tables import text_of
 
 _RAW = "eeg_raw_data"
 _OFFICIAL = "eeg_feature_smooth"
 _CLASSES = {0.0: "neutral", 1.0: "sad", 2.0: "fear", 3.0: "happy"}
 _TRIALS = 24
 _WINDOW_S = 4
-_LARGEST_README = 1_000_000
 
 
 class SeedIV(seed_files.SeedLike):
@@ -153,11 +153,7 @@ class SeedIV(seed_files.SeedLike):
 
 def _parse_labels(path: Path, session: int) -> tuple[int, ...]:
     """Classes of a session's trials; empty if the file has no such list."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_README).decode("utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(path, "a text file", f"{error.strerror}") from error
+    text = text_of(path)
     match = re.search(
         rf"session\s*_?{session}_?label\w*\s*=\s*\[([^\]]*)\]", text, flags=re.IGNORECASE
     )

@@ -28,6 +28,7 @@ from bench.errors import DataError
 from .shared import files, neuroscan, pickles, seed_files, sheets
 from .shared.facts import SEED_V_ENDS, SEED_V_LABELS, SEED_V_STARTS
 from .shared.simulated import seconds
+from .shared.tables import text_of
 
 if TYPE_CHECKING:
     from .shared.simulator import Generator
@@ -40,7 +41,6 @@ _CLASSES = {0.0: "disgust", 1.0: "fear", 2.0: "sad", 3.0: "neutral", 4.0: "happy
 _SUBJECTS, _SESSIONS, _TRIALS = 16, 3, 15
 _RECORDED_HZ = 1000
 _WINDOW_S = 4
-_LARGEST_TEXT = 1_000_000
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|trialstart.*\.txt|.*\.locs"
 _GAP_S = 2  # between simulated trials
 
@@ -245,11 +245,7 @@ class SeedV(seed_files.SeedLike):
 
 def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
     """Seconds from which to which each trial of a session runs."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_TEXT).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(path, "a text file", f"{error.strerror}") from error
+    text = text_of(path)
     match = re.search(
         rf"session\s*{session}\s*:?\s*start_second\s*:?\s*\[([^\]]*)\]\W*"
         r"end_second\s*:?\s*\[([^\]]*)\]", text, flags=re.IGNORECASE,

@@ -28,6 +28,7 @@ from bench.errors import DataError
 from .shared import files, matlab, neuroscan, seed_files, sheets
 from .shared.facts import SEED_VII_LABELS
 from .shared.simulated import PlannedTrial, seconds
+from .shared.tables import text_of
 
 if TYPE_CHECKING:
     from .shared.simulator import Generator
@@ -43,7 +44,6 @@ _LONGEST_S = 3600
 #: Recordings whose marks are wrong, and when they began: the owners give times of day instead.
 _BY_CLOCK = {"14_20221015_1": "2022-10-15 14:25:34", "9_20221111_3": "2022-11-11 14:01:27"}
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|.*\.locs"
-_LARGEST_TEXT = 1_000_000
 #: Seconds of the simulated clips of a session. Made up: the true ones are not published.
 _CLIPS_S = (150, 210, 90, 240, 180, 130, 270, 160, 200, 110, 230, 140, 190, 100, 250, 170, 120, 220,
             80, 260)
@@ -304,11 +304,7 @@ def _cuts(recording: Recording, recorded: neuroscan.Recorded) -> dict[int, tuple
 
 def _by_clock(path: Path, began: str, rate: int) -> list[int]:
     """Samples of the marks that a table gives by date and time of day."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_TEXT).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(path, "a text file", f"{error.strerror}") from error
+    text = text_of(path)
     start, samples = datetime.datetime.fromisoformat(began), []
     for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
         try:

@@ -75,7 +75,9 @@ class TestWarnings:
     def test_what_is_for_authors_or_of_a_training_that_failed_is_warned_of(self, tmp_path):
         with pytest.warns(DeprecationWarning, match="old"):
             run_cell(cell_of(Warned()), Store(tmp_path))
-        with pytest.warns(UserWarning, match="not sure"), pytest.raises(DivergedError):
+        with (pytest.warns(DeprecationWarning, match="old"),
+              pytest.warns(UserWarning, match="not sure"),
+              pytest.raises(DivergedError)):
             run_cell(cell_of(Failing()), Store(tmp_path / "failing"))
 
     @pytest.mark.parametrize(("kept", "said_of"), [
