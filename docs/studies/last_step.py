@@ -43,8 +43,8 @@ LEAD, SPREAD, WIDTH = 1.5, 0.5, 0.5
 KINDS = DEFAULT, HEAD, PRESET = "default", "released head", "`--params published`"
 INTRODUCTION = """\
 How the head is trained, `few-shot` (60 % of the trials of each class calibrate), scale
-`published`, one seed if no more are named (they are averaged by subject), balanced accuracy in
-percent (SD over subjects). *default*: 100 optimiser
+`published`, balanced accuracy in percent (SD over subjects); one seed, or several averaged by
+subject (three are the default of `bench sweep` on a GPU, where they are one stack). *default*: 100 optimiser
 steps, rate on a cosine to zero, averaged weights, settled statistics. *released head*: 50 epochs
 at one rate, the last weights, from the same pre-trained network. *`--params published`*: the
 released values of the pair, where they are more than that: for SCMM from SEED to DEAP another
