@@ -20,7 +20,7 @@ from ..errors import IncompatibleError, SettingError, UnknownNameError
 from .base import Fold, Protocol, View
 
 Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "window", "none"]
-Scope = Literal["corpus", "subject", "source", "tested", "subject-tested"]
+Scope = Literal["corpus", "subject", "source-subject", "source", "tested", "subject-tested"]
 W = TypeVar("W", Windows, UnlabelledWindows)
 KINDS: tuple[str, ...] = get_args(Kind)
 #: What "auto" stands for on each kind of windows.
@@ -150,8 +150,10 @@ class Scaling:
         One of :data:`SCOPES`. "corpus": each source corpus by its own statistics, the tested
         subject by what is granted of it (calibration, else unlabelled windows), else by the
         source's. "subject": each source subject by its own; the tested one by what is granted of
-        it. "source": all by the source's. "tested" and "subject-tested": the tested subject by
-        all its windows of the session, the tested ones among them; transductive, and flagged.
+        it. "source-subject": the same, and where nothing is granted the tested one by the
+        statistics of all of the source. "source": all by the source's. "tested" and
+        "subject-tested": the tested subject by all its windows of the session, the tested ones
+        among them; transductive, and flagged.
         Under "corpus", Euclidean alignment also goes by each source subject.
     over_time : bool
         Statistics per channel, over windows and time, instead of per feature: for raw windows.
@@ -180,7 +182,7 @@ class Scaling:
     @property
     def _by_subject(self) -> bool:
         alone = self.kind == "euclidean" and self.scope == "corpus"
-        return alone or self.scope.startswith("subject")
+        return alone or self.scope in ("subject", "source-subject", "subject-tested")
 
     def resolved(self, space: Space) -> Scaling:
         """The scaling of windows of a space: what "auto" stands for, statistics over time.
@@ -216,8 +218,8 @@ class Scaling:
         if self.scope == "subject" and protocol.scales_by == "source":
             raise IncompatibleError(
                 f"{protocol.name} grants no window of the tested subject to scale it by",
-                "Use --scaling-scope corpus, or subject-tested, which looks at the tested windows "
-                "and says so.",
+                "Use --scaling-scope source-subject, which takes the source's statistics for it, "
+                "or subject-tested, which looks at the tested windows and says so.",
             )
 
     def folds(self, folds: Sequence[Fold]) -> list[Fold]:

@@ -223,7 +223,8 @@ class CellOptions:
     scaling_scope: str = option(
         "corpus", "By which statistics. corpus: each source corpus by its own, the tested subject "
         "by its calibration or unlabelled windows, whichever are granted, else by the source's. "
-        "subject: each subject by its own. source: all by the source's. tested, subject-tested: "
+        "subject: each subject by its own. source-subject: each source subject by its own, the "
+        "tested one as under corpus. source: all by the source's. tested, subject-tested: "
         "the same, but the tested subject by all its windows, the tested ones among them "
         "(transductive, and marked so).", SEE, identity="scaling.scope",
     )

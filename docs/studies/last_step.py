@@ -44,14 +44,14 @@ KINDS = DEFAULT, HEAD, PRESET = "default", "released head", "`--params published
 INTRODUCTION = """\
 How the head is trained, `few-shot` (60 % of the trials of each class calibrate), scale
 `published`, balanced accuracy in percent (SD over subjects); one seed, or several averaged by
-subject (three are the default of `bench sweep` on a GPU, where they are one stack). *default*: 100 optimiser
-steps, rate on a cosine to zero, averaged weights, settled statistics. *released head*: 50 epochs
-at one rate, the last weights, from the same pre-trained network. *`--params published`*: the
-released values of the pair, where they are more than that: for SCMM from SEED to DEAP another
-sharpness and temperature of the pre-training, and 500 epochs of the head. *Source worth*: less
-target-only, the same network from scratch under the same training, with the 95 % interval over
-subjects. *Oracle − last*: accuracy of the best test epoch less that of the last. *Spread*:
-standard deviation of the accuracy over the last five epochs of a subject, on the mean.
+subject (three are the default of `bench sweep` on a GPU, where they are one stack). *default*:
+100 optimiser steps, rate on a cosine to zero, averaged weights, settled statistics. *released
+head*: 50 epochs at one rate, the last weights, from the same pre-trained network. *`--params
+published`*: the released values of the pair, where they are more than that: for SCMM from SEED to
+DEAP another sharpness and temperature of the pre-training, and 500 epochs of the head. *Source
+worth*: less target-only, the same network from scratch under the same training, with the 95 %
+interval over subjects. *Oracle − last*: accuracy of the best test epoch less that of the last.
+*Spread*: standard deviation of the accuracy over the last five epochs of a subject, on the mean.
 
 Simulated recordings at full size: SEED, one session of 15 subjects, 15 trials of about 4 minutes
 at 200 Hz; DEAP, 32 subjects, 40 trials of a minute. *Simulated: the sizes are the generator's and

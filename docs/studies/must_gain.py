@@ -129,7 +129,8 @@ CLAIMS = (
         "alike than the rest of the trial.", ("moments",), (CLAIMED[-1], probed(CLAIMED[-1])), True,
     ),
     Question(
-        "Where nothing can be won", "Classes differ in nothing.", ("null",),
+        "Where nothing can be won", "Classes differ in nothing. That no gain matters is shown "
+        "where the interval lies within 3 points of 0.", ("null",),
         tuple(a for one in CLAIMED for a in (one, probed(one))), True,
     ),
     Question(
@@ -174,7 +175,17 @@ CHOICES = (
             {"finetune": "full"}, {"finetune": "partial"}, {"fit_decay": 0.5},
             {"finetune": "probe"})), False,
     ),
+    Question(
+        "The end of a training", "The shared default (100 steps, a rate that falls to zero, "
+        "averaged weights, settled statistics), and it with one part changed, of the control too.",
+        ("structure",),
+        tuple(arm(m, **how) for m in ("mae", "simclr", CONTROL) for how in (
+            {}, {"fit_steps": 50}, {"fit_steps": 200}, {"fit_schedule": "constant"},
+            {"fit_average": 0.0}, {"fit_settle": False})), False,
+    ),
 )
+#: In points: a mean gain whose interval lies within, of which nothing matters.
+MARGIN = 3.0
 
 
 #: What is run first if there is little time.
@@ -203,14 +214,17 @@ def main() -> None:
 
 def table(question: Question, runs: Path, most: int) -> list[str]:
     """Markdown: the gain of each arm in each setting, over worlds."""
-    lines = ["| method | gain | 95 % interval | worlds above |", "|---|---:|---|---:|"]
+    null = question.settings == ("null",)
+    lines = [f"| method | gain | 95 % interval | worlds above |{' none that matters |' * null}",
+             f"|---|---:|---|---:|{'---|' * null}"]
     for setting in question.settings:
         for one in question.arms:
             gains = [one.gain(runs, setting, question.shown, w) for w in question.worlds(most)]
             low, high = mean_interval(gains) or (np.nan, np.nan)
             above = sum(g > 0 for g in gains)
+            none = "shown" if low > -MARGIN and high < MARGIN else "not shown"
             lines.append(f"| {one.label} | {np.mean(gains):+.1f} | {low:+.1f} to {high:+.1f} | "
-                         f"{above} of {len(gains)} |")
+                         f"{above} of {len(gains)} |{f' {none} |' * null}")
     return lines
 
 

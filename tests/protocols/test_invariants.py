@@ -38,7 +38,7 @@ SPACES = (
 )
 many = settings(max_examples=60, deadline=None)
 #: Scopes under which no tested window decides a statistic.
-INDUCTIVE = ("corpus", "subject", "source")
+INDUCTIVE = ("corpus", "subject", "source-subject", "source")
 
 pytestmark = pytest.mark.usefixtures("spying", "_numbered")
 

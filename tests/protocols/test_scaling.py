@@ -148,7 +148,7 @@ def cut(protocol, target=None, source=None):
 
 
 @pytest.mark.parametrize("kind", THEIRS)
-@pytest.mark.parametrize("scope", ["subject", "subject-tested"])
+@pytest.mark.parametrize("scope", ["subject", "source-subject", "subject-tested"])
 def test_each_source_subject_by_its_own(kind, scope):
     raw = cut(FewShot())
     source, scaled = raw[0].view.source, Scaling(kind, scope).folds(raw)[0].view.source
@@ -166,6 +166,27 @@ def test_subjects_of_two_corpora_with_one_number_are_two():
     scaled = Scaling("z-score", "subject").folds([fold])[0].view.source
     for corpus in "AB":
         assert scaled.x[scaled.corpus == corpus].mean(axis=0) == pytest.approx(0, abs=1e-5)
+
+
+def test_where_nothing_is_granted_source_subjects_may_go_by_their_own():
+    for protocol in (ZeroShot(), Within()):
+        raw = cut(protocol)
+        scaling = Scaling("z-score", "source-subject")
+        scaling.check(protocol)
+        for before, after in zip(raw, scaling.folds(raw), strict=True):
+            source = before.view.source
+            for subject in np.unique(source.subject):
+                mine = source.subject == subject
+                assert (after.view.source.x[mine] == Scaler.fit(source.x[mine], "z-score")(
+                    source.x[mine])).all()
+            pooled = Scaler.fit(source.x, "z-score")
+            assert (after.open_test().x == pooled(before.open_test().x)).all()
+    calibrated = cut(FewShot())
+    for before, after in zip(
+        calibrated, Scaling("z-score", "source-subject").folds(calibrated), strict=True
+    ):
+        own = Scaler.fit(before.view.calibration.x, "z-score")
+        assert (after.open_test().x == own(before.open_test().x)).all()
 
 
 def test_scope_source_scales_all_by_the_source():
@@ -215,6 +236,7 @@ def test_a_subjects_other_sessions_are_its_own_windows():
 
 @pytest.mark.parametrize(("scope", "source", "target"), [
     ("subject", "each subject", "calibration"), ("source", "source", "source"),
+    ("source-subject", "each subject", "calibration"),
     ("tested", "source", "all windows of the tested subject and session (tested windows)"),
     ("subject-tested", "each subject",
      "all windows of the tested subject and session (tested windows)"),
