@@ -139,21 +139,24 @@ def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
         done = sweep_.look()
     again = RETRIED[options.retry]
-    timed = _timed(plan, [c for c in plan.cells if c.method not in seconds
+    timed, others = _timed(plan, [c for c in plan.cells if c.method not in seconds
                           and (c.key not in done or done[c.key] in again)])
-    show_plan(plan, done, seconds | timed, options.workers, Screen(), again=again, timed=timed)
+    show_plan(plan, done, seconds | timed | others, options.workers, Screen(), again=again,
+              timed=timed, others=others)
 
 
-def _timed(plan: Plan, cells: Sequence[CellSpec]) -> dict[str, float]:
-    """Seconds of a cell of each network that has not run yet, by steps that are timed."""
+def _timed(
+    plan: Plan, cells: Sequence[CellSpec]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of a cell of each network that has not run yet: by steps that are timed, or alike."""
     from ..runs.timed import seconds_by_steps, subjects_of
 
     request = plan.request
     if not cells or request.features == "raw":
-        return {}
+        return {}, {}
     scale = request.scale or ("demo" if request.simulated else "published")
     first = {(c.method, c.params.get("network")): c for c in reversed(cells)}
-    with Screen(stderr=True).status("timing a step of each network that has not run here"):
+    with Screen(stderr=True).status("timing steps of networks that have not run here"):
         return seconds_by_steps(
             ((c.method, c.params, c.protocol, c.protocol_params) for c in first.values()),
             scale, subjects_of(cells[0].target, request))

@@ -37,9 +37,9 @@ _USUAL = 15
 
 def seconds_by_steps(
     cells: Iterable[tuple[str, Mapping[str, Any], str, Mapping[str, Any]]], scale: str,
-    folds: int, limit: float = 5.0,
-) -> dict[str, float]:
-    """Seconds that a cell of each network is likely to take, as far as the time allows.
+    folds: int, limit: float = 2.0,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds that a cell of each network is likely to take.
 
     Parameters
     ----------
@@ -49,12 +49,19 @@ def seconds_by_steps(
         As for :func:`seconds_of_cell`.
     limit : float
         Seconds after which no further method is begun.
+
+    Returns
+    -------
+    timed, others : dict of str to float
+        Of the networks whose steps were timed; and of those there was no time for, as long as
+        these take on the mean.
     """
+    began = time.perf_counter()
     with contextlib.suppress(ImportError):
         import torch  # noqa: F401  its import is no step
 
     found: dict[str, float] = {}
-    began = time.perf_counter()
+    others: list[str] = []
     for name, params, protocol, options in cells:
         if name in found or name not in entries("methods"):  # "attainable" is none
             continue
@@ -63,12 +70,14 @@ def seconds_by_steps(
         if not (method.pretrains or method.stacks):
             continue
         if time.perf_counter() - began > limit:
-            break
+            others.append(name)
+            continue
         seconds = seconds_of_cell(
             method, make_protocol(load("protocols", protocol), options), scale, folds)
         if seconds is not None:
             found[name] = seconds
-    return found
+    mean = sum(found.values()) / max(1, len(found))
+    return found, dict.fromkeys(others, mean) if found else {}
 
 
 def subjects_of(target: str, options: CellOptions) -> int:

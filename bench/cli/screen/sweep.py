@@ -234,12 +234,13 @@ def _field(cells: Sequence[CellSpec], done: Mapping[str, str]) -> Text:
 def show_plan(
     plan: Plan, done: Mapping[str, str], seconds: Mapping[str, float], workers: int,
     console: Console, *, again: Collection[str] = ("failed", "killed"),
-    timed: Collection[str] = (),
+    timed: Collection[str] = (), others: Collection[str] = (),
 ) -> None:
     """Print how many cells a plan has of each method and pair, and what the rest will take.
 
     ``done`` is the stored outcome of cells, by key; ``again`` are those that are run again;
-    ``timed`` are methods whose seconds are of a few timed steps.
+    ``timed`` are methods whose seconds are of a few timed steps, ``others`` those that are taken
+    for as long.
     """
     for table in _plan_tables(plan, done, console.width):
         console.print(table)
@@ -258,5 +259,7 @@ def show_plan(
         if unknown and time_ != "unknown" else ""
     tried = sorted({c.method for c in todo} & set(timed))
     more += f"; of {', '.join(tried)} by a few timed steps" if tried else ""
+    alike = {c.method for c in todo} & set(others)
+    more += f"; {len(alike)} more network{'s' * (len(alike) > 1)} taken for as long" if alike else ""
     console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}",
                   highlight=False)
