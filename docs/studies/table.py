@@ -2,11 +2,11 @@
 
     python docs/studies/table.py [RUNS] [--workers 2] [--seeds 1] [--pairs all] [--methods scmm,...]
 
-One sweep at the ``table`` scale under ``few-shot``: all built-in methods of differential entropy and
-controls (methods of raw windows are in raw.py), pairs of simulated SEED, SEED-IV and DEAP in the classes that both corpora share, so that all rows stand in
-one table, and three sizes of calibration tested on the same trials. Each corpus is a target once,
-unless all six ordered pairs are asked for. What is in RUNS already is not run again. Writes
-docs/studies/table.md.
+One sweep at the ``table`` scale under ``few-shot``: all built-in methods of differential entropy
+(those of raw windows are in raw.py) and controls, pairs of simulated SEED, SEED-IV and DEAP in the
+classes that both corpora share, so that all rows stand in one table, and three sizes of calibration
+tested on the same trials. Each corpus is a target once, unless all six ordered pairs are asked for.
+What is in RUNS already is not run again. Writes docs/studies/table.md.
 """
 
 from __future__ import annotations
