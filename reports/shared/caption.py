@@ -74,9 +74,9 @@ def note_lines(table: Table) -> list[str]:
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
     if any(v.beside for row in table.rows for v in row.values.values()):
-        lines.append("One class: nearly all windows of each subject are taken for one class, so "
-                     "that accuracies say nothing; AUROC and average precision (AP) do. Chance is "
-                     "50 for AUROC, and for AP the share of the class.")
+        lines.append(f"One class: nearly all {table.unit}s of each subject are taken for one "
+                     "class, so that accuracies say nothing; AUROC and average precision (AP) do. "
+                     "Chance is 50 for AUROC, and for AP the share of the class.")
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")

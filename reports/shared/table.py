@@ -39,7 +39,8 @@ class Value:
     partial : bool
         Other rows of the column were tested on subjects that are missing here.
     beside : str
-        AUROC and average precision, where nearly all windows are taken for one class.
+        AUROC and average precision, where nearly all windows (or trials: whatever the score is of)
+        are taken for one class.
     """
 
     mean: float
@@ -348,8 +349,8 @@ def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:
 
 
 def _beside(cells: Sequence[ScoredCell], unit: str) -> str:
-    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all windows for one class."""
-    if not any(one_class(c.record) for c in cells):
+    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all of a unit for one class."""
+    if not any(one_class(c.record, unit) for c in cells if not c.picked):
         return ""
     told = []
     for name, metric in (("AUROC", "auroc"), ("AP", PRECISION)):
