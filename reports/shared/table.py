@@ -322,8 +322,11 @@ def _table(
     table.oracles.sort(key=lambda r: natural(r.label))
     records = {c.id: c.record for c in cells}.values()
     table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
-                    *stopped({r.label: [c for cells in r.cells.values() for c in cells]
-                              for r in [*table.methods, *table.controls]}),
+                    *stopped({
+                        r.label + " (oracle)" * (r.key.kind == "oracle"):
+                        [c for its in r.cells.values() for c in its if not c.picked]
+                        for r in table.rows
+                    }),
                     *_coverage(table), *_liberties(table)]
     return table
 
