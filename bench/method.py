@@ -296,7 +296,7 @@ class Context:
         if observer is not None and not math.isnan(losses.get("total", 0.0)):
             observer(self, number, of, losses, predictor)
 
-    def spent(self, part: Part, steps: int, windows: int) -> None:
+    def spent(self, part: Part, steps: int, windows: int, wanted: int = 0) -> None:
         """Tell the engine what a training cost, for records and tables; returns nothing.
 
         Parameters
@@ -308,10 +308,12 @@ class Context:
             Steps of an optimiser; alternating ones on one batch count each.
         windows : int
             Windows handed to these steps; one that comes again counts again.
+        wanted : int
+            Steps that the parameters say: where the budget allowed fewer, tables name both.
         """
         count = getattr(_observer.get(), "spent", None)
         if count is not None:
-            count(self, part, steps, windows)
+            count(self, part, steps, windows, wanted)
 
 
 def tell_warning(contexts: Sequence[Context], text: str) -> bool:

@@ -18,11 +18,12 @@ from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
 
-from .shared.caption import caption, note_lines, title
+from .shared.against import interval
+from .shared.caption import caption, curve_caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
-from .shared.text import percent
-from .shared.worth import Worth, headline, worth_of, worths
+from .shared.text import METRIC_NAMES, percent, signed
+from .shared.worth import Gain, Worth, gain_notes, gain_rows, headline, signs, worth_of, worths
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -32,7 +33,7 @@ _SPECIAL = {
     "[": "{[}", "]": "{]}", "*": "{*}",
     "→": r"$\to$", "±": r"$\pm$", "–": "--", "−": "$-$", "…": r"\dots{}", "†": r"\dag{}",
     "’": "'", "“": "``", "”": "''", "`": r"\textasciigrave{}", "·": r"$\cdot$",
-    "×": r"$\times$", "'": "'",
+    "×": r"$\times$", "'": "'", "°": r"$^\circ$",
 }
 
 
@@ -119,6 +120,52 @@ def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
             r"\end{table}"]
 
 
+def gain_table(worth: Worth) -> list[str]:
+    """The table environment of a curve: gains over the best target-only at each size.
+
+    Of each method score, gain and, below, interval; what is target-only has scores alone.
+    """
+    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
+    table, several = worth.tables[-1], len(worth.columns) > 1
+    simulated = " (simulated)" if table.simulated else ""
+    caption = latex(
+        f"Gain over the best target-only by size of calibration, {table.setting.protocol}: "
+        f"{METRIC_NAMES[table.metric]} per {table.unit}{simulated}, in %.")
+    head = ["Method", *(["Pair"] * several), *map(_size, worth.sizes)]
+    body: list[str] = []
+    before = None
+    for row in gain_rows(worth, lambda c: labels[c]):
+        block = row.pair, not any(row.gains)
+        body += [r"\midrule"] * (block != before)
+        before = block
+        cells = [_gain(score, g) for score, g in zip(row.scores, row.gains, strict=True)]
+        body.append(_line([latex(row.label), *([latex(row.pair)] * several), *cells]))
+    note = latex(" ".join([*curve_caption(worth), *gain_notes(worth)]))
+    return [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", *_FIT,
+            rf"\begin{{tabular}}{{{'l' * (1 + several)}{'r' * len(worth.sizes)}}}", r"\toprule",
+            _line(head), *body, r"\bottomrule", r"\end{tabular}}", _NOTE % note, r"\end{table}"]
+
+
+def _size(size: str) -> str:
+    """Heading of a size: ``a class`` under ``3 trials``, half as wide."""
+    first, a, rest = size.partition(" a ")
+    return _stacked([latex(first), latex(f"a {rest}")]) if a else latex(size)
+
+
+def _gain(score: float | None, gain: Gain | None) -> str:
+    if score is None:
+        return "--"
+    if gain is None:
+        return latex(percent(score))
+    mark = _MARKS[2 if gain.won else 0] % latex(f"{signed(gain.test.mean)}{signs(gain)}")
+    return _stacked([f"{latex(percent(score))} ({mark})",
+                     rf"{{\scriptsize {latex(interval(gain.test))}}}"], "t")
+
+
+def _stacked(lines: Sequence[str], at: str = "b") -> str:
+    return rf"\begin{{tabular}}[{at}]{{@{{}}r@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
+
+
 #: What stands under a table, as wide as the column.
 _NOTE = r"\par\smallskip\parbox{\linewidth}{\footnotesize\emph{Note.} %s}"
 
@@ -153,7 +200,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
-    """Write ``leaderboard.tex``: a table environment for each setting.
+    """Write ``leaderboard.tex``: a table environment for each setting, and for each curve.
 
     Rows of oracles are in it unless ``options.oracles`` is off.
 
@@ -168,5 +215,8 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     shown = tables(collection, options)
     for table in shown if options.oracles else map(without_oracles, shown):
         text += "\n".join(lines(table, curves)) + "\n\n"
+    for worth in curves:
+        if len(worth.sizes) > 1:
+            text += "\n".join(gain_table(worth)) + "\n\n"
     write_text(out / "leaderboard.tex", text)
     return [out / "leaderboard.tex"]

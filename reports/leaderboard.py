@@ -30,7 +30,7 @@ from .shared.against import (
     over_all_pairs,
 )
 from .shared.budget import cost_of
-from .shared.caption import caption, note_lines, problems, shortened, title
+from .shared.caption import caption, curve_caption, note_lines, problems, shortened, title
 from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import MOST_TABLES
@@ -147,7 +147,10 @@ def _markdown(
             parts.append(bullets(footnotes(comparisons, over_all_pairs(table))))
     for worth in curves:
         parts += [f"### Gain over the best target-only, {markdown(title(worth.tables[-1]))}"]
-        parts += [_markdown_gains(worth), bullets(gain_notes(worth))]
+        parts.append(_markdown_gains(worth))
+        if len(worth.sizes) > 1:  # of one size they stand under its table
+            parts.append("  \n".join(map(markdown, curve_caption(worth))))
+        parts.append(bullets(gain_notes(worth)))
     listed = problems(collection)
     if listed:
         parts += ["## Without scores", bullets(listed)]

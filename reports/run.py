@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.auditing.alarms import one_class
 from bench.scoring.inference import MINIMUM, mean_interval, paired
-from bench.scoring.metrics import METRICS
+from bench.scoring.metrics import METRICS, PRECISION
 from bench.store.records import Record
 
 from .shared.against import interval
@@ -111,13 +112,14 @@ def _table(record: Record) -> Table:
     table.add_column("n", justify="right", no_wrap=True)
     for unit in ("window", "trial"):
         table.add_row(Text(f"per {unit}", style="italic dim"), *[""] * len(METRICS))
+        known = {id(r.folds) for r in (record, *record.controls) if one_class(r, unit)}
         for name, folds, style in _rows(record):
             n = len({f["subject"] for f in folds})
-            table.add_row(
-                Text(f" {name}", style=style),
-                *(Text(_mean_sd(folds, unit, m, n), style=style) for m in METRICS),
-                Text(str(n), style="dim"),
-            )
+            cells = [Text(_mean_sd(folds, unit, m, n), style=style) for m in METRICS]
+            precision = _mean_sd(folds, unit, PRECISION, n)
+            if id(folds) in known and precision != "–":  # accuracies say nothing of it
+                cells[METRICS.index("auroc")].append(f"\nAP {precision}", "yellow")
+            table.add_row(Text(f" {name}", style=style), *cells, Text(str(n), style="dim"))
         classes = len(record.classes)
         levels = [f"{100 / classes:.1f}"] * 2 + ["–", "50.0"]
         table.add_row(Text(" chance", style="dim"), *(Text(v, style="dim") for v in levels))
@@ -165,7 +167,7 @@ def _name(record: Record) -> str:
 
 def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float]:
     """Score of each fold, where it is defined."""
-    scores = {(f["subject"], f["session"]): f["scores"][unit][metric] for f in folds}
+    scores = {(f["subject"], f["session"]): f["scores"][unit].get(metric) for f in folds}
     return {k: v for k, v in scores.items() if v is not None}
 
 

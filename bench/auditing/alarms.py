@@ -20,19 +20,26 @@ import numpy as np
 
 from ..errors import BenchError
 from ..scoring.inference import mean_interval
-from ..scoring.metrics import PRECISION, UNITS
+from ..scoring.metrics import PRECISION, UNITS, trial_means
 from ..store.records import Record
 from .findings import Finding
 
-#: Share of the windows in one class from which on a method is said to know one class only.
+#: Share of the windows, or trials, in one class from which on a method is said to know one only.
 DEGENERATE = 0.98
+#: Tested windows or trials beyond the first of each fold: of fewer, guessing among two classes puts
+#: all of a fold into one more often than in 1 of 1000 records.
+_ENOUGH = 10
 #: Above the best attainable: so sure, or by so much in every subject.
 _SURE, _FAR = 0.9998, 0.25
 #: Parts of an identity in which records agree that were tested on the same windows.
 _TESTED = ("source", "target", "protocol", "features", "label_map", "scale", "seed")
 #: Methods that know one class, or the truth, by what they are.
 _BY_DESIGN = ("majority", "attainable")
+#: By how much scores may differ that are the same.
+_SAME = 1e-9
 Alarms = Iterator[Finding]
+#: Subject; windows or trials of each class, and taken for it.
+Count = tuple[int, list[int], list[int]]
 
 
 def alarms(records: Iterable[Record], read: bool = True) -> list[Finding]:
@@ -74,40 +81,42 @@ class Scored:
     record : Record
     scores : dict
         Unit to subject to balanced accuracy, averaged over sessions.
-    counts : list of (subject, true, predicted)
-        Of each fold: windows of each class, and taken for it; empty where that is not known.
+    counts : dict
+        Unit to (subject, true, predicted) of each fold: windows or trials of each class, and taken
+        for it; empty where that is not known.
     """
 
     record: Record
     scores: dict[str, dict[int, float]]
-    counts: list[tuple[int, list[int], list[int]]]
+    counts: dict[str, list[Count]]
 
     @classmethod
     def of(cls, record: Record, read: bool) -> Self:
         """Look at a record; raises what reading a misshapen one raises."""
-        return cls(record, {u: subject_scores(record, u) for u in UNITS}, _counts(record, read))
+        return cls(record, {u: subject_scores(record, u) for u in UNITS},
+                   {u: _counts(record, u, read) for u in UNITS})
 
     @property
     def method(self) -> str:
         """Name of the method."""
         return str(self.record.identity["method"])
 
-    @property
-    def one_class(self) -> bool:
-        """Whether nearly all windows of each subject are taken for one class, by no design."""
-        windows = sum(sum(predicted) for *_, predicted in self.counts)
-        most = sum(max(predicted) for *_, predicted in self.counts)
-        return self.method not in _BY_DESIGN and bool(windows) and most > DEGENERATE * windows
+    def one_class(self, unit: str) -> bool:
+        """Whether nearly all windows, or trials, of each subject are of one class, by no design."""
+        named = [predicted for *_, predicted in self.counts[unit]]
+        every, most = sum(map(sum, named)), sum(map(max, named))
+        return (self.method not in _BY_DESIGN and every - len(named) >= _ENOUGH
+                and most > DEGENERATE * every)
 
     def perfect(self, unit: str) -> bool:
         """Whether everything is right."""
         return all(score == 1.0 for score in self.scores[unit].values())
 
 
-def one_class(record: Record) -> bool:
-    """Whether a record says that nearly all windows of each subject are taken for one class."""
+def one_class(record: Record, unit: str) -> bool:
+    """Whether a record says that nearly all windows, or trials, of a subject are of one class."""
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-        return Scored(record, {}, _counts(record, read=False)).one_class
+        return Scored(record, {}, {unit: _counts(record, unit, read=False)}).one_class(unit)
     return False
 
 
@@ -124,27 +133,56 @@ def _pair(record: Record) -> str:
     return f"{source}→{target}" if source else str(target)
 
 
-def _counts(record: Record, read: bool) -> list[tuple[int, list[int], list[int]]]:
-    """Records of before counts were kept are counted from their predictions, if these are there."""
-    if all("true_windows" in fold for fold in record.folds):
-        return [(int(f["subject"]), list(map(int, f["true_windows"])),
-                 list(map(int, f["predicted_windows"]))) for f in record.folds]
-    classes = len(record.classes)
+def _counts(record: Record, unit: str, read: bool) -> list[Count]:
+    """Records of before counts were kept are counted from their predictions, if these are there.
+
+    Where they are not read, scores tell at least who takes all of each fold for one class; trials
+    that nothing is known of are taken to be as their windows.
+    """
+    true, predicted = f"true_{unit}s", f"predicted_{unit}s"
+    if all(true in fold for fold in record.folds):
+        return [(int(f["subject"]), list(map(int, f[true])), list(map(int, f[predicted])))
+                for f in record.folds]
     try:
         table = record.predictions() if read else None
     except BenchError:
         table = None
     if table is None:
-        return []
-    named = table[[f"p{k}" for k in range(classes)]].to_numpy().argmax(axis=1)
+        told = _told_by_scores(record, unit)
+        return told or (_counts(record, "window", read) if unit == "trial" else [])
+    classes = len(record.classes)
+    proba = table[[f"p{k}" for k in range(classes)]].to_numpy()
     folds, of_window = np.unique(table[["subject", "session"]].to_numpy(), axis=0,
                                  return_inverse=True)
-    y, of_window = table["y"].to_numpy(), of_window.ravel()
-    return [
-        (int(fold[0]), *(np.bincount(x[of_window == i], minlength=classes).tolist()
-                         for x in (y, named)))
-        for i, fold in enumerate(folds)
-    ]
+    y, trial, of_window = table["y"].to_numpy(), table["trial"].to_numpy(), of_window.ravel()
+    counts = []
+    for i, fold in enumerate(folds):
+        mine = of_window == i
+        label, p = y[mine], proba[mine]
+        if unit == "trial":
+            label, p = trial_means(label, p, trial[mine], classes)
+        counts.append((int(fold[0]), *(np.bincount(x, minlength=classes).tolist()
+                                       for x in (label, p.argmax(axis=1)))))
+    return counts
+
+
+def _told_by_scores(record: Record, unit: str) -> list[Count]:
+    """Counts where every fold is taken for one class, which its scores give away; else none.
+
+    The balanced accuracy is then 1 / classes, and macro F1 follows from the accuracy: the F1 of the
+    class that is named, and 0 for every other. How many are of which class is not known.
+    """
+    counts: list[Count] = []
+    for fold in record.folds:
+        accuracy, balanced, f1 = (
+            float(fold["scores"][unit][m]) for m in ("accuracy", "balanced_accuracy", "macro_f1"))
+        present = round(1 / balanced) if balanced else 0
+        if present < 2 or abs(balanced * present - 1) > _SAME \
+                or abs(f1 - 2 * accuracy / (1 + accuracy) / present) > _SAME:
+            return []
+        n = len(fold["test_trials"]) if unit == "trial" else int(fold["test_windows"])
+        counts.append((int(fold["subject"]), [], [n]))
+    return counts
 
 
 def subject_scores(
@@ -160,16 +198,19 @@ def subject_scores(
 
 
 def _one_class(one: Scored) -> Alarms:
-    if one.one_class:
+    """Per window; per trial only where windows are of several classes."""
+    unit = next((unit for unit in UNITS if one.one_class(unit)), None)
+    if unit is not None:
         beside = ", ".join(
             f"{words} {100 * fmean(scores.values()):.1f}" for words, metric in (
                 ("balanced accuracy", "balanced_accuracy"), ("AUROC", "auroc"),
                 ("average precision", PRECISION),
-            ) if (scores := subject_scores(one.record, "window", metric))
+            ) if (scores := subject_scores(one.record, unit, metric))
         )
+        which = " per trial" if unit == "trial" else ""
         yield Finding(
-            "warning", f"predicts one class for over {100 * DEGENERATE:.0f} % of the windows of a "
-            f"subject, so that accuracies say nothing of it; per window {beside}"
+            "warning", f"predicts one class for over {100 * DEGENERATE:.0f} % of the {unit}s of a "
+            f"subject, so that accuracies{which} say nothing of it; per {unit} {beside}"
             + _foreign(one.record),
             name_of(one.record),
         )
@@ -188,7 +229,8 @@ def _foreign(record: Record) -> str:
 def _missing_class(one: Scored) -> Alarms:
     """A class that a target subject lacks: who knows that guesses among fewer."""
     record, k = one.record, len(one.record.classes)
-    lacking = sorted({subject for subject, true, _ in one.counts if any(n == 0 for n in true)})
+    lacking = sorted({subject for subject, true, _ in one.counts["window"]
+                      if any(n == 0 for n in true)})
     if lacking:
         named = ", ".join(map(str, lacking[:5])) + ", …" * (len(lacking) > 5)
         yield Finding(
@@ -263,8 +305,8 @@ def _identical(group: Sequence[Scored], read: bool) -> Alarms:
     alike: dict[str, list[Record]] = defaultdict(list)
     for one in group:
         record = one.record
-        if record.kind != "oracle" and one.method not in _BY_DESIGN and not one.one_class \
-                and not one.perfect("window"):
+        told = one.method not in _BY_DESIGN and not one.one_class("window")
+        if told and record.kind != "oracle" and not one.perfect("window"):
             scores = [(f["subject"], f.get("session"), f["scores"]) for f in record.folds]
             setting = [record.identity.get(k) for k in ("selection", "scaling")]
             alike[json.dumps([setting, scores], sort_keys=True)].append(record)

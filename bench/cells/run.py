@@ -347,11 +347,15 @@ class Run:
 
 
 def _costs(observer: Observer) -> dict[str, Any]:
-    """Optimiser steps and windows of a network, before its head and after it."""
+    """Optimiser steps and windows of a network, before its head and after it.
+
+    Of a part that the budget cut short also the steps that its parameters say: ``wanted``.
+    """
     costs = {part: observer.cost(part) for part in observer.costs}
     if not any(steps for steps, _ in costs.values()):
         return {}
-    return {"cost": {part: {"steps": steps, "windows": windows}
+    return {"cost": {part: {"steps": steps, "windows": windows,
+                            **({"wanted": steps + cut} if (cut := observer.cut(part)) else {})}
                      for part, (steps, windows) in costs.items() if steps or part != "choosing"}}
 
 

@@ -42,6 +42,8 @@ class FoldOutcome:
         Share of the most frequent class among the tested windows.
     true_windows, predicted_windows : list of int
         Tested windows of each class, and how many were taken for it.
+    true_trials, predicted_trials : list of int
+        The same of trials.
     scores : dict
         ``{"window": {...}, "trial": {...}}``: see :func:`fold_scores`.
     """
@@ -55,6 +57,8 @@ class FoldOutcome:
     majority: float
     true_windows: list[int]
     predicted_windows: list[int]
+    true_trials: list[int]
+    predicted_trials: list[int]
     scores: dict[str, Scores]
 
     @classmethod
@@ -79,11 +83,12 @@ class FoldOutcome:
         """
         p = np.asarray(proba)
         k = p.shape[1]
-        table = confusion(y, p, k)
+        table, of_trials = confusion(y, p, k), confusion(*trial_means(y, p, trial_ids, k), k)
         return cls(
             int(key[0]), int(key[1]), _numbers(calibration_trials), _numbers(test_trials),
             calibration_windows, len(p), majority_share(y), table.sum(axis=1).tolist(),
-            table.sum(axis=0).tolist(), fold_scores(y, p, trial_ids, k),
+            table.sum(axis=0).tolist(), of_trials.sum(axis=1).tolist(),
+            of_trials.sum(axis=0).tolist(), fold_scores(y, p, trial_ids, k),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,7 +137,14 @@ def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
 
 
 def trial_scores(y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes: int) -> Scores:
-    """Scores of trials: the probability of a trial is the mean over its windows.
+    """Scores of trials, see :func:`trial_means`; parameters and errors are the same."""
+    return scores(*trial_means(y, proba, trial_ids, n_classes), n_classes)
+
+
+def trial_means(
+    y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Class and probabilities of each trial: the latter are the mean over its windows.
 
     Parameters
     ----------
@@ -160,8 +172,7 @@ def trial_scores(y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, n_classes
     total = np.zeros((len(trials), n_classes))
     np.add.at(total, of_window, p)
     # Sums of equal numbers differ by their rounding; a rank would take that for a difference.
-    mean = np.round(total / np.bincount(of_window)[:, None], DIGITS)
-    return scores(label, mean, n_classes)
+    return label, np.round(total / np.bincount(of_window)[:, None], DIGITS)
 
 
 def fold_scores(

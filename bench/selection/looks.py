@@ -152,9 +152,11 @@ class Looks:
         """An epoch of a model is over."""
         self.observers[ctx.cell](ctx, *seen)
 
-    def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
+    def spent(
+        self, ctx: Context, part: Part, steps: int, windows: int, wanted: int = 0
+    ) -> None:
         """What a training cost: to the observer of its cell."""
-        self.observers[ctx.cell].spent(ctx, part, steps, windows)
+        self.observers[ctx.cell].spent(ctx, part, steps, windows, wanted)
 
     def warned(self, ctx: Context, text: str) -> None:
         """What a library said while a cell was trained: to its observer."""

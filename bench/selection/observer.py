@@ -73,6 +73,8 @@ class Observer:
         self.costs: dict[Part, dict[Key | None, Cost]] = {
             "before": {}, "after": {}, "choosing": {},
         }
+        #: Steps that a budget left out of a part, by fold.
+        self.missed: dict[tuple[Part, Key | None], int] = {}
         #: What libraries warned of while it was trained.
         self.warnings: list[str] = []
         self._scores = Told(report)
@@ -82,12 +84,15 @@ class Observer:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def spent(self, ctx: Context, part: Part, steps: int, windows: int) -> None:
-        """A training that cost so much is over."""
+    def spent(
+        self, ctx: Context, part: Part, steps: int, windows: int, wanted: int = 0
+    ) -> None:
+        """A training that cost so much, and by its parameters more steps, is over."""
         key = (ctx.seed_axes["subject"], ctx.seed_axes["session"]) \
             if "subject" in ctx.seed_axes else None
         before = self.costs[part].get(key, (0, 0))
         self.costs[part][key] = before[0] + steps, before[1] + windows
+        self.missed[part, key] = self.missed.get((part, key), 0) + max(0, wanted - steps)
 
     def cost(self, part: Part) -> Cost:
         """Steps and windows of a part of the training: of a fold, on the mean."""
@@ -96,6 +101,10 @@ class Observer:
         own = [costs.get(key, (0, 0)) for key in self.folds]
         steps, windows = (round(fmean(c[i] for c in own)) + shared[i] for i in (0, 1))
         return steps, windows
+
+    def cut(self, part: Part) -> int:
+        """Steps that a budget left out of a part of the training: of a fold, on the mean."""
+        return round(fmean(self.missed.get((part, key), 0) for key in self.folds))
 
     def __call__(
         self, ctx: Context, number: int, of: int, losses: Mapping[str, float],

@@ -73,7 +73,8 @@ class Record:
     folds : list of dict
         One per target subject and session: ``subject``, ``session``, ``calibration_trials``,
         ``test_trials``, ``majority`` (share of the most frequent test class), ``true_windows`` and
-        ``predicted_windows`` (test windows of each class, and taken for it), and ``scores``
+        ``predicted_windows`` (test windows of each class, and taken for it), ``true_trials`` and
+        ``predicted_trials`` (the same of trials; not in older records), and ``scores``
         ``{"window": {...}, "trial": {...}}`` with ``accuracy``, ``balanced_accuracy``,
         ``macro_f1``, ``auroc`` (None where undefined).
     left_out : list of dict

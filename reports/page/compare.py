@@ -11,6 +11,7 @@ from typing import Any
 
 from ..rank_diagram import ranks
 from ..shared.against import interval
+from ..shared.caption import curve_caption
 from ..shared.power import smallest
 from ..shared.rows import RowKey
 from ..shared.table import Table
@@ -83,6 +84,7 @@ def worth_data(worth: Worth) -> dict[str, Any]:
     return {
         "headline": headline(worth), "sizes": [size or "score" for size in worth.sizes],
         "pairs": pairs, "chance": [tenths(chance[c]) for c in worth.columns],
+        "caption": curve_caption(worth) if len(worth.sizes) > 1 else [],
         "notes": gain_notes(worth),
         "rows": [[row.label, row.pair, [
             ["–" if score is None else percent(score),

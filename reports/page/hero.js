@@ -18,6 +18,7 @@ function hero(w) {
       ? `Score by number of labelled calibration trials; ${measure()} in %. Filled: differs from the best target-only after Holm. Dashed grey: target-only, which saw no source.`
       : `Gain over the best target-only method, in points of ${measure()}, with 95 % interval over subjects. Filled: significant after Holm over all comparisons.`),
     el("div", { class: "charts heroes" }, drawn),
+    w.caption.length ? el("p", { class: "count", id: "curve-caption" }, w.caption.join(" ")) : null,
     w.pairs.length > MOST_PAIRS ? el("p", { class: "count" }, `${MOST_PAIRS} of ${w.pairs.length} pairs drawn; all stand under Gain over the best target-only.`) : null,
   ];
 }

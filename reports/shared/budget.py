@@ -6,9 +6,10 @@ steps a batch count them all. Methods that train no network have no such numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
+from statistics import fmean
 from typing import Any
 
 from bench.scoring.inference import mean_interval
@@ -59,6 +60,33 @@ def cost_of(record: Record) -> Cost | None:
     return Cost(before, after)
 
 
+def wanted_of(record: Record) -> int | None:
+    """Steps of its head by a record's parameters, whatever the scale; None where it does not say.
+
+    Records of today say it where a budget cut the training short. Of older ones it is known where
+    steps were asked for, and from the calibration windows of each fold where epochs were.
+    """
+    told: Any = record.info.get("cost")
+    told = told.get("after") if isinstance(told, Mapping) else None
+    told = told.get("wanted") if isinstance(told, Mapping) else None
+    if isinstance(told, int):
+        return told
+    params = record.identity.get("params")
+    epochs, steps, batch = (
+        params.get(k) if isinstance(params, Mapping) else None
+        for k in ("fit_epochs", "fit_steps", "fit_batch")
+    )
+    if epochs == "steps":
+        return steps if isinstance(steps, int) else None
+    sizes = [n for fold in record.folds
+             if isinstance(n := fold.get("calibration_windows"), int) and n > 0]
+    if not isinstance(epochs, int) or not isinstance(batch, int) or batch < 1 or not sizes \
+            or len(sizes) < len(record.folds):
+        return None
+    # A window that would be a batch by itself is left out.
+    return round(fmean(epochs * max(1, n // batch + (n % batch > 1)) for n in sizes))
+
+
 def columns_of(cells: Sequence[ScoredCell]) -> tuple[str, str]:
     """Steps and windows of a row as tables show them: ``120+40``, ``31k+5.1k``; dashes for none.
 
@@ -72,11 +100,6 @@ def columns_of(cells: Sequence[ScoredCell]) -> tuple[str, str]:
                  for parts in ([c.before for c in costs], [c.after for c in costs]))
         for i in (0, 1)
     )
-
-
-def _range(numbers: Sequence[int]) -> str:
-    low, high = short(min(numbers)), short(max(numbers))
-    return low if low == high else f"{low}–{high}"
 
 
 def short(number: int) -> str:
@@ -94,6 +117,11 @@ def short(number: int) -> str:
     return f"{number / 1000:.0f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
 
 
+def _range(numbers: Sequence[int], written: Callable[[int], str] = short) -> str:
+    low, high = written(min(numbers)), written(max(numbers))
+    return low if low == high else f"{low}–{high}"
+
+
 def said_of_scale(scale: str) -> str:
     """What a reader must know of a scale at which trainings are cut short; else empty."""
     return (f"At scale {scale} trainings are cut short, each to as many optimiser steps: rankings "
@@ -105,7 +133,9 @@ def spent(record: Record) -> str:
     cost = cost_of(record)
     if cost is None:
         return ""
-    parts = (("before the head for the target", cost.before), ("after it", cost.after))
+    wanted = wanted_of(record) or 0
+    after = f"of {wanted} after it" if cost.after[0] < wanted else "after it"
+    parts = (("before the head for the target", cost.before), (after, cost.after))
     told = " and ".join(f"{steps} {where} ({short(windows)} windows)"
                         for where, (steps, windows) in parts if steps)
     scale = said_of_scale(str(record.identity.get("scale")))
@@ -113,16 +143,18 @@ def spent(record: Record) -> str:
 
 
 def stopped(rows: Mapping[str, Sequence[ScoredCell]]) -> list[str]:
-    """Notes of rows whose head was trained for fewer steps than their parameters say."""
+    """Notes of rows whose head was trained for fewer steps than their parameters say.
+
+    Where pairs, subjects or seeds differ: the fewest and the most.
+    """
     notes: dict[str, list[str]] = {}
     for label, cells in rows.items():
-        for cell in cells:
-            cost, wanted = cost_of(cell.record), cell.params.get("fit_steps")
-            counted = cell.params.get("fit_epochs") == "steps" and isinstance(wanted, int)
-            if counted and cost is not None and 0 < cost.after[0] < int(wanted or 0):
-                text = f"after {cost.after[0]} of {wanted} steps"
-                notes.setdefault(text, []).append(label)
-                break
+        cut = [(cost.after[0], wanted) for cell in cells
+               if (cost := cost_of(cell.record)) is not None
+               and 0 < cost.after[0] < (wanted := wanted_of(cell.record) or 0)]
+        if cut:
+            taken, all_ = (_range(its, str) for its in zip(*cut, strict=True))
+            notes.setdefault(f"after {taken} of {all_} steps", []).append(label)
     return [f"stopped by the scale {text}: {', '.join(labels)}" for text, labels in notes.items()]
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
-from .worth import size_of
+from .worth import Worth, size_of
 
 #: Problems and notes beyond this many are counted, not listed.
 LISTED = 20
@@ -49,6 +49,23 @@ def caption(table: Table) -> list[str]:
     ]
 
 
+def curve_caption(worth: Worth) -> list[str]:
+    """The same two lines of a curve, over the subjects that its methods are compared on."""
+    table = worth.tables[-1]
+    who = f"{numbers({g.test.n for g in worth.gains})} target subjects"
+    who += f" in each of {len(worth.columns)} pairs" if len(worth.columns) > 1 else ""
+    seeds = sorted({seed for t in worth.tables for seed in t.seeds()})
+    over = f", seed{'s' * (len(seeds) != 1)} {numbers(seeds)} averaged" if seeds else ""
+    held = f", no tested {table.setting.hold_out} trained on" if table.setting.hold_out else ""
+    ends = [size if "trial" in size else f"{size} of the trials of each class"
+            for size in (worth.sizes[0], worth.sizes[-1])]
+    return [
+        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: mean over {who}{over}. "
+        f"Calibrated on {ends[0]} to {ends[1]}{held}.",
+        f"{_classes(table)} {_budget(table)}",
+    ]
+
+
 def note_lines(table: Table) -> list[str]:
     """What else the numbers mean: the setting in its own words, data, ranks, what is no method."""
     s = table.setting
@@ -74,9 +91,9 @@ def note_lines(table: Table) -> list[str]:
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
     if any(v.beside for row in table.rows for v in row.values.values()):
-        lines.append("One class: nearly all windows of each subject are taken for one class, so "
-                     "that accuracies say nothing; AUROC and average precision (AP) do. Chance is "
-                     "50 for AUROC, and for AP the share of the class.")
+        lines.append(f"One class: nearly all {table.unit}s of each subject are taken for one "
+                     "class, so that accuracies say nothing; AUROC and average precision (AP) do. "
+                     "Chance is 50 for AUROC, and for AP the share of the class.")
     if table.oracles:
         lines.append("Oracle and leaky rows (grey) saw of the test set what no method may, such as "
                      "labels to choose the best epoch by: shown for the gap, never ranked.")

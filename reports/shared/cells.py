@@ -133,6 +133,8 @@ class ScoredCell:
         Scores of each target subject and session.
     shortcut : str
         Of the twin of an audit: what it takes. Such a cell is an oracle.
+    picked : bool
+        Scores are of the epoch that is best on the test set, and counts of the record of another.
     record : Record
         Where it came from, for provenance, curves and predictions. Its strings are a third party's:
         pass them through :func:`~bench.reports.shared.text.clean` before they are shown.
@@ -153,6 +155,7 @@ class ScoredCell:
     folds: list[FoldScores]
     record: Record = field(repr=False)
     shortcut: str = ""
+    picked: bool = False
 
     def subject_scores(self, metric: str, unit: str) -> dict[str, float]:
         """Subject to score, averaged over the sessions where it is defined."""
@@ -370,7 +373,8 @@ def _oracle(record: Record, cell: ScoredCell) -> list[ScoredCell]:
     if not folds:
         return []
     scored = [_fold(fold) for fold in folds]
-    return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored)]
+    return [replace(cell, kind="oracle", rest=f"{cell.rest} oracle", folds=scored,
+                    picked=True)]
 
 
 def _linear(record: Record, cell: ScoredCell) -> list[ScoredCell]:

@@ -39,7 +39,8 @@ class Value:
     partial : bool
         Other rows of the column were tested on subjects that are missing here.
     beside : str
-        AUROC and average precision, where nearly all windows are taken for one class.
+        AUROC and average precision, where nearly all windows (or trials: whatever the score is of)
+        are taken for one class.
     """
 
     mean: float
@@ -321,8 +322,11 @@ def _table(
     table.oracles.sort(key=lambda r: natural(r.label))
     records = {c.id: c.record for c in cells}.values()
     table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
-                    *stopped({r.label: [c for cells in r.cells.values() for c in cells]
-                              for r in [*table.methods, *table.controls]}),
+                    *stopped({
+                        r.label + " (oracle)" * (r.key.kind == "oracle"):
+                        [c for its in r.cells.values() for c in its if not c.picked]
+                        for r in table.rows
+                    }),
                     *_coverage(table), *_liberties(table)]
     return table
 
@@ -348,8 +352,8 @@ def _value(cells: Sequence[ScoredCell], metric: str, unit: str) -> Value | None:
 
 
 def _beside(cells: Sequence[ScoredCell], unit: str) -> str:
-    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all windows for one class."""
-    if not any(one_class(c.record) for c in cells):
+    """``AUROC 70.1, AP 68.0`` where a seed takes nearly all of a unit for one class."""
+    if not any(one_class(c.record, unit) for c in cells if not c.picked):
         return ""
     told = []
     for name, metric in (("AUROC", "auroc"), ("AP", PRECISION)):

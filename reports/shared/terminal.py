@@ -16,7 +16,7 @@ from rich.text import Text
 from bench.reporting import ARROW
 
 from .against import Comparison, Pooled, footnotes, interval
-from .caption import caption, note_lines, shortened, title
+from .caption import caption, curve_caption, note_lines, shortened, title
 from .cells import Column
 from .table import Table, TableRow
 from .text import natural, p_value, percent, signed
@@ -195,7 +195,9 @@ def worth(found: Worth) -> RenderableType:
         before = row.pair, plain
         cells = [_gain(score, g) for score, g in zip(row.scores, row.gains, strict=True)]
         grid.add_row(Text(row.label), *([Text(row.pair)] * several), *cells)
-    lines = [Text(line, "dim") for line in gain_notes(found)]
+    # Of one size they stand under its table, which is right above.
+    lines = [Text(line) for line in curve_caption(found)] if len(found.sizes) > 1 else []
+    lines += [Text(line, "dim") for line in gain_notes(found)]
     return Group(Text("Gain over the best target-only", "bold"), grid, *map(indented, lines))
 
 

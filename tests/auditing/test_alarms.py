@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.auditing.alarms import alarms
+from bench.auditing.alarms import alarms, one_class
 from bench.auditing.checks import check_records
 from bench.cells.engine import run_cell
 from bench.errors import DivergedError
@@ -19,6 +19,7 @@ from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.reports.leaderboard import write
 from bench.reports.run import show
+from bench.scoring.metrics import scores
 from bench.store.records import Store
 
 from records import RECIPE, guesses, put
@@ -172,6 +173,49 @@ class TestOneClass:
             fold["predicted_windows"] = [0, 100]
         assert len(said(record)) == 1
 
+    def test_may_be_so_of_trials_alone(self, store):
+        record = counted(put(store, "svm", [0.5] * 4), (80, 20))
+        for fold in record.folds:
+            fold |= {"true_trials": [5, 5], "predicted_trials": [10, 0]}
+        ((severity, what, _),) = said(record)
+        assert severity == "warning"
+        assert "one class for over 98 % of the trials of a subject" in what
+        assert "per trial balanced accuracy 55.0, AUROC 58.0" in what
+        assert (one_class(record, "window"), one_class(record, "trial")) == (False, True)
+
+    @pytest.mark.parametrize("named", [[0, 10], [4, 6]])
+    def test_of_windows_alone_it_is_of_windows(self, store, named):
+        record = counted(put(store, "svm", [0.5] * 4), (100, 0))
+        for fold in record.folds:
+            fold |= {"true_trials": [5, 5], "predicted_trials": named}
+        ((_, what, _),) = said(record)
+        assert "of the windows" in what
+        assert one_class(record, "trial") is (named == [0, 10])
+
+    def test_few_trials_are_of_one_class_by_chance(self, store):
+        record = counted(put(store, "svm", [0.5] * 4), (50, 50))
+        for fold in record.folds:
+            fold |= {"true_trials": [1, 1], "predicted_trials": [2, 0]}
+        assert said(record) == []
+
+    def test_older_records_give_it_away_by_their_scores(self, store):
+        """Trials were not counted; all of each fold for one class follows from the scores."""
+        record = counted(put(store, "svm", [0.5] * 4), (60, 40))
+        for fold in record.folds:
+            fold["test_trials"] = list(range(10))
+            fold["scores"]["trial"] = scores([0] * 4 + [1] * 6, [[0.4, 0.6]] * 10, 2)
+        assert one_class(record, "trial")
+        record.folds[1]["scores"]["trial"] = scores([0] * 5 + [1] * 5, [[0.4, 0.6], [0.6, 0.4]] * 5,
+                                                    2)
+        assert not one_class(record, "trial")
+
+    def test_who_is_always_right_knows_more_than_one_class(self, store):
+        record = put(store, "svm", [0.5] * 4)
+        for fold in record.folds:
+            fold["test_trials"] = list(range(10))
+            fold["scores"]["trial"] = scores([0, 1] * 5, [[0.9, 0.1], [0.1, 0.9]] * 5, 2)
+        assert not one_class(record, "trial")
+
     @pytest.mark.parametrize("predicted", [(97, 3), (50, 50)])
     def test_others_are_not(self, store, predicted):
         assert said(counted(put(store, "dann", [0.5] * 4), predicted)) == []
@@ -186,6 +230,14 @@ class TestOneClass:
         assert "true_windows" not in record.folds[0]
         assert len(said(record)) == 1
         assert said(record, read=False) == []
+
+    def test_older_records_trials_too(self, store):
+        """Each trial leans to one class, though a third of its windows are of the other."""
+        frame = guesses(2)
+        odd = np.arange(len(frame)) % 3 == 0
+        frame["p0"], frame["p1"] = np.where(odd, 0.4, 0.9), np.where(odd, 0.6, 0.1)
+        ((_, what, _),) = said(put(store, "svm", [0.5] * 4, predictions=frame))
+        assert "of the trials" in what
 
 
 def test_a_class_that_a_subject_lacks(store):
@@ -267,6 +319,19 @@ class TestWhereTheyAreShown:
         console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
         show(leaky, console)
         assert "LEAK: above the best attainable" in console.export_text()
+
+    def test_average_precision_stands_by_the_auroc_where_accuracies_say_nothing(self, store):
+        record = counted(put(store, "svm", [0.5] * 4), (80, 20))
+        for fold in record.folds:
+            fold |= {"true_trials": [5, 5], "predicted_trials": [10, 0]}
+            for unit in ("window", "trial"):
+                fold["scores"][unit]["average_precision"] = 0.61
+        console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        show(record, console)
+        window, _, trial = console.export_text().partition("per trial")
+        assert "AP 61.0" not in window
+        assert "AP 61.0 ± 0.0" in trial
+        assert "% of the trials of a subject" in " ".join(trial.split())
 
     def test_in_the_reports(self, leaky, store, tmp_path):
         write(store, tmp_path, ReportOptions())

@@ -15,6 +15,7 @@ from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
 from bench.protocols.zero_shot import ZeroShot
 from bench.registry import load
+from bench.reports.shared.budget import wanted_of
 from bench.store.records import Store
 
 from reach import rows_within
@@ -267,6 +268,19 @@ def test_a_record_holds_what_its_network_cost_whoever_trained_it_first(store):
         assert set(record.read_curves()["pretrain"]) == {
             "total", "contrastive", "reconstruction"}
     assert "cost" not in run_cell(cell_of(load("methods", "lda")()), store).info
+
+
+def test_a_record_holds_how_long_a_head_should_have_been_trained_where_it_was_not(store):
+    scmm = load("methods", "scmm")
+    for fit, wanted in (({"fit_epochs": 200, "fit_batch": 8}, 200), ({"fit_steps": 900}, 1)):
+        method = scmm(scmm.parse({"epochs": 2, "batch": 32, **fit}))
+        record = run_cell(cell_of(method, paired(), scale="null"), store)
+        n = record.folds[0]["calibration_windows"]
+        batches = max(1, n // 8 + (n % 8 > 1)) if "fit_epochs" in fit else 900
+        after = record.info["cost"]["after"]
+        assert after["steps"] < after["wanted"] == wanted * batches
+        told = after.pop("wanted")
+        assert wanted_of(record) == told  # as of a record that does not keep it
 
 
 @pytest.mark.parametrize("change", [

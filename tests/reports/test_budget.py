@@ -10,7 +10,7 @@ import pytest
 from bench.reporting import ReportOptions
 from bench.reports import leaderboard
 from bench.reports.latex import write as write_latex
-from bench.reports.shared.budget import short
+from bench.reports.shared.budget import short, spent, wanted_of
 from bench.reports.shared.cells import collect
 from bench.reports.shared.table import tables
 from bench.store.records import Store
@@ -91,6 +91,52 @@ def test_a_head_that_was_stopped_early_says_so(tmp_path):
     put(store, "mae", [0.6] * 4, params={**STEPS, "fit_epochs": 2}, info=info())
     (said,) = [n for its in notes(store).values() for n in its if "stopped" in n]
     assert said == "stopped by the scale after 40 of 100 steps: scmm, target-only CNN"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_so_does_one_whose_length_is_given_in_epochs(told, tmp_path):
+    """By what a record of today keeps, or, of an older one, by its calibration windows."""
+    store = Store(tmp_path / "runs")
+    params = {**STEPS, "fit_epochs": 50, "fit_batch": 64}
+    for target, windows in (("DEAP:valence", 129), ("SEED-IV:4", 200)):
+        wanted = 50 * (2 if windows == 129 else 4)  # the last window alone is no batch
+        for name, kind in (("scmm", "method"), ("leaky", "oracle")):
+            cost = info(after=(40, 2560))
+            if told:
+                cost["cost"]["after"]["wanted"] = wanted
+            record = put(store, name, [0.7] * 4, params=params, info=cost, target=target, kind=kind)
+            for fold in record.folds:
+                fold["calibration_windows"] = windows
+            store.put(record)
+    record = put(store, "simclr", [0.6] * 4, params=params, info=info(after=(100, 12800)))
+    for fold in record.folds:
+        fold["calibration_windows"] = 129
+    store.put(record)
+    (said,) = [n for its in notes(store).values() for n in its if "stopped" in n]
+    assert said == "stopped by the scale after 40 of 100–200 steps: scmm, leaky (oracle)"
+
+
+def test_one_whose_length_was_chosen_says_what_the_budget_left_of_it(tmp_path):
+    store = Store(tmp_path / "runs")
+    cost = info()
+    cost["cost"]["after"]["wanted"] = 200
+    put(store, "scmm", [0.7] * 4, params={**STEPS, "fit_epochs": "auto"}, info=cost)
+    record = put(store, "simclr", [0.7] * 4, params={**STEPS, "fit_epochs": "auto"}, info=info())
+    (said,) = [n for its in notes(store).values() for n in its if "stopped" in n]
+    assert said == "stopped by the scale after 40 of 200 steps: scmm"
+    assert " 40 after it (5.1k windows)" in spent(record)
+    record.info = cost
+    assert " 40 of 200 after it (5.1k windows)" in spent(record)
+
+
+@pytest.mark.parametrize("nonsense", [
+    {"fit_epochs": 2, "fit_batch": 0}, {"fit_epochs": 2, "fit_batch": "many"}, {"fit_epochs": None},
+    {"fit_epochs": "steps", "fit_steps": "many"}, "none at all",
+])
+def test_nonsense_says_nothing(nonsense, tmp_path):
+    record = put(Store(tmp_path / "runs"), "scmm", [0.7] * 4, info=info())
+    record.identity["params"] = nonsense
+    assert wanted_of(record) is None
 
 
 def test_a_pair_that_more_steps_turn_round_is_named_where_the_steps_are_few(tmp_path):

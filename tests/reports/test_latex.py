@@ -28,7 +28,16 @@ def test_compiles_in_a_minimal_document(tmp_path: Path):
     put(store, "incomplete", [0.5] * 3, simulated=RECIPE)
     put(store, HOSTILE, [0.5] * 3, source=HOSTILE, target=HOSTILE, simulated={HOSTILE: HOSTILE})
     put(store, "é ﬁ 中 → ½ ∑ 𝛼 \\end{table} % & _ # $ ^ ~", [0.5] * 3, protocol="zero-shot")
+    for name, levels in (("lr", (0.6, 0.9)), (HOSTILE, (0.8, 0.7)), ("scmm", (0.6, 0.9))):
+        for trials, level in zip((1, 3), levels, strict=True):  # a curve, and its table of gains
+            put(store, "target-only" if name == "lr" else name,
+                [level + 0.01 * (i + (name != "lr")) for i in range(12)], simulated=RECIPE,
+                params={"network": "lr"} if name == "lr" else {}, identity={"protocol": {
+                    "name": "few-shot", "params": {"calibration_trials": trials, "curve": "1,3"},
+                    "target_access": "target-supervised: labelled trials"}})
     latex.write(store, tmp_path, ReportOptions())
+    assert "Gain over the best" in (tmp_path / "leaderboard.tex").read_text()
+    assert r"$^\circ$" in (tmp_path / "leaderboard.tex").read_text()
     (tmp_path / "paper.tex").write_text(DOCUMENT)
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"],

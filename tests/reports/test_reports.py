@@ -806,6 +806,33 @@ def test_records_of_before_checksums_are_told(store):
 class TestOneClass:
     """Where nearly all windows are taken for one class, accuracies say nothing."""
 
+    def test_of_trials_it_stands_in_the_table_of_trials(self, store, tmp_path):
+        for method, named in (("svm", [10, 0]), ("lr", [6, 4])):
+            record = put(store, method, [0.4] * 3)  # 50 a trial
+            for fold in record.folds:
+                fold |= {"true_windows": [50, 50], "predicted_windows": [80, 20],
+                         "true_trials": [5, 5], "predicted_trials": named}
+                fold["scores"]["trial"] |= {"auroc": 0.71, "average_precision": 0.68}
+            store.put(record)
+        for unit in ("window", "trial"):
+            write(store, tmp_path, ReportOptions(unit=unit))
+            text = (tmp_path / "leaderboard.md").read_text()
+            assert ("| svm | 50.0 ± 0.0; one class: AUROC 71.0, AP 68.0 |" in text) is (
+                unit == "trial")
+            assert ("nearly all trials of each subject are taken for one class" in text) is (
+                unit == "trial")
+            assert "⚠ alarm: predicts one class for over 98 % of the trials" in text
+
+    def test_an_oracle_s_epoch_is_another_one(self, store):
+        record = put(store, "scmm", [0.5] * 3)
+        record.oracle = {"selection": "best test epoch", "folds": list(map(dict, record.folds))}
+        for fold in record.folds:
+            fold |= {"true_windows": [50, 50], "predicted_windows": [100, 0]}
+        store.put(record)
+        beside = {row.key.kind: [v.beside for v in row.values.values()] for row in only(store).rows}
+        assert beside["oracle"] == [""]
+        assert beside["method"] != [""]
+
     def test_auroc_and_average_precision_stand_beside(self, store, tmp_path):
         for method, named in (("scmm", [100, 0]), ("lr", [60, 40]), ("majority", [100, 0])):
             record = put(store, method, [0.5] * 3,

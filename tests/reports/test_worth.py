@@ -10,8 +10,10 @@ import pytest
 
 from bench.reporting import ReportOptions
 from bench.reports import leaderboard
+from bench.reports.latex import latex
 from bench.reports.latex import write as write_latex
 from bench.reports.shared.cells import collect
+from bench.reports.shared.text import signed
 from bench.reports.shared.worth import headline, worths
 from bench.scoring.inference import holm, paired
 from bench.store.records import Store
@@ -141,6 +143,53 @@ def test_it_stands_on_screen_in_markdown_in_latex_and_in_csv(store, tmp_path):
     assert len(rows) == 6
     assert {r["reference"] for r in rows} == {"target-only LR", "target-only CNN"}
     assert all(float(r["smallest_detectable"]) > 0 for r in rows)
+
+
+CAPTION = ("Balanced accuracy in %, per window: mean over 12 target subjects, seed 0 averaged. "
+           "Calibrated on 1 trial a class to 60 % of the trials of each class.",
+           "2 classes (low, high), those of the target. Budget: demo, a shortened training; "
+           "rankings at this budget are not to be quoted.")
+
+
+def test_the_curve_says_what_its_numbers_are(store, tmp_path):
+    from rich.console import Console
+
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(leaderboard.render(store, ReportOptions()))
+    curve = " ".join(console.export_text().partition("few-shot,")[0].split())
+    leaderboard.write(store, tmp_path, ReportOptions())
+    gains = (tmp_path / "leaderboard.md").read_text().partition("### Gain over the best")[2]
+    write_latex(store, tmp_path, ReportOptions())
+    tex = (tmp_path / "leaderboard.tex").read_text().rpartition(r"\begin{table}")[2]
+    for said in CAPTION:
+        assert said in curve
+        assert said in gains.replace("\\", "")
+        assert latex(said) in tex
+
+
+def test_of_one_size_it_is_not_said_twice(tmp_path):
+    store = table(Store(tmp_path), {k: {"60 %": v["60 %"]} for k, v in LEVELS.items()})
+    leaderboard.write(store, tmp_path, ReportOptions())
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert "Gain over the best target-only" in text
+    assert text.count("not to be quoted") == 1
+    write_latex(store, tmp_path, ReportOptions())
+    assert (tmp_path / "leaderboard.tex").read_text().count(r"\begin{table}") == 1
+
+
+def test_latex_has_the_gains_of_a_curve_at_each_size(store, tmp_path):
+    write_latex(store, tmp_path, ReportOptions())
+    text = (tmp_path / "leaderboard.tex").read_text()
+    assert text.count(r"\begin{table}") == len(SIZES) + 1
+    tex = text.rpartition(r"\begin{table}")[2]
+    assert "few-shot: balanced accuracy per window, in " in tex
+    rows = {line.split(" &")[0]: line for line in tex.splitlines() if line.endswith(r" \\")}
+    (worth,) = found(store)
+    gains = [g for g in worth.gains if g.row.method == "scmm"]
+    for g in gains:
+        assert latex(signed(g.test.mean)) in rows["scmm"]
+    assert rows["scmm"].count(r"\textbf{+") == sum(g.won for g in gains) == 1
+    assert "scriptsize" not in rows["target-only LR"]
 
 
 def test_a_filter_by_method_keeps_plain_learning(store):

@@ -142,14 +142,24 @@ def test_an_outcome_is_stored_by_name_in_a_fixed_order():
     stored = outcome.as_dict()
     assert list(stored) == [
         "subject", "session", "calibration_trials", "test_trials", "calibration_windows",
-        "test_windows", "majority", "true_windows", "predicted_windows", "scores",
+        "test_windows", "majority", "true_windows", "predicted_windows", "true_trials",
+        "predicted_trials", "scores",
     ]
     assert stored["true_windows"] == np.bincount(y, minlength=3).tolist()
     assert stored["predicted_windows"] == np.bincount(p.argmax(axis=1), minlength=3).tolist()
+    assert stored["true_trials"] == stored["true_windows"]  # of one window each
+    assert stored["predicted_trials"] == stored["predicted_windows"]
     assert json.loads(json.dumps(stored)) == stored
     assert FoldOutcome(**stored) == outcome
     assert (stored["test_windows"], stored["test_trials"]) == (40, trial.tolist())
     assert stored["scores"] == fold_scores(y, p, trial, 3)
+
+
+def test_trials_are_counted_by_the_mean_over_their_windows():
+    p = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.4, 0.6]])
+    outcome = FoldOutcome.of((1, 1), [0, 0, 1, 1], p, [5, 5, 6, 6], test_trials=[5, 6])
+    assert (outcome.true_windows, outcome.predicted_windows) == ([2, 2], [1, 3])
+    assert (outcome.true_trials, outcome.predicted_trials) == ([1, 1], [1, 1])
 
 
 def test_majority_share():

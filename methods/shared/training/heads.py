@@ -67,6 +67,11 @@ class HeadRecipe:
         total = budget.batches(q.fit_steps, "fit")
         return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
 
+    def wanted(self, sampler: Sampler) -> int:
+        """How many batches the parameters say, whatever the budget."""
+        q = self.q
+        return int(q.fit_epochs * sampler.steps if isinstance(q.fit_epochs, int) else q.fit_steps)
+
     def optimiser(self, encoder: Encoder) -> Optimiser:
         """Adam, its schedule, and at what rate which layer of an encoder is trained."""
         q = self.q
@@ -130,6 +135,7 @@ class HeadTraining:
         n = x.shape[1]
         draw = min(n, q.windows_per_epoch) if view.calibration is None else n
         sampler, self.total = recipe.length(n, draw, ctx.budget)
+        self.wanted = recipe.wanted(sampler)
         self.order = Order(sampler, self._draws("fit order"))
         self.epochs = math.ceil(self.total / sampler.steps)
         self.windows, self.classes = x.flatten(0, 1), y.flatten()
@@ -157,7 +163,7 @@ class HeadTraining:
             after_step=self.finish.after_step, optimiser=self.recipe.optimiser(self.encoder),
         )
         for job in self.jobs:
-            job.ctx.spent("after", self.total, self.order.windows(self.total))
+            job.ctx.spent("after", self.total, self.order.windows(self.total), self.wanted)
         end = plain(self.finish.settle())
         return [
             LostPredictor(error) if error

@@ -48,7 +48,7 @@ class Seen:
             network = getattr(predictor, "base", predictor)  # of a test-time method
             self.shown.append((number, of, network.state["head2.bias"].clone()))
 
-    def spent(self, ctx, part, steps, windows):
+    def spent(self, ctx, part, steps, windows, wanted):
         before = self.costs.get(part, (0, 0))
         self.costs[part] = before[0] + steps, before[1] + windows
 
