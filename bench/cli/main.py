@@ -77,7 +77,8 @@ app.command(epilog=_examples(
     "--dry-run",
 ))(sweep)
 app.command(epilog=_examples("bench status runs"))(status)
-app.command(epilog=_examples("bench rerun 9d8d94b7 --runs runs"))(rerun)
+app.command(epilog=_examples("bench rerun 9d8d94b7 --runs runs",
+                             "bench rerun 9d8d94b7 --runs theirs.zip"))(rerun)
 app.command(epilog=_examples(
     "bench tune --method scmm --src SEED --tgt DEAP --simulated --scale table",
     "bench tune --method dann --protocol unsupervised --only weight,lr --trials 50 --storage "
