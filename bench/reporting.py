@@ -26,7 +26,7 @@ from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
 from .store.records import Store
 from .store.seal import read_json, write_json
-from .store.shown import html_table
+from .store.shown import counted, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -440,10 +440,10 @@ class Scoreboard:
         frame = self._frame
         counts = frame.assign(name=[_label(row) for row in frame.to_dict("records")])
         named = counts.drop_duplicates(["block", "name"])["block"].value_counts()
-        words = [_counted(len(set(frame["table"])), "table")]
-        words += [_counted(int(named.get(block, 0)), block)
+        words = [counted(len(set(frame["table"])), "table")]
+        words += [counted(int(named.get(block, 0)), block)
                   for block in ("method", "control", "oracle") if block in named]
-        words.append(_counted(frame["pair"].nunique(), "pair"))
+        words.append(counted(frame["pair"].nunique(), "pair"))
         words.append(f"{self._options.metric} per {self._options.unit}")
         if (frame["simulated"] != "no").any():
             words.append("SIMULATED")
@@ -487,10 +487,6 @@ def _label(row: Mapping[Any, Any]) -> str:
     name = str(row["method"]) + (f" ({row['network']})" if row["network"] else "")
     name += f" + {row['shortcut']}" if row["shortcut"] else ""
     return name + (f" [{row['variant']}]" if row["variant"] else "")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def leaderboard(runs: Path | str = "runs", **filters: Any) -> Scoreboard:

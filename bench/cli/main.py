@@ -388,10 +388,7 @@ def _refuse(message: str, hint: str) -> NoReturn:
 def _stopped(ended: list[signal.Signals]) -> None:
     by = f" by {ended[0].name}" if ended else ""
     with contextlib.suppress(OSError):  # of SIGHUP: the terminal is gone
-        Screen(stderr=True).print(
-            f"[yellow]Stopped{by}.[/] What was finished is stored; the same command goes on from "
-            "there."
-        )
+        Screen(stderr=True).print(f"[yellow]Stopped{by}.[/]")  # commands say what they keep
 
 
 if __name__ == "__main__":

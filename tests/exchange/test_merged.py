@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 import zipfile
 
 import pytest
+from rich.console import Console
 
+from bench.cli.screen.exchange import show, verdict
 from bench.errors import BenchError
 from bench.exchange.export import export
 from bench.exchange.merged import opened
+from bench.exchange.verify import verify
 from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.store.records import Store
@@ -154,6 +158,20 @@ def test_an_archive_whose_scores_are_changed_is_not_run_again(bench, tmp_path):
     refused = bench("rerun", cell.name, "--runs", "a.zip")
     assert refused.returncode == 2
     assert "a.zip does not pass" in refused.stderr
+
+
+def test_one_record_is_said_as_one(tmp_path):
+    export(real(tmp_path / "a", "lda"), tmp_path / "a.zip")
+    console = Console(file=io.StringIO(), width=100)
+    seen = verify(tmp_path / "a.zip")
+    verdict(console, seen)
+    show(console, seen)
+    text = console.file.getvalue()
+    assert "a.zip (1 record, sha256" in text
+    assert "1 record; written by bench" in text
+    assert "records: 1 record whole and named by its identity" in text
+    assert "scores: 1 record scored again from its predictions" in text
+    assert "1 records" not in text
 
 
 # --- editions --------------------------------------------------------------------------------
