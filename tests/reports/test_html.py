@@ -448,9 +448,9 @@ class TestInChromium:
         assert b.run("rowName(state.one)") == "scmm"
 
     def test_critical_difference(self, chromium, store, tmp_path):
-        put(store, "a", [0.7, 0.6, 0.8])
-        put(store, "b", [0.6, 0.7, 0.7])
-        put(store, "c", [0.5, 0.5, 0.5])
+        put(store, "a", [0.7, 0.8, 0.8, 0.7, 0.6, 0.8, 0.7, 0.6])
+        put(store, "b", [0.6, 0.7, 0.7, 0.6, 0.7, 0.7, 0.6, 0.7])
+        put(store, "c", [0.5] * 8)
         options = ReportOptions()
         found = rank_diagram.ranks(tables(collect(store, options), options)[0])
         b = chromium
@@ -459,6 +459,18 @@ class TestInChromium:
         for label, rank in zip(found.labels, found.ranks, strict=True):
             assert f"{label} {rank:.2f}" in said
         assert b.run("document.querySelectorAll('.joined').length") == len(found.cliques) == 1
+
+    def test_no_critical_difference_where_none_could_be_told_apart(
+        self, chromium, store, tmp_path
+    ):
+        for name, score in (("a", 0.7), ("b", 0.6), ("c", 0.5)):
+            put(store, name, [score + 0.01 * i for i in range(6)])
+        chromium.open(made(store, tmp_path))
+        said = chromium.run("document.querySelector('#compare').innerText")
+        assert ("Not drawn: ranks of 3 methods over 6 subjects: with fewer than 7 no two could be "
+                "told apart, so one bar would join all.") in said
+        assert "A bar joins" not in said
+        assert chromium.run("document.querySelectorAll('.joined').length") == 0
 
     def test_marks_are_explained(self, b):
         legend = b.run("document.querySelector('#legend').innerText")
