@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import BenchError, SettingError, UnknownNameError
 from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
 from .store.records import Store
 from .store.seal import read_json, write_json
-from .store.shown import html_table
+from .store.shown import counted, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +174,93 @@ class ReportOutcome:
     refusal: str = ""
 
 
+class ReportWriter(Protocol):
+    """Contract of a report: what an entry of the group ``bench.reports`` leads to.
+
+    It is a function, usually called ``write``. ``formats`` of its entry says which kinds of files
+    it writes (:data:`FORMATS`); one without any is not run by ``bench report``.
+
+    **What it gets.** ``store`` has the records: of a run folder, or of several places read as one,
+    where ``store.root`` is a name and no folder. ``out`` is the folder for its files; it may not be
+    there yet. ``options`` say what is to be shown.
+
+    **What may be read.** ``store.records()``, and of each record what is in it or beside it:
+    ``predictions()``, ``read_curves()``, ``read_diagnostics()``. Nothing else: a report is written
+    anew when records, options, its own code or its files change, and only then. The store is not
+    written to. ``bench.reports.shared.cells.collect`` gives records as plain cells, filtered and
+    read once for all reports of a command; ``bench.reports.shared.table.tables`` gives the tables
+    that are ranked. Filters and formats are the report's to heed (``options.wants_pair``,
+    ``wants_method``, ``wants_protocol``, ``wants_format``). Texts of a record are a stranger's:
+    what shows them passes them through ``clean`` of ``bench.reports.shared.text``, and in a CSV
+    through ``spreadsheet``.
+
+    **What it returns.** The paths that it wrote, each directly in ``out`` and called after the
+    report: ``NAME.png``, or ``NAME-1.png``, ``NAME-2.png`` where tables may not be mixed. A picture
+    has what it draws beside it as ``NAME.csv``, unrounded, whichever of its formats are asked for.
+    Equal records give equal bytes. Where it returns fewer files than before, those that it wrote
+    and that still lie there untouched are removed.
+
+    **What a refusal is.** Where there is nothing to draw it raises
+    :class:`bench.errors.BenchError`: one sentence that says what is missing, and a hint. The
+    command names it and goes on with the other reports. Any other error is a defect, and ends the
+    command.
+
+    Reports of one command may run at the same time, in processes of their own: they print nothing
+    and share nothing.
+
+    Examples
+    --------
+    How many folds each finished record has:
+
+    >>> from bench.errors import BenchError
+    >>> from bench.reports.shared.files import csv_text
+    >>> from bench.store.files import write_text
+    >>> def write(store, out, options):
+    ...     rows = []
+    ...     for record in store.records():
+    ...         method, source, target = (
+    ...             record.identity["method"], record.identity["source"]["name"],
+    ...             record.identity["target"]["name"])
+    ...         if (record.status == "done" and options.wants_method(method)
+    ...                 and options.wants_pair(source, target)):
+    ...             rows.append({"method": method, "pair": record.pair,
+    ...                          "folds": len(record.folds)})
+    ...     if not rows:
+    ...         raise BenchError(f"no record in {store.root} is done", "Run one: bench run")
+    ...     path = out / "folds.csv"
+    ...     write_text(path, csv_text(rows))
+    ...     return [path]
+
+    Its entry, in the catalogue of a package: ``Entry("folds", "my_package:write", "folds of each
+    record", formats=("csv",))``. Called as the command calls it:
+
+    >>> import tempfile
+    >>> from bench.store.records import Record, Store
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> store = Store(folder / "runs")
+    >>> try:
+    ...     write(store, folder, ReportOptions())
+    ... except BenchError as refusal:
+    ...     print(refusal.hint)
+    Run one: bench run
+    >>> _ = store.put(Record(folds=[{}, {}], identity={
+    ...     "method": "lda", "source": {"name": "SEED:3"}, "target": {"name": "DEAP:valence"}}))
+    >>> (path,) = write(store, folder, ReportOptions(methods=("lda",)))
+    >>> print(path.read_text(encoding="utf-8").strip())
+    method,pair,folds
+    lda,SEED:3→DEAP:valence,2
+    """
+
+    def __call__(self, store: Store, out: Path, options: ReportOptions) -> list[Path]:
+        """Write the files and return their paths.
+
+        Raises
+        ------
+        BenchError
+            There is nothing to draw.
+        """
+
+
 def file_reports(options: ReportOptions) -> list[str]:
     """Reports that write files of a kind that is asked for."""
     return [
@@ -258,7 +345,8 @@ class _Task:
     def draw(self, name: str) -> ReportOutcome:
         """Run one report."""
         try:
-            files = load("reports", name)(self.store, self.out, self.options)
+            write: ReportWriter = load("reports", name)
+            files = write(self.store, self.out, self.options)
             return ReportOutcome(name, files, True)
         except BenchError as error:  # a plot of nothing; the tables still say what there is
             return ReportOutcome(name, [], True, error.message)
@@ -440,10 +528,10 @@ class Scoreboard:
         frame = self._frame
         counts = frame.assign(name=[_label(row) for row in frame.to_dict("records")])
         named = counts.drop_duplicates(["block", "name"])["block"].value_counts()
-        words = [_counted(len(set(frame["table"])), "table")]
-        words += [_counted(int(named.get(block, 0)), block)
+        words = [counted(len(set(frame["table"])), "table")]
+        words += [counted(int(named.get(block, 0)), block)
                   for block in ("method", "control", "oracle") if block in named]
-        words.append(_counted(frame["pair"].nunique(), "pair"))
+        words.append(counted(frame["pair"].nunique(), "pair"))
         words.append(f"{self._options.metric} per {self._options.unit}")
         if (frame["simulated"] != "no").any():
             words.append("SIMULATED")
@@ -489,20 +577,25 @@ def _label(row: Mapping[Any, Any]) -> str:
     return name + (f" [{row['variant']}]" if row["variant"] else "")
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def leaderboard(runs: Path | str = "runs", **filters: Any) -> Scoreboard:
+def leaderboard(
+    runs: Path | str = "runs",
+    *,
+    metric: str = "balanced_accuracy",
+    unit: str = "window",
+    pairs: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+) -> Scoreboard:
     """Leaderboard of a run folder.
 
     Parameters
     ----------
     runs : Path or str
         Run folder.
-    **filters
-        Fields of :class:`bench.reporting.ReportOptions`: ``pairs``, ``methods``, ``protocols``,
-        and ``metric`` and ``unit`` of what is shown.
+    metric, unit : str
+        Of what is shown; :meth:`Scoreboard.long` has all.
+    pairs, methods, protocols : sequence of str
+        Only these, as in :class:`bench.reporting.ReportOptions`.
 
     Returns
     -------
@@ -514,5 +607,6 @@ def leaderboard(runs: Path | str = "runs", **filters: Any) -> Scoreboard:
     BenchError
         No record, or none that passes the filters.
     """
-    options = ReportOptions(**filters)
+    options = ReportOptions(metric=metric, unit=unit, pairs=tuple(pairs), methods=tuple(methods),
+                            protocols=tuple(protocols))
     return Scoreboard(load("reports", "frame")(Store(runs), options), options, str(runs))

@@ -143,7 +143,8 @@ def _rows(_: Table, result: Ranks) -> list[dict[str, Any]]:
     ]
 
 
-def _too_few(_: Table, result: Ranks) -> str:
+def too_few(_: Table, result: Ranks) -> str:
+    """Why ranks of so few subjects say nothing; empty where they can."""
     needed = subjects_needed(len(result.labels), ALPHA)
     if result.blocks >= needed:
         return ""
@@ -155,5 +156,5 @@ def _too_few(_: Table, result: Ranks) -> str:
 write = Picture(
     "ranks", ranks, draw, "Mean ranks",
     "fewer than two methods in {root} ran every pair: there are no ranks",
-    "Ask for the pairs that they share, with --pairs.", _rows, _too_few,
+    "Ask for the pairs that they share, with --pairs.", _rows, too_few,
 )

@@ -13,6 +13,7 @@ import torch
 import bench.data.corpus
 import bench.method
 import bench.protocols.base
+import bench.reporting
 from bench.conformance import Check, check_method, failures, named_by, table
 from bench.errors import BenchError, UnknownNameError
 from bench.method import Context, Method, Needs
@@ -37,7 +38,8 @@ def test_built_in_methods_conform(name):
     assert [c for c in checked(name) if c.passed is False] == []
 
 
-@pytest.mark.parametrize("module", [bench.method, bench.data.corpus, bench.protocols.base])
+@pytest.mark.parametrize("module", [
+    bench.method, bench.data.corpus, bench.protocols.base, bench.reporting])
 def test_examples_of_the_contracts_run(module):
     assert doctest.testmod(module).failed == 0
 

@@ -10,9 +10,11 @@ from rich.markup import escape
 
 from ..errors import BenchError, SettingError
 from ..registry import include, load
+from ..store.shown import counted
 from ..sweeps.request import as_seeds
 from .screen.console import Screen
 from .screen.exchange import show, verdict
+from .screen.live import now, say_kept
 from .shared import named_briefly, what, with_options
 
 if TYPE_CHECKING:
@@ -80,10 +82,15 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     from ..store.records import Store
     from .screen.progress import Display
 
-    with Display(Screen(stderr=True), asked.quiet) as display:
-        path = run_audit(
-            asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
-        )
+    began = now()
+    try:
+        with Display(Screen(stderr=True), asked.quiet) as display:
+            path = run_audit(
+                asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
+            )
+    except KeyboardInterrupt:
+        say_kept(asked.options.runs, began)
+        raise
     screen = Screen()
     load("reports", "audit-screen")(read_audit(path), screen)
     folder = asked.options.runs / "report"
@@ -135,8 +142,8 @@ def export(
         raise BenchError(f"{runs} is not a folder", "Give the run folder, by default ./runs")
     made = bundle(runs, out, lab, models)
     screen = Screen()
-    screen.print(f"[green]✓[/] {escape(str(made.path))}: {made.records} records, {made.files} "
-                 f"files, {_size(made.size)}", highlight=False, soft_wrap=True)
+    held = f"{counted(made.records, 'record')}, {counted(made.files, 'file')}, {_size(made.size)}"
+    screen.print(f"[green]✓[/] {escape(str(made.path))}: {held}", highlight=False, soft_wrap=True)
     for path, why in made.left_out:
         screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}", highlight=False)
     for kind, names in made.named.items():

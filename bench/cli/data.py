@@ -11,6 +11,7 @@ from rich.markup import escape
 from ..errors import SettingError
 from ..registry import OPEN, entries, entry, include, load
 from ..runs.options import Options, as_pairs
+from ..store.shown import counted
 from .screen.console import Screen
 from .shared import choice, listed
 
@@ -118,7 +119,8 @@ def data_set(
     for adapter, inventory in found:
         path = set_corpus_folder(adapter.name, inventory.root)
         Screen().print(
-            f"[green]✓[/] {adapter.name}: {len(inventory.recordings)} recordings; remembered in "
+            f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')}; "
+            "remembered in "
             f"{escape(str(path))}", highlight=False,
         )
 

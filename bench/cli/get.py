@@ -10,8 +10,10 @@ from rich.markup import escape
 
 from ..errors import MissingCorpusError, SettingError
 from ..registry import OPEN, entries, include, load
+from ..store.shown import counted
 from .data import Includes, data_app
 from .screen.console import Screen
+from .screen.live import say_finished
 from .shared import listed
 
 if TYPE_CHECKING:
@@ -57,8 +59,12 @@ def data_get(
     screen.print(_words(plan), highlight=False)
     if dry_run:
         return
-    with _Progress(plan) as told:
-        left = fetch(plan, told)
+    try:
+        with _Progress(plan) as told:
+            left = fetch(plan, told)
+    except KeyboardInterrupt:
+        say_finished()
+        raise
     for path in left:
         screen.print(
             f"[yellow]•[/] {escape(str(path))} is an archive that this program cannot open. Unpack "
@@ -104,7 +110,7 @@ def _remember(adapter: CorpusAdapter, folder: Path, screen: Screen) -> None:
                                  f"{error.message}", error.hint) from error
     set_corpus_folder(adapter.name, inventory.root)
     screen.print(
-        f"[green]✓[/] {adapter.name}: {len(inventory.recordings)} recordings in "
+        f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')} in "
         f"{escape(str(inventory.root))}; no command needs --data for it any more", highlight=False)
 
 

@@ -77,7 +77,8 @@ app.command(epilog=_examples(
     "--dry-run",
 ))(sweep)
 app.command(epilog=_examples("bench status runs"))(status)
-app.command(epilog=_examples("bench rerun 9d8d94b7 --runs runs"))(rerun)
+app.command(epilog=_examples("bench rerun 9d8d94b7 --runs runs",
+                             "bench rerun 9d8d94b7 --runs theirs.zip"))(rerun)
 app.command(epilog=_examples(
     "bench tune --method scmm --src SEED --tgt DEAP --simulated --scale table",
     "bench tune --method dann --protocol unsupervised --only weight,lr --trials 50 --storage "
@@ -387,10 +388,7 @@ def _refuse(message: str, hint: str) -> NoReturn:
 def _stopped(ended: list[signal.Signals]) -> None:
     by = f" by {ended[0].name}" if ended else ""
     with contextlib.suppress(OSError):  # of SIGHUP: the terminal is gone
-        Screen(stderr=True).print(
-            f"[yellow]Stopped{by}.[/] What was finished is stored; the same command goes on from "
-            "there."
-        )
+        Screen(stderr=True).print(f"[yellow]Stopped{by}.[/]")  # commands say what they keep
 
 
 if __name__ == "__main__":

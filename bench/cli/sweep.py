@@ -11,8 +11,10 @@ import typer
 from ..errors import BenchError, SettingError
 from ..registry import include
 from ..runs.options import HOW
+from ..store.records import Store
 from ..sweeps.request import Request, read_request
 from .screen.console import Screen
+from .screen.exchange import verdict
 from .shared import parsed, with_options
 
 if TYPE_CHECKING:
@@ -175,7 +177,9 @@ def status(
 
 def rerun(
     record: Annotated[str, typer.Argument(help="Folder of a record, or the start of its name.")],
-    runs: Annotated[Path, typer.Option(help="Run folder, if a name is given.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(
+        help="Run folder, if a name is given, or an archive that bench export wrote.",
+        metavar="RUNS|ARCHIVE")] = Path("runs"),
     data: Annotated[Path | None, typer.Option(
         help="Folder that holds the corpora.", metavar="DIR")] = None,
     include_: Annotated[list[str] | None, typer.Option(
@@ -184,13 +188,24 @@ def rerun(
     tolerance: Annotated[float, typer.Option(
         help="Largest deviation of a probability that still agrees.")] = 1e-4,
 ) -> None:
-    """Repeat a stored cell and say whether it agrees; stores nothing. Exit 1 if it does not."""
+    """Repeat a stored cell and say whether it agrees; stores nothing. Exit 1 if it does not.
+
+    An archive is verified first; one that is not whole is refused.
+    """
     for item in include_ or ():
         include(item)
-    from ..sweeps.repeat import find_record, repeat
+    from ..sweeps.repeat import find_record, record_in, repeat
 
-    comparison = repeat(find_record(record, runs), data)
-    comparison.show(Screen(), tolerance)
+    screen = Screen()
+    if runs.is_file() or runs.suffix == ".zip":
+        from ..exchange.merged import opened
+
+        with opened([runs]) as (store, (seen,)):
+            verdict(screen, seen)
+            comparison = repeat(record_in(Store(store.roots[0]), record, runs), data)
+    else:
+        comparison = repeat(find_record(record, runs), data)
+    comparison.show(screen, tolerance)
     if not comparison.agrees(tolerance):
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import BenchError
@@ -26,11 +26,14 @@ class Place:
     store : Store
     stamp : str
         Digest of an archive; empty for a run folder.
+    file: str
+        Name of an archive's file, without its folder.
     """
 
     name: str
     store: Store
     stamp: str = ""
+    file: str = ""
 
 
 class MergedStore(Store):
@@ -43,6 +46,7 @@ class MergedStore(Store):
     def __init__(self, parts: Sequence[Place]) -> None:
         super().__init__(Path(" + ".join(part.name for part in parts).replace("/", "-")))
         self.parts = list(parts)
+        self.archives = {part.name: part.file for part in parts if part.stamp}
 
     @property
     def roots(self) -> list[Path]:
@@ -53,7 +57,7 @@ class MergedStore(Store):
         """Changes whenever a place or a record in it does."""
         out: list[tuple[str, int, int]] = []
         for part in self.parts:
-            out.append((f"{part.name} {part.stamp}", 0, 0))
+            out.append((f"{part.name} {part.stamp} {part.file}", 0, 0))
             # An archive is unpacked anew each time; its digest stands for its files.
             out += [] if part.stamp else part.store.state()
         return out
@@ -133,7 +137,8 @@ def opened(places: Sequence[Path]) -> Iterator[tuple[Store, list[Verification]]]
                 raise BenchError(f"{place} does not pass: its records are not shown",
                                  f"What is wrong: bench verify {place}")
             found.append(seen)
-            parts.append(Place(archive.index.lab or name, Store(inner), archive.digest))
+            parts.append(Place(archive.index.lab or name, Store(inner), archive.digest,
+                               place.name))
         if len(parts) == 1 and not parts[0].stamp:
             yield parts[0].store, found
         else:
@@ -154,5 +159,5 @@ def _told_apart(parts: Sequence[Place]) -> list[Place]:
     for part in parts:
         seen[part.name] += 1
         name = part.name if counts[part.name] == 1 else f"{part.name} ({seen[part.name]})"
-        out.append(Place(name, part.store, part.stamp))
+        out.append(replace(part, name=name))
     return out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..registry import load
 from ..reporting import ReportOptions, chosen_reports, write_reports
-from ..store.shown import html_table
+from ..store.shown import counted, html_table
 from .merged import opened
 from .verify import Verification
 
@@ -32,7 +32,7 @@ class ReportFiles(list[Path]):
 
     def __repr__(self) -> str:
         where = sorted({str(path.parent) for path in self})
-        parts = [f"{len(self)} files in {', '.join(where)}" if self else "no files"]
+        parts = [f"{counted(len(self), 'file')} in {', '.join(where)}" if self else "no files"]
         if self.refusals:
             parts.append(f"none of {', '.join(self.refusals)}: see .refusals")
         parts += [f"{seen.path} verified" for seen in self.archives]
@@ -41,7 +41,8 @@ class ReportFiles(list[Path]):
     def _repr_html_(self) -> str:
         rows = [[path.name, str(path.parent)] for path in self]
         rows += [[f"no {name}", why] for name, why in self.refusals.items()]
-        rows += [[str(seen.path), f"verified: {seen.records} records, sha256 {seen.digest}"]
+        rows += [[str(seen.path),
+                  f"verified: {counted(seen.records, 'record')}, sha256 {seen.digest}"]
                  for seen in self.archives]
         return html_table("Reports", ["file", ""], rows)
 

@@ -16,6 +16,7 @@ from ..auditing.checks import check_record
 from ..errors import BenchError
 from ..store.records import Record, Store
 from ..store.seal import read_json
+from ..store.shown import counted
 from ..version import EDITION
 from .archive import Archive, Index
 from .codes import Codes
@@ -53,6 +54,8 @@ class Outcome:
         How many things were checked and right.
     of : str
         What they are, for people: "records".
+    one : str
+        The same of a single one: "record".
     wrong : list of (where, what)
     unchecked : list of (where, what)
         What could not be checked, and why.
@@ -62,6 +65,7 @@ class Outcome:
 
     name: str
     of: str
+    one: str
     checked: int = 0
     wrong: list[tuple[str, str]] = field(default_factory=list)
     unchecked: list[tuple[str, str]] = field(default_factory=list)
@@ -148,14 +152,21 @@ class _Checks:
     def __init__(self, index: Index, folder: Path) -> None:
         self.index, self.folder = index, folder
         self.outcomes = {o.name: o for o in (
-            Outcome("checksums", "files"),
-            Outcome("records", "records whole and named by their identity"),
-            Outcome("scores", "records scored again from their predictions"),
-            Outcome("tested windows", "records tested on the windows that they say"),
-            Outcome("splits", "records without a tested trial in calibration"),
-            Outcome("use of test data", "records that use no more of it than they say"),
-            Outcome("code", "records of the code that is installed here", blocks=False),
-            Outcome("plans", "planned cells whose record is here"),
+            Outcome("checksums", "files", "file"),
+            Outcome("records", "records whole and named by their identity",
+                    "record whole and named by its identity"),
+            Outcome("scores", "records scored again from their predictions",
+                    "record scored again from its predictions"),
+            Outcome("tested windows", "records tested on the windows that they say",
+                    "record tested on the windows that it says"),
+            Outcome("splits", "records without a tested trial in calibration",
+                    "record without a tested trial in calibration"),
+            Outcome("use of test data", "records that use no more of it than they say",
+                    "record that uses no more of it than it says"),
+            Outcome("code", "records of the code that is installed here",
+                    "record of the code that is installed here", blocks=False),
+            Outcome("plans", "planned cells whose record is here",
+                    "planned cell whose record is here"),
         )}
         self.codes = Codes()
         self.count = 0
@@ -286,7 +297,8 @@ class _Checks:
             missing = sum(r not in self.seen for r in records)
             if missing:
                 outcome.unchecked.append(
-                    (path.name, f"{missing} of its {len(records)} cells have no record here")
+                    (path.name, f"{missing} of its {counted(len(records), 'cell')} "
+                     f"{'has' if missing == 1 else 'have'} no record here")
                 )
 
     def notes(self) -> Iterator[str]:
@@ -305,4 +317,6 @@ class _Checks:
         if self.simulated:
             yield f"{self.simulated} of simulated corpora: their scores say nothing of EEG"
         if self.index.omitted:
-            yield f"{len(self.index.omitted)} files were left out when it was made, such as models"
+            omitted = len(self.index.omitted)
+            yield (f"{counted(omitted, 'file')} {'was' if omitted == 1 else 'were'} left out when "
+                   "it was made, such as models")

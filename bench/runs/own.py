@@ -96,10 +96,12 @@ def include_kept(identity: Mapping[str, Any], runs: Path) -> None:
         if path is not None:
             include(str(path))
         elif corpus.lower() not in {name.lower() for name in entries("corpora")}:
-            what = "several of that name" if kept else "none of that name"
+            folder, what = Path(runs) / FOLDER, "several" if kept else "none"
+            held = f"{folder} holds {what} of that name" if folder.is_dir() \
+                else "no windows are kept beside it"  # as of an archive
             raise BenchError(
                 f"the record was made with windows of somebody's own, {corpus}, of digest "
-                f"{side['digest'][:16]}, and {Path(runs) / FOLDER} holds {what}",
+                f"{side['digest'][:16]}, and {held}",
                 "Write them with bench.save_windows(windows, FILE, name="
                 f"{corpus!r}) and give --include FILE. bench.run(..., windows={{{corpus!r}: own}}) "
                 "keeps them beside the records.",

@@ -107,10 +107,19 @@ def _from_hub(backbone: str, pretraining: Pretraining) -> Path:
     for name in wanted:
         if (folder / name).is_file():
             return folder / name
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        is_there = "is not installed" if isinstance(error, ModuleNotFoundError) \
+            and error.name == "huggingface_hub" else f"cannot be imported: {error}"[:200]
+        raise BenchError(
+            f"--weights hub needs the library huggingface_hub, which {is_there}",
+            f"Install it: pip install huggingface_hub. Or put {' or '.join(wanted)} of "
+            f"{pretraining.repository} into a folder and give it: --weights DIR",
+        ) from error
     reason = ""
     for name in wanted:
         try:
-            hub = importlib.import_module("huggingface_hub")
             return Path(hub.hf_hub_download(pretraining.repository, name, local_dir=folder))
         except Exception as error:  # the hub's library raises many types, and so does the network
             reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__

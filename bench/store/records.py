@@ -257,6 +257,8 @@ class Store:
         self.unsealed: list[Path] = []
         #: Records that several places hold with different scores: which, and what is shown.
         self.differing: list[tuple[Record, str]] = []
+        #: File names of archives that are read, by what ``origins`` of their records say.
+        self.archives: dict[str, str] = {}
 
     @property
     def roots(self) -> list[Path]:

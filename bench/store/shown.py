@@ -83,8 +83,13 @@ def summary(record: Shown) -> str:
     if record.reason:
         lines.append(f"{record.status}: {record.reason}")
     if record.left_out:
-        lines.append(f"Left out: {len(record.left_out)} folds that could not be cut.")
+        lines.append(f"Left out: {counted(len(record.left_out), 'fold')} that could not be cut.")
     return "\n".join(lines)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 record``, ``2 records``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def record_html(record: Shown) -> str:

@@ -87,14 +87,25 @@ def find_record(name: str, runs: Path) -> Record:
             f"{folder} holds no record.json", "Give the folder of a record, RUNS/cells/ID, or the "
             "start of its name with --runs RUNS.",
         )
-    store = Store(runs)
+    return record_in(Store(runs), name, runs)
+
+
+def record_in(store: Store, name: str, place: Path) -> Record:
+    """Record of a store by the start of its name; ``place`` is what an error calls the store.
+
+    Raises
+    ------
+    BenchError
+        None, or more than one.
+    """
     there = store.cells.iterdir() if store.cells.is_dir() else iter(())
     found = sorted(p.name for p in there if p.name.startswith(name) and name)
     if len(found) != 1:
         raise BenchError(
-            f"{len(found) or 'no'} records in {runs} begin with {name!r}",
+            f"{len(found) or 'no'} records in {place} begin with {name!r}",
             f"They are: {', '.join(found[:5])}" if found
-            else f"Records are listed in {store.cells}.",
+            else f"Records are listed in {store.cells}." if place == store.root
+            else f"The page of bench report {place} names them.",
         )
     return _whole(store, found[0])
 
@@ -136,7 +147,13 @@ def repeat(record: Record, data: Path | None = None) -> Repetition:
         )
     if record.path is not None:
         include_kept(record.identity, record.path.parent.parent)
-    request, spec = description(record, data)
+    try:
+        request, spec = description(record, data)
+    except (LookupError, TypeError, AttributeError) as error:  # another program's, or a stranger's
+        raise BenchError(
+            f"record {record.id} does not say how it was made, as one of this program does: "
+            f"{error!r}"[:200], "It cannot be run again here.",
+        ) from error
     scratch = _Scratch()
     new = Executor(request).run(spec, scratch, lambda event: None)
     changed = list(_differences(record.identity, new.identity))

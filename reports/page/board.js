@@ -266,6 +266,7 @@ function made(row, column) {
     el("div", { class: "scroll" }, dots([{ name: rowName(row), kind: table().rows[row].kind, mean: value[0], sd: value[1], scores: value[4], who: c.subjects.map((s) => `subject ${s}`) }], view().chance[column], "Target subjects")),
     el("p", { class: "count" }, "Subjects: ", who.map(([s, v]) => `${s}: ${fmt(v)}`).join(", ")),
     el("h3", {}, records.length === 1 ? "Repeat it" : "Repeat one of its records"), records.slice(0, 12).map((r) => command(rerun(r))),
+    records.slice(0, 12).some(unnamed) ? el("p", { class: "count" }, `ARCHIVE.zip stands for the file of the archive that ${table().rows[row].from.join(", ")} published.`) : null,
     el("p", { class: "count" }, "It computes the record once more and says whether it agrees; for real corpora with --data, or after bench data set."),
     el("h3", {}, "Setting"), definitions(table().setting),
     el("h3", {}, records.length === 1 ? "Record" : "Records"),

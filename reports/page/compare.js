@@ -104,6 +104,7 @@ function criticalDifference(r) {
 function drawRanks() {
   const r = view().ranks;
   if (!r) return null;
+  if (r.refusal) return [el("h3", {}, "Critical-difference diagram"), el("p", { class: "count" }, `Not drawn: ${r.refusal}.`)];
   return [el("h3", {}, "Critical-difference diagram"),
     el("div", { class: "scroll" }, criticalDifference(r)),
     el("p", { class: "count" }, `Mean rank within target subjects, 1 is best, over ${plural(r.subjects, "subject")} and ${plural(table().columns.length, "pair")}. A bar joins methods that are not told apart (paired Wilcoxon, Holm over all pairs of methods, 0.05).`

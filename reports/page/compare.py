@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..rank_diagram import ranks
+from ..rank_diagram import ranks, too_few
 from ..shared.against import interval
 from ..shared.caption import curve_caption
 from ..shared.power import smallest
@@ -58,7 +58,7 @@ def _difference(one: int, two: int, test: Any, holm: float, among: int) -> list[
 
 
 def rank_data(table: Table, number: Number) -> dict[str, Any] | None:
-    """Mean ranks, and the runs of methods that no test tells apart."""
+    """Mean ranks, and the runs of methods that no test tells apart, or why there is no diagram."""
     found = ranks(table)
     if found is None:
         return None
@@ -68,6 +68,7 @@ def rank_data(table: Table, number: Number) -> dict[str, Any] | None:
         "ranks": [round(r, 3) for r in found.ranks],
         "cliques": [list(run) for run in found.cliques], "subjects": found.blocks,
         "p": None if found.test is None else p_value(found.test.p),
+        "refusal": too_few(table, found),
     }
 
 

@@ -37,6 +37,8 @@ COMPARED = 120
 #: Comparisons of methods with each other that a table may have in every metric, and in the chosen
 #: one; beyond, the page has those over all pairs, or none.
 PAIRED, MOST_PAIRED = 400, 6000
+#: Stands for an archive whose name is not known, or cannot be shown as it is.
+ARCHIVE = "ARCHIVE.zip"
 #: Longest text of a record in the page.
 LONGEST = 2000
 
@@ -91,7 +93,7 @@ def page(
         "metrics": [[m, METRIC_NAMES[m]] for m in METRICS], "units": list(UNITS),
         "filters": _filters(options), "palette": _palette(),
         "tables": [_table(t, views, gained, place, options) for t in first],
-        "records": [_record(c, pool) for c in records],
+        "records": [_record(c, pool, collection.archives) for c in records],
         "problems": problems(collection),
         "published": figure_rows(collection, options),
         "texts": pool.texts,
@@ -291,8 +293,8 @@ def _line(line: Line | None, percent: bool) -> Any:
     return [len(line.mean), [i + 1 for i in shown], values]
 
 
-def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
-    """``[id, identity, outcome, places]``; the middle two are ``[name, value, ...]`` by number."""
+def _record(cell: ScoredCell, pool: Pool, archives: Mapping[str, str]) -> list[Any]:
+    """``[id, identity, outcome, place]``; the middle two are ``[name, value, ...]`` by number."""
     record = cell.record
     outcome: dict[str, Any] = {
         "status": record.status, "folds": len(record.folds),
@@ -303,7 +305,20 @@ def _record(cell: ScoredCell, pool: Pool) -> list[Any]:
     if record.simulated:
         outcome = {"SIMULATED": record.simulated, **outcome}
     return [cell.id, _pairs(record.identity.items(), pool), _pairs(outcome.items(), pool),
-            origins([cell])]
+            _place(cell, archives)]
+
+
+def _place(cell: ScoredCell, archives: Mapping[str, str]) -> str:
+    """What ``bench rerun --runs`` takes for a record: empty for the one folder of the page.
+
+    A run folder goes before an archive, which is verified first.
+    """
+    names = cell.record.origins
+    folders = [name for name in names if name not in archives]
+    if folders or not names:
+        return clean(folders[0], 60) if folders else ""
+    file = archives[names[0]]
+    return file if file and file == clean(file, LONGEST) else ARCHIVE
 
 
 def _pairs(items: Iterable[tuple[Any, Any]], pool: Pool) -> list[int]:

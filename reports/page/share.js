@@ -148,7 +148,8 @@ const fileName = (ending) => `leaderboard-${table().key}-${state.metric}-${state
 const quoted = (text) => (/^[\w.+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /* The command that computes a record once more and compares. */
-const rerun = (record) => `bench rerun ${record[0]} --runs ${quoted(record[3].length ? record[3][0] : DATA.folder)}`;
+const rerun = (record) => `bench rerun ${record[0]} --runs ${quoted(record[3] || DATA.folder)}`;
+const unnamed = (record) => record[3] === "ARCHIVE.zip";
 
 const command = (text) => el("p", { class: "command" }, el("code", {}, text),
   el("button", { type: "button", class: "action", onclick: () => copy(text, "command") }, "Copy"));

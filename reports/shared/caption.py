@@ -125,7 +125,7 @@ def _spread(table: Table) -> str:
     """Says what a score is the mean of, and ± the deviation over."""
     counts = sorted({len(table.subjects(c)) for c in table.columns})
     seeds = table.seeds()
-    over = f"seed{'s' * (len(seeds) != 1)} {numbers(seeds)} averaged" if seeds else ""
+    over = f"seeds {numbers(seeds)} averaged" if len(seeds) > 1 else f"seed {numbers(seeds)}"
     who = number(counts[-1], "target subject") if len(counts) == 1 else \
         f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
     who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""

@@ -196,6 +196,7 @@ class Collection(Kept):
     """Cells of a run folder, and what has no scores and why."""
 
     root: Path
+    archives: dict[str, str] = field(default_factory=dict)
     cells: list[ScoredCell] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     corrupt: list[tuple[str, str]] = field(default_factory=list)
@@ -229,7 +230,7 @@ _READ: WeakKeyDictionary[Store, tuple[Any, dict[Any, Collection]]] = WeakKeyDict
 
 
 def _collect(store: Store, options: ReportOptions) -> Collection:
-    collection = Collection(store.root)
+    collection = Collection(store.root, dict(store.archives))
     seen: dict[str, set[str]] = {"method": set(), "protocol": set(), "pair": set()}
     kept = 0
     for record in store.records():

@@ -253,8 +253,8 @@ def gain_notes(worth: Worth) -> list[str]:
         "Gain over the best target-only method of the pair"
         + (" and size" if len(worth.sizes) > 1 else "")
         + ", in percentage points, paired over target subjects; 95 % interval (Student's t); "
-        f"* better, ° worse after Holm over all {len(worth.gains)} comparisons. The best is chosen "
-        "by its tested score, which is in its favour."
+        f"* better, ° worse ({_corrected(worth.gains)}). The best is chosen by its tested score, "
+        "which is in its favour."
     ]
     if len(worth.sizes) > 1:
         lines.append("All sizes are tested on the same trials of the same subjects: those that the "

@@ -430,5 +430,8 @@ def test_ctrl_c_says_that_nothing_is_lost(tiny_root, heeded, tmp_path):
         process.kill()  # else it would train for days
     assert process.returncode == 130
     assert "Stopped." in rest
+    assert "nothing of it is kept" in rest
+    assert "stored" not in rest
+    assert "goes on" not in rest
     assert "Traceback" not in rest
     assert not (tmp_path / "runs" / "cells").exists()

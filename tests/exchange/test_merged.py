@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
+import zipfile
 
 import pytest
+from rich.console import Console
 
+from bench.cli.screen.exchange import show, verdict
 from bench.errors import BenchError
 from bench.exchange.export import export
 from bench.exchange.merged import opened
+from bench.exchange.verify import verify
 from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.store.records import Store
@@ -112,6 +117,61 @@ def test_archives_are_verified_merged_and_drawn_once(bench, tmp_path):
     again = bench(*command)
     assert "written to" not in again.stdout
     assert "up to date in out" in again.stdout
+
+
+def test_a_record_of_an_archive_is_run_again_from_it(bench, tiny_root, tmp_path):
+    ran = bench("run", "-m", "lda", "--src", "SEED", "--tgt", "SEED-IV",
+                "--data", tiny_root)
+    assert ran.returncode == 0, ran.stderr
+    export(tmp_path / "runs", tmp_path / "theirs.zip", lab="Other lab")
+    with opened([tmp_path / "theirs.zip"]) as (store, _):
+        page = body(written(store, tmp_path / "report") / "report.html")
+        assert {(place, tuple(store.archives)) for *_, place in page["records"]} == {
+            ("theirs.zip", ("Other lab",))}
+    (record,) = (p.name for p in (tmp_path / "runs" / "cells").iterdir()
+                 if read_json(p / "record.json")["identity"]["method"] == "lda")
+    shutil.rmtree(tmp_path / "runs")
+    before = sorted(tmp_path.rglob("*"))
+    again = bench("rerun", record, "--runs", "theirs.zip", "--data", tiny_root)
+    assert again.returncode == 0, again.stderr
+    assert "verified: theirs.zip (Other lab" in again.stdout
+    assert "agrees: lda" in again.stdout
+    unknown = bench("rerun", "zzz", "--runs", "theirs.zip")
+    assert "no records in theirs.zip begin with 'zzz'" in unknown.stderr
+    nowhere = bench("rerun", record, "--runs", "nowhere.zip")
+    assert "nowhere.zip is not a folder and no archive of results" in nowhere.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    with zipfile.ZipFile(tmp_path / "theirs.zip", "a") as file:
+        file.writestr("more.txt", "x")
+    refused = bench("rerun", record, "--runs", "theirs.zip")
+    assert refused.returncode == 2
+    assert "theirs.zip is no whole archive of results" in refused.stderr
+
+
+def test_an_archive_whose_scores_are_changed_is_not_run_again(bench, tmp_path):
+    root = real(tmp_path / "a", "lda")
+    (cell,) = (root / "cells").iterdir()
+    record = read_json(cell / "record.json")
+    record["folds"][0]["scores"]["window"]["accuracy"] = 0.99
+    (cell / "record.json").write_text(sealed_json(record))
+    export(root, tmp_path / "a.zip")
+    refused = bench("rerun", cell.name, "--runs", "a.zip")
+    assert refused.returncode == 2
+    assert "a.zip does not pass" in refused.stderr
+
+
+def test_one_record_is_said_as_one(tmp_path):
+    export(real(tmp_path / "a", "lda"), tmp_path / "a.zip")
+    console = Console(file=io.StringIO(), width=100)
+    seen = verify(tmp_path / "a.zip")
+    verdict(console, seen)
+    show(console, seen)
+    text = console.file.getvalue()
+    assert "a.zip (1 record, sha256" in text
+    assert "1 record; written by bench" in text
+    assert "records: 1 record whole and named by its identity" in text
+    assert "scores: 1 record scored again from its predictions" in text
+    assert "1 records" not in text
 
 
 # --- editions --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import json
 import pickle
 import zipfile
@@ -282,6 +283,8 @@ class TestWeights:
         assert not (tmp_path / "made").exists()
 
     def test_a_hub_that_cannot_be_reached_names_the_folder(self, small, monkeypatch, tmp_path):
+        importlib.import_module("braindecode.models")  # it takes more of the hub than this one has
+
         class Hub:
             @staticmethod
             def hf_hub_download(*args, **kwargs):
@@ -294,6 +297,33 @@ class TestWeights:
         assert str(weights.weights_folder("labram")) in error.value.hint
         saved(published(small), weights.weights_folder("labram"))
         assert method(options=Options(weights="hub")).params.weights != "none"
+
+    @pytest.mark.parametrize(("module", "said"), [
+        (None, "is not installed"), ("raise ImportError('no ssl')", "cannot be imported: no ssl")])
+    def test_without_the_library_of_the_hub_it_says_how_to_get_it(
+        self, small, monkeypatch, tmp_path, module, said
+    ):
+        importlib.import_module("braindecode.models")
+        modules = __import__("sys").modules
+        monkeypatch.delitem(modules, "huggingface_hub", raising=False)
+        if module is None:
+            real = importlib.import_module
+
+            def without(name, package=None):
+                if name == "huggingface_hub":
+                    raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+                return real(name, package)
+
+            monkeypatch.setattr(importlib, "import_module", without)
+        else:
+            (tmp_path / "huggingface_hub.py").write_text(module)
+            monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(BenchError, match="needs the library huggingface_hub") as error:
+            method(options=Options(weights="hub"))
+        assert said in error.value.message
+        assert "pip install huggingface_hub" in error.value.hint
+        assert "--weights DIR" in error.value.hint
 
     def test_a_folder_must_hold_one_file_of_a_backbone_that_has_any(self, small, tmp_path):
         with pytest.raises(SettingError, match="is no folder"):

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import BenchError
-from bench.exchange.merged import opened
+from bench.exchange.merged import MergedStore, Place, opened
 from bench.reporting import ReportOptions
 from bench.reports import html, latex, rank_diagram, significance, site
 from bench.reports.html import embedded
@@ -154,6 +154,22 @@ class TestData:
         assert (rows["scmm"]["from"], rows["dann"]["from"]) == (["runs"], ["other"])
         assert rows["dann"]["cost"] == [30.0, 2500, None, "cpu"]
         assert rows["scmm"]["cost"][0] == 10.0
+
+    def test_a_record_of_an_archive_names_its_file(self, store, tmp_path):
+        put(store, "scmm", [0.7])
+        put(Store(tmp_path / "both"), "scmm", [0.7])
+        put(Store(tmp_path / "other"), "dann", [0.6])
+        put(Store(tmp_path / "odd"), "lr", [0.5])
+        merged = MergedStore([
+            Place("Lab", Store(tmp_path / "both"), "ab", "both.zip"), Place("runs", store),
+            Place("Other lab", Store(tmp_path / "other"), "cd", "their results.zip"),
+            Place("Odd", Store(tmp_path / "odd"), "ef", "new\nline.zip")])
+        data = body(made(merged, tmp_path))
+        assert sorted(place for *_, place in data["records"]) == [
+            "ARCHIVE.zip", "runs", "their results.zip"]
+        put(Store(tmp_path / "alone"), "dann", [0.6])
+        alone = body(made(Store(tmp_path / "alone"), tmp_path))
+        assert [place for *_, place in alone["records"]] == [""]
 
     def test_zero_records(self, store, tmp_path):
         with pytest.raises(BenchError, match="there are no records in"):
@@ -432,9 +448,9 @@ class TestInChromium:
         assert b.run("rowName(state.one)") == "scmm"
 
     def test_critical_difference(self, chromium, store, tmp_path):
-        put(store, "a", [0.7, 0.6, 0.8])
-        put(store, "b", [0.6, 0.7, 0.7])
-        put(store, "c", [0.5, 0.5, 0.5])
+        put(store, "a", [0.7, 0.8, 0.8, 0.7, 0.6, 0.8, 0.7, 0.6])
+        put(store, "b", [0.6, 0.7, 0.7, 0.6, 0.7, 0.7, 0.6, 0.7])
+        put(store, "c", [0.5] * 8)
         options = ReportOptions()
         found = rank_diagram.ranks(tables(collect(store, options), options)[0])
         b = chromium
@@ -443,6 +459,18 @@ class TestInChromium:
         for label, rank in zip(found.labels, found.ranks, strict=True):
             assert f"{label} {rank:.2f}" in said
         assert b.run("document.querySelectorAll('.joined').length") == len(found.cliques) == 1
+
+    def test_no_critical_difference_where_none_could_be_told_apart(
+        self, chromium, store, tmp_path
+    ):
+        for name, score in (("a", 0.7), ("b", 0.6), ("c", 0.5)):
+            put(store, name, [score + 0.01 * i for i in range(6)])
+        chromium.open(made(store, tmp_path))
+        said = chromium.run("document.querySelector('#compare').innerText")
+        assert ("Not drawn: ranks of 3 methods over 6 subjects: with fewer than 7 no two could be "
+                "told apart, so one bar would join all.") in said
+        assert "A bar joins" not in said
+        assert chromium.run("document.querySelectorAll('.joined').length") == 0
 
     def test_marks_are_explained(self, b):
         legend = b.run("document.querySelector('#legend').innerText")
@@ -512,6 +540,23 @@ class TestInChromium:
         chromium.open(path, f"#{place}")
         assert chromium.run(compared) == others
         assert chromium.errors == []
+
+    def test_a_score_of_an_archive_is_run_again_from_it(self, chromium, store, tmp_path):
+        put(store, "scmm", [0.7, 0.8])
+        put(Store(tmp_path / "odd"), "dann", [0.6, 0.7])
+        merged = MergedStore([Place("Other lab", store, "ab", "their results.zip"),
+                              Place("Odd lab", Store(tmp_path / "odd"), "cd", "new\nline.zip")])
+        chromium.open(made(merged, tmp_path))
+        said = []
+        for row in (0, 1):
+            chromium.run(f"document.querySelectorAll('tbody.method tr')[{row}]"
+                         ".querySelector('.cell').click()")
+            said.append(chromium.run("document.querySelector('#made').innerText"))
+            chromium.run("document.querySelector('#made').close()")
+        assert re.search(r"bench rerun \w+ --runs 'their results.zip'\n", said[0])
+        assert "ARCHIVE.zip" not in said[0]
+        assert re.search(r"bench rerun \w+ --runs ARCHIVE.zip\n", said[1])
+        assert "ARCHIVE.zip stands for the file of the archive that Odd lab published." in said[1]
 
     def test_links_within_a_page_are_followed(self, b):
         b.run("location.hash = place('').replace('window', 'trial')")

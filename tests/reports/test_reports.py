@@ -431,6 +431,11 @@ class TestSettings:
         assert sorted(only(store).short_labels().values()) == [
             "SEED:3→DEAP:arousal", "SEED:3→DEAP:valence"]
 
+    def test_one_seed_is_not_averaged(self, store):
+        put(store, "scmm", [0.7, 0.6, 0.8, 0.7], seed=2)
+        assert caption(only(store))[0].startswith(
+            "Balanced accuracy in %, per window: mean ± SD over 4 target subjects, seed 2. ")
+
     def test_caption_says_what_numbers_mean(self, full):
         assert caption(only(full)) == [
             "Balanced accuracy in %, per window: mean ± SD over 4 target subjects in each of 6 "

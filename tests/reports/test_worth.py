@@ -14,7 +14,7 @@ from bench.reports.latex import latex
 from bench.reports.latex import write as write_latex
 from bench.reports.shared.cells import collect
 from bench.reports.shared.text import signed
-from bench.reports.shared.worth import headline, worths
+from bench.reports.shared.worth import gain_notes, headline, worths
 from bench.scoring.inference import holm, paired
 from bench.store.records import Store
 
@@ -98,6 +98,14 @@ def test_with_few_subjects_it_says_that_nothing_could_have_been_seen(tmp_path):
     said = headline(worth)
     assert said.startswith("Simulated corpora. Of 2 methods none beats")
     assert "with 4 subjects no difference, however large, could have been seen" in said
+
+
+def test_one_comparison_is_not_corrected(tmp_path):
+    put(Store(tmp_path), "dann", [0.7, 0.8, 0.6])
+    put(Store(tmp_path), "target-only", [0.6, 0.6, 0.5], kind="control", params={"network": "lr"})
+    (worth,) = found(Store(tmp_path))
+    assert len(worth.gains) == 1
+    assert "° worse (one comparison, nothing to correct for). The best" in gain_notes(worth)[0]
 
 
 def test_several_pairs_are_counted_as_comparisons(tmp_path):

@@ -45,6 +45,10 @@ bench.audit("lda", sessions="second")  # wrong
 bench.sweep(methods="lda", seeds=5, pairs=["SEED->DEAP"])
 bench.sweep(methods="lda", seeds="5")  # wrong
 bench.sweep(method="lda")  # wrong
+bench.leaderboard("runs", metric="auroc", pairs=["SEED->DEAP"], methods=("lda",)).wide()
+bench.leaderboard("runs", metrics="auroc")  # wrong
+bench.leaderboard(unit=3)  # wrong
+bench.leaderboard(protocols=1)  # wrong
 """
 
 

@@ -12,6 +12,7 @@ from ...data.locations import corpus_folders, set_corpus_folder
 from ...errors import BenchError, SettingError
 from ...registry import entries, load
 from ...store.files import write_text
+from ...store.shown import counted
 from .console import Screen
 
 _MARKS = {"took": "[green]✓[/]", "doubt": "[yellow]?[/]", "skipped": "[dim]–[/]"}
@@ -53,8 +54,9 @@ def show_proposal(proposal: Any, screen: Console) -> None:
     show_report(proposal.report, screen)
     classes = ", ".join(f"{name} {count}" for name, count in proposal.trials.items())
     screen.print(
-        f"[bold]{escape(proposal.description.name)}[/]: {proposal.subjects} subjects, "
-        f"{proposal.sessions} sessions, {len(proposal.description.channels)} channels at "
+        f"[bold]{escape(proposal.description.name)}[/]: {counted(proposal.subjects, 'subject')}, "
+        f"{counted(proposal.sessions, 'session')}, "
+        f"{counted(len(proposal.description.channels), 'channel')} at "
         f"{proposal.description.rate:g} Hz" + (f"; trials: {escape(classes)}" if classes else ""),
         highlight=False, soft_wrap=True)
 

@@ -15,6 +15,7 @@ from ...data.reading import ReadOptions, files_of, read_corpus
 from ...data.recipe import read_marker
 from ...errors import BenchError, MissingCorpusError, SettingError
 from ...registry import load
+from ...store.shown import counted
 from .console import Screen
 from .progress import Display
 
@@ -69,8 +70,9 @@ def _inspect(
     sessions = {r.session for r in inventory.recordings}
     note = " [yellow](simulated)[/]" if read_marker(inventory.root) else ""
     screen.print(
-        f"[green]✓[/] [bold]{adapter.name}[/]{note}: {len(inventory.recordings)} recordings, "
-        f"{len(subjects)} subjects, {len(sessions)} session{'s' * (len(sessions) > 1)}  "
+        f"[green]✓[/] [bold]{adapter.name}[/]{note}: "
+        f"{counted(len(inventory.recordings), 'recording')}, "
+        f"{counted(len(subjects), 'subject')}, {counted(len(sessions), 'session')}  "
         f"[dim]{escape(str(inventory.root))}[/]", highlight=False,
     )
     for text in inventory.missing:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from ...store.shown import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,7 +24,8 @@ def verdict(console: Console, seen: Verification) -> None:
     wrong = sum(len(o.wrong) for o in seen.outcomes.values())
     mark = f"[bold red]✗[/] {wrong} wrong" if wrong else "[green]✓[/] verified"
     whose = f"{seen.lab}, " if seen.lab else ""
-    console.print(f"{mark}: {escape(str(seen.path))} ({escape(whose)}{seen.records} records, "
+    console.print(f"{mark}: {escape(str(seen.path))} ({escape(whose)}"
+                  f"{counted(seen.records, 'record')}, "
                   f"sha256 {seen.digest})", highlight=False, soft_wrap=True)
 
 
@@ -32,8 +35,8 @@ def show(console: Console, seen: Verification) -> None:
 
     console.print(f"[bold]{escape(str(seen.path))}[/]", highlight=False, soft_wrap=True)
     whose = f"by {seen.lab}, as it says; " if seen.lab else ""
-    console.print(f"{escape(whose)}{seen.records} records; written by bench {escape(seen.bench)}",
-                  highlight=False)
+    console.print(f"{escape(whose)}{counted(seen.records, 'record')}; "
+                  f"written by bench {escape(seen.bench)}", highlight=False)
     console.print(f"sha256 of its content {seen.digest}", highlight=False, soft_wrap=True)
     console.print()
     for outcome in seen.outcomes.values():
@@ -56,7 +59,8 @@ def _outcome(console: Console, outcome: Outcome) -> None:
     if not (outcome.checked or outcome.wrong or outcome.unchecked):
         return
     mark = "[bold red]✗[/]" if outcome.wrong else "[green]✓[/]" if outcome.checked else "[dim]-[/]"
-    console.print(f"{mark} {outcome.name}: {outcome.checked} {outcome.of}", highlight=False)
+    of = outcome.one if outcome.checked == 1 else outcome.of
+    console.print(f"{mark} {outcome.name}: {outcome.checked} {of}", highlight=False)
     _listed(console, "[red]wrong:[/]", outcome.wrong)
     _listed(console, "[yellow]not checked:[/]", outcome.unchecked)
 

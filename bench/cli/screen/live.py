@@ -65,6 +65,10 @@ class LiveDisplay:
             self.console.print(line, soft_wrap=True, highlight=False)
 
 
+#: Said where something is kept that a command finds when it is given again.
+GOES_ON = "The same command goes on from there."
+
+
 def kept(runs: Path, since: float) -> str:
     """Records and pre-trained states that were written since a time (of :func:`time.time`)."""
     records = _new(runs / "cells", "*/record.json", since)
@@ -77,7 +81,7 @@ def kept(runs: Path, since: float) -> str:
     if not parts:
         return "Nothing was finished yet, so nothing of it is kept."
     where = f" ({every[-1]})" if every else ""
-    return f"Kept: {' and '.join(parts)}{where}."
+    return f"Kept: {' and '.join(parts)}{where}. {GOES_ON}"
 
 
 def _new(folder: Path, pattern: str, since: float) -> list[Path]:
@@ -95,6 +99,13 @@ def say_kept(runs: Path, since: float) -> None:
     """Print it; of SIGHUP the terminal is gone."""
     with contextlib.suppress(OSError):
         Screen(stderr=True).print(escape(kept(runs, since)), highlight=False, soft_wrap=True)
+
+
+def say_finished() -> None:
+    """The same of a command that stores each thing as soon as it has it: trials, files."""
+    with contextlib.suppress(OSError):
+        Screen(stderr=True).print(f"What was finished is stored. {GOES_ON}", highlight=False,
+                                  soft_wrap=True)
 
 
 def now() -> float:

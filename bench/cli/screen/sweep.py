@@ -16,6 +16,7 @@ from rich.text import Text
 from ...auditing.findings import word_widths
 from ...store.lock import held
 from ...store.records import Store, without_sums
+from ...store.shown import counted
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
@@ -134,7 +135,8 @@ def show_status(runs: Path, console: Console) -> None:
         console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
                       highlight=False, soft_wrap=True)
     if plans:
-        console.print(f"latest plan {escape(plans[0]['plan'])}: {len(plans[0]['cells'])} cells, "
+        console.print(f"latest plan {escape(plans[0]['plan'])}: "
+                      f"{counted(len(plans[0]['cells']), 'cell')}, "
                       f"written {escape(plans[0]['written'])}", highlight=False)
     if status is not None:
         ended = status["ended"] or who is None
@@ -250,7 +252,8 @@ def show_plan(
     bad = [s for c in plan.cells if (s := done.get(c.key)) in ("failed", "killed")
            and s not in again]
     kept = "".join(f", {bad.count(s)} {s} and not run again" for s in sorted(set(bad)))
-    console.print(f"{len(plan.cells)} cells, {len(plan.cells) - len(todo) - len(bad)} done{kept}, "
+    console.print(f"{counted(len(plan.cells), 'cell')}, "
+                  f"{len(plan.cells) - len(todo) - len(bad)} done{kept}, "
                   f"{len(todo)} to run", highlight=False, soft_wrap=True)
     if not todo:
         return

@@ -14,6 +14,7 @@ from rich.text import Text
 from ...cells.cell import Cell, Event
 from ...method import Tunable
 from ...scoring.inference import Paired
+from ...store.shown import counted
 from ...tuning.search import TrialResult
 from ...tuning.tune import TuningOutcome
 from .live import LiveDisplay
@@ -170,8 +171,9 @@ def _trials(outcome: TuningOutcome) -> Text:
                                           (tuned.failed, "failed")) if n]
     first = "" if tuned.default_score is None else f", the defaults {tuned.default_score:.4f}"
     return Text(
-        f"{tuned.trials} trials{' (' + ', '.join(ends) + ')' if ends else ''} by {tuned.rule} "
-        f"on {tuned.data}. Best validation score {tuned.score:.4f}{first}.", style="dim",
+        f"{counted(tuned.trials, 'trial')}{' (' + ', '.join(ends) + ')' if ends else ''} "
+        f"by {tuned.rule} on {tuned.data}. "
+        f"Best validation score {tuned.score:.4f}{first}.", style="dim",
     )
 
 
