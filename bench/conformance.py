@@ -28,6 +28,7 @@ from .cells.proof import (  # noqa: F401  plugins' tests import what is made up 
     CheckFailedError,
     CheckSkippedError,
     LeakChecks,
+    channels_of,
     pair_for,
     run_check,
     same,
@@ -206,7 +207,7 @@ class _Suite:
             if name != case.cell.protocol.name:
                 other = Case.of(self.method(), protocol, pair)
                 other.predict(other.train())
-        return ", ".join(fits)
+        return "; ".join(filter(None, [", ".join(fits), channels_of(pair)]))
 
     def repeats(self) -> None:
         """The same seed gives the same numbers, wherever global generators have got to."""
@@ -255,10 +256,11 @@ class _Suite:
             )
         return f"balanced accuracy {score:.2f} on two classes far apart"
 
-    def sizes(self, classes: int, channels: int) -> None:
+    def sizes(self, classes: int, channels: int) -> str:
         """Other numbers of classes and channels."""
         case = self.case(self.pair(classes, channels))
         case.predict(case.train())
+        return channels_of(case.cell.pair)
 
     def one_trial(self) -> None:
         """The least that few-shot can grant."""

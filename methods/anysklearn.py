@@ -1,4 +1,10 @@
-"""Any scikit-learn classifier by its dotted name: ``sklearn:sklearn.svm.SVC``."""
+"""Any scikit-learn classifier by its dotted name: ``sklearn:sklearn.svm.SVC``.
+
+Equation
+--------
+that of the class, fitted on windows (x_i, y_i) with the weights s_i of lr, or each as often as it
+weighs; p(x) = predict_proba(x), else softmax(decision_function(x)), else 1 for predict(x)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""CORAL: source windows with the target's mean and covariance (Sun et al., AAAI 2016)."""
+"""CORAL: source windows with the target's mean and covariance (Sun et al., AAAI 2016).
+
+Equation
+--------
+x_s <- (x_s - m_s) C_s^-1/2 C_t^1/2 and x_t <- x_t - m_t, with means m and shrunk covariances C of
+the sides; then lr
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,12 @@
 
 Its classifier is fitted on target windows with transported labels. Calibration windows, where there
 are any, join the source: the side whose labels are known.
+
+Equation
+--------
+min over f, T of sum_ij T_ij ((1 - alpha) |x_i - x_j|^2 / m + alpha CE(f(x_j), y_i)) for source
+windows i and target windows j, all of a side of one weight, m the mean of |x_i - x_j|^2; T and f
+(an lr, with its penalty) in turns
 """
 
 from __future__ import annotations

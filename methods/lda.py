@@ -1,4 +1,10 @@
-"""Linear discriminant analysis with a shrunk covariance (Fisher, 1936; Ledoit and Wolf, 2004)."""
+"""Linear discriminant analysis with a shrunk covariance (Fisher, 1936; Ledoit and Wolf, 2004).
+
+Equation
+--------
+p(k | x) ~ n_k N(x; m_k, S), S = sum_k (n_k / n) ((1 - g_k) S_k + g_k diag(S_k)); m_k, S_k mean and
+covariance of class k's n_k windows, g_k by Ledoit and Wolf on standardised features
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Majority class: what a method that ignores the EEG would score."""
+"""Majority class: what a method that ignores the EEG would score.
+
+Equation
+--------
+p(k | x) = n_k / n, the share of class k among the windows that are counted
+"""
 
 from __future__ import annotations
 

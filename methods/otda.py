@@ -1,4 +1,11 @@
-"""Optimal transport of the source onto the target (Courty et al., TPAMI 2017)."""
+"""Optimal transport of the source onto the target (Courty et al., TPAMI 2017).
+
+Equation
+--------
+x_i <- sum_j T_ij x_j / sum_j T_ij for source windows i and target windows j, T = argmin sum_ij T_ij
+|x_i - x_j|^2 (+ entropy sum_ij T_ij log T_ij, costs divided by the largest), all windows of a side
+of one weight; then lr
+"""
 
 from __future__ import annotations
 

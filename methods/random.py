@@ -1,4 +1,9 @@
-"""Stratified random: classes drawn by their frequencies, whatever the window."""
+"""Stratified random: classes drawn by their frequencies, whatever the window.
+
+Equation
+--------
+p(x) = 1 for one class, drawn with the probabilities n_k / n
+"""
 
 from __future__ import annotations
 

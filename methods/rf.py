@@ -1,4 +1,10 @@
-"""Random forest on flattened windows (Breiman, 2001)."""
+"""Random forest on flattened windows (Breiman, 2001).
+
+Equation
+--------
+p(k | x) = (1 / T) sum_t share of class k in the leaf of tree t that x falls into; a tree is grown
+on windows drawn with repetition, each split the purest (Gini) of sqrt(d) features drawn of d
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Subspace alignment of principal components (Fernando et al., ICCV 2013)."""
+"""Subspace alignment of principal components (Fernando et al., ICCV 2013).
+
+Equation
+--------
+x_s <- (x_s - m_s) P_s P_s^T P_t and x_t <- (x_t - m_t) P_t, with means m and the first principal
+axes P (features, components) of the sides; then lr
+"""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from bench.method import Deviation, Presets, hyper
 from .shared.losses.scmm import (
     balanced_sum,
     masked_copies,
+    rebuilding,
     relations,
     soft_weights,
     window_mask,
@@ -133,7 +134,7 @@ class SCMMNetwork(Pretext):
         target = flat
         if q.reconstructs == "original":
             target = flat[:, :originals].repeat(1, flat.shape[1] // originals, 1)
-        error = (reconstruction - target).square().mean(dim=(1, 2))
+        error = rebuilding(reconstruction, target)
         total = balanced_sum(torch.stack([contrastive, error], dim=1), p["loss_balance"])
         losses = {"total": total, "contrastive": contrastive, "reconstruction": error}
         quantities = {

@@ -3,6 +3,11 @@
 Of all that is learnt: what it scores above chance comes from somewhere else than the classes, a
 leak. Of the source alone (``--shuffled-source``): what the method scores more is what the source's
 labels were worth.
+
+Equation
+--------
+that of the method, where trial r has the class of trial pi(r), pi a random permutation of the
+trials of each subject and session
 """
 
 from __future__ import annotations

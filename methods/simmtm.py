@@ -31,7 +31,7 @@ from torch import Tensor
 from bench.draws import Draws
 from bench.method import hyper
 
-from .shared.losses.scmm import balanced_sum, masked_copies, window_mask
+from .shared.losses.scmm import balanced_sum, masked_copies, rebuilding, window_mask
 from .shared.losses.selfsupervised import aggregation
 from .shared.networks.layers import State, init_linear, linear
 from .shared.training.arranging import PretextParams
@@ -76,7 +76,7 @@ class SimMTMTask(Projected):
         z = self.projector(p, h, training=True)
         weights, constraint = aggregation(z, windows, self.params.temperature)
         rebuilt = linear(p, "decoder", weights @ h)
-        error = (rebuilt - rows.flatten(2)).square().mean(dim=(1, 2))
+        error = rebuilding(rebuilt, rows.flatten(2))
         total = balanced_sum(torch.stack([constraint, error], dim=1), p["loss_balance"])
         return {"total": total, "constraint": constraint, "reconstruction": error}
 

@@ -1,4 +1,10 @@
-"""Linear support vector machine on flattened windows (Cortes and Vapnik, 1995)."""
+"""Linear support vector machine on flattened windows (Cortes and Vapnik, 1995).
+
+Equation
+--------
+for each class k: min over w of |w|^2 / 2 + C sum_i s_i max(0, 1 - t_i w . (x_i, 1))^2, t_i = 1
+where y_i = k, else -1 (of two classes one w); s_i as of lr; p(x) = softmax_k(w_k . (x, 1))
+"""
 
 from __future__ import annotations
 

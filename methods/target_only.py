@@ -4,6 +4,10 @@ The control that says what a source was worth: the same network from scratch, or
 classifier. It is one thing whoever it stands beside, so it has no name of another method in it:
 all methods that share a network share one control, trained once. Shallow ones are methods in their
 own right, and ranked: plain learning is what every transfer has to beat.
+
+Equation
+--------
+mean_i CE(f(x_i), y_i) over calibration windows, f from scratch; of a shallow method its own
 """
 
 from __future__ import annotations

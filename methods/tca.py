@@ -1,4 +1,16 @@
-"""Transfer component analysis (Pan et al., IEEE Transactions on Neural Networks 2011)."""
+"""Transfer component analysis (Pan et al., IEEE Transactions on Neural Networks 2011).
+
+Equation
+--------
+x <- k(x) W, with W the leading eigenvectors of (I + mu K L K)^-1 K H K; K = exp(-|x_i - x_j|^2 / d)
+of the windows of both sides, L_ij = 1 / n_s^2, 1 / n_t^2 or -1 / (n_s n_t) by their sides, H
+centres; mu is the inverse of the paper's; then lr
+
+Adapted
+-------
+the eigenvectors are those of a symmetric matrix with the product's lower triangle
+    skada's solver takes the product for symmetric, which in general it is not.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,10 @@
 A discriminator learns from two encodings whether their windows are neighbours. Distant windows
 are unlabelled, not negative: a share of them counts as positive.
 
+On made-up windows where pre-training must gain (``docs/studies/must_gain.md``) the gain over the
+same network from scratch was shown with ``neighbourhood_s=2`` (+19.8 points, 10 of 10 worlds). The
+default of 10 s was looked at in five other worlds alone: +12.6 (-4.9 to +30.1), 3 of 5 above.
+
 Equation
 --------
 -mean [log d(h, h_near) + (1 - w) log(1 - d(h, h_far)) + w log d(h, h_far)]

@@ -14,8 +14,9 @@ import bench.data.corpus
 import bench.method
 import bench.protocols.base
 import bench.reporting
+from bench.cells.proof import channels_of, pair_for
 from bench.conformance import Check, check_method, failures, named_by, table
-from bench.errors import BenchError, UnknownNameError
+from bench.errors import BenchError, IncompatibleError, UnknownNameError
 from bench.method import Context, Method, Needs
 from bench.registry import entries
 
@@ -33,9 +34,36 @@ def checked(name: str) -> list[Check]:
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(n, marks=pytest.mark.slow) if n == "foundation" else n for n in BUILT_IN])
+    n for n in BUILT_IN if n != "foundation"])
 def test_built_in_methods_conform(name):
     assert [c for c in checked(name) if c.passed is False] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["labram", "biot", "cbramod", "signaljepa", "luna"])
+def test_foundation_models_conform_on_channels_that_they_know(backbone):
+    checks = {c.name: c for c in check_method("foundation", {"backbone": backbone})}
+    assert [c for c in checks.values() if c.passed is False] == []
+    said = checks["protocols, shapes, probabilities"].detail
+    assert ("with other channels" in said) == (backbone in ("biot", "signaljepa"))
+
+
+@pytest.mark.parametrize(("refused", "known"), [
+    ({"FPZ"}, "FP1, AF3, F3"), ({"AF3"}, "FP1, FP2, F7"), (set(), ""),
+])
+def test_channels_are_those_that_a_method_takes(refused, known):
+    """The first, or those of a named set: as many of them as asked for."""
+    class Choosy(Good):
+        needs = Needs(source="none", calibration=True, features=frozenset({"de", "raw"}))
+
+        def check_space(self, space):
+            super().check_space(space)
+            if strange := refused & set(space.channels):
+                raise IncompatibleError(f"knows no channel {strange}")
+
+    pair = pair_for(Choosy(), channels=6)
+    assert len(pair.source.space.channels) == 6
+    assert known in channels_of(pair)
 
 
 @pytest.mark.parametrize("module", [

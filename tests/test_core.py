@@ -165,8 +165,6 @@ def test_the_version_stands_in_one_place():
 @pytest.mark.slow
 def test_the_wheel_installs_without_the_checkout(tmp_path):
     """Half a minute, and the network: the core alone; `tox -e package` does all."""
-    for needed in ("build", "twine"):
-        pytest.importorskip(needed)
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "package.py", "--core", "--keep", tmp_path],
         capture_output=True, text=True, timeout=1800, check=False,

@@ -188,10 +188,6 @@ def test_no_module_is_named_like_one_of_the_standard_library():
     assert [str(path) for path in ENGINE if path.stem in sys.stdlib_module_names] == []
 
 
-#: Still to be renamed.
-_TWICE: set[str] = {"Cell", "Fold", "Row"}
-
-
 def test_one_class_a_name():
     """Classes of modules; those within classes and functions have a name of their own anyway."""
     names = Counter(
@@ -199,7 +195,7 @@ def test_one_class_a_name():
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     )
-    assert {name for name, n in names.items() if n > 1} <= _TWICE
+    assert [name for name, n in names.items() if n > 1] == []
 
 
 # --- the package -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ folds at once, or keeps something between them (:mod:`.guard`).
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..data.channels import POSITIONS
+from ..data.montage.named import TEN_TWENTY
 from ..data.pair import Pair
 from ..data.windows import Kind, Space, Windows
 from ..errors import BenchError, IncompatibleError
@@ -39,6 +41,15 @@ FEW = Budget(pretrain=1, fit=1)
 SOME = Budget(pretrain=20, fit=20)
 #: Samples per second of made-up raw windows.
 _RATE = 128.0
+#: Electrodes of made-up windows where a method refuses the first ones of :data:`POSITIONS`.
+KNOWN = {
+    "the 32 of DEAP": (
+        "FP1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7", "PO3", "O1",
+        "OZ", "PZ", "FP2", "AF4", "FZ", "F4", "F8", "FC6", "FC2", "CZ", "C4", "T8", "CP6", "CP2",
+        "P4", "P8", "PO4", "O2",
+    ),
+    "the 19 of the 10-20 system": TEN_TWENTY,
+}
 #: Probabilities of a fold may differ by this much, alone and in a stack, in double precision.
 APART = 1e-5
 
@@ -104,12 +115,15 @@ def check_leaks(make: Callable[[], Method], pair: Pair | None = None) -> list[Ch
 
 def synthetic(
     corpus: str, classes: int, channels: int, *, subjects: int, trials: int, effect: float,
-    kind: Kind = "de",
+    kind: Kind = "de", names: Sequence[str] = (),
 ) -> Windows:
     """Windows whose class raises a feature (or rhythm) of its own in a third of the channels.
 
     ``trials`` of each class, in turns, of ten windows: long enough for methods that use time.
+    Channels are those of ``names``, or the first ones of :data:`POSITIONS`.
     """
+    names = names or list(POSITIONS)[:channels]
+    channels = len(names)
     rng = np.random.default_rng([classes, channels, len(corpus), ord(corpus[-1])])
     y = np.tile(np.repeat(np.tile(np.arange(classes), trials), 10), subjects)
     subject = np.repeat(np.arange(subjects), len(y) // subjects) + 1
@@ -123,18 +137,22 @@ def synthetic(
         phase = rng.uniform(0, 2 * np.pi, size=(int((y == k).sum()), 1, 1))
         x[y == k, k // 5 :: 3] += effect * np.sin(2 * np.pi * (6 + 4 * k) * time + phase)
     return Windows.from_arrays(
-        x, y, subject=subject, trial=trial + 1, channels=list(POSITIONS)[:channels],
+        x, y, subject=subject, trial=trial + 1, channels=names,
         labels=[f"class {k}" for k in range(classes)], corpus=corpus, kind=kind,
         rate=_RATE if kind == "raw" else 0.0,
     )
 
 
 def synthetic_pair(
-    classes: int = 3, channels: int = 14, effect: float = 1.0, kind: Kind = "de"
+    classes: int = 3, channels: int = 14, effect: float = 1.0, kind: Kind = "de",
+    names: Sequence[str] = (),
 ) -> Pair:
     """Two made-up corpora; leaving out one target subject leaves two to compare."""
-    source = synthetic("A", classes, channels, subjects=2, trials=2, effect=effect, kind=kind)
-    target = synthetic("B", classes, channels, subjects=3, trials=3, effect=effect, kind=kind)
+    source, target = (
+        synthetic(corpus, classes, channels, subjects=n, trials=n, effect=effect, kind=kind,
+                  names=names)
+        for corpus, n in (("A", 2), ("B", 3))
+    )
     return Pair(source, target, "A:own", "B:own", ("a", "b"))
 
 
@@ -153,13 +171,35 @@ def pair_like(space: Space, classes: int) -> Pair:
 
 
 def pair_for(method: Method, classes: int = 3, channels: int = 14, effect: float = 1.0) -> Pair:
-    """Two made-up corpora: raw windows if the method refuses differential entropy."""
-    made = synthetic_pair(classes, channels, effect)
+    """Two made-up corpora: raw windows if the method refuses differential entropy.
+
+    Where it refuses the channels, those of :data:`KNOWN`: as many of them, or else all.
+    """
+    some = [known[:channels] for known in KNOWN.values()]
+    whole = sorted(KNOWN.values(), key=lambda known: abs(len(known) - channels))
+    kinds: tuple[Kind, ...] = ("de", "raw")
+    for kind, names in itertools.product(kinds, ((), *some, *whole)):
+        made = synthetic_pair(classes, channels, effect, kind, names)
+        if _takes(method, made):
+            return made
+    return synthetic_pair(classes, channels, effect, "raw")
+
+
+def _takes(method: Method, pair: Pair) -> bool:
     try:
-        method.check_space(made.source.space)
+        method.check_space(pair.source.space)
     except IncompatibleError:
-        return synthetic_pair(classes, channels, effect, "raw")
-    return made
+        return False
+    return True
+
+
+def channels_of(pair: Pair) -> str:
+    """Which channels made-up windows have, where these are not the first; else ""."""
+    names = tuple(pair.source.space.channels)
+    if names == tuple(POSITIONS)[: len(names)]:
+        return ""
+    told = next((title for title, known in KNOWN.items() if names == known), ", ".join(names))
+    return f"with other channels, which it knows: {told}"
 
 
 def suited(method: Method, pair: Pair) -> dict[str, str | Protocol]:

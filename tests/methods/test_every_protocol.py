@@ -19,6 +19,8 @@ PROTOCOLS = [
 
 def one(method, root, tmp_path, protocol, options, src="SEED", tgt="DEAP", **changes):
     features = "de" if "de" in entries("methods")[method].profile.needs.features else "raw"
+    if method == "ea-shallownet":  # it refuses windows that are not aligned
+        changes = {"scaling": "euclidean", **changes}
     return run(
         method, src, tgt, data=root, scale="null", protocol=protocol, protocol_params=options,
         runs=tmp_path, controls=False, features=features, **changes,

@@ -31,7 +31,7 @@ VALUES: dict[str, dict[str, object]] = {
 
 #: Functions that are symmetric in their first two arguments: to swap these changes nothing.
 SYMMETRIC = {"nt_xent", "nt_xent_poly", "byol", "vicreg", "masked_error", "mmd", "coral",
-             "classifier_discrepancy", "reconstruction"}
+             "classifier_discrepancy", "reconstruction", "rebuilding"}
 _ALL = ("dropped", "negated", "rescaled")
 #: What else changes no parameter, by method: calls and parts of them, kinds, and why.
 EQUIVALENT: dict[str, list[tuple[str, tuple[str, ...], str]]] = {

@@ -187,6 +187,11 @@ def relations(
     return s, aggregation, contrastive
 
 
+def rebuilding(rebuilt: Tensor, x: Tensor) -> Tensor:
+    """Mean squared error (K,) of windows rebuilt from others, both (K, N, D)."""
+    return (rebuilt - x).square().mean(dim=(1, 2))
+
+
 def balanced_sum(losses: Tensor, balance: Tensor) -> Tensor:
     """Automatically weighted sum, sum_i L_i / (2 p_i^2) + log(1 + p_i^2): (K, 2) to (K,)."""
     square = balance.square()

@@ -251,6 +251,17 @@ def check_kind(name: str, kind: str) -> None:
         )
 
 
+def check_channels(name: str, space: Space) -> None:
+    """Refuse channels that a foundation model does not know, before anything is trained.
+
+    Raises
+    ------
+    IncompatibleError
+    """
+    if name in FOUNDATIONS:
+        _template(encoder_for(name, space))  # built once, and kept for the training
+
+
 def check_unit(name: str, scaling: str) -> None:
     """Refuse a scaling after which a foundation model does not know what a number stands for.
 

@@ -36,6 +36,7 @@ from bench.training import groups_of_equal, stacked
 from ..networks.backbones import (
     BACKBONES,
     DEFAULT,
+    check_channels,
     check_kind,
     check_unit,
     encoder_for,
@@ -178,9 +179,10 @@ class FineTuned(Method):
         return {**values, "backbone": "auto"} if usual else dict(values)
 
     def check_space(self, space: Space) -> None:
-        """Also refuse a backbone that does not work on such windows."""
+        """Also refuse a backbone that does not work on such windows, or not on their channels."""
         super().check_space(space)
         check_kind(self.params.backbone, space.kind)
+        check_channels(self.params.backbone, space)
 
     def check_scaling(self, scaling: str) -> None:
         """Refuse a scaling in which a pre-trained backbone does not know its unit."""

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bench.data.windows import Windows
 from bench.draws import Draws
@@ -23,6 +22,7 @@ from bench.method import Budget, Job, LostPredictor, Predictor, observing, tell_
 from bench.protocols.base import View
 from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unstack
 
+from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, layers_of
 from ..networks.parts import last_layers, low_rank, not_frozen, plain
 from ..shallow import folds_of_trials
@@ -84,8 +84,7 @@ class HeadRecipe:
 
     def losses(self, logits: Tensor, y: Tensor) -> Losses:
         """Mean cross-entropy (K,) of logits (K, B, classes) and classes (K, B)."""
-        loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none")
-        return {"total": loss.view(y.shape).mean(dim=1)}
+        return {"total": cross_entropy(logits, y).mean(dim=1)}
 
     def beside(self, encoder: Encoder, g: Draws) -> State:
         """What is trained of one model beside encoder and head."""

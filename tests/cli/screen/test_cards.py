@@ -64,10 +64,10 @@ def test_every_method_has_a_card(name):
     assert json.loads(json.dumps(facts)) == facts
     cls = load("methods", name)
     assert set(facts["parameters"]) == set(cls.Params.model_fields)
+    assert facts["equation"]
     assert facts["tests"]
     assert all((ROOT / path).is_file() for path in facts["tests"])
     if issubclass(cls, FineTuned):
-        assert facts["equation"]
         # A foundation model is trained by the last step alone, which has tests of its own.
         held_by = "foundation" if name == "foundation" else "whole_step"
         assert facts["tests"][0] == f"tests/methods/test_{held_by}.py"
