@@ -48,7 +48,7 @@ def seconds_by_steps(
     scale, folds
         As for :func:`seconds_of_cell`.
     limit : float
-        Seconds after which no further method is begun.
+        Seconds after which no further method is begun; one is timed in any case.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def seconds_by_steps(
         method = cls(cls.parse(params))
         if not (method.pretrains or method.stacks):
             continue
-        if time.perf_counter() - began > limit:
+        if found and time.perf_counter() - began > limit:
             others.append(name)
             continue
         seconds = seconds_of_cell(
