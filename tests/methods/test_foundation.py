@@ -23,6 +23,7 @@ from bench.errors import BenchError, IncompatibleError, SettingError
 from bench.methods.shared.networks import backbones, foundation, parts
 from bench.methods.shared.networks.backbones import BACKBONES, encoder_for
 from bench.methods.shared.networks.foundation import FOUNDATIONS, PRETRAININGS
+from bench.methods.shared.networks.libraries import braindecode_models
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
 from bench.protocols.zero_shot import ZeroShot
@@ -283,7 +284,7 @@ class TestWeights:
         assert not (tmp_path / "made").exists()
 
     def test_a_hub_that_cannot_be_reached_names_the_folder(self, small, monkeypatch, tmp_path):
-        importlib.import_module("braindecode.models")  # it takes more of the hub than this one has
+        braindecode_models()  # it takes more of the hub than this one has
 
         class Hub:
             @staticmethod
@@ -303,7 +304,7 @@ class TestWeights:
     def test_without_the_library_of_the_hub_it_says_how_to_get_it(
         self, small, monkeypatch, tmp_path, module, said
     ):
-        importlib.import_module("braindecode.models")
+        braindecode_models()
         modules = __import__("sys").modules
         monkeypatch.delitem(modules, "huggingface_hub", raising=False)
         if module is None:
