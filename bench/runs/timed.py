@@ -151,7 +151,7 @@ class _Meter:
     def __call__(self, ctx: Context, *told: Any) -> None:
         """An epoch is over."""
 
-    def spent(self, ctx: Context, part: str, steps: int, windows: int) -> None:
+    def spent(self, ctx: Context, part: str, steps: int, windows: int, wanted: int) -> None:
         """Steps were taken."""
         self.steps[part] += steps
 
