@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 
 from .cells import Collection, origins
 from .table import Table
@@ -54,8 +55,7 @@ def curve_caption(worth: Worth) -> list[str]:
     table = worth.tables[-1]
     who = f"{numbers({g.test.n for g in worth.gains})} target subjects"
     who += f" in each of {len(worth.columns)} pairs" if len(worth.columns) > 1 else ""
-    seeds = sorted({seed for t in worth.tables for seed in t.seeds()})
-    over = f", seed{'s' * (len(seeds) != 1)} {numbers(seeds)} averaged" if seeds else ""
+    over = _over({seed for t in worth.tables for seed in t.seeds()})
     held = f", no tested {table.setting.hold_out} trained on" if table.setting.hold_out else ""
     ends = [size if "trial" in size else f"{size} of the trials of each class"
             for size in (worth.sizes[0], worth.sizes[-1])]
@@ -124,14 +124,21 @@ def pieces_said(pieces: str) -> str:
 def _spread(table: Table) -> str:
     """Says what a score is the mean of, and ± the deviation over."""
     counts = sorted({len(table.subjects(c)) for c in table.columns})
-    seeds = table.seeds()
-    over = f"seeds {numbers(seeds)} averaged" if len(seeds) > 1 else f"seed {numbers(seeds)}"
+    over = _over(table.seeds())
     who = number(counts[-1], "target subject") if len(counts) == 1 else \
         f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
     who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""
     if any(v.sd is not None for row in table.rows for v in row.values.values()):
-        return f"mean ± SD over {who}, {over}."
-    return f"of {who}, so without a spread; {over}."
+        return f"mean ± SD over {who}{over}."
+    return f"of {who}, so without a spread{over}."
+
+
+def _over(seeds: Iterable[int]) -> str:
+    """Which seeds a score is of, to go on with."""
+    given = set(seeds)
+    if not given:
+        return ""
+    return f", seeds {numbers(given)} averaged" if len(given) > 1 else f", seed {numbers(given)}"
 
 
 def _calibration(table: Table) -> str:

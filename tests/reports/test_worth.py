@@ -153,7 +153,7 @@ def test_it_stands_on_screen_in_markdown_in_latex_and_in_csv(store, tmp_path):
     assert all(float(r["smallest_detectable"]) > 0 for r in rows)
 
 
-CAPTION = ("Balanced accuracy in %, per window: mean over 12 target subjects, seed 0 averaged. "
+CAPTION = ("Balanced accuracy in %, per window: mean over 12 target subjects, seed 0. "
            "Calibrated on 1 trial a class to 60 % of the trials of each class.",
            "2 classes (low, high), those of the target. Budget: demo, a shortened training; "
            "rankings at this budget are not to be quoted.")
