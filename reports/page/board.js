@@ -37,6 +37,7 @@ function about(row, column) {
     chance === null ? "" : `${signed(value[0] - chance)} above chance (${fmt(chance)})`,
     { "*": "* better than the best target-only after Holm", "°": "° worse than the best target-only after Holm" }[sign(row, column)] || "",
     value[3] ? "† not all subjects of the column have this score" : "",
+    value[5] ? `nearly all of each subject is taken for one class: ${value[5]}` : "",
   ].filter(Boolean).join("\n");
 }
 
@@ -69,7 +70,8 @@ function boardRow(row, columns) {
       type: "button", class: `cell ${marks(value[2])}`, "aria-haspopup": "dialog",
       style: { "--h": colour(height(value[0], column)), "--a": height(value[0], column).toFixed(3) }, onclick: () => made(row, column),
     }, el("span", { class: "num" }, fmt(value[0])), el("span", { class: "sig" }, sign(row, column)), value[3] ? "†" : "",
-    value[1] === null && !value[3] ? "" : el("span", { class: "sd" }, `${value[1] === null ? "" : `±${fmt(value[1])}`}${value[3] ? ` (n ${known(value[4]).length})` : ""}`));
+    value[1] === null && !value[3] ? "" : el("span", { class: "sd" }, `${value[1] === null ? "" : `±${fmt(value[1])}`}${value[3] ? ` (n ${known(value[4]).length})` : ""}`),
+    value[5] ? el("span", { class: "one-class" }, `one class: ${value[5]}`) : "");
     return el("td", { class: "value" }, tip(button, () => about(row, column)));
   });
   const name = r.kind === "method"
@@ -213,7 +215,8 @@ function asLatex() {
       if (!value) { cells.push("--"); continue; }
       const text = wrap(only ? value[2] : 0, fmt(value[0])) + (value[3] ? "\\dag{}" : "");
       const n = value[3] ? ` ($n$ ${known(value[4]).length})` : "";
-      cells.push(value[1] === null ? text + n : `${text} {\\scriptsize$\\pm$${fmt(value[1])}${n}}`);
+      const spread = value[1] === null ? n : ` {\\scriptsize$\\pm$${fmt(value[1])}${n}}`;
+      cells.push(text + spread + (value[5] ? ` {\\scriptsize one class: ${value[5]}}` : ""));
     }
     if (several()) cells.push(wrap(only ? s.mark : 0, tex(s.mean)));
     if (ranked()) cells.push(s.rank === null ? "" : s.rank);

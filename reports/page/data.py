@@ -264,13 +264,16 @@ def _scores(table: Table, row: TableRow, first: Table) -> dict[str, Any]:
 
 
 def _value(table: Table, row: TableRow, column: Column, subjects: Sequence[str]) -> Any:
-    """``[mean, sd, mark, partial, scores of the subjects]``, or None for what was not run."""
+    """``[mean, sd, mark, partial, scores of the subjects]``, or None for what was not run.
+
+    Where nearly all is taken for one class, what says more stands behind.
+    """
     value = row.values.get(column)
     if value is None:
         return None
     scores = [tenths(value.subjects.get(s)) for s in subjects]
     return [tenths(value.mean), tenths(value.sd), table.mark(row, column), int(value.partial),
-            scores]
+            scores, *([value.beside] if value.beside else [])]
 
 
 def _comparison(c: Comparison, number: Mapping[Any, int], first: Table) -> dict[str, Any]:

@@ -472,6 +472,23 @@ class TestInChromium:
         assert "A bar joins" not in said
         assert chromium.run("document.querySelectorAll('.joined').length") == 0
 
+    def test_one_class_for_nearly_all_is_said_beside_the_score(self, chromium, store, tmp_path):
+        for method, named in (("svm", [100, 0]), ("lr", [60, 40])):
+            record = put(store, method, [0.5] * 3)
+            for fold in record.folds:
+                fold |= {"true_windows": [50, 50], "predicted_windows": named}
+                fold["scores"]["window"] |= {"auroc": 0.71, "average_precision": 0.68}
+            store.put(record)
+        chromium.open(made(store, tmp_path))
+        rows = chromium.run(
+            "[...document.querySelectorAll('#board tbody tr')].map(r => r.innerText)")
+        said = {row.split()[0]: "one class: AUROC 71.0, AP 68.0" in row for row in rows}
+        assert said["svm"]
+        assert not said["lr"]
+        (table,) = tables(collect(store, ReportOptions()), ReportOptions())
+        assert r"{\scriptsize one class: AUROC 71.0, AP 68.0}" in "\n".join(latex.lines(table))
+        assert r"{\scriptsize one class: AUROC 71.0, AP 68.0}" in chromium.run("asLatex()")
+
     def test_marks_are_explained(self, b):
         legend = b.run("document.querySelector('#legend').innerText")
         assert "Bold: best mean" in legend
