@@ -22,7 +22,7 @@ from bench.store.records import Record, Store
 
 HERE = Path(__file__).resolve().parent
 FOUNDATION = ("biot", "cbramod", "labram", "luna", "signaljepa")
-NETWORKS = ("eegnet", "lggnet")
+NETWORKS = ("lggnet",)
 #: What is run: methods, their variants, and how windows are scaled.
 ASKED: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     **{name: ("foundation", [{"backbone": name}], "auto") for name in FOUNDATION},
@@ -35,7 +35,8 @@ INTRODUCTION = """\
 Methods of raw windows, {scale} scale, simulated SEED→DEAP, `few-shot` (60 % of the trials of each
 class calibrate), {subjects} tested people, one seed, balanced accuracy per window in percent (SD
 over people). *Source worth*: less the same training on the calibration trials alone, with its 95 %
-interval. *Minutes*: of the whole cell, reading left out, on {cores} cores. Foundation models have
+interval. *Minutes*: of the whole cell, reading left out, on {cores} cores with other work. The
+Riemannian rows are in the classes that both corpora share. Foundation models have
 their architecture and no published weights, so their rows say what they cost and that they run,
 and nothing of what their weights are worth. *Simulated.*"""
 
@@ -86,7 +87,7 @@ def row(record: Record, records: dict[str, Record]) -> str:
         worth = f"{difference.mean():+.1f} ({low:+.1f} to {high:+.1f})"
     size = record.info.get("parameters")
     return (f"| {name(record)} | {spread(own)} | {worth} | {f'{size:,}' if size else ''} | "
-            f"{minutes(record)} |")
+            f"{record.info['wall_s'] / 60:.1f} |")
 
 
 def scores(record: Record) -> np.ndarray[Any, Any]:
@@ -97,11 +98,6 @@ def scores(record: Record) -> np.ndarray[Any, Any]:
 def spread(values: np.ndarray[Any, Any]) -> str:
     """Mean and standard deviation."""
     return f"{values.mean():.1f} ({values.std(ddof=1):.1f})"
-
-
-def minutes(record: Record) -> str:
-    """Wall minutes of a cell."""
-    return f"{record.info['wall_s'] / 60:.1f}"
 
 
 def name(record: Record) -> str:
