@@ -157,7 +157,9 @@ def _timed(
     if not cells or request.features == "raw":
         return {}, {}
     scale = request.scale or ("demo" if request.simulated else "published")
-    first = {(c.method, c.params.get("network")): c for c in reversed(cells)}
+    # Methods before controls: one of them may be all that there is time for.
+    ordered = sorted(reversed(cells), key=lambda c: c.control)
+    first = {(c.method, c.params.get("network")): c for c in ordered}
     with Screen(stderr=True).status("timing steps of networks that have not run here"):
         return seconds_by_steps(
             ((c.method, c.params, c.protocol, c.protocol_params) for c in first.values()),
