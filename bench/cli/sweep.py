@@ -158,7 +158,7 @@ def _timed(
         return {}, {}
     scale = request.scale or ("demo" if request.simulated else "published")
     # Methods before controls: one of them may be all that there is time for.
-    ordered = sorted(reversed(cells), key=lambda c: c.control)
+    ordered = sorted(cells, key=lambda c: c.control)
     first = {(c.method, c.params.get("network")): c for c in ordered}
     with Screen(stderr=True).status("timing steps of networks that have not run here"):
         return seconds_by_steps(
