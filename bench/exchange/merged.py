@@ -26,7 +26,7 @@ class Place:
     store : Store
     stamp : str
         Digest of an archive; empty for a run folder.
-    file: str
+    file : str
         Name of an archive's file, without its folder.
     """
 

@@ -21,7 +21,7 @@ from .plan import Plan
 from .request import Request, read_request
 from .stacks import SEEDS, usual
 from .status import SweepState
-from .sweep import Sweep, SweepOptions
+from .sweep import Sweep, SweepOptions, is_elsewhere
 from .workers.script import check_guard
 
 
@@ -93,8 +93,8 @@ def settled(request: Request, options: SweepOptions) -> Request:
     """
     if request.seeds != "auto":
         return request
-    elsewhere = options.cluster is not None or request.cluster is not None
-    together = not elsewhere and usual(devices(request.device)[0], elsewhere) > 1
+    elsewhere = is_elsewhere(request, options)
+    together = usual(devices("cpu" if elsewhere else request.device)[0], elsewhere) > 1
     return replace(request, seeds=SEEDS if together else 1)
 
 

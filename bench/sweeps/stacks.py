@@ -16,8 +16,6 @@ ON_ACCELERATOR = 64
 ON_CPU = 1
 #: Of a cell, what its training does not depend on, or what a stack does not share.
 IRRELEVANT = ("seed", "control", "origin", "tuning")
-
-
 #: Seeds of a sweep that names none, where they are one stack.
 SEEDS = 3
 

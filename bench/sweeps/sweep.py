@@ -23,6 +23,7 @@ from ..store.records import Record, Status, Store
 from .executor import Executor, failed
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
+from .request import Request
 from .slurm import check_reachable, is_address, parse_memory
 from .stacks import stacks, usual
 from .status import SweepState, ranked_score, score_of
@@ -102,6 +103,11 @@ class SweepOptions:
         return self.workers > 1 or self.cluster is not None
 
 
+def is_elsewhere(request: Request, options: SweepOptions) -> bool:
+    """Whether workers are started by a cluster, perhaps on other machines with other devices."""
+    return options.cluster is not None or request.cluster is not None
+
+
 class GuardedStore(Store):
     """A store whose failure to write is told apart from a failure of the method's."""
 
@@ -177,7 +183,7 @@ class Sweep:
     @property
     def elsewhere(self) -> bool:
         """Whether the workers are started by a cluster, perhaps on other machines."""
-        return self.options.cluster is not None or self.plan.request.cluster is not None
+        return is_elsewhere(self.plan.request, self.options)
 
     @property
     def processes(self) -> bool:
