@@ -29,6 +29,7 @@ from bench.methods.shared.training.finetuning import SharedNetwork
 from bench.runs.build import cell_of_run
 from bench.runs.options import Options
 from bench.scoring.inference import mean_interval
+from bench.scoring.metrics import scores
 from bench.store.files import write_text
 from bench.store.records import Store
 
@@ -125,8 +126,7 @@ def score(found: dict[str, Array], name: str, heads: Sequence[int]) -> Array:
     for key in (k for k in found if k.startswith("y/")):
         y, subject = found[key], key.removeprefix("y/")
         mean = np.mean([found[f"{name}/{head}/{subject}"] for head in heads], axis=0)
-        right = mean.argmax(axis=1) == y
-        out.append(100 * np.mean([right[y == c].mean() for c in np.unique(y)]))
+        out.append(100 * (scores(y, mean, mean.shape[1])["balanced_accuracy"] or np.nan))
     return np.array(out)
 
 
