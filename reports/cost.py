@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import ceil, log10
 from typing import TYPE_CHECKING, Any
 
-from .shared.caption import number
+from bench.store.shown import counted
+
 from .shared.cells import BOUNDS, ScoredCell
 from .shared.pictures import Grid, Picture, head
 from .shared.style import (
@@ -124,13 +125,13 @@ def draw(table: Table, dots: Sequence[Point]) -> Figure:
 
 def _below(table: Table, dots: Sequence[Point]) -> list[str]:
     """Lines that say what the numbers are, and what is drawn of what was run."""
-    pairs = number(len(table.columns), "pair")
+    pairs = counted(len(table.columns), "pair")
     over = f"mean over {pairs}" if len(table.columns) > 1 else pairs
     missing = sum(r.mean is None for r in table.methods)
     parts = [
         "grey: controls" if any(p.control for p in dots) else "",
         f"on {', '.join(sorted(set().union(*(p.devices for p in dots))))}",
-        f"{number(missing, 'incomplete method')} left out" if missing else "",
+        f"{counted(missing, 'incomplete method')} left out" if missing else "",
     ]
     return [f"{METRIC_NAMES[table.metric]} per {table.unit} in %, {over}",
             "; ".join(p for p in parts if p)]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.reporting import ARROW
+from bench.store.shown import counted
 
-from .shared.caption import number, title
+from .shared.caption import title
 from .shared.cells import Column
 from .shared.pictures import Grid, Picture, colour_bar, field_text, headline, note, place, square
 from .shared.style import GREY, MUTED, ONE_COLUMN, PALE, TWO_COLUMNS, colours
@@ -163,7 +164,7 @@ def _head(figure: Figure, table: Table, shown: list[Matrix], hidden: int) -> Non
     spread = any(q.sd is not None for m in shown for line in m.squares for q in line)
     what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
     what += "mean ± SD (n) over n subjects" if spread else "one subject"
-    what += f"; {number(hidden, 'more method')} left out" if hidden > 0 else ""
+    what += f"; {counted(hidden, 'more method')} left out" if hidden > 0 else ""
     note(figure, what)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.scoring.inference import Friedman, compare_all, subjects_needed
+from bench.store.shown import counted
 
 from .shared.pictures import Grid, Picture, head
 from .shared.power import ALPHA
@@ -98,7 +99,7 @@ def draw(table: Table, result: Ranks) -> Figure:
     _draw_ranks(axes, result, n)
     _draw_bars(axes, bars)
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit}; 1 is best; "
-             f"{result.blocks} target subjects, {len(table.columns)} pairs"]
+             f"{counted(result.blocks, 'target subject')}, {counted(len(table.columns), 'pair')}"]
     if result.test is not None:
         lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(result.test.p)}")
     lines.append("a bar joins methods not told apart (Wilcoxon, Holm, 0.05)")

@@ -14,11 +14,12 @@ from bench.auditing.alarms import one_class
 from bench.scoring.inference import MINIMUM, mean_interval, paired
 from bench.scoring.metrics import METRICS, PRECISION
 from bench.store.records import Record
+from bench.store.shown import counted
 
 from .shared.against import interval
 from .shared.alarms import alarm_lines
 from .shared.budget import spent
-from .shared.caption import number, pieces_said
+from .shared.caption import pieces_said
 from .shared.cells import BOUNDS, PLAINEST, SCRATCH, SHARED, pieces_of
 from .shared.power import ALPHA, sensitivity
 from .shared.rows import PLAIN
@@ -283,7 +284,7 @@ def _above_chance(record: Record, ours: dict[tuple[int, int], float]) -> Text:
     sure = f"95 % interval {signed(found[0])} to {signed(found[1])}, " if found else ""
     return Text.assemble(
         "Above chance: ", (f"{signed(above)} points", "bold"), " balanced accuracy per window "
-        f"({sure}{number(len(means), 'subject')}{_doubt(len(means))}).",
+        f"({sure}{counted(len(means), 'subject')}{_doubt(len(means))}).",
     )
 
 
@@ -308,7 +309,7 @@ def _difference(
         f"95 % interval {interval(test)}, Wilcoxon p {p_value(test.p)}, "
     line = Text.assemble(
         f"{what}: ", (f"{signed(test.mean)} points", "bold"),
-        f" balanced accuracy per window ({clean(names)}; {sure}{number(test.n, 'subject')}"
+        f" balanced accuracy per window ({clean(names)}; {sure}{counted(test.n, 'subject')}"
         f"{_doubt(test.n)}).",
     )
     if test.n >= MINIMUM and test.p > ALPHA:

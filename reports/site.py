@@ -14,12 +14,13 @@ from pathlib import Path
 from bench.reporting import ReportOptions
 from bench.store.files import write_text
 from bench.store.records import Store
+from bench.store.shown import counted
 from bench.version import __version__
 
 from .html import filled, render
 from .page.data import page
 from .page.names import setting_key
-from .shared.caption import caption, number, problems, title
+from .shared.caption import caption, problems, title
 from .shared.cells import Collection, collect, origins
 from .shared.table import Table, tables
 from .shared.text import clean, percent
@@ -51,7 +52,7 @@ def _index(collection: Collection, shown: Sequence[Table], options: ReportOption
     curves = worths(collection, options)
     places = origins(collection.cells)
     records = len({cell.id for cell in collection.cells})
-    about = [number(records, "record"), number(len(shown), "setting"), f"bench {__version__}"]
+    about = [counted(records, "record"), counted(len(shown), "setting"), f"bench {__version__}"]
     about += [f"from {', '.join(places)}"] if len(places) > 1 else []
     cards = []
     for table in shown:
@@ -76,7 +77,7 @@ def _card(table: Table, said: str) -> str:
     methods, pairs = len(table.methods), len(table.columns)
     subjects = sorted({table.n(c) for c in table.columns})
     span = str(subjects[0]) if len(subjects) == 1 else f"{subjects[0]}–{subjects[-1]}"
-    facts = [number(methods, "method"), number(pairs, "pair"), f"{span} target subjects a pair"]
+    facts = [counted(methods, "method"), counted(pairs, "pair"), f"{span} target subjects a pair"]
     best = [r for r in table.methods if table.mark(r, None) == 2]
     if best and best[0].mean is not None:
         chance = table.mean_chance()

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.scoring.inference import mean_interval
+from bench.store.shown import counted
 
 from .heatmap import is_mapped
 from .shared.against import Comparison, against_target_only
-from .shared.caption import number, title
+from .shared.caption import title
 from .shared.cells import Column
 from .shared.pictures import Grid, Picture, headline, note, text_at
 from .shared.style import BLUE, GREY, INK, MUTED, ONE_COLUMN, ORANGE, PALE, TWO_COLUMNS, chance_line
@@ -178,7 +179,7 @@ def _head(figure: Figure, table: Table, shown: Sequence[Panel], hidden: int) -> 
     headline(figure, table, name, 40 if wide else 14)
     lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]
     if hidden > 0:
-        lines.append(f"{number(hidden, 'more method')} left out")
+        lines.append(f"{counted(hidden, 'more method')} left out")
     marks = ["◆ mean and 95 % interval"] if several else ["● the one subject"]
     marks += ["– – chance"] if any(table.chance(p.column) is not None for p in shown) else []
     signs = ["    ".join(marks)]

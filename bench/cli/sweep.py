@@ -12,6 +12,7 @@ from ..errors import BenchError, SettingError
 from ..registry import include
 from ..runs.options import HOW
 from ..store.records import Store
+from ..store.shown import counted
 from ..sweeps.request import Request, read_request
 from .screen.console import Screen
 from .screen.exchange import verdict
@@ -89,9 +90,9 @@ def run_sweep(
         return 0
     if not quiet and (request.scale or ("" if request.simulated else "published")) == "published":
         Screen(stderr=True).print(
-            f"{len(plan.cells)} cells at scale published: as many epochs as the parameters say, "
-            "which takes networks minutes to hours each; --dry-run estimates the time, --scale "
-            "table trains shortly.", style="dim", highlight=False)
+            f"{counted(len(plan.cells), 'cell')} at scale published: as many epochs as the "
+            "parameters say, which takes networks minutes to hours each; --dry-run estimates the "
+            "time, --scale table trains shortly.", style="dim", highlight=False)
     if not quiet and request.seeds not in (given.seeds, 1):
         Screen(stderr=True).print(
             f"{request.seeds} seeds, trained as one stack and averaged; --seeds 1 takes one.",
@@ -141,8 +142,9 @@ def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     if (options.runs / "cells").is_dir():  # else nothing can be done, and nothing need be read
         done = sweep_.look()
     again = RETRIED[options.retry]
-    timed, others = _timed(plan, [c for c in plan.cells if c.method not in seconds
-                          and (c.key not in done or done[c.key] in again)])
+    new = [c for c in plan.cells if c.method not in seconds
+           and (c.key not in done or done[c.key] in again)]
+    timed, others = _timed(plan, new)
     show_plan(plan, done, seconds | timed | others, options.workers, Screen(), again=again,
               timed=timed, others=others)
 

@@ -34,7 +34,7 @@ from .seal import (
     sum_of,
     unsealed,
 )
-from .shown import record_html, summary, title
+from .shown import counted, record_html, summary, title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ class Record:
         return f"{self.identity['source']['name']}→{self.identity['target']['name']}"
 
     def __repr__(self) -> str:
-        return f"<Record {self.id}  {title(self)}  {len(self.folds)} folds>"
+        return f"<Record {self.id}  {title(self)}  {counted(len(self.folds), 'fold')}>"
 
     def _repr_html_(self) -> str:
         return record_html(self)

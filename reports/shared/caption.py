@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from bench.store.shown import counted
+
 from .cells import Collection, origins
 from .table import Table
 from .text import METRIC_NAMES, clean, numbers
@@ -53,7 +55,9 @@ def caption(table: Table) -> list[str]:
 def curve_caption(worth: Worth) -> list[str]:
     """The same two lines of a curve, over the subjects that its methods are compared on."""
     table = worth.tables[-1]
-    who = f"{numbers({g.test.n for g in worth.gains})} target subjects"
+    counts = sorted({g.test.n for g in worth.gains})
+    who = counted(counts[-1], "target subject") if len(counts) == 1 else \
+        f"{numbers(counts)} target subjects"
     who += f" in each of {len(worth.columns)} pairs" if len(worth.columns) > 1 else ""
     over = _over({seed for t in worth.tables for seed in t.seeds()})
     held = f", no tested {table.setting.hold_out} trained on" if table.setting.hold_out else ""
@@ -125,7 +129,7 @@ def _spread(table: Table) -> str:
     """Says what a score is the mean of, and ± the deviation over."""
     counts = sorted({len(table.subjects(c)) for c in table.columns})
     over = _over(table.seeds())
-    who = number(counts[-1], "target subject") if len(counts) == 1 else \
+    who = counted(counts[-1], "target subject") if len(counts) == 1 else \
         f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
     who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""
     if any(v.sd is not None for row in table.rows for v in row.values.values()):
@@ -227,7 +231,7 @@ def _data(table: Table) -> str:
     sessions = sorted({c.sessions for c in table.columns if c.sessions})
     counts = {table.labels[c]: len(table.subjects(c)) for c in table.columns}
     if len(set(counts.values())) == 1:
-        subjects = number(next(iter(counts.values())), "target subject")
+        subjects = counted(next(iter(counts.values())), "target subject")
         subjects += " in every pair" if len(counts) > 1 else ""
     else:
         subjects = "target subjects: " + ", ".join(f"{k} {n}" for k, n in counts.items())
@@ -270,11 +274,6 @@ def shortened(lines: list[str]) -> list[str]:
     """At most :data:`LISTED` lines and how many more there are."""
     more = len(lines) - LISTED
     return lines if more <= 1 else [*lines[:LISTED], f"… and {more} more"]
-
-
-def number(count: int, name: str) -> str:
-    """``1 subject``, ``2 subjects``."""
-    return f"{count} {name}" + "s" * (count != 1)
 
 
 def _capital(text: str) -> str:

@@ -263,6 +263,6 @@ def show_plan(
     tried = sorted({c.method for c in todo} & set(timed))
     more += f"; of {', '.join(tried)} by a few timed steps" if tried else ""
     if alike := {c.method for c in todo} & set(others):
-        more += f"; {len(alike)} more network{'s' * (len(alike) > 1)} taken for as long"
+        more += f"; {counted(len(alike), 'more network')} taken for as long"
     console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}",
                   highlight=False)
