@@ -53,8 +53,13 @@ def keys(plan) -> set[str]:
 def test_several_seeds_are_the_default_where_they_are_one_stack(
     monkeypatch, device, options, asked, seeds
 ):
-    monkeypatch.setattr("bench.sweeps.run.devices", lambda text: [device])
-    request = settled(read_request(None, {"methods": "toy", **asked}), SweepOptions(**options))
+    def found(text):
+        assert text == "cpu" or not options  # a card of the cluster need not be here
+        return [text]
+
+    monkeypatch.setattr("bench.sweeps.run.devices", found)
+    given = read_request(None, {"methods": "toy", "device": device, **asked})
+    request = settled(given, SweepOptions(**options))
     assert request.numbers() == seeds
     assert request.as_json()["seeds"] == len(seeds)  # a manifest says how many they were
 
