@@ -49,8 +49,10 @@ class JDOT(Adapted):
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Fit plan and classifier in turns."""
-        from skada import JDOTClassifier
+        from sklearn import config_context
 
+        with config_context():  # the import changes a setting of this thread, for good
+            from skada import JDOTClassifier
         q = self.params
         source, y, target = self.drawn(view, ctx)
         if view.calibration is not None:  # a plan knows no weights: windows are repeated

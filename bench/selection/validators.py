@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import Pipeline
 
@@ -27,6 +28,8 @@ from .observer import Key, Scorer
 MOST = 300
 SOURCE, TARGET = 1, -1
 Array = NDArray[Any]
+#: A setting of scikit-learn that skada needs: its import makes it for one thread, and for good.
+_routed = config_context(enable_metadata_routing=True)
 
 
 def scorer_of(
@@ -93,6 +96,7 @@ def _balanced(predictor: Predictor, held: Windows, classes: int) -> float:
     return float("nan") if value is None else value
 
 
+@_routed
 def entropy(predictor: Predictor, x: Array, proba: Array) -> float:
     """Minus the mean entropy of predictions (Morerio et al., ICLR 2018)."""
     from skada.metrics import PredictionEntropyScorer
@@ -100,6 +104,7 @@ def entropy(predictor: Predictor, x: Array, proba: Array) -> float:
     return _scored(PredictionEntropyScorer(), ProbaAdapter(), proba)
 
 
+@_routed
 def snd(predictor: Predictor, x: Array, proba: Array) -> float:
     """Soft neighbourhood density (Saito et al., ICCV 2021)."""
     from skada.metrics import SoftNeighborhoodDensity
@@ -107,6 +112,7 @@ def snd(predictor: Predictor, x: Array, proba: Array) -> float:
     return _scored(SoftNeighborhoodDensity(), ProbaAdapter(), proba)
 
 
+@_routed
 def mano(predictor: Predictor, x: Array, proba: Array) -> float:
     """Matrix norm of predictions (Xie et al., NeurIPS 2024), of the probabilities as they are.
 
@@ -118,6 +124,7 @@ def mano(predictor: Predictor, x: Array, proba: Array) -> float:
     return _scored(MaNoScorer(), ProbaAdapter(), proba)
 
 
+@_routed
 def mixval(predictor: Predictor, x: Array, proba: Array) -> float:
     """Consistency on mixtures of target windows (Hu et al., NeurIPS 2023)."""
     from skada.metrics import MixValScorer
@@ -125,6 +132,7 @@ def mixval(predictor: Predictor, x: Array, proba: Array) -> float:
     return _scored(MixValScorer(random_state=0), PredictorAdapter(predictor), x)
 
 
+@_routed
 def importance_weighted(
     predictor: Predictor, held: Windows, target: UnlabelledWindows
 ) -> float:
@@ -135,6 +143,7 @@ def importance_weighted(
     return _scored(scorer, PredictorAdapter(predictor), *_both(held, target))
 
 
+@_routed
 def dev(predictor: Predictor, held: Windows, target: UnlabelledWindows) -> float:
     """Minus the deep embedded validation risk (You et al., ICML 2019).
 

@@ -77,8 +77,11 @@ class Adapted(Shallow):
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
         """Fit adapter and classifier."""
+        from sklearn import config_context
+
         source, y, target = self.drawn(view, ctx)
-        adapter = self.adapter(source, target)
+        with config_context():  # the import of skada changes a setting of this thread, for good
+            adapter = self.adapter(source, target)
         rows = np.concatenate([source, target])
         domain = np.repeat([SOURCE, TARGET], [len(source), len(target)])
         # A target class of -1 is skada's way to say that it is not known.

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KernelDensity
 
@@ -536,6 +537,8 @@ def test_validators_agree_with_their_definitions(classes):
     fold = Fold(1, 1, replace(fold.view, classes=held.labels), held)
     names = [n for n in RULES if n not in ("last", "oracle", "calibration-val")]
     found = scorer_of(names, {(1, 1): target})(fold, predictor)
+    with config_context(enable_metadata_routing=False):  # as where another thread imported skada
+        assert scorer_of(names, {(1, 1): target})(fold, predictor) == found
     p = predictor.predict_proba(target.x)
     assert found["entropy"] == pytest.approx(
         np.sum(p * np.log(p + 1e-7), axis=1).mean() / classes)  # the mean is over classes too
@@ -583,6 +586,7 @@ def test_dev_weights_each_loss_by_its_own_weight():
         -((w * loss).mean() + eta * w.mean() - eta), rel=1e-6)
 
 
+@config_context(enable_metadata_routing=True)
 def test_skada_is_handed_what_it_would_compute_itself():
     """A fitted classifier of scikit-learn scores alike by itself and through our stand-ins."""
     from skada import make_da_pipeline

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
+from sklearn import config_context, get_config
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -225,6 +227,7 @@ def adapters():
 
 
 @pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda", "entropic"])
+@config_context(enable_metadata_routing=True)
 def test_equals_skada(name):
     adapter, params = adapters()[name]
     method = make("otda" if name == "entropic" else name, **params)
@@ -247,6 +250,18 @@ def test_jdot_equals_skada():
               sample_domain=domains(xs, xt))
     np.testing.assert_allclose(method.fit(view, None, CTX).predict_proba(test.x),
                                model.predict_proba(flat(test.x)), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda", "jdot"])
+def test_settings_of_scikit_learn_stay(name, monkeypatch):
+    """The import of skada makes one, which another method of the process would be routed by."""
+    for module in [m for m in sys.modules if m.partition(".")[0] == "skada"]:
+        monkeypatch.delitem(sys.modules, module)
+    method = make(name)
+    with config_context(enable_metadata_routing=False):
+        method.fit(views(method, "unsupervised")[0][0], None, CTX)
+        assert "skada" in sys.modules
+        assert not get_config()["enable_metadata_routing"]
 
 
 @pytest.mark.parametrize("name", ["coral", "sa", "tca", "otda"])
