@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -23,11 +26,17 @@ settings.load_profile("bench")
 CORPORA = ("SEED", "SEED-IV", "DEAP")
 
 
+def pytest_collection_finish() -> None:
+    """Libraries and thousands of tests are no garbage: the collector need not go through them."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's own cache and settings, or waits for the disk.
 
-    The cache is shared by the processes that tests run in, as users share theirs.
+    The cache is shared by the processes that tests run in, as users share theirs. What is installed
+    is read once: tests forget the registry a thousand times.
     """
     folder, base = tmp_path_factory.mktemp("home"), tmp_path_factory.getbasetemp()
     parallel = "PYTEST_XDIST_WORKER" in os.environ
@@ -35,6 +44,8 @@ def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("BENCH_CACHE", str((base.parent if parallel else base) / "cache"))
         patch.setenv("BENCH_CONFIG", str(folder / "config" / "corpora.json"))
         patch.setattr("os.fsync", lambda fd: None)  # that it is called, test_records.py shows
+        patch.setattr("importlib.metadata.entry_points",
+                      functools.cache(importlib.metadata.entry_points))
         yield
 
 
@@ -115,9 +126,12 @@ def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return
     import dask
+    from distributed.utils import get_mp_context
 
     from bench.sweeps.workers import start
 
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context()  # else it sets what is imported, when a pool is first made
     multiprocessing.set_forkserver_preload([
         "distributed", "torch", "torch._dynamo", "sklearn.linear_model", "skada.metrics",
         "bench.sweeps.workers.worker", "bench.methods.source_only"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,27 +35,31 @@ TOLD = {
 }
 
 
+def everything() -> Iterator[Any]:
+    """What the collector knows, and the arrays, windows and dictionaries that these things hold."""
+    layer: list[Any] = gc.get_objects()
+    seen = set(map(id, layer))
+    while layer:
+        yield from (t for t in layer if isinstance(t, (np.ndarray, Windows)))
+        held = [t for t in gc.get_referents(*layer) if isinstance(t, (np.ndarray, Windows, dict))]
+        held += [t.base for t in layer if isinstance(t, np.ndarray) and t.base is not None]
+        layer = [t for t in {id(t): t for t in held}.values() if id(t) not in seen]
+        seen.update(map(id, layer))
+
+
 def look_around(calibration: Windows) -> list[str]:
-    """Everything that the collector knows, and the arrays these things hold."""
+    """What of :data:`TOLD` is anywhere in the process."""
     found: set[str] = set()
-    seen: set[int] = set()
-    todo: list[Any] = gc.get_objects()
     warnings.simplefilter("ignore")  # some of what is looked at warns of that
-    while todo:
-        thing = todo.pop()
-        if id(thing) in seen:
-            continue
-        seen.add(id(thing))
+    for thing in everything():
         if isinstance(thing, np.ndarray):
             if thing.dtype.kind in "iuf" and thing.ndim == 1:
                 found |= {name for name, told in TOLD.items()
                           if len(thing) == len(told) and (thing == told).all()}
-            todo += [] if thing.base is None else [thing.base]
-        elif isinstance(thing, Windows) and thing is not calibration and len(thing) \
+        elif thing is not calibration and len(thing) \
                 and set(thing.corpus) == {"TOYB"} and (thing.y >= 0).all() \
                 and not set(thing.trial) <= set(calibration.trial):
             found.add("labelled windows")
-        todo += [t for t in gc.get_referents(thing) if isinstance(t, (np.ndarray, Windows, dict))]
     return sorted(found)
 
 

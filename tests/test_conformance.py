@@ -18,25 +18,35 @@ from bench.cells.proof import channels_of, pair_for
 from bench.conformance import Check, check_method, failures, named_by, table
 from bench.errors import BenchError, IncompatibleError, UnknownNameError
 from bench.method import Context, Method, Needs
-from bench.registry import entries
+from bench.registry import entries, load
 
 from support import Means, NearestMean
 
 BUILT_IN = [*entries("methods"), "sklearn:sklearn.svm.SVC"]
 #: Cheaper, where the default has many of something, or chooses what ``lr`` chooses, too.
 QUICK = {"rf": {"trees": 5}, **dict.fromkeys(("tca", "otda", "coral", "sa"), {"C": 1.0})}
+#: Of networks the batches, whose default is more than all windows made up.
+BATCHES = {"batch": 16, "fit_batch": 8}
 
 
 @functools.cache
 def checked(name: str) -> list[Check]:
     """All checks of a method of ours."""
-    return check_method(name, QUICK.get(name))
+    fields = load("methods", name).parse({}).model_dump()
+    return check_method(name, {**QUICK.get(name, {}),
+                               **{k: v for k, v in BATCHES.items() if k in fields}})
 
 
 @pytest.mark.parametrize("name", [
     n for n in BUILT_IN if n != "foundation"])
 def test_built_in_methods_conform(name):
     assert [c for c in checked(name) if c.passed is False] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in BUILT_IN if n != "foundation"])
+def test_built_in_methods_conform_with_their_defaults(name):
+    assert failures(name) == []
 
 
 @pytest.mark.slow
