@@ -26,12 +26,12 @@ from typing import Any, NoReturn
 #: What commands import, where it is installed.
 NEEDED = (
     "torch", "torch._dynamo", "tabulate", "pandas", "pyarrow.parquet", "h5py", "scipy.io",
-    "scipy.signal",
-    "scipy.stats", "sklearn.linear_model", "sklearn.discriminant_analysis", "skada.metrics",
-    "optuna", "matplotlib.pyplot", "matplotlib.backends.backend_pdf", "bench.cli.main", "bench.runs.run", "bench.sweeps.run",
-    "bench.cells.engine", "bench.selection.validators", "bench.methods.scmm",
-    "bench.methods.target_only", "bench.datasets.seed", "bench.datasets.deap",
-    "bench.datasets.shared.simulator", "bench.conformance",
+    "scipy.signal", "scipy.stats", "sklearn.linear_model", "sklearn.discriminant_analysis",
+    "skada.metrics", "optuna", "matplotlib.pyplot", "matplotlib.backends.backend_pdf",
+    "bench.cli.main", "bench.runs.run", "bench.sweeps.run", "bench.cells.engine",
+    "bench.selection.validators", "bench.methods.scmm", "bench.methods.target_only",
+    "bench.datasets.seed", "bench.datasets.deap", "bench.datasets.shared.simulator",
+    "bench.conformance",
 )
 
 

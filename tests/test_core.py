@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -65,39 +66,35 @@ print("fine")
 """
 
 
-def call(*command, cwd, **env):
+def call(*command, cwd, input=None, **env):
     return subprocess.run(
         [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False,
-        timeout=300, env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb", **env},
+        timeout=300, input=input, env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb", **env},
     )
 
 
-@pytest.fixture(scope="module")
-def core(tmp_path_factory):
-    """The command line of a core install, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("core")
-    (folder / "site").mkdir()
-    text = _ABSENT.format(libraries=set(EXTRAS))
-    (folder / "site" / "sitecustomize.py").write_text(text)
-
-    def command(*arguments):
-        return call("-m", "bench.cli", *arguments, cwd=folder, PYTHONPATH=str(folder / "site"))
-
-    return command
-
-
-def test_the_core_runs_shallow_methods_and_reports(core):
-    """Seven seconds: it is what the core is for."""
-    for command in (("list", "methods"), ("run", "-m", "lda", *SMALL, "-q"),
-                    ("report", "--only", "leaderboard,html"), ("export",),
-                    ("verify", "results.zip"),
-                    ("data", "simulate", "c", "--corpus", "DEAP", "--set", "subjects=1"),
-                    ("data", "check", "c")):
-        done = core(*command)
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
-
-
-@pytest.mark.parametrize(("extra", "command"), [
+#: Runs commands one after the other: a process for each would import pandas and scipy each time.
+_COMMANDS = """
+import contextlib, io, json, sys
+from bench.cli.main import main
+answers = []
+for arguments in json.load(sys.stdin):
+    sys.argv, status, texts = ["bench", *arguments], 0, (io.StringIO(), io.StringIO())
+    with contextlib.redirect_stdout(texts[0]), contextlib.redirect_stderr(texts[1]):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+    answers.append((status, *(text.getvalue() for text in texts)))
+json.dump(answers, sys.stdout)
+"""
+FINE = (
+    ("list", "methods"), ("run", "-m", "lda", *SMALL, "-q"),
+    ("report", "--only", "leaderboard,html"), ("export",), ("verify", "results.zip"),
+    ("data", "simulate", "c", "--corpus", "DEAP", "--set", "subjects=1"), ("data", "check", "c"),
+)
+#: What each lacks: the extra that brings it.
+LACKING = (
     ("torch", ("run", "-m", "scmm", *SMALL)), ("torch", ("check", "dann")),
     ("torch", ("run", "-m", "lda", *SMALL, "--save-models", "--runs", "saved")),
     ("tune", ("tune", "-m", "lda", *SMALL)),
@@ -105,13 +102,36 @@ def test_the_core_runs_shallow_methods_and_reports(core):
     ("riemann", ("run", "-m", "riemann", *SMALL, "--features", "raw", "--runs", "curved")),
     ("workers", ("sweep", "-m", "lda", "--pairs", "SEED->DEAP", *SMALL[4:], "--workers", "2",
                  "--runs", "pool")),
-])
+)
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    """Status and output of commands of a core install, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("core")
+    (folder / "site").mkdir()
+    text = _ABSENT.format(libraries=set(EXTRAS))
+    (folder / "site" / "sitecustomize.py").write_text(text)
+    commands = [*FINE, *(command for _, command in LACKING)]
+    done = call("-c", _COMMANDS, cwd=folder, PYTHONPATH=str(folder / "site"),
+                input=json.dumps(commands))
+    assert done.returncode == 0, done.stderr
+    return dict(zip(commands, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("command", FINE, ids=" ".join)
+def test_the_core_runs_shallow_methods_and_reports(core, command):
+    status, out, err = core[command]
+    assert status == 0, out + err
+
+
+@pytest.mark.parametrize(("extra", "command"), LACKING)
 def test_what_is_missing_is_named_with_its_install_line(core, extra, command):
-    done = core(*command)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert f"pip install 'eeg-cross-corpus-bench[{extra}]'" in done.stderr
-    assert "which is not installed" in done.stderr
-    assert "Traceback" not in done.stderr
+    status, out, err = core[command]
+    assert status == 2, out + err
+    assert f"pip install 'eeg-cross-corpus-bench[{extra}]'" in err
+    assert "which is not installed" in err
+    assert "Traceback" not in err
 
 
 def test_a_missing_library_of_somebody_else_is_not_taken_for_ours():

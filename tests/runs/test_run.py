@@ -125,7 +125,8 @@ def simulated(tiny_root, tmp_path_factory):
     runs = tmp_path_factory.mktemp("pairs")
     names = ("SEED", "SEED-IV", "DEAP")
     return {
-        (a, b): bench.run("scmm", a, b, data=tiny_root, runs=runs, params=SMALL)
+        (a, b): bench.run("scmm", a, b, data=tiny_root, runs=runs, params=SMALL,
+                          controls=False)
         for a in names for b in names if a != b
     }
 
@@ -157,7 +158,8 @@ def test_pairs_with_equal_views_of_the_source_share_a_state(simulated):
 
 
 def test_a_task_is_part_of_the_name(tiny_root, options, simulated):
-    record = bench.run("majority", "seed", "deap:AROUSAL", options, data=tiny_root, params={})
+    record = bench.run("majority", "seed", "deap:AROUSAL", options, data=tiny_root, params={},
+                       controls=False)
     assert record.pair == "SEED:3→DEAP:arousal"
     assert record.classes == ["low arousal", "high arousal"]
 
@@ -191,7 +193,8 @@ def test_remembered_folders_are_used(own_settings, tiny_root, options):
     for name in ("SEED", "DEAP"):
         set_corpus_folder(name, tiny_root / name)
     assert corpus_folders() == {n: (tiny_root / n).resolve() for n in ("SEED", "DEAP")}
-    assert bench.run("majority", "SEED", "DEAP", options, params={}).status == "done"
+    record = bench.run("majority", "SEED", "DEAP", options, params={}, controls=False)
+    assert record.status == "done"
 
 
 def test_presets_are_marked(options, tiny_root):
