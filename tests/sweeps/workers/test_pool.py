@@ -61,6 +61,7 @@ def test_workers_hold_stimuli_out_as_one_process_does(data, tmp_path):
         assert any("20 % of the training windows are lost" in n for n in record.notices)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
     """The client's own look at the scheduler asks for no workers, here all the time.
 
@@ -71,6 +72,7 @@ def test_a_look_that_lists_no_worker_kills_none(data, tmp_path):
     assert (state.counts["done"], state.left) == (4, 0), state.problems
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_cell_whose_worker_died_is_tried_once_more(data, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("TOY_TRACE", str(tmp_path / "trace"))
     lines: list[str] = []
@@ -174,6 +176,7 @@ def test_workers_that_die_hang_or_eat_memory(data, tmp_path):
     assert "0.8 GB" in why["toy-hungry"]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_worker_that_dies_between_computing_and_handing_over(data, tmp_path):
     """Dask would wait for that worker to compute it again."""
     state = swept(data, tmp_path, methods="toy-dies-late,toy", seeds=2, workers=2)
@@ -279,6 +282,7 @@ def test_a_pool_whose_workers_are_killed_while_it_starts(data, tmp_path):
     assert_equal(tmp_path / "calm", tmp_path / "runs")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_stacks_on_two_workers_give_what_single_cells_give(data, tmp_path):
     """Four seeds as stacks of two, pre-training included; then nothing is left to do."""
     asked = {"methods": "toy,toy-pretrained,toy-raises", "seeds": 4}
