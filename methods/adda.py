@@ -13,7 +13,6 @@ steps alternate, and the target's encoder starts as the source's
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 
@@ -34,7 +33,7 @@ class ADDA(FromSource):
     an encoder that no longer changes, from those of the target.
     """
 
-    name: ClassVar[str] = "adda"
+    name = "adda"
 
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)

@@ -22,8 +22,6 @@ no statistics of the tested subject are used to normalise
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.data.windows import UnlabelledWindows, Windows
@@ -69,7 +67,7 @@ class CLISATask(Projected):
 class CLISA(SelfSupervised):
     """Contrastive learning for inter-subject alignment."""
 
-    name: ClassVar[str] = "clisa"
+    name = "clisa"
     Params = CLISAParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
     task = CLISATask

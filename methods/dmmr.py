@@ -29,7 +29,6 @@ a batch holds windows of all subjects, of which one step is taken
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -61,7 +60,7 @@ class DMMRParams(NetworkParams):
 class DMMR(LabelledPretraining):
     """Rebuild windows of every source subject from a mixture of all, hiding the subject."""
 
-    name: ClassVar[str] = "dmmr"
+    name = "dmmr"
     Params = DMMRParams
     params: DMMRParams
 

@@ -18,7 +18,7 @@ half of the patches are hidden, not 75 %
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -79,6 +79,6 @@ class MAETask(Pretext):
 class MAE(SelfSupervised):
     """Masked autoencoder of channels."""
 
-    name: ClassVar[str] = "mae"
+    name = "mae"
     Params = MAEParams
     task = MAETask

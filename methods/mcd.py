@@ -16,7 +16,6 @@ both sides pass in every step, though C uses the target alone
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -57,7 +56,7 @@ class MCD(Adaptation):
     predicted by the first head. A batch costs 2 + ``rounds`` optimiser steps.
     """
 
-    name: ClassVar[str] = "mcd"
+    name = "mcd"
     Params = MCDParams
     params: MCDParams
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import Job, Needs, Predictor, hyper
 from bench.registry import ANY_FEATURES
@@ -42,11 +42,11 @@ class MixtureParams(NetworkParams):
 class Mixture(SourceTrained):
     """Weighted cross-entropy of the source and of the calibration windows, in shared classes."""
 
-    name: ClassVar[str] = "mixture"
+    name = "mixture"
     Params = MixtureParams
     params: MixtureParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
-    maps_labels: ClassVar[bool] = True
+    needs = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
+    maps_labels = True
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Train on both sides, folds of one source as one stack."""

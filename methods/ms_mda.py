@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ class MSMDA(Adaptation):
     Under ``few-shot`` the branches give way to a new head, as all heads of a source do.
     """
 
-    name: ClassVar[str] = "ms-mda"
+    name = "ms-mda"
     Params = MSMDAParams
     params: MSMDAParams
 

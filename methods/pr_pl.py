@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +123,7 @@ class Prototypes:
 class PRPL(Adaptation):
     """Pairs of source windows and sure pairs of target windows, over prototypes of the classes."""
 
-    name: ClassVar[str] = "pr-pl"
+    name = "pr-pl"
     Params = PRPLParams
     params: PRPLParams
 

@@ -8,7 +8,7 @@ p(x) = 1 for one class, drawn with the probabilities n_k / n
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,9 @@ from bench.registry import ANY_FEATURES
 class Random(Method):
     """Draw classes with the frequencies of the calibration windows, or else of the source's."""
 
-    name: ClassVar[str] = "random"
-    kind: ClassVar[str] = "control"
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    name = "random"
+    kind = "control"
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Source labels only where there is no calibration to count."""

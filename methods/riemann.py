@@ -25,7 +25,7 @@ the target's mean is that of the windows granted without labels (few-shot: the c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +75,10 @@ def covariances(x: NDArray[np.float32]) -> Matrix:
 class Riemann(Shallow):
     """Logistic regression on covariances in the tangent space at their mean (pyriemann)."""
 
-    name: ClassVar[str] = "riemann"
+    name = "riemann"
     Params = LogisticParams
     params: LogisticParams
-    needs: ClassVar[Needs] = Needs(source="labelled", features=frozenset({"raw"}))
+    needs = Needs(source="labelled", features=frozenset({"raw"}))
 
     def __init__(self, params: Any = None) -> None:
         check_library("pyriemann", self.name)
@@ -143,8 +143,8 @@ class Riemann(Shallow):
 class RiemannCentred(Riemann):
     """The same, each subject's covariances first whitened by their own mean (pyriemann)."""
 
-    name: ClassVar[str] = "riemann-centred"
-    needs: ClassVar[Needs] = Needs(
+    name = "riemann-centred"
+    needs = Needs(
         source="labelled", unlabelled=True, features=frozenset({"raw"})
     )
 

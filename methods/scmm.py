@@ -147,7 +147,7 @@ class SCMMNetwork(Pretext):
 class SCMM(SelfSupervised):
     """Soft contrastive masked modelling."""
 
-    name: ClassVar[str] = "scmm"
+    name = "scmm"
     Params = SCMMParams
     #: Released values of each pair. No rule for choosing them was released: they may have been
     #: chosen on test data, so records made with them say "published, selection unknown".

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -185,8 +185,8 @@ class ReleasedRecipe(HeadRecipe):
 class SCMMReleased(SCMM):
     """SCMM as the released code behaves; never ranked."""
 
-    name: ClassVar[str] = "scmm-released"
-    kind: ClassVar[str] = "oracle"
+    name = "scmm-released"
+    kind = "oracle"
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
 

@@ -21,7 +21,6 @@ one learning rate for the whole encoder, and Adam
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,7 +49,7 @@ class SHOT(FromSource):
     On target windows only, the head at rest; y' is the nearest class centroid of encodings.
     """
 
-    name: ClassVar[str] = "shot"
+    name = "shot"
     Params = SHOTParams
     params: SHOTParams
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class ShuffledParams(WrappedParams):
 class Shuffled(Wrapped):
     """Run a method on labels that are permuted among the trials of each subject and session."""
 
-    name: ClassVar[str] = "shuffled"
+    name = "shuffled"
     Params = ShuffledParams
     params: ShuffledParams
 

@@ -28,8 +28,6 @@ inputs are compared by cosine, over a whole run, and scaled within the batch
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -107,6 +105,6 @@ class SoftCLTTask(TwoViews):
 class SoftCLT(SelfSupervised):
     """Soft contrastive learning of runs of windows."""
 
-    name: ClassVar[str] = "softclt"
+    name = "softclt"
     Params = SoftCLTParams
     task = SoftCLTTask

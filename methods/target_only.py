@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Predictor, Tunable, hyper
@@ -37,9 +37,9 @@ class TargetOnlyParams(WrappedParams):
 class TargetOnly(Wrapped):
     """A method's training on labelled windows, from nothing."""
 
-    name: ClassVar[str] = "target-only"
+    name = "target-only"
     Params = TargetOnlyParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def __init__(self, params: Any = None) -> None:
         super().__init__(params)

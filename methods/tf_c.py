@@ -30,8 +30,6 @@ convolutions instead of transformers
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -109,6 +107,6 @@ class TFCTask(TwoViews):
 class TFC(SelfSupervised):
     """Time-frequency consistency."""
 
-    name: ClassVar[str] = "tf-c"
+    name = "tf-c"
     Params = TFCParams
     task = TFCTask

@@ -21,8 +21,6 @@ distant windows come from the same subject's recording, of the same trial or ano
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -88,6 +86,6 @@ class TNCTask(Pretext):
 class TNC(SelfSupervised):
     """Temporal neighbourhood coding."""
 
-    name: ClassVar[str] = "tnc"
+    name = "tnc"
     Params = TNCParams
     task = TNCTask

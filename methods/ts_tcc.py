@@ -30,7 +30,6 @@ the projector of contexts is that of all methods here
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -132,6 +131,6 @@ def summary(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
 class TSTCC(SelfSupervised):
     """Time-series representation learning by temporal and contextual contrasting."""
 
-    name: ClassVar[str] = "ts-tcc"
+    name = "ts-tcc"
     Params = TSTCCParams
     task = TSTCCTask

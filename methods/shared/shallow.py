@@ -10,7 +10,7 @@ classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Gt
@@ -164,8 +164,8 @@ class Shallow(Method):
 
     Params = ShallowParams
     params: ShallowParams
-    maps_labels: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs(source="labelled")
+    maps_labels = True
+    needs = Needs(source="labelled")
 
     @property
     def together(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
@@ -28,7 +28,7 @@ class WrappedParams(Params):
 class Wrapped(Method):
     """A control that runs another method in another way; a subclass gives the fit."""
 
-    kind: ClassVar[str] = "control"
+    kind = "control"
     Params = WrappedParams
     params: WrappedParams
 

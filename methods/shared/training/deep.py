@@ -123,7 +123,7 @@ class SourceTrained(FineTuned):
     Params = NetworkParams
     params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "recipe")
+    decides_scratch = ("encoder", "resolved", "finetune", "recipe")
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
@@ -314,7 +314,7 @@ class _Feed:
 class LabelledPretraining(SourceTrained):
     """Learn the labelled source once for all folds; domains are its subjects."""
 
-    needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
+    needs = Needs(source="labelled", features=ANY_FEATURES)
     #: Whether what is trained on the source predicts, so that the engine may look at it.
     watched: ClassVar[bool] = False
 
@@ -337,7 +337,7 @@ class LabelledPretraining(SourceTrained):
 class Supervised(LabelledPretraining):
     """Learn the labelled source with the head that may predict."""
 
-    watched: ClassVar[bool] = True
+    watched = True
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Mean cross-entropy of the source; methods that learn more from it override this."""
@@ -360,7 +360,7 @@ class Adaptation(SourceTrained):
     then trained on them with their labels.
     """
 
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
+    needs = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Adapt, folds of one source as one stack; then a new head where there is calibration."""
@@ -382,7 +382,7 @@ class Adaptation(SourceTrained):
 
 
 class _SourceOnly(Supervised):
-    name: ClassVar[str] = "source-only"
+    name = "source-only"
 
 
 class FromSource(Adaptation):

@@ -300,8 +300,8 @@ class FineTuned(Method):
 class SharedNetwork(FineTuned):
     """Backbone and head, trained on labelled windows and on nothing before."""
 
-    name: ClassVar[str] = SHARED
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    name = SHARED
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
 
 def _decides(job: Job) -> object:

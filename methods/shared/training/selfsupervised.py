@@ -103,7 +103,7 @@ class SelfSupervised(FineTuned):
     with the encoder, on the labelled source in the classes both corpora share.
     """
 
-    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]
 
