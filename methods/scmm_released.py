@@ -23,13 +23,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
 from bench.training import Losses, Optimiser, batches
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
-from .shared.networks.layers import Encoder, Projector, State
+from .shared.networks.layers import Encoder, State
 from .shared.training.finetuning import Epochs
 from .shared.training.heads import HeadRecipe
 from .shared.training.sampling import ShuffledBatches
@@ -117,7 +117,6 @@ class Fixed(ShuffledBatches):
         return [self.chosen[0].gather(-1, part) for part in batches(self.draw, self.size, g)]
 
 
-@dataclass(frozen=True)
 class ReleasedNetwork(SCMMNetwork):
     """The pre-training of SCMM with the switches of the released code."""
 
@@ -189,11 +188,7 @@ class SCMMReleased(SCMM):
     kind = "oracle"
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
-
-    def network(self, space: Space) -> ReleasedNetwork:
-        """Networks of the pre-training for windows of a space."""
-        encoder = self.encoder(space)
-        return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
+    task = ReleasedNetwork
 
     @property
     def test_access(self) -> frozenset[str]:
