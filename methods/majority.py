@@ -36,7 +36,7 @@ class Majority(Method):
         """Count the windows of each class."""
         known = view.source if view.calibration is None else view.calibration
         if not isinstance(known, Windows):
-            raise ValueError("majority needs labelled windows to count")
+            raise ValueError(f"{self.name} needs labelled windows to count")
         counts = np.bincount(known.y, minlength=len(view.classes))
         return Constant(counts / counts.sum())
 
