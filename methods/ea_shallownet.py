@@ -35,7 +35,6 @@ class EAShallowNet(Supervised):
 
     name = "ea-shallownet"
     Params = EAShallowNetParams
-    params: EAShallowNetParams
     needs = Needs(source="labelled", features=frozenset({"raw"}))
 
     def check_scaling(self, scaling: str) -> None:

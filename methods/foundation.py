@@ -42,7 +42,6 @@ class PretrainedNetwork(FineTuned):
 
     name = "foundation"
     Params = FoundationParams
-    params: FoundationParams
     needs = Needs(source="none", calibration=True, features=RAW)
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:

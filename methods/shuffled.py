@@ -21,7 +21,6 @@ import numpy as np
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
-from bench.protocols.base import View
 from bench.registry import load
 
 from .shared.wrapped import Wrapped, WrappedParams
@@ -82,10 +81,6 @@ class Shuffled(Wrapped):
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
         """As the method, the source's labels shuffled if it has any."""
         return self.inner.pretrain(_source(source, ctx), ctx)
-
-    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
-        """Fit one fold."""
-        return self.fit_many([Job(view, state, ctx)])[0]
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """As the method; folds that share a source go on sharing it."""

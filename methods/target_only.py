@@ -17,8 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Method, Needs, Predictor, Tunable, hyper
-from bench.protocols.base import View
+from bench.method import Job, Method, Needs, Predictor, Tunable, hyper
 from bench.registry import ANY_FEATURES
 
 from .shared.shallow import Shallow
@@ -105,10 +104,6 @@ class TargetOnly(Wrapped):
     def stacks(self) -> bool:
         """As the method whose training it is."""
         return self.inner.stacks
-
-    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
-        """Fit one fold from scratch."""
-        return self.fit_many([Job(view, None, ctx)])[0]
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fit folds from scratch, as one stack where the method can."""

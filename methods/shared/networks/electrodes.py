@@ -15,7 +15,7 @@ from bench.data.channels import positions
 from bench.draws import Draws
 from bench.errors import IncompatibleError
 
-from .layers import Encoder, State, init_linear, linear, prefixed
+from .layers import Encoder, State, init_linear, linear, prefixed, scoped
 
 #: Radius of the head in cm, for distances between electrodes.
 RADIUS = 9.5
@@ -129,9 +129,8 @@ class Hemispheres(Encoder):
         for name, encoder, rows in zip(
             ("left.", "right."), (self.left, self.right), self.rows, strict=True
         ):
-            own = {n.removeprefix(name): t for n, t in p.items() if n.startswith(name)}
-            sides.append(encoder(own, x.index_select(2, _places(rows, x.device)), training,
-                                 dropout))
+            own = x.index_select(2, _places(rows, x.device))
+            sides.append(encoder(scoped(name, p), own, training, dropout))
         return torch.cat(sides, dim=2)
 
 

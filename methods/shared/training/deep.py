@@ -40,7 +40,7 @@ from bench.training import (
 from ..losses.transfer import cross_entropy
 from ..networks.backbones import started
 from ..networks.layers import Encoder, Head, State, names_of
-from .finetuning import FineTuned, NetworkParams
+from .finetuning import FineTuned
 from .predicting import NetworkPredictor
 from .sampling import Order, ShuffledBatches, filled, kept
 
@@ -120,8 +120,6 @@ class TrainingSet:
 class SourceTrained(FineTuned):
     """Train encoder and head on labelled source windows, with or without unlabelled target ones."""
 
-    Params = NetworkParams
-    params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
     decides_scratch = ("encoder", "resolved", "finetune", "recipe")
 
@@ -320,8 +318,7 @@ class LabelledPretraining(SourceTrained):
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Train on the source, in its own classes or the shared ones."""
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
@@ -393,8 +390,7 @@ class FromSource(Adaptation):
 
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
         """Source-only training."""
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]

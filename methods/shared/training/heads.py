@@ -58,19 +58,15 @@ class HeadRecipe:
     def __init__(self, q: Any) -> None:
         self.q = q
 
-    def length(self, n: int, draw: int, budget: Budget) -> tuple[Sampler, int]:
-        """Batches of an epoch of ``draw`` of n windows, and how many batches there are in all."""
+    def length(self, n: int, draw: int, budget: Budget) -> tuple[Sampler, int, int]:
+        """Batches of an epoch of ``draw`` of n windows, how many in all, and without a budget."""
         q = self.q
         if isinstance(q.fit_epochs, int):
             sampler = ShuffledBatches(n, q.fit_batch, draw)
-            return sampler, budget.batches(q.fit_epochs * sampler.steps, "fit")
+            wanted = q.fit_epochs * sampler.steps
+            return sampler, budget.batches(wanted, "fit"), wanted
         total = budget.batches(q.fit_steps, "fit")
-        return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
-
-    def wanted(self, sampler: Sampler) -> int:
-        """How many batches the parameters say, whatever the budget."""
-        q = self.q
-        return int(q.fit_epochs * sampler.steps if isinstance(q.fit_epochs, int) else q.fit_steps)
+        return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total, q.fit_steps
 
     def optimiser(self, encoder: Encoder) -> Optimiser:
         """Adam, its schedule, and at what rate which layer of an encoder is trained."""
@@ -133,8 +129,7 @@ class HeadTraining:
         y = torch.from_numpy(np.stack([w.y for w in given])).to(ctx.device)
         n = x.shape[1]
         draw = min(n, q.windows_per_epoch) if view.calibration is None else n
-        sampler, self.total = recipe.length(n, draw, ctx.budget)
-        self.wanted = recipe.wanted(sampler)
+        sampler, self.total, self.wanted = recipe.length(n, draw, ctx.budget)
         self.order = Order(sampler, self._draws("fit order"))
         self.epochs = math.ceil(self.total / sampler.steps)
         self.windows, self.classes = x.flatten(0, 1), y.flatten()

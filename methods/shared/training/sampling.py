@@ -49,6 +49,11 @@ class Sampler(Protocol):
 class Tabled:
     """A dataclass whose tensors, and samplers within it, can be moved to a device."""
 
+    @property
+    def short(self) -> bool:
+        """All batches are alike, where a sampler says no other."""
+        return False
+
     def to(self, device: str) -> Self:
         """The same with its tensors on a device."""
         own: Any = self
@@ -135,11 +140,6 @@ class Streamed(Tabled):
     windows: int
     size: int
     steps: int
-
-    @property
-    def short(self) -> bool:
-        """All batches are alike."""
-        return False
 
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, B) of one epoch."""
@@ -430,11 +430,6 @@ class SameStimulus(Tabled):
     def steps(self) -> int:
         """Batches in an epoch."""
         return max(1, round(self.draw / (2 * self.stimuli * self._pairs_per_batch)))
-
-    @property
-    def short(self) -> bool:
-        """All batches are alike."""
-        return False
 
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, 2, P, S) of one epoch."""

@@ -122,8 +122,7 @@ class SelfSupervised(FineTuned):
 
         Returns the state of the encoder and of everything beside it.
         """
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
     def pretrain_many(
         self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
@@ -150,16 +149,11 @@ class SelfSupervised(FineTuned):
             chosen = order(at)
             return data[chosen], task.noise(chosen[0].numel(), noise.at(at.step))
 
-        def step(given: tuple[Tensor, Any]) -> dict[str, Tensor]:
-            return task.losses(model, *given)
-
-        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            tell_epoch(contexts, epoch + 1, epochs, losses)
-
         lost = train(
-            model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
-            names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
-            before_epoch=order.begin, limit=total,
+            model, lambda given: task.losses(model, *given), epochs=epochs, steps=order.steps,
+            short=order.short, feed=feed, names=["pre-training"] * len(contexts),
+            optimiser=task.optimiser(), before_epoch=order.begin, limit=total,
+            on_epoch=lambda epoch, losses: tell_epoch(contexts, epoch + 1, epochs, losses),
             after_step=lambda at: task.after_step(model, at.progress),
         )
         for c in contexts:

@@ -38,7 +38,6 @@ class TestTime(Supervised):
     """Train as source-only does, adapt to the tested windows at prediction."""
 
     Params = TestTimeParams
-    params: TestTimeParams
     transductive = True
 
     def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
