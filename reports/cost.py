@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.store.shown import counted
 
-from .shared.cells import BOUNDS, ScoredCell
+from .shared.cells import BOUNDS
 from .shared.pictures import Grid, Picture, head
 from .shared.style import (
     BLUE,
@@ -83,22 +83,14 @@ def cost_of(row: TableRow) -> tuple[float | None, float | None, float | None, fr
 
     Seconds are of the records that did their own pre-training.
     """
-    cells = [c for cells in row.cells.values() for c in cells]
-    own = [c for c in cells if not _info(c).get("pretraining_reused")]
-    return (_mean(own, "wall_s"), _mean(cells, "parameters"), _mean(cells, "peak_memory_mb"),
-            frozenset(_device(c) for c in cells))
+    every = [c.record.info for c in row.every]
+    own = [info for info in every if not info.get("pretraining_reused")]
+    return (_mean(own, "wall_s"), _mean(every, "parameters"), _mean(every, "peak_memory_mb"),
+            frozenset(clean(info.get("device", "?"), 20) for info in every))
 
 
-def _info(cell: ScoredCell) -> dict[str, Any]:
-    return cell.record.info if isinstance(cell.record.info, dict) else {}
-
-
-def _device(cell: ScoredCell) -> str:
-    return clean(_info(cell).get("device", "?"), 20)
-
-
-def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
-    values = [v for c in cells if isinstance(v := _info(c).get(name), (int, float)) and v > 0]
+def _mean(infos: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [v for info in infos if isinstance(v := info.get(name), (int, float)) and v > 0]
     return sum(values) / len(values) if values else None
 
 

@@ -22,7 +22,7 @@ from .shared.against import interval
 from .shared.caption import caption, curve_caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
-from .shared.text import METRIC_NAMES, percent, signed
+from .shared.text import METRIC_NAMES, capital, percent, signed
 from .shared.worth import Gain, Worth, gain_notes, gain_rows, headline, signs, worth_of, worths
 
 _SPECIAL = {
@@ -78,7 +78,7 @@ def caption_of(table: Table) -> str:
     """Caption: what is measured and how, whether it is simulated, and what ± is."""
     spread = any(v.sd is not None for row in table.rows for v in row.values.values())
     over = "; mean ± standard deviation over target subjects" if spread else ""
-    return latex(f"{_capital(title(table))}, in %{over}.")
+    return latex(f"{capital(title(table))}, in %{over}.")
 
 
 def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
@@ -88,10 +88,6 @@ def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
     if any(v.partial for row in table.rows for v in row.values.values()):
         said.append("†: not all subjects of the column have this score.")
     return latex(" ".join(said))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def without_oracles(table: Table) -> Table:

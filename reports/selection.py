@@ -93,8 +93,7 @@ def without_epochs(table: Table) -> list[str]:
     """Methods that have rules in their records and no epochs to choose from."""
     return [
         row.label for row in table.methods
-        if (cells := [c for some in row.cells.values() for c in some if _selections(c)])
-        and not _has_epochs(cells)
+        if (cells := [c for c in row.every if _selections(c)]) and not _has_epochs(cells)
     ]
 
 

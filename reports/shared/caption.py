@@ -10,7 +10,7 @@ from bench.store.shown import counted
 
 from .cells import Collection, origins
 from .table import Table
-from .text import METRIC_NAMES, clean, numbers
+from .text import METRIC_NAMES, capital, clean, numbers
 from .worth import Worth, size_of
 
 #: Problems and notes beyond this many are counted, not listed.
@@ -46,7 +46,7 @@ _PLURAL = {"stimulus": "stimuli"}
 def caption(table: Table) -> list[str]:
     """Two lines in plain words: who was tested, on how much calibration; classes and budget."""
     return [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: {_spread(table)} "
+        f"{capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: {_spread(table)} "
         f"{_calibration(table)}",
         f"{_classes(table)} {_budget(table)}",
     ]
@@ -64,7 +64,7 @@ def curve_caption(worth: Worth) -> list[str]:
     ends = [size if "trial" in size else f"{size} of the trials of each class"
             for size in (worth.sizes[0], worth.sizes[-1])]
     return [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: mean over {who}{over}. "
+        f"{capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: mean over {who}{over}. "
         f"Calibrated on {ends[0]} to {ends[1]}{held}.",
         f"{_classes(table)} {_budget(table)}",
     ]
@@ -82,7 +82,7 @@ def note_lines(table: Table) -> list[str]:
         f"features {re.sub(_BANDS, '', s.features)}" if s.features else "",
         f"held out: {s.hold_out}" if s.hold_out else "", s.other,
     ]
-    lines = [_capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
+    lines = [capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
     if table.costed:
         lines.append("Steps and windows: optimiser steps, and windows handed to them, before a "
                      "head for the target was put on and after it.")
@@ -170,8 +170,7 @@ def _classes(table: Table) -> str:
         counts = sorted({len(names) for names in every})
         span = " to ".join(map(str, [counts[0], counts[-1]][: 1 + (len(counts) > 1)]))
         what = f"{span} classes, by pair"
-    mapped = table.setting.classes or any(
-        c.label_map for row in table.rows for cells in row.cells.values() for c in cells)
+    mapped = table.setting.classes or any(c.label_map for c in table.every)
     return f"{what}, {'those that the corpora share' if mapped else 'those of the target'}."
 
 
@@ -200,7 +199,7 @@ def _origins(table: Table) -> list[str]:
     """Which rows are from where, in a table of several run folders and archives."""
     rows: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:
-        for name in origins(c for cells in row.cells.values() for c in cells):
+        for name in origins(row.every):
             rows[name].append(row.label)
     if not rows:
         return []
@@ -214,7 +213,7 @@ def _tuned(table: Table) -> list[str]:
     """How tuned rows came by their parameters, and on what data; it differs from a single run's."""
     how: dict[str, list[str]] = {}
     for row in table.rows:
-        for tuning in [c.record.identity.get("tuning") for cs in row.cells.values() for c in cs]:
+        for tuning in [c.record.identity.get("tuning") for c in row.every]:
             if isinstance(tuning, dict):
                 text = (f"{clean(tuning.get('trials'))} trials by {clean(tuning.get('rule'))} on "
                         f"{clean(tuning.get('data'))}")
@@ -274,7 +273,3 @@ def shortened(lines: list[str]) -> list[str]:
     """At most :data:`LISTED` lines and how many more there are."""
     more = len(lines) - LISTED
     return lines if more <= 1 else [*lines[:LISTED], f"… and {more} more"]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

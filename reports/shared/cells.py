@@ -5,8 +5,6 @@ A record that cannot be read as one is listed, never a crash and never silently 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +19,7 @@ from bench.scoring.metrics import METRICS, UNITS
 from bench.store.records import Record, Store
 from bench.version import EDITION
 
-from .text import clean, settings
+from .text import clean, digest, settings
 
 #: Bounds of simulated corpora, as they are named: of who knows the generator's truth, and of who
 #: must do with a linear classifier of features. Both are of one record.
@@ -362,7 +360,7 @@ def _cell(record: Record) -> ScoredCell:
         setting=setting, column=column, seed=int(identity["seed"]), params=params,
         origin=clean(identity.get("params_origin", "default")),
         code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
-        label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
+        label_map=_text(identity.get("label_map")), rest=digest({**identity, "seed": None}, 8),
         folds=[_fold(fold) for fold in record.folds], record=record,
         shortcut=clean(identity.get("shortcut") or "", 40),
     )
@@ -433,7 +431,7 @@ def _column(record: Record) -> Column:
         source=clean(source.get("name", ""), 60), target=clean(target["name"], 60),
         source_corpus=clean(source.get("corpus", "")), target_corpus=clean(target["corpus"]),
         sessions=", ".join(sorted(sessions)), classes=tuple(clean(c) for c in record.classes),
-        data=_digest(data), pieces=pieces_of(record.identity),
+        data=digest(data, 8), pieces=pieces_of(record.identity),
         label_map=_map_name(record.identity.get("label_map")),
     )
 
@@ -479,7 +477,3 @@ def _text(value: Any) -> str:
     rest = settings({k: v for k, v in value.items() if k != "name"})
     name = clean(value.get("name", ""))
     return f"{name} ({rest})" if name and rest else name or rest
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

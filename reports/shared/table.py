@@ -86,9 +86,14 @@ class TableRow:
         return self.key.label
 
     @property
+    def every(self) -> list[ScoredCell]:
+        """The records behind all of its pairs."""
+        return [c for cells in self.cells.values() for c in cells]
+
+    @property
     def cost(self) -> tuple[str, str]:
         """Steps and windows, before the target's head + after it, over all pairs."""
-        return columns_of([c for cells in self.cells.values() for c in cells])
+        return columns_of(self.every)
 
 
 @dataclass
@@ -129,6 +134,11 @@ class Table(Kept):
         return [*self.methods, *self.controls, *self.oracles]
 
     @property
+    def every(self) -> list[ScoredCell]:
+        """The records behind all rows."""
+        return [c for row in self.rows for c in row.every]
+
+    @property
     def covered(self) -> bool:
         """Whether some method lacks a pair: then every row says how many it ran."""
         return any(len(r.values) < len(self.columns) for r in self.methods)
@@ -150,8 +160,7 @@ class Table(Kept):
     @property
     def costed(self) -> bool:
         """Whether some row says how many steps it took."""
-        return bool(self.once("costed", lambda: any(
-            cost_of(c.record) for row in self.rows for cells in row.cells.values() for c in cells)))
+        return bool(self.once("costed", lambda: any(cost_of(c.record) for c in self.every)))
 
     def summary(self, row: TableRow, mean: str) -> list[str]:
         """Cells after the pairs of a row; ``mean`` as the file marks it."""
@@ -205,10 +214,7 @@ class Table(Kept):
 
     def subjects(self, column: Column) -> list[str]:
         """Target subjects of a column, over all its rows."""
-        names: set[str] = set()
-        for row in self.rows:
-            if column in row.values:
-                names |= set(row.values[column].subjects)
+        names = {s for r in self.rows if column in r.values for s in r.values[column].subjects}
         return sorted(names, key=natural)
 
     def n(self, column: Column) -> int:
@@ -324,7 +330,7 @@ def _table(
     table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
                     *stopped({
                         r.label + " (oracle)" * (r.key.kind == "oracle"):
-                        [c for its in r.cells.values() for c in its if not c.picked]
+                        [c for c in r.every if not c.picked]
                         for r in table.rows
                     }),
                     *_coverage(table), *_liberties(table)]
@@ -438,7 +444,7 @@ def _liberties(table: Table) -> list[str]:
     """Settings that oracle rows were run with, where it is not the setting of the table."""
     notes = set()
     for row in table.oracles:
-        for cell in (c for cells in row.cells.values() for c in cells):
+        for cell in row.every:
             names = [n for n in _apart(table.setting, cell.setting) if n != "selection"]
             notes |= {f"{row.label} (oracle): {n.replace('_', ' ')} {getattr(cell.setting, n)}"
                       for n in names}

@@ -109,8 +109,7 @@ def _worths(every: Sequence[Table]) -> Iterator[Worth]:
 
 
 def _protocol(table: Table) -> dict[str, Any]:
-    cell = next(c for row in table.rows for cells in row.cells.values() for c in cells)
-    params = cell.record.identity["protocol"].get("params")
+    params = table.every[0].record.identity["protocol"].get("params")
     return params if isinstance(params, dict) else {}
 
 
@@ -124,8 +123,7 @@ def _rest(table: Table) -> str:
 
 def _amount(table: Table) -> tuple[float, int, float]:
     """Calibration trials of a subject on average; equal ones by what was asked for."""
-    counts = [len(trials) for row in table.rows for cells in row.cells.values() for c in cells
-              for fold in c.record.folds
+    counts = [len(trials) for c in table.every for fold in c.record.folds
               if isinstance(trials := fold.get("calibration_trials"), list)]
     return (sum(counts) / max(1, len(counts)), *_asked(table))
 
