@@ -121,7 +121,6 @@ def gain_table(worth: Worth) -> list[str]:
 
     Of each method score, gain and, below, interval; what is target-only has scores alone.
     """
-    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
     table, several = worth.tables[-1], len(worth.columns) > 1
     simulated = " (simulated)" if table.simulated else ""
     caption = latex(
@@ -130,7 +129,7 @@ def gain_table(worth: Worth) -> list[str]:
     head = ["Method", *(["Pair"] * several), *map(_size, worth.sizes)]
     body: list[str] = []
     before = None
-    for row in gain_rows(worth, lambda c: labels[c]):
+    for row in gain_rows(worth, worth.short_labels):
         block = row.pair, not any(row.gains)
         body += [r"\midrule"] * (block != before)
         before = block

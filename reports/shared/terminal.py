@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.reporting import ARROW
 
-from .against import Comparison, Pooled, footnotes, interval
+from .against import Comparison, Pooled, footnotes, interval, joined
 from .caption import caption, curve_caption, note_lines, shortened, title
 from .cells import Column
 from .table import Table, TableRow
@@ -159,14 +159,13 @@ def comparisons(
     labels = table.short_labels()
     for name in ("difference", "95 % interval", "p", "p (Holm)", "wins"):
         grid.add_column(name, justify="right", no_wrap=True)
-    rows = [(c, labels[c.column]) for c in compared] + [(c, "all pairs") for c in pooled]
-    for i, (c, over) in enumerate(rows):
+    for i, c in enumerate(joined(compared, pooled)):
         if i == len(compared):
             grid.add_section()
         t = c.test
         clear = t.interval is not None and (t.interval[0] > 0 or t.interval[1] < 0)
         grid.add_row(
-            Text(c.row.label), Text(over),
+            Text(c.row.label), Text(labels[c.column] if c.column else "all pairs"),
             Text(signed(t.mean), "bold" if clear else ""), Text(interval(t)),
             Text(p_value(t.p)), Text(p_value(c.holm)), Text(f"{t.wins}/{t.n}"),
         )
@@ -179,7 +178,6 @@ def comparisons(
 
 def worth(found: Worth) -> RenderableType:
     """Scores, and gains over plain learning, at each size of calibration."""
-    labels = {c: label for t in found.tables for c, label in t.short_labels().items()}
     grid = house_table()
     grid.add_column("method", overflow="fold")
     several = len(found.columns) > 1
@@ -188,7 +186,7 @@ def worth(found: Worth) -> RenderableType:
     for size in found.sizes:
         grid.add_column(Text(size or "score"), justify="right")
     before = None
-    for row in gain_rows(found, lambda c: labels[c]):
+    for row in gain_rows(found, found.short_labels):
         plain = not any(row.gains)
         if before is not None and before != (row.pair, plain):
             grid.add_section()

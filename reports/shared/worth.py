@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -80,6 +80,16 @@ class Worth:
     def columns(self) -> list[Column]:
         """Pairs with a gain."""
         return list(dict.fromkeys(g.column for g in self.gains))
+
+    @property
+    def labels(self) -> dict[Column, str]:
+        """Headings of the pairs."""
+        return {c: label for t in self.tables for c, label in t.labels.items()}
+
+    @property
+    def short_labels(self) -> dict[Column, str]:
+        """Headings without tasks, where that leaves no doubt."""
+        return {c: label for t in self.tables for c, label in t.short_labels().items()}
 
 
 def worths(
@@ -275,7 +285,7 @@ class GainRow:
     gains: list[Gain | None]
 
 
-def gain_rows(worth: Worth, label: Callable[[Column], str]) -> list[GainRow]:
+def gain_rows(worth: Worth, labels: Mapping[Column, str]) -> list[GainRow]:
     """Lines by pair: methods by their score at the largest size, then what is target-only."""
     out = []
     for column in worth.columns:
@@ -284,11 +294,11 @@ def gain_rows(worth: Worth, label: Callable[[Column], str]) -> list[GainRow]:
         for key in sorted(last, key=lambda k: -last[k]):
             gains = [found.get((key, size)) for size in worth.sizes]
             means = [g.mean if g else None for g in gains]
-            out.append(GainRow(key.label, label(column), means, gains))
+            out.append(GainRow(key.label, labels[column], means, gains))
         plain = {k for _, c, k in worth.plain if c == column}
         for key in sorted(plain, key=lambda k: -max(
             worth.plain.get((size, column, k), float("-inf")) for size in worth.sizes
         )):
             scores = [worth.plain.get((size, column, key)) for size in worth.sizes]
-            out.append(GainRow(key.label, label(column), scores, [None] * len(scores)))
+            out.append(GainRow(key.label, labels[column], scores, [None] * len(scores)))
     return out
