@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -61,13 +61,6 @@ class Curves:
     test: Line | None
 
 
-@dataclass
-class _Found:
-    pretrain: list[NDArray[np.float64]] = field(default_factory=list)
-    loss: list[NDArray[np.float64]] = field(default_factory=list)
-    test: list[NDArray[np.float64]] = field(default_factory=list)
-
-
 def curves(table: Table) -> list[Curves]:
     """Curves of the methods and of target-only, in the order of the leaderboard."""
     return list(table.once("curves", lambda: _curves(table)))
@@ -79,29 +72,26 @@ def drawn(one: Curves, stage: str) -> Line | None:
 
 
 def _curves(table: Table) -> list[Curves]:
-    made = []
-    for row in [*table.methods, *table.controls]:
-        for column in table.columns:
-            if column in row.cells:
-                one = _of(row, column)
-                if one is not None:
-                    made.append(one)
-    return made
+    every = [_of(row, column) for row in [*table.methods, *table.controls]
+             for column in table.columns if column in row.cells]
+    return [one for one in every if one is not None]
 
 
 def _of(row: TableRow, column: Column) -> Curves | None:
-    parts = _Found()
+    pretrain: list[NDArray[np.float64]] = []
+    loss: list[NDArray[np.float64]] = []
+    test: list[NDArray[np.float64]] = []
     for cell in row.cells[column]:
         try:
             stored = cell.record.read_curves()
         except BenchError:
             continue  # a record without curves still has its scores
-        _add(parts.pretrain, _stage(stored, "pretrain").get(TOTAL))
+        _add(pretrain, _stage(stored, "pretrain").get(TOTAL))
         for subject in _stage(stored, "fit").values():
             if isinstance(subject, dict):
-                _add(parts.loss, subject.get(TOTAL))
-                _add(parts.test, subject.get(TEST))
-    made = Curves(row.label, column, _line(parts.pretrain), _line(parts.loss), _line(parts.test))
+                _add(loss, subject.get(TOTAL))
+                _add(test, subject.get(TEST))
+    made = Curves(row.label, column, _line(pretrain), _line(loss), _line(test))
     return made if made.pretrain or made.loss or made.test else None
 
 
@@ -210,10 +200,8 @@ def _panel(
     axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy − chance",
                     size=6.5)
     if stage == "test":
-        chance_line(axes, 0.0)
+        chance_line(axes, 0.0, named=True)
         axes.set_ylim(bottom=min(axes.get_ylim()[0], -4.0))
-        axes.annotate("chance", (1, 0), (-1, 1.5), size=6, color=GREY, ha="right",
-                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def _drawable(table: Table) -> list[Curves]:

@@ -62,9 +62,8 @@ def _letter(c: str) -> str:
 def heading(label: str, subjects: int) -> str:
     """Heading of a pair: the target under the source, half as wide, and how many subjects."""
     source, arrow, target = label.partition("→")
-    lines = rf"{latex(source)}$\to$\\{latex(target)}" if arrow else latex(label)
-    lines += rf"\\$n = {subjects}$"
-    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
+    lines = [rf"{latex(source)}$\to$", latex(target)] if arrow else [latex(label)]
+    return _stacked([*lines, rf"$n = {subjects}$"])
 
 
 #: Small, and shrunk where it is wider than the column.
@@ -106,14 +105,12 @@ def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
         [_row(table, row) for row in rows]
         for rows in (table.methods, table.controls, table.oracles)
     )
-    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
-           rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
-           r"\midrule", *map(_line, body)]
+    out = [_line(head), r"\midrule", *map(_line, body)]
     out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
     if oracles:
         out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in oracles)]
-    return [*out, r"\bottomrule", r"\end{tabular}}", _NOTE % note_of(table, curves),
-            r"\end{table}"]
+    align = "l" + "r" * (len(head) - 1)
+    return _environment(caption_of(table), align, out, note_of(table, curves))
 
 
 def gain_table(worth: Worth) -> list[str]:
@@ -136,9 +133,14 @@ def gain_table(worth: Worth) -> list[str]:
         cells = [_gain(score, g) for score, g in zip(row.scores, row.gains, strict=True)]
         body.append(_line([latex(row.label), *([latex(row.pair)] * several), *cells]))
     note = latex(" ".join([*curve_caption(worth), *gain_notes(worth)]))
+    align = "l" * (1 + several) + "r" * len(worth.sizes)
+    return _environment(caption, align, [_line(head), *body], note)
+
+
+def _environment(caption: str, align: str, rows: Sequence[str], note: str) -> list[str]:
     return [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", *_FIT,
-            rf"\begin{{tabular}}{{{'l' * (1 + several)}{'r' * len(worth.sizes)}}}", r"\toprule",
-            _line(head), *body, r"\bottomrule", r"\end{tabular}}", _NOTE % note, r"\end{table}"]
+            rf"\begin{{tabular}}{{{align}}}", r"\toprule", *rows, r"\bottomrule",
+            r"\end{tabular}}", _NOTE % note, r"\end{table}"]
 
 
 def _size(size: str) -> str:

@@ -125,10 +125,8 @@ def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
 
 def _selections(cell: ScoredCell) -> dict[str, Mapping[str, Any]]:
     """Outcome of each rule in a record; nothing for records of before there were any."""
-    stored = getattr(cell.record, "selections", None)
-    if not isinstance(stored, dict):
-        return {}
-    return {str(k): v for k, v in stored.items() if isinstance(v, dict) and v.get("folds")}
+    return {str(k): v for k, v in cell.record.selections.items()
+            if isinstance(v, dict) and v.get("folds")}
 
 
 def _scores(

@@ -62,9 +62,12 @@ def width_of(suits: float) -> float:
     return {1: ONE_COLUMN, 2: TWO_COLUMNS}.get(COLUMNS.get(), suits)
 
 
-def chance_line(axes: Axes, level: float) -> None:
+def chance_line(axes: Axes, level: float, named: bool = False) -> None:
     """Broken dark line at a share of 1, over the grid and under the data."""
     axes.axhline(100 * level, color=INK, linewidth=0.75, linestyle=(0, (4, 2.5)), zorder=1)
+    if named:
+        axes.annotate("chance", (1, 100 * level), (-1, 1.5), size=6, color=GREY, ha="right",
+                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:

@@ -118,14 +118,15 @@ def _worths(every: Sequence[Table]) -> Iterator[Worth]:
             yield made
 
 
-def _protocol(table: Table) -> dict[str, Any]:
+def options_of(table: Table) -> dict[str, Any]:
+    """Options of the protocol of a table."""
     params = table.every[0].record.identity["protocol"].get("params")
     return params if isinstance(params, dict) else {}
 
 
 def _rest(table: Table) -> str:
     """Options of the protocol but the size of calibration; of no curve, all of them."""
-    params = _protocol(table)
+    params = options_of(table)
     if not params.get("curve"):  # other sizes are tested on other trials
         return table.setting.protocol_params
     return settings({str(k): v for k, v in params.items() if k not in SIZE})
@@ -139,7 +140,7 @@ def _amount(table: Table) -> tuple[float, int, float]:
 
 
 def _asked(table: Table) -> tuple[int, float]:
-    trials, share = (_protocol(table).get(name) for name in SIZE)
+    trials, share = (options_of(table).get(name) for name in SIZE)
     if isinstance(trials, int):
         return 0, float(trials)
     return 1, float(share) if isinstance(share, int | float) else 0.0
