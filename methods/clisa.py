@@ -24,14 +24,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
+from bench.data.windows import Windows
 from bench.method import Needs
 from bench.registry import ANY_FEATURES
 
 from .shared.losses.selfsupervised import nt_xent
 from .shared.networks.layers import State
 from .shared.training.finetuning import NetworkParams
-from .shared.training.sampling import SameStimulus
+from .shared.training.sampling import SameStimulus, Source
 from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
@@ -46,9 +46,7 @@ class CLISATask(Projected):
 
     params: CLISAParams
 
-    def sampler(
-        self, source: Windows | UnlabelledWindows, size: int, draw: int
-    ) -> SameStimulus:
+    def sampler(self, source: Source, size: int, draw: int) -> SameStimulus:
         """Pairs of subjects at the same stimuli: batches (2, P, S)."""
         if not isinstance(source, Windows):
             raise TypeError("CLISA was handed windows without stimulus")

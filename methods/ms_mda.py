@@ -36,7 +36,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
@@ -111,11 +110,9 @@ class MSMDA(Adaptation):
     Params = MSMDAParams
     params: MSMDAParams
 
-    def network_of(self, source: Windows) -> Network:
-        """Encoder, and branches in place of a head."""
-        net = super().network_of(source)
-        head = Branches(net.encoder.width, source.n_classes, net.domains, self.params.branch)
-        return Network(net.encoder, head, net.domains)
+    def source_head(self, width: int, classes: int, subjects: int) -> Branches:
+        """Branches in place of a head."""
+        return Branches(width, classes, subjects, self.params.branch)
 
     def head_from(self, shape: Mapping[str, Any]) -> Head | Branches:
         """Head of a saved model, which has branches where no calibration was granted."""

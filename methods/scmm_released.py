@@ -23,7 +23,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
 from bench.training import Losses, Optimiser, batches
@@ -32,7 +31,7 @@ from .scmm import SCMM, SCMMNetwork, SCMMParams
 from .shared.networks.layers import Encoder, State
 from .shared.training.finetuning import Epochs
 from .shared.training.heads import HeadRecipe
-from .shared.training.sampling import ShuffledBatches
+from .shared.training.sampling import ShuffledBatches, Source
 
 
 class SCMMReleasedParams(SCMMParams):
@@ -122,7 +121,7 @@ class ReleasedNetwork(SCMMNetwork):
 
     params: SCMMReleasedParams
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> ShuffledBatches:
+    def sampler(self, source: Source, size: int, draw: int) -> ShuffledBatches:
         """Ten batches chosen once, or any windows."""
         if self.params.subset_2560:
             return Fixed(len(source), size, min(10 * size, len(source)))
@@ -189,6 +188,8 @@ class SCMMReleased(SCMM):
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
     task = ReleasedNetwork
+    #: The released schedule watches the loss of one training.
+    stacks = False
 
     @property
     def test_access(self) -> frozenset[str]:
@@ -196,11 +197,6 @@ class SCMMReleased(SCMM):
         q = self.params
         wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}
         return frozenset(name for name, on in wanted.items() if on)
-
-    @property
-    def stacks(self) -> bool:
-        """The released schedule watches the loss of one training."""
-        return False
 
     def scratch(self) -> tuple[str, dict[str, Any]]:
         """As SCMM: the switches have no meaning for it."""

@@ -20,8 +20,6 @@ one learning rate for the whole encoder, and Adam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -30,7 +28,7 @@ from bench.training import Losses
 
 from .shared.losses.transfer import cross_entropy, information, nearest_centroids
 from .shared.networks.layers import State
-from .shared.training.deep import Batch, FromSource, LossOf, Network
+from .shared.training.deep import Batch, FromSource, Network, Phases
 from .shared.training.finetuning import NetworkParams
 
 
@@ -53,7 +51,7 @@ class SHOT(FromSource):
     Params = SHOTParams
     params: SHOTParams
 
-    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+    def phases(self, net: Network) -> Phases:
         """One step, of the encoder alone."""
         return [(net.encodes, self.losses)]
 

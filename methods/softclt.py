@@ -31,7 +31,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
@@ -39,7 +38,7 @@ from .shared.losses.scmm import Metric, soft_weights
 from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
 from .shared.networks.layers import State
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, successive
+from .shared.training.sampling import Grouped, Source, successive
 from .shared.training.selfsupervised import SelfSupervised
 from .shared.training.views import AugmentedParams, TwoViews
 
@@ -76,7 +75,7 @@ class SoftCLTTask(TwoViews):
         """Nothing: encodings themselves are compared."""
         return {}
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Runs of successive windows: batches (T, B)."""
         return successive(source, self.params.run, size, draw)
 

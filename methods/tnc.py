@@ -24,14 +24,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import neighbourhood
 from .shared.networks.layers import Mlp, State
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, neighbours
+from .shared.training.sampling import Grouped, Source, neighbours
 from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
@@ -65,7 +64,7 @@ class TNCTask(Pretext):
         """Parameters of the discriminator."""
         return self.discriminator.init(g)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Anchors, neighbours and distant windows: batches (3, B)."""
         seconds = max(self.params.neighbourhood_s, source.space.window_s)
         return neighbours(source, seconds, size, draw)

@@ -35,14 +35,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import info_nce, nt_xent
 from .shared.networks.layers import Projector, State, init_linear, linear
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, successive
+from .shared.training.sampling import Grouped, Source, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
@@ -85,7 +84,7 @@ class TSTCCTask(TwoViews):
         state |= init_linear("gru_past", 3 * q.context, q.context, g)
         return state | init_linear("predict", q.future * width, q.context, g)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Runs of successive windows: batches (T, B)."""
         return successive(source, self.params.past + self.params.future, size, draw)
 

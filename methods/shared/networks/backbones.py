@@ -11,7 +11,7 @@ import contextlib
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -358,9 +358,7 @@ class ModuleEncoder(Encoder):
         draws = torch.tensor([float(seed // _WHOLE % _WHOLE), float(seed % _WHOLE), 0.0])
         return {PREFIX + n: t.detach().clone() for n, t in _tensors(module)} | {DRAWS: draws}
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, width).
 
         ``training`` uses statistics of the batch, updates the running ones and drops out;
@@ -393,12 +391,12 @@ def linear_weights(encoder: Encoder) -> dict[str, tuple[int, int]]:
             for n, part in module.named_modules() if isinstance(part, nn.Linear)}
 
 
-def merged(p: Mapping[str, Tensor]) -> MutableMapping[str, Tensor]:
+def merged(p: State) -> State:
     """Tensors by name, with low-rank changes of maps added to these: W + B A."""
     changed = [n.removeprefix(LORA).removesuffix(".a") for n in p
                if n.startswith(LORA) and n.endswith(".a")]
     if not changed:
-        return p if isinstance(p, MutableMapping) else dict(p)
+        return p
     sums = {n: p[n] + p[f"{LORA}{n}.b"] @ p[f"{LORA}{n}.a"] for n in changed}
     return {**p, **sums}
 

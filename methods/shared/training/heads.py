@@ -24,7 +24,7 @@ from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unsta
 
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, layers_of
-from ..networks.parts import last_layers, low_rank, not_frozen, plain
+from ..networks.parts import last_layers, low_rank, plain
 from ..shallow import folds_of_trials
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
@@ -88,9 +88,8 @@ class HeadRecipe:
 
     def trains(self, encoder: Encoder) -> Callable[[str], bool] | None:
         """Whether a tensor of a name is trained; None: all are."""
-        if self.q.finetune == "lora":
-            return not_frozen(encoder)
-        return last_layers(encoder, self.q.fit_layers) if self.q.finetune == "partial" else None
+        layers = {"lora": 0, "partial": self.q.fit_layers}.get(self.q.finetune)
+        return None if layers is None else last_layers(encoder, layers)
 
     def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
         """Change the model between two epochs; by default it is left as it is."""

@@ -254,10 +254,6 @@ class _Timeline:
         order = np.lexsort((source.onset, trial))
         return cls(order, source.onset[order].astype(float), trial[order], recording[order])
 
-    def within(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First position, and the one after the last, of each position's own group."""
-        return np.searchsorted(groups, groups), np.searchsorted(groups, groups, side="right")
-
 
 @dataclass(frozen=True)
 class Successive(Grouped):
@@ -335,7 +331,9 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
     clock = line.onset + line.trial * 2 * (np.ptp(line.onset) + seconds + 1)
     low = np.searchsorted(clock, clock - seconds - 1e-3)
     high = np.searchsorted(clock, clock + seconds + 1e-3, side="right")
-    first, last = line.within(line.recording)
+    # First position of each one's own recording, and the one after the last.
+    first, last = (np.searchsorted(line.recording, line.recording, side=side)
+                   for side in ("left", "right"))
     usable = np.flatnonzero((high - low > 1) & (last - first > high - low))
     if len(usable) < 2:
         raise IncompatibleError(

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.data.windows import Space
 from bench.draws import Draws
 from bench.method import Context, Needs, hyper, tell_epoch
 from bench.registry import ANY_FEATURES
@@ -23,7 +23,7 @@ from ..networks.backbones import started
 from ..networks.layers import Encoder, Projector, State
 from .arranging import arranged
 from .finetuning import FineTuned
-from .sampling import Order, Sampler, ShuffledBatches
+from .sampling import Order, Sampler, ShuffledBatches, Source
 
 
 class Pretext:
@@ -44,7 +44,7 @@ class Pretext:
         """Parameters of one model beside the encoder's."""
         return {}
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
+    def sampler(self, source: Source, size: int, draw: int) -> Sampler:
         """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
         return ShuffledBatches(len(source), size, draw)
 
@@ -117,16 +117,14 @@ class SelfSupervised(FineTuned):
         """Pre-training task for windows of a space."""
         return self.task(self.encoder(space), self.params)
 
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+    def pretrain(self, source: Source, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).
 
         Returns the state of the encoder and of everything beside it.
         """
         return self.pretrain_many(source, [ctx])[0]
 
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
+    def pretrain_many(self, source: Source, contexts: Sequence[Context]) -> list[Any]:
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
         task = stacked(self, contexts).network(source.space)
