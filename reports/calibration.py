@@ -31,7 +31,7 @@ from .shared.style import (
     width_of,
 )
 from .shared.table import Table, tables
-from .shared.text import METRIC_NAMES, clean, settings
+from .shared.text import clean, settings
 from .shared.worth import SIZE, options_of
 
 if TYPE_CHECKING:
@@ -178,10 +178,9 @@ def draw(table: Table, group: Panels) -> Figure:
     controls = {c.label for v in group.pairs.values() for c in v if c.control}
     legend(grid.figure, [(clean(n, 28), _look(n, n in controls, labels)) for n in labels],
            handlelength=2)
-    metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"
+    between = "\n" if width == ONE_COLUMN else "; "
     head(grid.figure, table, "Calibration size",
-         metric + ("\n" if width == ONE_COLUMN else "; ")
-         + f"mean and 95 % interval over subjects\n{_tested(table)}")
+         f"{table.measured} in %{between}mean and 95 % interval over subjects\n{_tested(table)}")
     return grid.figure
 
 

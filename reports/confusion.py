@@ -126,11 +126,6 @@ def _room(columns: list[Column]) -> tuple[float, float]:
     return max(0.3, inches + 0.03), max(0.3, inches)
 
 
-def _upright(names: list[str], points: float) -> bool:
-    """Whether names would touch each other side by side."""
-    return any(3.4 * len(name) > points for name in names)
-
-
 def _heading(label: str) -> str:
     source, arrow, target = label.partition("→")
     return clean(source, 16) + (f"\n→ {clean(target, 16)}" if arrow else "")
@@ -149,7 +144,9 @@ def _draw(axes: Axes, one: Confusion, points: float) -> None:
     axes.set(xlim=(0, n), ylim=(n, 0))
     names = _names(one.column)
     at = [k + 0.5 for k in range(n)]
-    axes.set_xticks(at, names, rotation=90 if _upright(names, points / n) else 0)
+    # Upright where names would touch each other side by side.
+    upright = any(3.4 * len(name) > points / n for name in names)
+    axes.set_xticks(at, names, rotation=90 if upright else 0)
     axes.set_yticks(at, names)
     axes.tick_params(length=0, pad=1.5, labelsize=5.4)
     axes.spines[:].set_visible(False)

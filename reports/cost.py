@@ -23,7 +23,7 @@ from .shared.style import (
     width_of,
 )
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean
+from .shared.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,7 @@ def _below(table: Table, dots: Sequence[Point]) -> list[str]:
         f"on {', '.join(sorted(set().union(*(p.devices for p in dots))))}",
         f"{counted(missing, 'incomplete method')} left out" if missing else "",
     ]
-    return [f"{METRIC_NAMES[table.metric]} per {table.unit} in %, {over}",
+    return [f"{table.measured} in %, {over}",
             "; ".join(p for p in parts if p)]
 
 

@@ -22,7 +22,7 @@ from .shared.against import interval
 from .shared.caption import caption, curve_caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
-from .shared.text import METRIC_NAMES, capital, percent, signed
+from .shared.text import capital, percent, signed
 from .shared.worth import Gain, Worth, gain_notes, gain_rows, headline, signs, worth_of, worths
 
 _SPECIAL = {
@@ -75,7 +75,7 @@ _FIT = (
 
 def caption_of(table: Table) -> str:
     """Caption: what is measured and how, whether it is simulated, and what ± is."""
-    spread = any(v.sd is not None for row in table.rows for v in row.values.values())
+    spread = any(v.sd is not None for v in table.values)
     over = "; mean ± standard deviation over target subjects" if spread else ""
     return latex(f"{capital(title(table))}, in %{over}.")
 
@@ -84,14 +84,9 @@ def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
     """Note under the table: what the source is worth, and everything the numbers mean."""
     worth = worth_of(table, curves)
     said = [*([headline(worth)] if worth else []), *caption(table), *note_lines(table)]
-    if any(v.partial for row in table.rows for v in row.values.values()):
+    if any(v.partial for v in table.values):
         said.append("†: not all subjects of the column have this score.")
     return latex(" ".join(said))
-
-
-def without_oracles(table: Table) -> Table:
-    """The same table without the rows that saw the test set, and without a word of them."""
-    return replace(table, oracles=[])
 
 
 def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
@@ -122,7 +117,7 @@ def gain_table(worth: Worth) -> list[str]:
     simulated = " (simulated)" if table.simulated else ""
     caption = latex(
         f"Gain over the best target-only by size of calibration, {table.setting.protocol}: "
-        f"{METRIC_NAMES[table.metric]} per {table.unit}{simulated}, in %.")
+        f"{table.measured}{simulated}, in %.")
     head = ["Method", *(["Pair"] * several), *map(_size, worth.sizes)]
     body: list[str] = []
     before = None
@@ -209,9 +204,10 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     text = "% Needs \\usepackage{booktabs,graphicx,xcolor}.\n\n"
     collection = collect(store, options)
     curves = worths(collection, options)
-    shown = tables(collection, options)
-    for table in shown if options.oracles else map(without_oracles, shown):
-        text += "\n".join(lines(table, curves)) + "\n\n"
+    for table in tables(collection, options):
+        # Without rows that saw the test set there is to be no word of them either.
+        shown = table if options.oracles else replace(table, oracles=[])
+        text += "\n".join(lines(shown, curves)) + "\n\n"
     for worth in curves:
         if len(worth.sizes) > 1:
             text += "\n".join(gain_table(worth)) + "\n\n"

@@ -29,7 +29,7 @@ from .shared.against import (
     joined,
     over_all_pairs,
 )
-from .shared.budget import cost_of
+from .shared.budget import costs_of
 from .shared.caption import caption, curve_caption, note_lines, problems, shortened, title
 from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
@@ -232,14 +232,8 @@ def _markdown_comparisons(table: Table, compared: Sequence[Comparison]) -> str:
 
 
 def _setting(table: Table) -> dict[str, Any]:
-    s = table.setting
-    return {
-        "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
-        "protocol_params": s.protocol_params, "target_access": s.target_access,
-        "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes, "hold_out": s.hold_out, "other": s.other, "edition": s.edition,
-        "pieces": table.pieces,
-    }
+    said = {"simulated": "", **vars(table.setting), "pieces": table.pieces}
+    return said | {"simulated": "simulated" if table.simulated else "no"}
 
 
 def _named(row: TableRow, table: Table, column: Column) -> dict[str, Any]:
@@ -282,7 +276,7 @@ def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[di
 
 def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:
     """Steps and windows of records before and after the head: of one, on the mean."""
-    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+    costs = costs_of(cells)
     return {
         f"{what}_{part}": round(fmean(getattr(c, part)[i] for c in costs)) if costs else None
         for i, what in enumerate(("steps", "windows")) for part in ("before", "after")

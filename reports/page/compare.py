@@ -117,9 +117,8 @@ def costs(rows: Sequence[Any]) -> list[list[Any]]:
     """
     from ..cost import cost_of
 
-    out = []
-    for row in rows:
-        seconds, parameters, memory, devices = cost_of(row)
-        out.append([seconds and round(seconds, 1), parameters and round(parameters),
-                    memory and round(memory), ", ".join(sorted(devices))])
-    return out
+    return [
+        [seconds and round(seconds, 1), parameters and round(parameters), memory and round(memory),
+         ", ".join(sorted(devices))]
+        for seconds, parameters, memory, devices in map(cost_of, rows)
+    ]

@@ -35,7 +35,7 @@ def title(table: Table) -> str:
         shared += f", tested {_PLURAL.get(table.setting.hold_out, table.setting.hold_out)} held out"
     if table.setting.edition:
         shared += f", records of {table.setting.edition}"
-    text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    text = f"{table.setting.protocol}{shared}: {table.measured}"
     text += " (pieces of recordings)" if table.pieces else ""
     return text + (" (simulated)" if table.simulated else "")
 
@@ -94,7 +94,7 @@ def note_lines(table: Table) -> list[str]:
                      "tested on all its subjects; controls are not ranked.")
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
-    if any(v.beside for row in table.rows for v in row.values.values()):
+    if any(v.beside for v in table.values):
         lines.append(f"One class: nearly all {table.unit}s of each subject are taken for one "
                      "class, so that accuracies say nothing; AUROC and average precision (AP) do. "
                      "Chance is 50 for AUROC, and for AP the share of the class.")
@@ -132,7 +132,7 @@ def _spread(table: Table) -> str:
     who = counted(counts[-1], "target subject") if len(counts) == 1 else \
         f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
     who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""
-    if any(v.sd is not None for row in table.rows for v in row.values.values()):
+    if any(v.sd is not None for v in table.values):
         return f"mean ± SD over {who}{over}."
     return f"of {who}, so without a spread{over}."
 

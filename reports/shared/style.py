@@ -99,18 +99,17 @@ _SCALE = ("#f4f6ec", "#b5dcc6", "#55afb1", "#2773a1", "#263a78")
 _DIVERGING = ("#a84300", "#e88a4a", "#f7f7f5", "#5aa5d6", "#00568a")
 
 
-@lru_cache(maxsize=1)
 def colours() -> Colormap:
     """Sequential colours: chance to perfect."""
     return _even("bench", _SCALE)
 
 
-@lru_cache(maxsize=1)
 def diverging() -> Colormap:
     """Colours of differences; zero is white."""
     return _even("bench-difference", _DIVERGING)
 
 
+@lru_cache
 def _even(name: str, stops: tuple[str, ...]) -> Colormap:
     """Colours in even steps to the eye: equal distances along a path in OKLab."""
     import numpy as np

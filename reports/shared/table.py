@@ -18,10 +18,10 @@ from bench.scoring.inference import mean_ranks
 from bench.scoring.metrics import PRECISION
 
 from .alarms import alarm_lines
-from .budget import columns_of, cost_of, entry, stopped, turned
+from .budget import columns_of, costs_of, entry, stopped, turned
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, default_params, row_keys
-from .text import natural, numbers, percent
+from .text import METRIC_NAMES, natural, numbers, percent
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,16 @@ class Table(Kept):
         return [c for row in self.rows for c in row.every]
 
     @property
+    def measured(self) -> str:
+        """``balanced accuracy per window``."""
+        return f"{METRIC_NAMES[self.metric]} per {self.unit}"
+
+    @property
+    def values(self) -> list[Value]:
+        """All scores."""
+        return [v for row in self.rows for v in row.values.values()]
+
+    @property
     def covered(self) -> bool:
         """Whether some method lacks a pair: then every row says how many it ran."""
         return any(len(r.values) < len(self.columns) for r in self.methods)
@@ -160,7 +170,7 @@ class Table(Kept):
     @property
     def costed(self) -> bool:
         """Whether some row says how many steps it took."""
-        return bool(self.once("costed", lambda: any(cost_of(c.record) for c in self.every)))
+        return bool(self.once("costed", lambda: costs_of(self.every)))
 
     def summary(self, row: TableRow, mean: str) -> list[str]:
         """Cells after the pairs of a row; ``mean`` as the file marks it."""
@@ -223,7 +233,7 @@ class Table(Kept):
 
     def seeds(self) -> list[int]:
         """Seeds of all rows."""
-        return sorted({s for row in self.rows for v in row.values.values() for s in v.seeds})
+        return sorted({s for v in self.values for s in v.seeds})
 
 
 def chance_level(metric: str, n_classes: int) -> float | None:
@@ -376,13 +386,11 @@ def _labels(columns: Sequence[Column]) -> dict[Column, str]:
         same = [c for c in columns if c.pair == column.pair]
         label = column.pair
         if len(same) > 1:
-            parts = []
-            if len({c.classes for c in same}) > 1:
-                parts.append(f"{len(column.classes)} classes: {'/'.join(column.classes)}")
-            if len({c.sessions for c in same}) > 1:
-                parts.append(f"sessions {column.sessions}")
-            if len({c.label_map for c in same}) > 1:
-                parts.append(f"map {column.label_map or 'none'}")
+            said = {"classes": f"{len(column.classes)} classes: {'/'.join(column.classes)}",
+                    "sessions": f"sessions {column.sessions}",
+                    "label_map": f"map {column.label_map or 'none'}"}
+            parts = [text for name, text in said.items()
+                     if len({getattr(c, name) for c in same}) > 1]
             if len({(c.classes, c.sessions, c.label_map) for c in same}) < len(same):
                 parts.append(f"data {column.data[:4]}")
             label += f" ({', '.join(parts)})"
