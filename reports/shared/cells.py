@@ -172,7 +172,6 @@ class Problem:
     status: str
     method: str
     pair: str
-    seed: str
     reason: str
 
 
@@ -247,8 +246,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             _sort(record, cell, collection)
             collection.cells += beside if record.status == "done" else []
     collection.problems += [
-        Problem("held twice", clean(record.identity.get("method")), clean(record.pair),
-                clean(record.identity.get("seed")), clean(why))
+        Problem("held twice", clean(record.identity.get("method")), clean(record.pair), clean(why))
         for record, why in store.differing
     ]
     collection.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
@@ -295,16 +293,16 @@ def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
 
 
 def _sort(record: Record, cell: ScoredCell, collection: Collection) -> None:
-    name, pair, seed = cell.method, cell.column.pair, str(cell.seed)
+    name, pair = cell.method, cell.column.pair
     if record.status == "done" and cell.folds:
         collection.cells.append(cell)
     else:
         reason = clean(record.reason) or "no reason given"
-        collection.problems.append(Problem(clean(record.status), name, pair, seed, reason))
+        collection.problems.append(Problem(clean(record.status), name, pair, reason))
     for fold in record.left_out:
         who = f"subject {clean(fold.get('subject'))}, session {clean(fold.get('session'))}"
         reason = f"{who}: {clean(fold.get('reason'))}"
-        collection.problems.append(Problem("left out", name, pair, seed, reason))
+        collection.problems.append(Problem("left out", name, pair, reason))
 
 
 def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
