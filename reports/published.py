@@ -232,25 +232,18 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
         return ComparedFigure(figure, [], f"{figure.design}, not cross-corpus")
     if figure.metric != "accuracy":
         return ComparedFigure(figure, [], f"the metric is {figure.metric}, not accuracy")
-    reasons: list[str] = []
-    fitting: list[tuple[Table, Column]] = []
-    for table in shown:
-        for column in table.columns:
-            if (column.source_corpus, column.target_corpus) != (figure.source, figure.target):
-                continue
-            reason = _why_not(figure, table, column)
-            if reason:
-                reasons.append(reason)
-                continue
-            fitting.append((table, column))
+    pair = figure.source, figure.target
+    places = [(table, column) for table in shown for column in table.columns
+              if (column.source_corpus, column.target_corpus) == pair]
+    reasons = [_why_not(figure, *place) for place in places]
+    fitting = [place for place, reason in zip(places, reasons, strict=True) if not reason]
     measured = [
         (row.label + told, row.values[column])
         for (table, column), told in zip(fitting, _told_apart(fitting), strict=True)
         for row in table.methods if column in row.values
     ]
-    if measured:
-        return ComparedFigure(figure, measured, "")
-    return ComparedFigure(figure, [], "; ".join(dict.fromkeys(reasons)) or "this pair was not run")
+    why = "; ".join(dict.fromkeys(filter(None, reasons))) or "this pair was not run"
+    return ComparedFigure(figure, measured, "" if measured else why)
 
 
 def _told_apart(places: Sequence[tuple[Table, Column]]) -> list[str]:

@@ -307,13 +307,11 @@ def _sort(record: Record, cell: ScoredCell, collection: Collection) -> None:
 
 def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
     network = clean(cell.params.get("network", ""))
-    if cell.kind == "control" or cell.method == SCRATCH:
-        method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
-                  or cell.record.status == "done")  # perhaps a wanted method's network
-    else:
-        method = options.wants_method(cell.method)
+    beside = cell.kind == "control"
+    if cell.method == SCRATCH:  # perhaps a wanted method's network
+        beside = cell.record.status == "done" or options.wants_method(network or cell.method)
     return (
-        (method or (bool(options.methods) and options.wants_method(cell.method)))
+        (beside or options.wants_method(cell.method))
         and options.wants_protocol(cell.setting.protocol)
         and options.wants_pair(cell.column.source or "*", cell.column.target)
     )

@@ -7,7 +7,7 @@ agree; each such group is a table of its own. Nothing here draws.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -276,23 +276,20 @@ def tables(
     return list(collection.once(("tables", metric, unit), make))
 
 
-def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
+def _by_setting(cells: Sequence[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
     """Group cells; oracle and leaky ones join the honest table they are nearest to.
 
     They differ from it in what they take too much of (selection, scaling, access), never in
     protocol, scale, classes and data; what differs is said under the table.
     """
     groups: dict[TableSetting, list[ScoredCell]] = defaultdict(list)
-    late = []
     for cell in cells:
-        if cell.kind == "oracle":
-            late.append(cell)
-        else:
+        if cell.kind != "oracle":
             groups[cell.setting].append(cell)
     grounds: dict[tuple[str, ...], list[TableSetting]] = defaultdict(list)
     for setting in sorted(groups):
         grounds[_ground(setting)].append(setting)
-    for cell in late:
+    for cell in (c for c in cells if c.kind == "oracle"):
         home = grounds[_ground(cell.setting)]
         nearest = min(home, key=lambda s: len(_apart(s, cell.setting)), default=cell.setting)
         groups[nearest].append(cell)

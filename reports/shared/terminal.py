@@ -113,6 +113,7 @@ def _cells(
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
     out = [Text(name.replace(" ", "\n ", 1) if stacked else name)]
+    between, quiet = "\n" if stacked else " ", "dim not bold not underline"
     for column in columns:
         style = _STYLES[table.mark(row, column)]
         value = row.values.get(column)
@@ -123,11 +124,9 @@ def _cells(
         if value.partial:
             text.append("†", "not bold not underline")
         if value.sd is not None:
-            text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
-                        "dim not bold not underline")
+            text.append(f"{between}±{100 * value.sd:.1f}", quiet)
         if value.partial:
-            text.append(f"{chr(10) if stacked else ' '}n = {len(value.subjects)}",
-                        "dim not bold not underline")
+            text.append(f"{between}n = {len(value.subjects)}", quiet)
         if value.beside:
             told = ("one class", *value.beside.split(", "))
             text.append("".join(f"\n{line}" for line in told), "yellow not bold not underline")
