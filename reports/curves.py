@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOTAL, TEST = "total", "test_accuracy"
 #: Methods drawn in one figure; the page has all.
 MOST = 6
-#: What is drawn of a method.
+#: What is drawn of a method: which of its :class:`Curves`.
 STAGES = ("pretrain", "test")
 
 
@@ -64,11 +64,6 @@ class Curves:
 def curves(table: Table) -> list[Curves]:
     """Curves of the methods and of target-only, in the order of the leaderboard."""
     return list(table.once("curves", lambda: _curves(table)))
-
-
-def drawn(one: Curves, stage: str) -> Line | None:
-    """Its line of one of :data:`STAGES`."""
-    return one.pretrain if stage == "pretrain" else one.test
 
 
 def _curves(table: Table) -> list[Curves]:
@@ -137,7 +132,7 @@ def draw(table: Table, shown: Sequence[Curves]) -> Figure:
     for one in shown:
         by_label[one.label].append(one)
     labels = list(by_label)[:MOST]
-    has = {(label, s): any(drawn(c, s) for c in by_label[label]) for label in labels
+    has = {(label, s): any(getattr(c, s) for c in by_label[label]) for label in labels
            for s in STAGES}
     counts = {s: sum(has[label, s] for label in labels) for s in STAGES}
     # What every method has stands at the left, so that what some lack leaves the right empty.
@@ -183,7 +178,7 @@ def _panel(
 
     scale = 100 if stage == "test" else 1
     for one in shown:
-        line = drawn(one, stage)
+        line: Line | None = getattr(one, stage)
         if line is None:
             continue
         x = range(1, len(line.mean) + 1)
@@ -207,7 +202,7 @@ def _panel(
 def _drawable(table: Table) -> list[Curves]:
     """Curves of methods that have a stage to draw."""
     methods = {r.label for r in table.methods}
-    return [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
+    return [c for c in curves(table) if c.label in methods and any(getattr(c, s) for s in STAGES)]
 
 
 def _rows(_: Table, shown: Sequence[Curves]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -252,26 +253,25 @@ def _pair(table: Table, column: Column | None) -> dict[str, str]:
 
 def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[dict[str, Any]]:
     """One row for each method, pair, metric and unit."""
-    for unit in UNITS:
-        for metric in METRICS:
-            for number, table in enumerate(tables(collection, options, metric, unit), 1):
-                for row in table.rows:
-                    for column, value in row.values.items():
-                        scores = list(value.subjects.values())
-                        cells = row.cells[column]
-                        yield {
-                            "table": number, **_named(row, table, column),
-                            "metric": metric, "unit": unit, "mean": value.mean, "sd": value.sd,
-                            "se": standard_error(scores), "n_subjects": len(scores),
-                            "seeds": " ".join(map(str, value.seeds)),
-                            "chance": table.chance(column), "all_pairs_mean": row.mean,
-                            "rank": row.rank, "pairs_run": len(row.values),
-                            "pairs": len(table.columns), **_cost(cells),
-                            "params_origin": cells[0].origin,
-                            "params": _params(cells), "sessions": column.sessions,
-                            "records": " ".join(sorted(c.id for c in cells)),
-                            "origins": "; ".join(origins(cells)), **_setting(table),
-                        }
+    for unit, metric in product(UNITS, METRICS):
+        for number, table in enumerate(tables(collection, options, metric, unit), 1):
+            for row in table.rows:
+                for column, value in row.values.items():
+                    scores = list(value.subjects.values())
+                    cells = row.cells[column]
+                    yield {
+                        "table": number, **_named(row, table, column),
+                        "metric": metric, "unit": unit, "mean": value.mean, "sd": value.sd,
+                        "se": standard_error(scores), "n_subjects": len(scores),
+                        "seeds": " ".join(map(str, value.seeds)),
+                        "chance": table.chance(column), "all_pairs_mean": row.mean,
+                        "rank": row.rank, "pairs_run": len(row.values),
+                        "pairs": len(table.columns), **_cost(cells),
+                        "params_origin": cells[0].origin,
+                        "params": _params(cells), "sessions": column.sessions,
+                        "records": " ".join(sorted(c.id for c in cells)),
+                        "origins": "; ".join(origins(cells)), **_setting(table),
+                    }
 
 
 def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:

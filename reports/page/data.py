@@ -136,13 +136,13 @@ def _table(
 ) -> dict[str, Any]:
     """A setting: its columns and rows once, its scores in every metric and unit."""
     setting = table.setting
-    rows = list(table.rows)
+    rows = table.rows
     number = {row.key: i for i, row in enumerate(rows)}
     short_labels = table.short_labels()
     same = {
         name: next(t for t in its if t.setting == setting) for name, its in views.items()
     }
-    everywhere = len(against_pairs(table)) <= COMPARED
+    everywhere = against_pairs(table) <= COMPARED
     spent = costs(rows)
     here = f"{options.metric}/{options.unit}"
     return {
@@ -179,11 +179,10 @@ def _table(
     }
 
 
-def against_pairs(table: Table) -> list[tuple[str, Column]]:
-    """Methods and pairs that may have a control, without the cost of comparing them."""
-    if not any(r.key.method == SCRATCH for r in table.rows):
-        return []
-    return [(r.label, c) for r in table.methods if r.key.method != SCRATCH for c in r.values]
+def against_pairs(table: Table) -> int:
+    """How many comparisons with a control there may be, without the cost of making them."""
+    controlled = any(r.key.method == SCRATCH for r in table.rows)
+    return controlled * sum(len(r.values) for r in table.methods if r.key.method != SCRATCH)
 
 
 def paired_comparisons(table: Table) -> int:

@@ -203,7 +203,7 @@ def _origins(table: Table) -> list[str]:
             rows[name].append(row.label)
     if not rows:
         return []
-    every = [name for name, its in rows.items() if len(its) == len(list(table.rows))]
+    every = [name for name, its in rows.items() if len(its) == len(table.rows)]
     told = [f"{name}: all rows" if name in every else f"{name}: {', '.join(its)}"
             for name, its in sorted(rows.items())]
     return [f"Records are from {'; '.join(told)}."]
