@@ -12,8 +12,6 @@ all tested windows are one batch
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -25,7 +23,7 @@ from .shared.training.testtime import TestTime
 class AdaBN(TestTime):
     """Replace mean and variance of each normalisation by those of the windows to predict."""
 
-    name: ClassVar[str] = "adabn"
+    name = "adabn"
 
     def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
         """One pass with batch statistics; nothing is learnt."""

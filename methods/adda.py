@@ -12,9 +12,6 @@ steps alternate, and the target's encoder starts as the source's
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
-
 import torch
 
 from bench.draws import Draws
@@ -22,7 +19,7 @@ from bench.training import Losses
 
 from .shared.losses.transfer import deception, domain_confusion
 from .shared.networks.layers import Mlp, State, names_of, prefixed, scoped
-from .shared.training.deep import Batch, FromSource, LossOf, Network
+from .shared.training.deep import Batch, FromSource, Network, Phases
 
 FIXED = "fixed."
 
@@ -34,7 +31,7 @@ class ADDA(FromSource):
     an encoder that no longer changes, from those of the target.
     """
 
-    name: ClassVar[str] = "adda"
+    name = "adda"
 
     def _classifier(self, net: Network) -> Mlp:
         return Mlp("domain", net.encoder.width)
@@ -44,7 +41,7 @@ class ADDA(FromSource):
         kept = {name: start[name].clone() for name in names_of(net.encoder)}
         return self._classifier(net).init(g) | prefixed(FIXED, kept)
 
-    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+    def phases(self, net: Network) -> Phases:
         """Domain classifier, then the target's encoder."""
         return [
             (lambda name: name.startswith("domain"), self.discriminate),

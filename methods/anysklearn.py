@@ -12,7 +12,7 @@ import ast
 import functools
 import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ConfigDict
 
@@ -39,7 +39,7 @@ class AnyParams(ShallowParams):
 class AnySklearn(Shallow):
     """A classifier with scikit-learn's interface, with its own defaults."""
 
-    name: ClassVar[str] = "sklearn"
+    name = "sklearn"
     Params = AnyParams
     params: AnyParams
 

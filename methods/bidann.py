@@ -28,7 +28,6 @@ under few-shot the head gives way to a new one
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -45,7 +44,7 @@ from .shared.training.deep import Batch, Encodings, Network
 class BiDANN(Adversarial):
     """CE + BCE of the left, the right and both, each behind a reversed gradient."""
 
-    name: ClassVar[str] = "bidann"
+    name = "bidann"
 
     def encoder(self, space: Space) -> Hemispheres:
         """The backbone once for each side."""

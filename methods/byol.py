@@ -22,7 +22,7 @@ Adam instead of LARS
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,6 +106,6 @@ class BYOLTask(TwoViews):
 class BYOL(SelfSupervised):
     """Bootstrap your own latent."""
 
-    name: ClassVar[str] = "byol"
+    name = "byol"
     Params = BYOLParams
     task = BYOLTask

@@ -15,8 +15,6 @@ weights of windows are constants
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -32,7 +30,7 @@ class CDAN(Adversarial):
     Probabilities and weights are constants in the domain loss: only encodings are adversarial.
     """
 
-    name: ClassVar[str] = "cdan"
+    name = "cdan"
 
     def classifier(self, net: Network) -> Mlp:
         """Shape of the domain classifier: it sees every product h_i p_j."""

@@ -22,18 +22,16 @@ no statistics of the tested subject are used to normalise
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
+from bench.data.windows import Windows
 from bench.method import Needs
 from bench.registry import ANY_FEATURES
 
 from .shared.losses.selfsupervised import nt_xent
 from .shared.networks.layers import State
 from .shared.training.finetuning import NetworkParams
-from .shared.training.sampling import SameStimulus
+from .shared.training.sampling import SameStimulus, Source
 from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 
@@ -48,9 +46,7 @@ class CLISATask(Projected):
 
     params: CLISAParams
 
-    def sampler(
-        self, source: Windows | UnlabelledWindows, size: int, draw: int
-    ) -> SameStimulus:
+    def sampler(self, source: Source, size: int, draw: int) -> SameStimulus:
         """Pairs of subjects at the same stimuli: batches (2, P, S)."""
         if not isinstance(source, Windows):
             raise TypeError("CLISA was handed windows without stimulus")
@@ -69,7 +65,7 @@ class CLISATask(Projected):
 class CLISA(SelfSupervised):
     """Contrastive learning for inter-subject alignment."""
 
-    name: ClassVar[str] = "clisa"
+    name = "clisa"
     Params = CLISAParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
     task = CLISATask

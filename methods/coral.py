@@ -8,7 +8,7 @@ the sides; then lr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from .shared.adapted import Adapted
 from .shared.shallow import Matrix
@@ -17,7 +17,7 @@ from .shared.shallow import Matrix
 class CORAL(Adapted):
     """Whiten the source, colour it as the target; covariances are shrunk (skada)."""
 
-    name: ClassVar[str] = "coral"
+    name = "coral"
 
     def adapter(self, source: Matrix, target: Matrix) -> Any:
         """Unfitted adapter."""

@@ -14,8 +14,6 @@ one layer is compared, the encoding
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from .shared.losses.transfer import mmd
@@ -27,7 +25,7 @@ from .shared.training.deep import Batch, Encodings, Network
 class DAN(Alignment):
     """CE(f(h_s), y) + weight * MMD^2(h_s, h_t) with five Gaussian kernels."""
 
-    name: ClassVar[str] = "dan"
+    name = "dan"
 
     def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Squared MMD."""

@@ -13,8 +13,6 @@ both sides of a batch share one batch normalisation
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from .shared.losses.transfer import domain_confusion, reverse_gradient
@@ -26,7 +24,7 @@ from .shared.training.deep import Batch, Encodings, Network
 class DANN(Adversarial):
     """CE(f(h_s), y) + BCE(d(R(h))), R reversing the gradient between encoder and d."""
 
-    name: ClassVar[str] = "dann"
+    name = "dann"
 
     def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Cross-entropy of the domain classifier, its gradient reversed for the encoder."""

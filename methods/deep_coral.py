@@ -17,8 +17,6 @@ the weight is 100
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.method import hyper
@@ -41,7 +39,7 @@ class DeepCORALParams(AlignmentParams):
 class DeepCORAL(Alignment):
     """CE(f(h_s), y) + weight * |C_s - C_t|_F^2 / (4 W^2)."""
 
-    name: ClassVar[str] = "deep-coral"
+    name = "deep-coral"
     Params = DeepCORALParams
 
     def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:

@@ -28,14 +28,11 @@ a batch holds windows of all subjects, of which one step is taken
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from bench.draws import Draws
-from bench.method import Job, Predictor, hyper
+from bench.method import hyper
 from bench.training import Losses
 
 from .shared.losses.field import reconstruction, same_class_of
@@ -61,13 +58,9 @@ class DMMRParams(NetworkParams):
 class DMMR(LabelledPretraining):
     """Rebuild windows of every source subject from a mixture of all, hiding the subject."""
 
-    name: ClassVar[str] = "dmmr"
+    name = "dmmr"
     Params = DMMRParams
     params: DMMRParams
-
-    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """New head, on calibration windows or the labelled source."""
-        return self.finetune(jobs)
 
     def beside(self, net: Network, start: State, g: Draws) -> State:
         """Decoders of all subjects, and the subject classifier."""

@@ -19,8 +19,6 @@ the ramp goes by steps, not by epochs
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -44,7 +42,7 @@ class DSANParams(AlignmentParams):
 class DSAN(Alignment):
     """CE(f(h_s), y) + weight * mean_c MMD^2(h_s | y = c, h_t weighted by p(c | h_t))."""
 
-    name: ClassVar[str] = "dsan"
+    name = "dsan"
     Params = DSANParams
 
     def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:

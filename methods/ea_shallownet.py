@@ -17,8 +17,6 @@ the target's R is that of the windows that the protocol grants
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from bench.errors import IncompatibleError
 from bench.method import Needs, hyper
 
@@ -35,10 +33,9 @@ class EAShallowNetParams(NetworkParams):
 class EAShallowNet(Supervised):
     """Source-only with ShallowFBCSPNet on Euclidean-aligned raw windows."""
 
-    name: ClassVar[str] = "ea-shallownet"
+    name = "ea-shallownet"
     Params = EAShallowNetParams
-    params: EAShallowNetParams
-    needs: ClassVar[Needs] = Needs(source="labelled", features=frozenset({"raw"}))
+    needs = Needs(source="labelled", features=frozenset({"raw"}))
 
     def check_scaling(self, scaling: str) -> None:
         """Refuse windows that are not aligned."""

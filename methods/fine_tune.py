@@ -10,8 +10,6 @@ mean_i CE(f(x_i), y_i) over source windows; then the same over calibration windo
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from bench.method import Job
 
 from .shared.networks.layers import Encoder, State
@@ -21,8 +19,8 @@ from .shared.training.deep import Supervised
 class FineTune(Supervised):
     """Source-only, whose head is kept and trained further on the calibration windows."""
 
-    name: ClassVar[str] = "fine-tune"
-    maps_labels: ClassVar[bool] = True
+    name = "fine-tune"
+    maps_labels = True
 
     def _encoder_state(self, job: Job, encoder: Encoder) -> State:
         """Encoder and head of the source; without a source, a fresh encoder."""

@@ -18,7 +18,7 @@ the head is that of all methods here
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import Needs, hyper
 
@@ -40,10 +40,9 @@ class FoundationParams(NetworkParams):
 class PretrainedNetwork(FineTuned):
     """The backbone with its weights, and a head."""
 
-    name: ClassVar[str] = "foundation"
+    name = "foundation"
     Params = FoundationParams
-    params: FoundationParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=RAW)
+    needs = Needs(source="none", calibration=True, features=RAW)
 
     def controls(self) -> list[tuple[str, dict[str, Any]]]:
         """Without its own training from the same start, which under few-shot it is itself."""

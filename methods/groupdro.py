@@ -13,8 +13,6 @@ a batch holds as many windows of each subject as chance gives
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 
 from bench.draws import Draws
@@ -42,7 +40,7 @@ class GroupDROParams(NetworkParams):
 class GroupDRO(Supervised):
     """Minimise sum_d q_d L_d, where q_d is multiplied by exp(eta L_d) at every step."""
 
-    name: ClassVar[str] = "groupdro"
+    name = "groupdro"
     Params = GroupDROParams
     params: GroupDROParams
 

@@ -21,8 +21,6 @@ Adam is not started anew when the weight jumps
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from bench.method import hyper
 from bench.training import Losses
 
@@ -44,7 +42,7 @@ class IRMParams(PenaltyParams):
 class IRM(Supervised):
     """IRMv1: minimise mean_d [L_d + weight * |d L_d(w f) / d w at w = 1|^2]."""
 
-    name: ClassVar[str] = "irm"
+    name = "irm"
     Params = IRMParams
     params: IRMParams
 

@@ -12,8 +12,6 @@ both sides of a batch share one batch normalisation
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -26,7 +24,7 @@ from .shared.training.deep import Batch, Encodings, Network
 class JAN(Alignment):
     """CE(f(h_s), y) + weight * MMD^2 under the product of kernels of h and of p = softmax f(h)."""
 
-    name: ClassVar[str] = "jan"
+    name = "jan"
 
     def distance(self, net: Network, p: State, batch: Batch, h: Encodings) -> Tensor:
         """Squared joint MMD."""

@@ -13,7 +13,7 @@ windows i and target windows j, all of a side of one weight, m the mean of |x_i 
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class JDOTParams(CappedParams):
 class JDOT(Adapted):
     """Alternate between a transport plan of windows with labels, and a classifier (skada)."""
 
-    name: ClassVar[str] = "jdot"
+    name = "jdot"
     Params = JDOTParams
     params: JDOTParams
 

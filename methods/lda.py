@@ -8,7 +8,7 @@ covariance of class k's n_k windows, g_k by Ledoit and Wolf on standardised feat
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from bench.method import hyper
 
@@ -27,7 +27,7 @@ class LDAParams(ShallowParams):
 class LDA(Linear):
     """Gaussian classes of one covariance (scikit-learn)."""
 
-    name: ClassVar[str] = "lda"
+    name = "lda"
     Params = LDAParams
     params: LDAParams
 

@@ -8,7 +8,7 @@ window, and source_share / (1 - source_share) * n_calibration / n_source of a so
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from .shared.shallow import Linear, LogisticParams, logistic
 
@@ -16,7 +16,7 @@ from .shared.shallow import Linear, LogisticParams, logistic
 class LogisticRegressionMethod(Linear):
     """Multinomial logistic regression (scikit-learn)."""
 
-    name: ClassVar[str] = "lr"
+    name = "lr"
     Params = LogisticParams
     params: LogisticParams
 

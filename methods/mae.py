@@ -18,7 +18,7 @@ half of the patches are hidden, not 75 %
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from bench.method import hyper
 
 from .shared.losses.scmm import window_mask
 from .shared.losses.selfsupervised import masked_error
-from .shared.networks.layers import State, init_linear, linear
+from .shared.networks.layers import Mlp, State
 from .shared.training.arranging import PretextParams
 from .shared.training.selfsupervised import Pretext, SelfSupervised
 
@@ -52,15 +52,16 @@ class MAETask(Pretext):
 
     params: MAEParams
 
+    @property
+    def decoder(self) -> Mlp:
+        """From an encoding to all entries of a window."""
+        entries = self.encoder.channels * self.encoder.features
+        return Mlp("decoder", self.encoder.width, entries, self.params.decoder)
+
     def init(self, g: Draws) -> State:
         """Decoder, and the token (C, F) that stands for a hidden entry."""
-        channels, features = self.encoder.channels, self.encoder.features
-        hidden = self.params.decoder
-        return (
-            init_linear("decoder1", hidden, self.encoder.width, g)
-            | init_linear("decoder2", channels * features, hidden, g)
-            | {"token": 0.02 * g.normal(channels, features)}
-        )
+        decoder = self.decoder.init(g)
+        return decoder | {"token": 0.02 * g.normal(self.encoder.channels, self.encoder.features)}
 
     def noise(self, batch: int, g: Draws) -> Tensor:
         """Which entries to keep, (K, B, C, F) booleans."""
@@ -71,14 +72,13 @@ class MAETask(Pretext):
     def losses(self, p: State, x: Tensor, keep: Tensor) -> dict[str, Tensor]:
         """Error over hidden entries of windows (K, B, C, F), (K,)."""
         seen = torch.where(keep, x, p["token"].unsqueeze(1))
-        hidden = linear(p, "decoder1", self.encoder(p, seen, training=True))
-        reconstruction = linear(p, "decoder2", torch.relu(hidden)).view_as(x)
+        reconstruction = self.decoder(p, self.encoder(p, seen, training=True)).view_as(x)
         return {"total": masked_error(reconstruction, x, keep)}
 
 
 class MAE(SelfSupervised):
     """Masked autoencoder of channels."""
 
-    name: ClassVar[str] = "mae"
+    name = "mae"
     Params = MAEParams
     task = MAETask

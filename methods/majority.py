@@ -7,7 +7,7 @@ p(k | x) = n_k / n, the share of class k among the windows that are counted
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,10 @@ from bench.registry import ANY_FEATURES
 class Majority(Method):
     """Predict the class frequencies of the calibration windows, or else of the source's."""
 
-    name: ClassVar[str] = "majority"
-    kind: ClassVar[str] = "control"
-    seeded: ClassVar[bool] = False
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    name = "majority"
+    kind = "control"
+    seeded = False
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def needs_under(self, grants: frozenset[str]) -> Needs:
         """Source labels only where there is no calibration to count."""
@@ -36,7 +36,7 @@ class Majority(Method):
         """Count the windows of each class."""
         known = view.source if view.calibration is None else view.calibration
         if not isinstance(known, Windows):
-            raise ValueError("majority needs labelled windows to count")
+            raise ValueError(f"{self.name} needs labelled windows to count")
         counts = np.bincount(known.y, minlength=len(view.classes))
         return Constant(counts / counts.sum())
 

@@ -15,8 +15,6 @@ the term is reached on a ramp
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.method import hyper
@@ -39,7 +37,7 @@ class MCCParams(AlignmentParams):
 class MCC(Alignment):
     """CE(f(h_s), y) + weight * (1/c) sum_{i != j} C_ij, C the target's class confusion."""
 
-    name: ClassVar[str] = "mcc"
+    name = "mcc"
     Params = MCCParams
     params: MCCParams
 

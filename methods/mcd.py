@@ -15,9 +15,6 @@ both sides pass in every step, though C uses the target alone
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -27,7 +24,7 @@ from bench.training import Losses
 
 from .shared.losses.transfer import classifier_discrepancy, cross_entropy
 from .shared.networks.layers import State, prefixed, scoped
-from .shared.training.deep import Adaptation, Batch, LossOf, Network
+from .shared.training.deep import Adaptation, Batch, Network, Phases
 from .shared.training.finetuning import NetworkParams
 
 OTHER = "other."
@@ -57,7 +54,7 @@ class MCD(Adaptation):
     predicted by the first head. A batch costs 2 + ``rounds`` optimiser steps.
     """
 
-    name: ClassVar[str] = "mcd"
+    name = "mcd"
     Params = MCDParams
     params: MCDParams
 
@@ -65,7 +62,7 @@ class MCD(Adaptation):
         """Second head."""
         return prefixed(OTHER, net.head.init(g))
 
-    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+    def phases(self, net: Network) -> Phases:
         """Steps A, B, and C several times."""
         return [(None, self.classify), (_in_head, self.disagree),
                 *[(_in_encoder, self.agree)] * self.params.rounds]

@@ -10,23 +10,13 @@ Equation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
-
-from bench.method import Job, Needs, Predictor, hyper
+from bench.method import Job, Needs, hyper
 from bench.registry import ANY_FEATURES
-from bench.training import Losses, groups_of_equal
+from bench.training import Losses
 
 from .shared.losses.transfer import cross_entropy
 from .shared.networks.layers import State
-from .shared.training.deep import (
-    Batch,
-    Network,
-    SourceTrained,
-    TrainingSet,
-    labelled_source,
-)
+from .shared.training.deep import Batch, FoldByFold, Network, TrainingSet, labelled_source
 from .shared.training.finetuning import NetworkParams
 
 
@@ -39,28 +29,20 @@ class MixtureParams(NetworkParams):
     )
 
 
-class Mixture(SourceTrained):
+class Mixture(FoldByFold):
     """Weighted cross-entropy of the source and of the calibration windows, in shared classes."""
 
-    name: ClassVar[str] = "mixture"
+    name = "mixture"
     Params = MixtureParams
     params: MixtureParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
-    maps_labels: ClassVar[bool] = True
+    needs = Needs(source="labelled", calibration=True, features=ANY_FEATURES)
+    maps_labels = True
 
-    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """Train on both sides, folds of one source as one stack."""
-        if jobs[0].view.source is None:  # the control from scratch
-            return self.finetune(jobs)
-        states: dict[int, Any] = {}
-        for group in groups_of_equal(jobs, lambda job: id(job.view.source)):
-            sets = [self._training_set(jobs[i]) for i in group]
-            states |= dict(zip(group, self.train_stack(sets, watched=True), strict=True))
-        ready = [replace(job, state=states[i]) for i, job in enumerate(jobs)]
-        return self._predictors(ready, [True] * len(jobs))
+    def keeps_head(self, job: Job) -> bool:
+        """Yes: the calibration windows have trained it, too."""
+        return True
 
-    @staticmethod
-    def _training_set(job: Job) -> TrainingSet:
+    def training_set(self, job: Job) -> TrainingSet:
         """Source and calibration windows, both with their labels."""
         calibration = job.view.calibration
         if calibration is None:

@@ -19,8 +19,6 @@ all mixed windows of a batch share one batch normalisation
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.draws import Draws
@@ -51,7 +49,7 @@ class MixupParams(NetworkParams):
 class Mixup(Supervised):
     """Train on x' = s x_i + (1 - s) x_j with loss s CE(f(x'), y_i) + (1 - s) CE(f(x'), y_j)."""
 
-    name: ClassVar[str] = "mixup"
+    name = "mixup"
     Params = MixupParams
     params: MixupParams
 

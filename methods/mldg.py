@@ -26,8 +26,6 @@ a batch holds as many windows of each subject as chance gives
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -64,7 +62,7 @@ class MLDGParams(NetworkParams):
 class MLDG(Supervised):
     """Minimise L_a(p) + beta L_b(p'), p' after a step of Adam on L_a; subjects split anew."""
 
-    name: ClassVar[str] = "mldg"
+    name = "mldg"
     Params = MLDGParams
     params: MLDGParams
 

@@ -30,13 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
@@ -107,15 +106,13 @@ class MSMDA(Adaptation):
     Under ``few-shot`` the branches give way to a new head, as all heads of a source do.
     """
 
-    name: ClassVar[str] = "ms-mda"
+    name = "ms-mda"
     Params = MSMDAParams
     params: MSMDAParams
 
-    def network_of(self, source: Windows) -> Network:
-        """Encoder, and branches in place of a head."""
-        net = super().network_of(source)
-        head = Branches(net.encoder.width, source.n_classes, net.domains, self.params.branch)
-        return Network(net.encoder, head, net.domains)
+    def source_head(self, width: int, classes: int, subjects: int) -> Branches:
+        """Branches in place of a head."""
+        return Branches(width, classes, subjects, self.params.branch)
 
     def head_from(self, shape: Mapping[str, Any]) -> Head | Branches:
         """Head of a saved model, which has branches where no calibration was granted."""

@@ -9,7 +9,7 @@ of one weight; then lr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import hyper
 
@@ -29,7 +29,7 @@ class TransportParams(CappedParams):
 class OTDA(Adapted):
     """Move each source window to the mean of the target windows it is sent to (skada, POT)."""
 
-    name: ClassVar[str] = "otda"
+    name = "otda"
     Params = TransportParams
     params: TransportParams
 

@@ -35,12 +35,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.method import hyper
 from bench.training import Losses
@@ -123,15 +122,13 @@ class Prototypes:
 class PRPL(Adaptation):
     """Pairs of source windows and sure pairs of target windows, over prototypes of the classes."""
 
-    name: ClassVar[str] = "pr-pl"
+    name = "pr-pl"
     Params = PRPLParams
     params: PRPLParams
 
-    def network_of(self, source: Windows) -> Network:
-        """Encoder, and prototypes in place of a head."""
-        net = super().network_of(source)
-        head = Prototypes(net.encoder.width, source.n_classes, self.params.rank)
-        return Network(net.encoder, head, net.domains)
+    def source_head(self, width: int, classes: int, subjects: int) -> Prototypes:
+        """Prototypes in place of a head."""
+        return Prototypes(width, classes, self.params.rank)
 
     def head_from(self, shape: Mapping[str, Any]) -> Head | Prototypes:
         """Head of a saved model, which has prototypes where no calibration was granted."""

@@ -8,7 +8,7 @@ on windows drawn with repetition, each split the purest (Gini) of sqrt(d) featur
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import hyper
 
@@ -26,7 +26,7 @@ class ForestParams(ShallowParams):
 class RandomForest(Shallow):
     """Random forest (scikit-learn)."""
 
-    name: ClassVar[str] = "rf"
+    name = "rf"
     Params = ForestParams
     params: ForestParams
 

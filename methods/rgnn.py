@@ -29,7 +29,6 @@ under few-shot the head gives way to a new one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -73,10 +72,10 @@ class RGNNParams(NetworkParams):
 class RGNN(Adaptation):
     """Blurred labels of the source, sparse links, nodes by which no classifier knows the corpus."""
 
-    name: ClassVar[str] = "rgnn"
+    name = "rgnn"
     Params = RGNNParams
     params: RGNNParams
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+    needs = Needs(source="labelled", unlabelled=True)
 
     def encoder(self, space: Space) -> GraphEncoder:
         """Graph of the electrodes, whatever the backbone of other methods."""

@@ -25,7 +25,7 @@ the target's mean is that of the windows granted without labels (few-shot: the c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ from .shared.shallow import (
     labelled_source,
     logistic,
     target_of,
-    weights_of,
+    training_rows,
 )
 
 
@@ -75,10 +75,10 @@ def covariances(x: NDArray[np.float32]) -> Matrix:
 class Riemann(Shallow):
     """Logistic regression on covariances in the tangent space at their mean (pyriemann)."""
 
-    name: ClassVar[str] = "riemann"
+    name = "riemann"
     Params = LogisticParams
     params: LogisticParams
-    needs: ClassVar[Needs] = Needs(source="labelled", features=frozenset({"raw"}))
+    needs = Needs(source="labelled", features=frozenset({"raw"}))
 
     def __init__(self, params: Any = None) -> None:
         check_library("pyriemann", self.name)
@@ -120,19 +120,9 @@ class Riemann(Shallow):
         return [fits[self.depends_on(job.view)] for job in jobs]
 
     def _fit(self, view: View, source: Matrix | None) -> Predictor:
-        own, weights, mapped = view.calibration, None, None
-        centre = self.target_centre(view)
-        if own is not None:
-            mapped = centred(covariances(own.x), centre)
-        if own is None or mapped is None:
-            assert source is not None  # a protocol grants one of both
-            points, y = source, labelled_source(view).y
-        elif source is None:
-            points, y = mapped, own.y
-        else:
-            points = np.concatenate([source, mapped])
-            y = np.concatenate([labelled_source(view).y, own.y])
-            weights = weights_of(len(source), len(own), self.params.source_share)
+        own, centre = view.calibration, self.target_centre(view)
+        mapped = None if own is None else centred(covariances(own.x), centre)
+        points, y, weights = training_rows(view, self.params.source_share, source, mapped)
         space = self.tangent(points, weights)
         rows = None if mapped is None else space.transform(mapped)
         estimator = self.settled(self.estimator(0), own, rows)
@@ -143,8 +133,8 @@ class Riemann(Shallow):
 class RiemannCentred(Riemann):
     """The same, each subject's covariances first whitened by their own mean (pyriemann)."""
 
-    name: ClassVar[str] = "riemann-centred"
-    needs: ClassVar[Needs] = Needs(
+    name = "riemann-centred"
+    needs = Needs(
         source="labelled", unlabelled=True, features=frozenset({"raw"})
     )
 

@@ -8,7 +8,7 @@ axes P (features, components) of the sides; then lr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import hyper
 
@@ -26,7 +26,7 @@ class SubspaceParams(AdaptedParams):
 class SubspaceAlignment(Adapted):
     """Turn the source's principal axes into the target's (skada)."""
 
-    name: ClassVar[str] = "sa"
+    name = "sa"
     Params = SubspaceParams
     params: SubspaceParams
 

@@ -21,15 +21,12 @@ alpha / (1 + exp(d_ij / sigma)); L_r = MSE(decoder(sum_j softmax_j (...) h_j), x
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from bench.data.windows import Space
 from bench.draws import Draws
 from bench.method import Deviation, Presets, hyper
 
@@ -42,10 +39,10 @@ from .shared.losses.scmm import (
     window_mask,
     with_positives,
 )
-from .shared.networks.layers import Encoder, Projector, State, init_linear, linear
+from .shared.networks.layers import State, init_linear, linear
 from .shared.training.arranging import PretextParams
 from .shared.training.finetuning import PUBLISHED
-from .shared.training.selfsupervised import Pretext, SelfSupervised, temperature
+from .shared.training.selfsupervised import Projected, SelfSupervised, temperature
 
 #: Switches of ``scmm-released`` that an audit of SCMM measures, one at a time.
 RELEASED = {
@@ -91,19 +88,16 @@ class SCMMParams(PretextParams):
     )
 
 
-@dataclass(frozen=True)
-class SCMMNetwork(Pretext):
+class SCMMNetwork(Projected):
     """Encoder, projector and decoder, and the loss of one batch."""
 
-    encoder: Encoder
-    projector: Projector
     params: SCMMParams
 
     def init(self, g: Draws) -> State:
         """Parameters beside the encoder's: projector, decoder, balance of the two losses."""
         size = self.encoder.channels * self.encoder.features
         return (
-            self.projector.init(g)
+            super().init(g)
             | init_linear("decoder", size, self.encoder.width, g)
             | {"loss_balance": torch.ones(2)}
         )
@@ -147,7 +141,7 @@ class SCMMNetwork(Pretext):
 class SCMM(SelfSupervised):
     """Soft contrastive masked modelling."""
 
-    name: ClassVar[str] = "scmm"
+    name = "scmm"
     Params = SCMMParams
     #: Released values of each pair. No rule for choosing them was released: they may have been
     #: chosen on test data, so records made with them say "published, selection unknown".
@@ -161,17 +155,14 @@ class SCMM(SelfSupervised):
             },
         }.items()}
     }
-    params: SCMMParams
+    task = SCMMNetwork
 
     @classmethod
     def check_reference(cls, path: Path) -> list[Deviation]:
         """Deviations of this code from a file of reference numbers."""
         from .shared.scmm_reference import check
 
-        def network_of(values: Mapping[str, Any], encoder: Encoder) -> SCMMNetwork:
-            return SCMMNetwork(encoder, Projector(encoder.width), cls.parse(values))
-
-        return check(network_of, path)
+        return check(lambda values, encoder: SCMMNetwork(encoder, cls.parse(values)), path)
 
     def shortcuts(self) -> list[tuple[str, str, str, dict[str, Any]]]:
         """What the released code does differently in training, one thing at a time."""
@@ -182,8 +173,3 @@ class SCMM(SelfSupervised):
              {**self.params.model_dump(), **off, name: True})
             for name, does in RELEASED.items()
         ]
-
-    def network(self, space: Space) -> SCMMNetwork:
-        """Networks of the pre-training for windows of a space."""
-        encoder = self.encoder(space)
-        return SCMMNetwork(encoder, Projector(encoder.width), self.params)

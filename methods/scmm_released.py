@@ -18,21 +18,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from bench.data.windows import Space, UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import Job, Predictor, hyper
 from bench.training import Losses, Optimiser, batches
 
 from .scmm import SCMM, SCMMNetwork, SCMMParams
-from .shared.networks.layers import Encoder, Projector, State
+from .shared.networks.layers import Encoder, State
 from .shared.training.finetuning import Epochs
 from .shared.training.heads import HeadRecipe
-from .shared.training.sampling import ShuffledBatches
+from .shared.training.sampling import ShuffledBatches, Source
 
 
 class SCMMReleasedParams(SCMMParams):
@@ -117,13 +116,12 @@ class Fixed(ShuffledBatches):
         return [self.chosen[0].gather(-1, part) for part in batches(self.draw, self.size, g)]
 
 
-@dataclass(frozen=True)
 class ReleasedNetwork(SCMMNetwork):
     """The pre-training of SCMM with the switches of the released code."""
 
     params: SCMMReleasedParams
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> ShuffledBatches:
+    def sampler(self, source: Source, size: int, draw: int) -> ShuffledBatches:
         """Ten batches chosen once, or any windows."""
         if self.params.subset_2560:
             return Fixed(len(source), size, min(10 * size, len(source)))
@@ -185,15 +183,13 @@ class ReleasedRecipe(HeadRecipe):
 class SCMMReleased(SCMM):
     """SCMM as the released code behaves; never ranked."""
 
-    name: ClassVar[str] = "scmm-released"
-    kind: ClassVar[str] = "oracle"
+    name = "scmm-released"
+    kind = "oracle"
     Params = SCMMReleasedParams
     params: SCMMReleasedParams
-
-    def network(self, space: Space) -> ReleasedNetwork:
-        """Networks of the pre-training for windows of a space."""
-        encoder = self.encoder(space)
-        return ReleasedNetwork(encoder, Projector(encoder.width), self.params)
+    task = ReleasedNetwork
+    #: The released schedule watches the loss of one training.
+    stacks = False
 
     @property
     def test_access(self) -> frozenset[str]:
@@ -201,11 +197,6 @@ class SCMMReleased(SCMM):
         q = self.params
         wanted = {"scaling": q.per_split_scaling, "epoch": q.best_test_epoch}
         return frozenset(name for name, on in wanted.items() if on)
-
-    @property
-    def stacks(self) -> bool:
-        """The released schedule watches the loss of one training."""
-        return False
 
     def scratch(self) -> tuple[str, dict[str, Any]]:
         """As SCMM: the switches have no meaning for it."""

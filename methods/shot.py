@@ -20,9 +20,6 @@ one learning rate for the whole encoder, and Adam
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -31,7 +28,7 @@ from bench.training import Losses
 
 from .shared.losses.transfer import cross_entropy, information, nearest_centroids
 from .shared.networks.layers import State
-from .shared.training.deep import Batch, FromSource, LossOf, Network
+from .shared.training.deep import Batch, FromSource, Network, Phases
 from .shared.training.finetuning import NetworkParams
 
 
@@ -50,11 +47,11 @@ class SHOT(FromSource):
     On target windows only, the head at rest; y' is the nearest class centroid of encodings.
     """
 
-    name: ClassVar[str] = "shot"
+    name = "shot"
     Params = SHOTParams
     params: SHOTParams
 
-    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+    def phases(self, net: Network) -> Phases:
         """One step, of the encoder alone."""
         return [(net.encodes, self.losses)]
 

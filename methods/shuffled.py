@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bench.data.windows import UnlabelledWindows, Windows
 from bench.errors import SettingError
 from bench.method import Context, Job, Method, Needs, Params, Predictor, hyper
-from bench.protocols.base import View
 from bench.registry import load
 
 from .shared.wrapped import Wrapped, WrappedParams
@@ -48,7 +47,7 @@ class ShuffledParams(WrappedParams):
 class Shuffled(Wrapped):
     """Run a method on labels that are permuted among the trials of each subject and session."""
 
-    name: ClassVar[str] = "shuffled"
+    name = "shuffled"
     Params = ShuffledParams
     params: ShuffledParams
 
@@ -82,10 +81,6 @@ class Shuffled(Wrapped):
     def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> Any:
         """As the method, the source's labels shuffled if it has any."""
         return self.inner.pretrain(_source(source, ctx), ctx)
-
-    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
-        """Fit one fold."""
-        return self.fit_many([Job(view, state, ctx)])[0]
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """As the method; folds that share a source go on sharing it."""

@@ -14,8 +14,6 @@ encoder and projector are those of all methods here
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from .shared.losses.selfsupervised import nt_xent
@@ -44,6 +42,6 @@ class SimCLRTask(TwoViews):
 class SimCLR(SelfSupervised):
     """Contrastive learning of augmented views."""
 
-    name: ClassVar[str] = "simclr"
+    name = "simclr"
     Params = SimCLRParams
     task = SimCLRTask

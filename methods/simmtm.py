@@ -23,8 +23,6 @@ no dropout in the encoder
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -84,6 +82,6 @@ class SimMTMTask(Projected):
 class SimMTM(SelfSupervised):
     """Simple masked time-series modelling."""
 
-    name: ClassVar[str] = "simmtm"
+    name = "simmtm"
     Params = SimMTMParams
     task = SimMTMTask

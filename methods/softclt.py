@@ -28,12 +28,9 @@ inputs are compared by cosine, over a whole run, and scaled within the batch
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
@@ -41,7 +38,7 @@ from .shared.losses.scmm import Metric, soft_weights
 from .shared.losses.selfsupervised import coarser, soft_contrastive_in_time
 from .shared.networks.layers import State
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, successive
+from .shared.training.sampling import Grouped, Source, successive
 from .shared.training.selfsupervised import SelfSupervised
 from .shared.training.views import AugmentedParams, TwoViews
 
@@ -78,7 +75,7 @@ class SoftCLTTask(TwoViews):
         """Nothing: encodings themselves are compared."""
         return {}
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Runs of successive windows: batches (T, B)."""
         return successive(source, self.params.run, size, draw)
 
@@ -107,6 +104,6 @@ class SoftCLTTask(TwoViews):
 class SoftCLT(SelfSupervised):
     """Soft contrastive learning of runs of windows."""
 
-    name: ClassVar[str] = "softclt"
+    name = "softclt"
     Params = SoftCLTParams
     task = SoftCLTTask

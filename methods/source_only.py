@@ -7,12 +7,10 @@ mean_i CE(f(x_i), y_i) over source windows
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from .shared.training.deep import Supervised
 
 
 class SourceOnly(Supervised):
     """Minimise mean_i CE(f(x_i), y_i) over all source windows, subjects pooled."""
 
-    name: ClassVar[str] = "source-only"
+    name = "source-only"

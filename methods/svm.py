@@ -8,7 +8,7 @@ where y_i = k, else -1 (of two classes one w); s_i as of lr; p(x) = softmax_k(w_
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import hyper
 
@@ -28,7 +28,7 @@ class LinearSVM(Linear):
     It has no probabilities: the softmax of its decision function stands in for them.
     """
 
-    name: ClassVar[str] = "svm"
+    name = "svm"
     Params = SVMParams
     params: SVMParams
 

@@ -12,8 +12,6 @@ all tested windows are one batch
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -42,7 +40,7 @@ class T3A(TestTime):
     ``kept`` of least entropy. Supports have unit length.
     """
 
-    name: ClassVar[str] = "t3a"
+    name = "t3a"
     Params = T3AParams
     params: T3AParams
 

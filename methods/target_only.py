@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.errors import SettingError
-from bench.method import Context, Job, Method, Needs, Predictor, Tunable, hyper
-from bench.protocols.base import View
+from bench.method import Job, Method, Needs, Predictor, Tunable, hyper
 from bench.registry import ANY_FEATURES
 
 from .shared.shallow import Shallow
@@ -37,9 +36,9 @@ class TargetOnlyParams(WrappedParams):
 class TargetOnly(Wrapped):
     """A method's training on labelled windows, from nothing."""
 
-    name: ClassVar[str] = "target-only"
+    name = "target-only"
     Params = TargetOnlyParams
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
     def __init__(self, params: Any = None) -> None:
         super().__init__(params)
@@ -105,10 +104,6 @@ class TargetOnly(Wrapped):
     def stacks(self) -> bool:
         """As the method whose training it is."""
         return self.inner.stacks
-
-    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
-        """Fit one fold from scratch."""
-        return self.fit_many([Job(view, None, ctx)])[0]
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """Fit folds from scratch, as one stack where the method can."""

@@ -14,7 +14,7 @@ the eigenvectors are those of a symmetric matrix with the product's lower triang
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from bench.method import hyper
 
@@ -34,7 +34,7 @@ class TCAParams(CappedParams):
 class TCA(Adapted):
     """Kernel components by which source and target have one mean (skada; Gaussian kernel)."""
 
-    name: ClassVar[str] = "tca"
+    name = "tca"
     Params = TCAParams
     params: TCAParams
 

@@ -14,8 +14,6 @@ several steps are taken on it
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
@@ -44,7 +42,7 @@ class TENT(TestTime):
     takes one step on each batch of a stream.
     """
 
-    name: ClassVar[str] = "tent"
+    name = "tent"
     Params = TENTParams
     params: TENTParams
 

@@ -30,19 +30,16 @@ convolutions instead of transformers
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import nt_xent_poly
 from .shared.networks.layers import State, prefixed, scoped
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, successive
+from .shared.training.sampling import Grouped, Source, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
@@ -73,7 +70,7 @@ class TFCTask(TwoViews):
         frequency = self.encoder.init(g) | self.projector.init(g)
         return self.projector.init(g) | prefixed(FREQUENCY, frequency)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Windows and those that follow them: batches (2, B)."""
         return successive(source, 2, size, draw)
 
@@ -109,6 +106,6 @@ class TFCTask(TwoViews):
 class TFC(SelfSupervised):
     """Time-frequency consistency."""
 
-    name: ClassVar[str] = "tf-c"
+    name = "tf-c"
     Params = TFCParams
     task = TFCTask

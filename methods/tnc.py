@@ -21,19 +21,16 @@ distant windows come from the same subject's recording, of the same trial or ano
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import neighbourhood
-from .shared.networks.layers import State, init_linear, linear
+from .shared.networks.layers import Mlp, State
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, neighbours
+from .shared.training.sampling import Grouped, Source, neighbours
 from .shared.training.selfsupervised import Pretext, SelfSupervised
 
 
@@ -58,14 +55,16 @@ class TNCTask(Pretext):
 
     params: TNCParams
 
+    @property
+    def discriminator(self) -> Mlp:
+        """Logit that two encodings, side by side, are of neighbours."""
+        return Mlp("pair", 2 * self.encoder.width, hidden=self.params.discriminator)
+
     def init(self, g: Draws) -> State:
         """Parameters of the discriminator."""
-        hidden = self.params.discriminator
-        return init_linear("pair1", hidden, 2 * self.encoder.width, g) | init_linear(
-            "pair2", 1, hidden, g
-        )
+        return self.discriminator.init(g)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Anchors, neighbours and distant windows: batches (3, B)."""
         seconds = max(self.params.neighbourhood_s, source.space.window_s)
         return neighbours(source, seconds, size, draw)
@@ -74,20 +73,14 @@ class TNCTask(Pretext):
         """Discriminator loss of windows (K, 3, B, C, F), (K,)."""
         h = self.encoder(p, x.flatten(1, 2), training=True)
         anchor, near, far = h.chunk(3, dim=1)
-        w = self.params.unlabelled_positive
-        same, distant = self._same(p, anchor, near), self._same(p, anchor, far)
-        return {"total": neighbourhood(same, distant, w)}
-
-    @staticmethod
-    def _same(p: State, a: Tensor, b: Tensor) -> Tensor:
-        """Logits (K, B) that windows with encodings (K, B, width) are neighbours."""
-        hidden = torch.relu(linear(p, "pair1", torch.cat([a, b], dim=2)))
-        return linear(p, "pair2", hidden).squeeze(2)
+        same, distant = (self.discriminator(p, torch.cat([anchor, other], dim=2)).squeeze(2)
+                         for other in (near, far))
+        return {"total": neighbourhood(same, distant, self.params.unlabelled_positive)}
 
 
 class TNC(SelfSupervised):
     """Temporal neighbourhood coding."""
 
-    name: ClassVar[str] = "tnc"
+    name = "tnc"
     Params = TNCParams
     task = TNCTask

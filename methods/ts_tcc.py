@@ -30,20 +30,18 @@ the projector of contexts is that of all methods here
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.data.windows import UnlabelledWindows, Windows
 from bench.draws import Draws
 from bench.method import hyper
 
 from .shared.losses.selfsupervised import info_nce, nt_xent
 from .shared.networks.layers import Projector, State, init_linear, linear
 from .shared.training.arranging import GroupedParams
-from .shared.training.sampling import Grouped, successive
+from .shared.training.sampling import Grouped, Source, successive
 from .shared.training.selfsupervised import SelfSupervised, temperature
 from .shared.training.views import Augmentation, AugmentedParams, TwoViews, halves
 
@@ -86,7 +84,7 @@ class TSTCCTask(TwoViews):
         state |= init_linear("gru_past", 3 * q.context, q.context, g)
         return state | init_linear("predict", q.future * width, q.context, g)
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Grouped:
+    def sampler(self, source: Source, size: int, draw: int) -> Grouped:
         """Runs of successive windows: batches (T, B)."""
         return successive(source, self.params.past + self.params.future, size, draw)
 
@@ -132,6 +130,6 @@ def summary(p: Mapping[str, Tensor], x: Tensor) -> Tensor:
 class TSTCC(SelfSupervised):
     """Time-series representation learning by temporal and contextual contrasting."""
 
-    name: ClassVar[str] = "ts-tcc"
+    name = "ts-tcc"
     Params = TSTCCParams
     task = TSTCCTask

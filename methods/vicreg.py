@@ -19,8 +19,6 @@ Adam instead of LARS
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.method import hyper
@@ -65,6 +63,6 @@ class VICRegTask(TwoViews):
 class VICReg(SelfSupervised):
     """Variance-invariance-covariance regularisation."""
 
-    name: ClassVar[str] = "vicreg"
+    name = "vicreg"
     Params = VICRegParams
     task = VICRegTask

@@ -15,8 +15,6 @@ the whole loss is divided by a weight above 1
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from bench.method import hyper
@@ -55,7 +53,7 @@ class PenaltyParams(NetworkParams):
 class VREx(Supervised):
     """Minimise mean_d L_d + weight * Var_d L_d over source subjects d."""
 
-    name: ClassVar[str] = "vrex"
+    name = "vrex"
     Params = PenaltyParams
     params: PenaltyParams
 

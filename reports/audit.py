@@ -16,7 +16,7 @@ from .audit_plot import draw
 from .shared.against import interval
 from .shared.caption import pieces_said
 from .shared.cells import pieces_of
-from .shared.files import bullets, csv_text, markdown_table, write_files
+from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
 from .shared.pictures import house_style, save
 from .shared.text import METRIC_NAMES, clean, markdown, numbers, p_value, percent, settings, signed
 
@@ -184,16 +184,13 @@ def _rows(audits: list[Audit]) -> Iterator[dict[str, Any]]:
 def _numbers(row: InflationRow, key: Key) -> dict[str, Any]:
     names = ("before", "after", "inflation", "low", "high", "p", "p_holm", "rank_biserial",
              "subjects", "wins", "losses", "ties")
-    if key not in row.measures:
-        return dict.fromkeys(names)
-    m = row.measures[key]
-    t = m.test
-    low, high = t.interval or (None, None)
-    adjusted = None if row.name == "honest − chance" else m.holm
-    return dict(zip(names, (
-        m.before, m.after, t.mean, low, high, t.p, adjusted, t.rank_biserial, t.n, t.wins,
-        t.losses, t.ties,
-    ), strict=True))
+    found: dict[str, Any] = dict.fromkeys(names)
+    if key in row.measures:
+        m = row.measures[key]
+        found |= {"before": m.before, "after": m.after, **mean_columns(m.test, "inflation"),
+                  "p_holm": None if row.name == "honest − chance" else m.holm,
+                  "subjects": m.test.n, **sign_columns(m.test)}
+    return found
 
 
 def _json(audits: list[Audit]) -> dict[str, Any]:

@@ -31,13 +31,13 @@ from .shared.style import (
     width_of,
 )
 from .shared.table import Table, tables
-from .shared.text import METRIC_NAMES, clean, settings
+from .shared.text import clean, settings
+from .shared.worth import SIZE, options_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PARAMETERS = ("calibration_trials", "share")
 #: Lines of one panel.
 MOST = 8
 
@@ -81,9 +81,7 @@ def panels(every: Sequence[Table]) -> list[Panels]:
 
 def _rest(table: Table) -> str:
     """Parameters of the protocol but the number of calibration trials."""
-    cell = next(c for row in table.rows for cells in row.cells.values() for c in cells)
-    params = cell.record.identity["protocol"].get("params") or {}
-    return settings({str(k): v for k, v in params.items() if k not in _PARAMETERS})
+    return settings({str(k): v for k, v in options_of(table).items() if k not in SIZE})
 
 
 def _group(members: Sequence[Table]) -> Panels:
@@ -180,10 +178,9 @@ def draw(table: Table, group: Panels) -> Figure:
     controls = {c.label for v in group.pairs.values() for c in v if c.control}
     legend(grid.figure, [(clean(n, 28), _look(n, n in controls, labels)) for n in labels],
            handlelength=2)
-    metric = f"{METRIC_NAMES[table.metric]} per {table.unit} in %"
+    between = "\n" if width == ONE_COLUMN else "; "
     head(grid.figure, table, "Calibration size",
-         metric + ("\n" if width == ONE_COLUMN else "; ")
-         + f"mean and 95 % interval over subjects\n{_tested(table)}")
+         f"{table.measured} in %{between}mean and 95 % interval over subjects\n{_tested(table)}")
     return grid.figure
 
 
@@ -199,7 +196,7 @@ def _panel(
 ) -> None:
     plain_axes(axes)
     if chance is not None:
-        chance_line(axes, chance)
+        chance_line(axes, chance, named=True)
     for k, curve in enumerate(curves):
         look = _look(curve.label, curve.control, labels)
         shift = 1.03 ** (k - (len(curves) - 1) / 2)  # intervals beside, not on each other
@@ -213,9 +210,6 @@ def _panel(
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.set_xticks([], minor=True)
-    if chance is not None:
-        axes.annotate("chance", (1, 100 * chance), (-1, 1.5), size=6, color=GREY, ha="right",
-                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def _look(label: str, control: bool, labels: Sequence[str]) -> dict[str, Any]:

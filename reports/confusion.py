@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
+from bench.scoring.metrics import confusion
 
 from .shared.cells import Column
 from .shared.pictures import Grid, Picture, field_text, head, square
@@ -43,14 +44,9 @@ class Confusion:
 
 def confusions(table: Table, rows: int = MOST_ROWS, columns: int = MOST_COLUMNS) -> list[Confusion]:
     """Of the first methods and pairs of a table: predictions are read, which takes time."""
-    made = []
-    for row in table.methods[:rows]:
-        for column in table.columns[:columns]:
-            if column in row.values:
-                one = _confusion(row, column, table.unit)
-                if one is not None:
-                    made.append(one)
-    return made
+    every = [_confusion(row, column, table.unit) for row in table.methods[:rows]
+             for column in table.columns[:columns] if column in row.values]
+    return [one for one in every if one is not None]
 
 
 def _confusion(row: TableRow, column: Column, unit: str) -> Confusion | None:
@@ -66,11 +62,9 @@ def _confusion(row: TableRow, column: Column, unit: str) -> Confusion | None:
             return None  # without predictions of every seed there is no matrix
     if not counts:
         return None
-    shares = []
-    for table in counts.values():
-        support = table.sum(axis=1, keepdims=True)
-        shares.append(np.where(support > 0, table / np.maximum(support, 1), np.nan))
-    stack = np.stack(shares)
+    every = np.stack(list(counts.values()))
+    support = every.sum(axis=2, keepdims=True)
+    stack = np.where(support > 0, every / np.maximum(support, 1), np.nan)
     known = np.isfinite(stack).sum(axis=0)
     mean = np.where(known > 0, np.nansum(stack, axis=0) / np.maximum(known, 1), np.nan)
     lines = [[None if np.isnan(v) else float(v) for v in line] for line in mean]
@@ -81,23 +75,14 @@ def _count(
     counts: dict[str, NDArray[np.int64]], table: pd.DataFrame, n: int, unit: str
 ) -> None:
     """Add the predictions of a record, by subject; a trial is called by its mean probability."""
-    import numpy as np
-
     names = [f"p{k}" for k in range(n)]
     if unit == "trial":
         table = table.groupby(_KEYS[:3], as_index=False).agg(
             {"y": "first", **dict.fromkeys(names, "mean")}
         )
-    called = table[names].to_numpy().argmax(axis=1)
-    y = table["y"].to_numpy()
-    # A label outside the classes would fall into another subject's or class's field.
-    if y.min() < 0 or y.max() >= n:
-        raise ValueError("a label is no class of the target")
-    subjects, which = np.unique(table["subject"].to_numpy(), return_inverse=True)
-    place = (which * n + y) * n + called
-    stack = np.bincount(place, minlength=len(subjects) * n * n).reshape(-1, n, n)
-    for subject, one in zip(subjects, stack, strict=True):
-        counts[str(subject)] += one
+    for subject, mine in table.groupby("subject"):
+        # Refuses a label that is no class of the target.
+        counts[str(subject)] += confusion(mine["y"], mine[names], n)
 
 
 def draw(table: Table, matrices: list[Confusion]) -> Figure:
@@ -141,11 +126,6 @@ def _room(columns: list[Column]) -> tuple[float, float]:
     return max(0.3, inches + 0.03), max(0.3, inches)
 
 
-def _upright(names: list[str], points: float) -> bool:
-    """Whether names would touch each other side by side."""
-    return any(3.4 * len(name) > points for name in names)
-
-
 def _heading(label: str) -> str:
     source, arrow, target = label.partition("→")
     return clean(source, 16) + (f"\n→ {clean(target, 16)}" if arrow else "")
@@ -164,7 +144,9 @@ def _draw(axes: Axes, one: Confusion, points: float) -> None:
     axes.set(xlim=(0, n), ylim=(n, 0))
     names = _names(one.column)
     at = [k + 0.5 for k in range(n)]
-    axes.set_xticks(at, names, rotation=90 if _upright(names, points / n) else 0)
+    # Upright where names would touch each other side by side.
+    upright = any(3.4 * len(name) > points / n for name in names)
+    axes.set_xticks(at, names, rotation=90 if upright else 0)
     axes.set_yticks(at, names)
     axes.tick_params(length=0, pad=1.5, labelsize=5.4)
     axes.spines[:].set_visible(False)

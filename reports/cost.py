@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.store.shown import counted
 
-from .shared.cells import BOUNDS, ScoredCell
+from .shared.cells import BOUNDS
 from .shared.pictures import Grid, Picture, head
 from .shared.style import (
     BLUE,
@@ -23,7 +23,7 @@ from .shared.style import (
     width_of,
 )
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean
+from .shared.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,22 +83,14 @@ def cost_of(row: TableRow) -> tuple[float | None, float | None, float | None, fr
 
     Seconds are of the records that did their own pre-training.
     """
-    cells = [c for cells in row.cells.values() for c in cells]
-    own = [c for c in cells if not _info(c).get("pretraining_reused")]
-    return (_mean(own, "wall_s"), _mean(cells, "parameters"), _mean(cells, "peak_memory_mb"),
-            frozenset(_device(c) for c in cells))
+    every = [c.record.info for c in row.every]
+    own = [info for info in every if not info.get("pretraining_reused")]
+    return (_mean(own, "wall_s"), _mean(every, "parameters"), _mean(every, "peak_memory_mb"),
+            frozenset(clean(info.get("device", "?"), 20) for info in every))
 
 
-def _info(cell: ScoredCell) -> dict[str, Any]:
-    return cell.record.info if isinstance(cell.record.info, dict) else {}
-
-
-def _device(cell: ScoredCell) -> str:
-    return clean(_info(cell).get("device", "?"), 20)
-
-
-def _mean(cells: Sequence[ScoredCell], name: str) -> float | None:
-    values = [v for c in cells if isinstance(v := _info(c).get(name), (int, float)) and v > 0]
+def _mean(infos: Sequence[dict[str, Any]], name: str) -> float | None:
+    values = [v for info in infos if isinstance(v := info.get(name), (int, float)) and v > 0]
     return sum(values) / len(values) if values else None
 
 
@@ -133,7 +125,7 @@ def _below(table: Table, dots: Sequence[Point]) -> list[str]:
         f"on {', '.join(sorted(set().union(*(p.devices for p in dots))))}",
         f"{counted(missing, 'incomplete method')} left out" if missing else "",
     ]
-    return [f"{METRIC_NAMES[table.metric]} per {table.unit} in %, {over}",
+    return [f"{table.measured} in %, {over}",
             "; ".join(p for p in parts if p)]
 
 

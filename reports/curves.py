@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOTAL, TEST = "total", "test_accuracy"
 #: Methods drawn in one figure; the page has all.
 MOST = 6
-#: What is drawn of a method.
+#: What is drawn of a method: which of its :class:`Curves`.
 STAGES = ("pretrain", "test")
 
 
@@ -61,47 +61,32 @@ class Curves:
     test: Line | None
 
 
-@dataclass
-class _Found:
-    pretrain: list[NDArray[np.float64]] = field(default_factory=list)
-    loss: list[NDArray[np.float64]] = field(default_factory=list)
-    test: list[NDArray[np.float64]] = field(default_factory=list)
-
-
 def curves(table: Table) -> list[Curves]:
     """Curves of the methods and of target-only, in the order of the leaderboard."""
     return list(table.once("curves", lambda: _curves(table)))
 
 
-def drawn(one: Curves, stage: str) -> Line | None:
-    """Its line of one of :data:`STAGES`."""
-    return one.pretrain if stage == "pretrain" else one.test
-
-
 def _curves(table: Table) -> list[Curves]:
-    made = []
-    for row in [*table.methods, *table.controls]:
-        for column in table.columns:
-            if column in row.cells:
-                one = _of(row, column)
-                if one is not None:
-                    made.append(one)
-    return made
+    every = [_of(row, column) for row in [*table.methods, *table.controls]
+             for column in table.columns if column in row.cells]
+    return [one for one in every if one is not None]
 
 
 def _of(row: TableRow, column: Column) -> Curves | None:
-    parts = _Found()
+    pretrain: list[NDArray[np.float64]] = []
+    loss: list[NDArray[np.float64]] = []
+    test: list[NDArray[np.float64]] = []
     for cell in row.cells[column]:
         try:
             stored = cell.record.read_curves()
         except BenchError:
             continue  # a record without curves still has its scores
-        _add(parts.pretrain, _stage(stored, "pretrain").get(TOTAL))
+        _add(pretrain, _stage(stored, "pretrain").get(TOTAL))
         for subject in _stage(stored, "fit").values():
             if isinstance(subject, dict):
-                _add(parts.loss, subject.get(TOTAL))
-                _add(parts.test, subject.get(TEST))
-    made = Curves(row.label, column, _line(parts.pretrain), _line(parts.loss), _line(parts.test))
+                _add(loss, subject.get(TOTAL))
+                _add(test, subject.get(TEST))
+    made = Curves(row.label, column, _line(pretrain), _line(loss), _line(test))
     return made if made.pretrain or made.loss or made.test else None
 
 
@@ -147,7 +132,7 @@ def draw(table: Table, shown: Sequence[Curves]) -> Figure:
     for one in shown:
         by_label[one.label].append(one)
     labels = list(by_label)[:MOST]
-    has = {(label, s): any(drawn(c, s) for c in by_label[label]) for label in labels
+    has = {(label, s): any(getattr(c, s) for c in by_label[label]) for label in labels
            for s in STAGES}
     counts = {s: sum(has[label, s] for label in labels) for s in STAGES}
     # What every method has stands at the left, so that what some lack leaves the right empty.
@@ -193,7 +178,7 @@ def _panel(
 
     scale = 100 if stage == "test" else 1
     for one in shown:
-        line = drawn(one, stage)
+        line: Line | None = getattr(one, stage)
         if line is None:
             continue
         x = range(1, len(line.mean) + 1)
@@ -210,16 +195,14 @@ def _panel(
     axes.set_ylabel("pre-training loss" if stage == "pretrain" else "test accuracy − chance",
                     size=6.5)
     if stage == "test":
-        chance_line(axes, 0.0)
+        chance_line(axes, 0.0, named=True)
         axes.set_ylim(bottom=min(axes.get_ylim()[0], -4.0))
-        axes.annotate("chance", (1, 0), (-1, 1.5), size=6, color=GREY, ha="right",
-                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def _drawable(table: Table) -> list[Curves]:
     """Curves of methods that have a stage to draw."""
     methods = {r.label for r in table.methods}
-    return [c for c in curves(table) if c.label in methods and any(drawn(c, s) for s in STAGES)]
+    return [c for c in curves(table) if c.label in methods and any(getattr(c, s) for s in STAGES)]
 
 
 def _rows(_: Table, shown: Sequence[Curves]) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from .shared.pictures import Grid, Picture, field_text, head, square
 from .shared.power import too_few_for_intervals
 from .shared.style import GREY, ONE_COLUMN, PALE, diverging
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean, natural, signed
+from .shared.text import clean, natural, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def draw(table: Table, diff: Difference) -> Figure:
     head(
         grid.figure, table, "Difference",
         f"{clean(diff.one, 30)} − {clean(diff.two, 30)}\n"
-        f"{METRIC_NAMES[table.metric]} per {table.unit}, difference in points, [95 % interval]\n"
+        f"{table.measured}, difference in points, [95 % interval]\n"
         "over target subjects; blue: the first is better, orange: the second\n"
         "* Wilcoxon p < 0.05 after Holm over the pairs shown",
     )

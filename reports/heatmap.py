@@ -14,7 +14,7 @@ from .shared.cells import Column
 from .shared.pictures import Grid, Picture, colour_bar, field_text, headline, note, place, square
 from .shared.style import GREY, MUTED, ONE_COLUMN, PALE, TWO_COLUMNS, colours
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean, natural
+from .shared.text import clean, natural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +162,7 @@ def _head(figure: Figure, table: Table, shown: list[Matrix], hidden: int) -> Non
     # Cut short one by one, so that a long name cannot push "simulated" off the picture.
     headline(figure, table, clean(name, 24), 16)
     spread = any(q.sd is not None for m in shown for line in m.squares for q in line)
-    what = f"{METRIC_NAMES[table.metric]} per {table.unit} in %, "
+    what = f"{table.measured} in %, "
     what += "mean ± SD (n) over n subjects" if spread else "one subject"
     what += f"; {counted(hidden, 'more method')} left out" if hidden > 0 else ""
     note(figure, what)

@@ -51,7 +51,6 @@ def render(data: dict[str, Any]) -> str:
         "%POLICY%": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
                     f"form-action 'none'; script-src 'sha256-{digest}'",
         "%TITLE%": html.escape(f"{'SIMULATED ' * simulated}Leaderboard · {data['folder']}"),
-        "%STYLE%": folder.joinpath("style.css").read_text(encoding="utf-8"),
         "%SCRIPT%": script,
         "%DATA%": embedded(data),
     })
@@ -59,8 +58,9 @@ def render(data: dict[str, Any]) -> str:
 
 def filled(template: str, parts: Mapping[str, str]) -> str:
     """A template of the page with its marks replaced; what is put in is replaced no more."""
-    text = resources.files(__package__).joinpath("page", template).read_text(encoding="utf-8")
-    return re.sub(r"%[A-Z]+%", lambda mark: parts[mark[0]], text)
+    text, style = (resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+                   for name in (template, "style.css"))
+    return re.sub(r"%[A-Z]+%", lambda mark: {"%STYLE%": style, **parts}[mark[0]], text)
 
 
 def embedded(data: Any) -> str:

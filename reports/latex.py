@@ -22,7 +22,7 @@ from .shared.against import interval
 from .shared.caption import caption, curve_caption, note_lines, title
 from .shared.cells import collect
 from .shared.table import Table, TableRow, tables
-from .shared.text import METRIC_NAMES, percent, signed
+from .shared.text import capital, percent, signed
 from .shared.worth import Gain, Worth, gain_notes, gain_rows, headline, signs, worth_of, worths
 
 _SPECIAL = {
@@ -62,9 +62,8 @@ def _letter(c: str) -> str:
 def heading(label: str, subjects: int) -> str:
     """Heading of a pair: the target under the source, half as wide, and how many subjects."""
     source, arrow, target = label.partition("→")
-    lines = rf"{latex(source)}$\to$\\{latex(target)}" if arrow else latex(label)
-    lines += rf"\\$n = {subjects}$"
-    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
+    lines = [rf"{latex(source)}$\to$", latex(target)] if arrow else [latex(label)]
+    return _stacked([*lines, rf"$n = {subjects}$"])
 
 
 #: Small, and shrunk where it is wider than the column.
@@ -76,27 +75,18 @@ _FIT = (
 
 def caption_of(table: Table) -> str:
     """Caption: what is measured and how, whether it is simulated, and what ± is."""
-    spread = any(v.sd is not None for row in table.rows for v in row.values.values())
+    spread = any(v.sd is not None for v in table.values)
     over = "; mean ± standard deviation over target subjects" if spread else ""
-    return latex(f"{_capital(title(table))}, in %{over}.")
+    return latex(f"{capital(title(table))}, in %{over}.")
 
 
 def note_of(table: Table, curves: Sequence[Worth] = ()) -> str:
     """Note under the table: what the source is worth, and everything the numbers mean."""
     worth = worth_of(table, curves)
     said = [*([headline(worth)] if worth else []), *caption(table), *note_lines(table)]
-    if any(v.partial for row in table.rows for v in row.values.values()):
+    if any(v.partial for v in table.values):
         said.append("†: not all subjects of the column have this score.")
     return latex(" ".join(said))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def without_oracles(table: Table) -> Table:
-    """The same table without the rows that saw the test set, and without a word of them."""
-    return replace(table, oracles=[])
 
 
 def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
@@ -110,14 +100,12 @@ def lines(table: Table, curves: Sequence[Worth] = ()) -> list[str]:
         [_row(table, row) for row in rows]
         for rows in (table.methods, table.controls, table.oracles)
     )
-    out = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption_of(table)}}}", *_FIT,
-           rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", _line(head),
-           r"\midrule", *map(_line, body)]
+    out = [_line(head), r"\midrule", *map(_line, body)]
     out += [r"\midrule"] * bool(body) + [_line(cells) for cells in (chance, *controls)]
     if oracles:
         out += [r"\midrule", *(_line([_grey(c) for c in cells]) for cells in oracles)]
-    return [*out, r"\bottomrule", r"\end{tabular}}", _NOTE % note_of(table, curves),
-            r"\end{table}"]
+    align = "l" + "r" * (len(head) - 1)
+    return _environment(caption_of(table), align, out, note_of(table, curves))
 
 
 def gain_table(worth: Worth) -> list[str]:
@@ -125,25 +113,29 @@ def gain_table(worth: Worth) -> list[str]:
 
     Of each method score, gain and, below, interval; what is target-only has scores alone.
     """
-    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
     table, several = worth.tables[-1], len(worth.columns) > 1
     simulated = " (simulated)" if table.simulated else ""
     caption = latex(
         f"Gain over the best target-only by size of calibration, {table.setting.protocol}: "
-        f"{METRIC_NAMES[table.metric]} per {table.unit}{simulated}, in %.")
+        f"{table.measured}{simulated}, in %.")
     head = ["Method", *(["Pair"] * several), *map(_size, worth.sizes)]
     body: list[str] = []
     before = None
-    for row in gain_rows(worth, lambda c: labels[c]):
+    for row in gain_rows(worth, worth.short_labels):
         block = row.pair, not any(row.gains)
         body += [r"\midrule"] * (block != before)
         before = block
         cells = [_gain(score, g) for score, g in zip(row.scores, row.gains, strict=True)]
         body.append(_line([latex(row.label), *([latex(row.pair)] * several), *cells]))
     note = latex(" ".join([*curve_caption(worth), *gain_notes(worth)]))
+    align = "l" * (1 + several) + "r" * len(worth.sizes)
+    return _environment(caption, align, [_line(head), *body], note)
+
+
+def _environment(caption: str, align: str, rows: Sequence[str], note: str) -> list[str]:
     return [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", *_FIT,
-            rf"\begin{{tabular}}{{{'l' * (1 + several)}{'r' * len(worth.sizes)}}}", r"\toprule",
-            _line(head), *body, r"\bottomrule", r"\end{tabular}}", _NOTE % note, r"\end{table}"]
+            rf"\begin{{tabular}}{{{align}}}", r"\toprule", *rows, r"\bottomrule",
+            r"\end{tabular}}", _NOTE % note, r"\end{table}"]
 
 
 def _size(size: str) -> str:
@@ -212,9 +204,10 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
     text = "% Needs \\usepackage{booktabs,graphicx,xcolor}.\n\n"
     collection = collect(store, options)
     curves = worths(collection, options)
-    shown = tables(collection, options)
-    for table in shown if options.oracles else map(without_oracles, shown):
-        text += "\n".join(lines(table, curves)) + "\n\n"
+    for table in tables(collection, options):
+        # Without rows that saw the test set there is to be no word of them either.
+        shown = table if options.oracles else replace(table, oracles=[])
+        text += "\n".join(lines(shown, curves)) + "\n\n"
     for worth in curves:
         if len(worth.sizes) > 1:
             text += "\n".join(gain_table(worth)) + "\n\n"

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,13 @@ from bench.store.records import Store, without_sums
 
 from .shared.against import (
     Comparison,
-    Pooled,
     against_target_only,
     footnotes,
     interval,
+    joined,
     over_all_pairs,
 )
-from .shared.budget import cost_of
+from .shared.budget import costs_of
 from .shared.caption import caption, curve_caption, note_lines, problems, shortened, title
 from .shared.cells import Collection, Column, ScoredCell, collect, origins
 from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_columns, write_files
@@ -173,10 +174,9 @@ def _markdown_table(table: Table) -> str:
 
 
 def _markdown_gains(worth: Worth) -> str:
-    labels = {c: t.labels[c] for t in worth.tables for c in t.columns}
     heads = ["method", "pair", *(size or "score" for size in worth.sizes)]
     lines = []
-    for row in gain_rows(worth, lambda c: labels[c]):
+    for row in gain_rows(worth, worth.labels):
         cells = [
             "–" if score is None else percent(score) if g is None else
             f"{percent(score)} ({signed(g.test.mean)}{signs(g)}; {interval(g.test)})"
@@ -188,15 +188,13 @@ def _markdown_gains(worth: Worth) -> str:
 
 def _gain_rows(shown: Sequence[Table], curves: Sequence[Worth]) -> Iterable[dict[str, Any]]:
     for number, worth in enumerate(curves, 1):
-        labels = {c: t.labels[c] for t in worth.tables for c in t.columns}
         at = dict(zip(worth.sizes, worth.tables, strict=True))
         for g in worth.gains:
             table = at[g.size]
             yield {
                 "curve": number, "table": 1 + next(i for i, t in enumerate(shown) if t is table),
                 "size": g.size, "method": g.row.method, "variant": g.row.variant,
-                "reference": g.reference.label, "pair": labels[g.column],
-                "source": g.column.source, "target": g.column.target, "metric": table.metric,
+                "reference": g.reference.label, **_pair(table, g.column), "metric": table.metric,
                 "unit": table.unit, "n_subjects": g.test.n, "mean": g.mean,
                 **mean_columns(g.test), "p_holm": g.holm, "better": g.won,
                 "smallest_detectable": smallest(g.test, len(worth.gains)),
@@ -226,63 +224,59 @@ def _values(table: Table, row: TableRow) -> list[str]:
 
 def _markdown_comparisons(table: Table, compared: Sequence[Comparison]) -> str:
     heads = ("method", "pair", "n", "difference", "95 % interval", "p", "p (Holm)", "wins")
-    rows: list[tuple[Comparison | Pooled, str]] = [(c, table.labels[c.column]) for c in compared]
-    rows += [(c, "all pairs") for c in over_all_pairs(table)]
     return markdown_table(heads, [
-        [markdown(c.row.label), markdown(over), str(c.test.n),
+        [markdown(c.row.label), markdown(_pair(table, c.column)["pair"]), str(c.test.n),
          signed(c.test.mean), interval(c.test), markdown(p_value(c.test.p)),
          markdown(p_value(c.holm)), f"{c.test.wins}/{c.test.n}"]
-        for c, over in rows
+        for c in joined(compared, over_all_pairs(table))
     ], "llrrrrrr")
 
 
 def _setting(table: Table) -> dict[str, Any]:
-    s = table.setting
-    return {
-        "simulated": "simulated" if table.simulated else "no", "protocol": s.protocol,
-        "protocol_params": s.protocol_params, "target_access": s.target_access,
-        "selection": s.selection, "scaling": s.scaling, "scale": s.scale, "features": s.features,
-        "classes": s.classes, "hold_out": s.hold_out, "other": s.other, "edition": s.edition,
-        "pieces": table.pieces,
-    }
+    said = {"simulated": "", **vars(table.setting), "pieces": table.pieces}
+    return said | {"simulated": "simulated" if table.simulated else "no"}
 
 
 def _named(row: TableRow, table: Table, column: Column) -> dict[str, Any]:
     return {
         "method": row.key.method, "network": row.key.network, "variant": row.key.variant,
-        "shortcut": row.key.shortcut,
-        "block": row.key.kind, "pair": table.labels[column],
-        "source": column.source, "target": column.target,
+        "shortcut": row.key.shortcut, "block": row.key.kind, **_pair(table, column),
     }
+
+
+def _pair(table: Table, column: Column | None) -> dict[str, str]:
+    """Columns that say which pair; None for all of a table."""
+    if column is None:
+        return {"pair": "all pairs", "source": "", "target": ""}
+    return {"pair": table.labels[column], "source": column.source, "target": column.target}
 
 
 def _summary_rows(collection: Collection, options: ReportOptions) -> Iterable[dict[str, Any]]:
     """One row for each method, pair, metric and unit."""
-    for unit in UNITS:
-        for metric in METRICS:
-            for number, table in enumerate(tables(collection, options, metric, unit), 1):
-                for row in table.rows:
-                    for column, value in row.values.items():
-                        scores = list(value.subjects.values())
-                        cells = row.cells[column]
-                        yield {
-                            "table": number, **_named(row, table, column),
-                            "metric": metric, "unit": unit, "mean": value.mean, "sd": value.sd,
-                            "se": standard_error(scores), "n_subjects": len(scores),
-                            "seeds": " ".join(map(str, value.seeds)),
-                            "chance": table.chance(column), "all_pairs_mean": row.mean,
-                            "rank": row.rank, "pairs_run": len(row.values),
-                            "pairs": len(table.columns), **_cost(cells),
-                            "params_origin": cells[0].origin,
-                            "params": _params(cells), "sessions": column.sessions,
-                            "records": " ".join(sorted(c.id for c in cells)),
-                            "origins": "; ".join(origins(cells)), **_setting(table),
-                        }
+    for unit, metric in product(UNITS, METRICS):
+        for number, table in enumerate(tables(collection, options, metric, unit), 1):
+            for row in table.rows:
+                for column, value in row.values.items():
+                    scores = list(value.subjects.values())
+                    cells = row.cells[column]
+                    yield {
+                        "table": number, **_named(row, table, column),
+                        "metric": metric, "unit": unit, "mean": value.mean, "sd": value.sd,
+                        "se": standard_error(scores), "n_subjects": len(scores),
+                        "seeds": " ".join(map(str, value.seeds)),
+                        "chance": table.chance(column), "all_pairs_mean": row.mean,
+                        "rank": row.rank, "pairs_run": len(row.values),
+                        "pairs": len(table.columns), **_cost(cells),
+                        "params_origin": cells[0].origin,
+                        "params": _params(cells), "sessions": column.sessions,
+                        "records": " ".join(sorted(c.id for c in cells)),
+                        "origins": "; ".join(origins(cells)), **_setting(table),
+                    }
 
 
 def _cost(cells: Sequence[ScoredCell]) -> dict[str, Any]:
     """Steps and windows of records before and after the head: of one, on the mean."""
-    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+    costs = costs_of(cells)
     return {
         f"{what}_{part}": round(fmean(getattr(c, part)[i] for c in costs)) if costs else None
         for i, what in enumerate(("steps", "windows")) for part in ("before", "after")
@@ -323,22 +317,13 @@ def _comparison_rows(
     compared: Sequence[tuple[Table, list[Comparison]]]
 ) -> Iterable[dict[str, Any]]:
     for number, (table, comparisons) in enumerate(compared, 1):
-        for c in comparisons:
+        pooled = over_all_pairs(table)
+        for c in joined(comparisons, pooled):
             yield {
                 "table": number, "method": c.row.method, "variant": c.row.variant,
-                "pair": table.labels[c.column], "source": c.column.source,
-                "target": c.column.target, "metric": table.metric, "unit": table.unit,
+                **_pair(table, c.column), "metric": table.metric, "unit": table.unit,
                 "n_subjects": c.test.n, "seeds": " ".join(map(str, c.seeds)),
                 **mean_columns(c.test), "p_holm": c.holm, **sign_columns(c.test),
-                "detectable": smallest(c.test, len(comparisons)),
+                "detectable": smallest(c.test, len(comparisons if c.column else pooled)),
                 "note": c.note, **_setting(table),
-            }
-        pooled = over_all_pairs(table)
-        for over in pooled:
-            yield {
-                "table": number, "method": over.row.method, "variant": over.row.variant,
-                "pair": "all pairs", "source": "", "target": "", "metric": table.metric,
-                "unit": table.unit, "n_subjects": over.test.n, "seeds": "",
-                **mean_columns(over.test), "p_holm": over.holm, **sign_columns(over.test),
-                "detectable": smallest(over.test, len(pooled)), "note": "", **_setting(table),
             }

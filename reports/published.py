@@ -10,7 +10,7 @@ import csv
 import difflib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,12 @@ from .shared.files import csv_text, markdown_table, write_files
 from .shared.table import Table, Value, tables
 from .shared.text import clean, markdown, percent
 
-COLUMNS = ("method", "paper", "source", "target", "classes", "metric", "value", "sd", "design",
-           "access", "setting", "seen_in", "note")
 _NEEDED = ("method", "target", "value", "design", "access", "seen_in")
 #: What of the target a method was given.
 ACCESS = ("none", "unlabelled", "labelled trials", "labels of other subjects", "not stated")
 CROSS_CORPUS = "cross-corpus"
 #: A design this alike to "cross-corpus" was meant to be it; "cross-dataset" is at 0.56.
 _ALIKE = 0.75
-_LAYOUT = f"Columns, with commas between them: {', '.join(COLUMNS)}."
 _PERCENT = "A percentage above 1 and up to 100, with a decimal point and no sign: 65.5."
 _SPREAD = "A number of percentage points from 0 to 100, or nothing."
 _CLASSES = "A whole number from 2 on, or nothing."
@@ -62,6 +59,10 @@ class Figure:
         """``SEED→DEAP``, or the corpus where it is no cross-corpus figure."""
         crossed = self.source and self.source != self.target
         return f"{self.source}{ARROW}{self.target}" if crossed else self.target
+
+
+COLUMNS = tuple(field.name for field in fields(Figure))
+_LAYOUT = f"Columns, with commas between them: {', '.join(COLUMNS)}."
 
 
 @dataclass(frozen=True)
@@ -231,25 +232,18 @@ def _compare(figure: Figure, shown: Sequence[Table]) -> ComparedFigure:
         return ComparedFigure(figure, [], f"{figure.design}, not cross-corpus")
     if figure.metric != "accuracy":
         return ComparedFigure(figure, [], f"the metric is {figure.metric}, not accuracy")
-    reasons: list[str] = []
-    fitting: list[tuple[Table, Column]] = []
-    for table in shown:
-        for column in table.columns:
-            if (column.source_corpus, column.target_corpus) != (figure.source, figure.target):
-                continue
-            reason = _why_not(figure, table, column)
-            if reason:
-                reasons.append(reason)
-                continue
-            fitting.append((table, column))
+    pair = figure.source, figure.target
+    places = [(table, column) for table in shown for column in table.columns
+              if (column.source_corpus, column.target_corpus) == pair]
+    reasons = [_why_not(figure, *place) for place in places]
+    fitting = [place for place, reason in zip(places, reasons, strict=True) if not reason]
     measured = [
         (row.label + told, row.values[column])
         for (table, column), told in zip(fitting, _told_apart(fitting), strict=True)
         for row in table.methods if column in row.values
     ]
-    if measured:
-        return ComparedFigure(figure, measured, "")
-    return ComparedFigure(figure, [], "; ".join(dict.fromkeys(reasons)) or "this pair was not run")
+    why = "; ".join(dict.fromkeys(filter(None, reasons))) or "this pair was not run"
+    return ComparedFigure(figure, measured, "" if measured else why)
 
 
 def _told_apart(places: Sequence[tuple[Table, Column]]) -> list[str]:

@@ -18,7 +18,7 @@ from .shared.pictures import Grid, Picture, head
 from .shared.power import ALPHA
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, width_of
 from .shared.table import Table
-from .shared.text import METRIC_NAMES, clean, p_value
+from .shared.text import clean, p_value
 from .significance import by_subject, friedman_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def draw(table: Table, result: Ranks) -> Figure:
     axes = grid[0, 0]
     _draw_ranks(axes, result, n)
     _draw_bars(axes, bars)
-    lines = [f"{METRIC_NAMES[table.metric]} per {table.unit}; 1 is best; "
+    lines = [f"{table.measured}; 1 is best; "
              f"{counted(result.blocks, 'target subject')}, {counted(len(table.columns), 'pair')}"]
     if result.test is not None:
         lines.append(f"do they differ at all? Friedman (Iman-Davenport) p {p_value(result.test.p)}")

@@ -20,9 +20,9 @@ from .shared.against import interval
 from .shared.alarms import alarm_lines
 from .shared.budget import spent
 from .shared.caption import pieces_said
-from .shared.cells import BOUNDS, PLAINEST, SCRATCH, SHARED, pieces_of
+from .shared.cells import BOUNDS, PLAINEST, SCRATCH, pieces_of
 from .shared.power import ALPHA, sensitivity
-from .shared.rows import PLAIN
+from .shared.rows import RowKey, network_of
 from .shared.terminal import house_table, indented
 from .shared.text import METRIC_NAMES, clean, p_value, percent, signed, span
 
@@ -155,15 +155,8 @@ def _names(controls: Sequence[Record]) -> dict[str, str]:
 def _name(record: Record) -> str:
     """As the leaderboard calls a row: ``target-only LR``."""
     name, params = clean(record.identity["method"]), record.identity.get("params") or {}
-    network = params.get("network")
-    if name in BOUNDS:
-        return BOUNDS[name]
-    if not network:
-        return name
-    trained = clean(params.get("backbone", network) if network == SHARED else network)
-    if name == SCRATCH and trained in PLAIN:
-        return f"{name} {PLAIN[trained][0]}"
-    return f"{name}{' source' * (params.get('shuffle') == 'source')} ({trained})"
+    name += " source" * (params.get("shuffle") == "source")
+    return RowKey(record.kind, name, network_of(params)).label
 
 
 def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float]:
@@ -172,12 +165,17 @@ def _values(folds: Folds, unit: str, metric: str) -> dict[tuple[int, int], float
     return {k: v for k, v in scores.items() if v is not None}
 
 
+def _by_subject(values: Mapping[tuple[int, int], float]) -> list[float]:
+    """Means over the sessions of each subject."""
+    scores: dict[int, list[float]] = {}
+    for (subject, _), value in values.items():
+        scores.setdefault(subject, []).append(value)
+    return [sum(v) / len(v) for v in scores.values()]
+
+
 def _mean_sd(folds: Folds, unit: str, metric: str, beside: int | None = None) -> str:
     """``63.5 ± 5.1``, with its n where it is not the one that stands beside."""
-    by_subject: dict[int, list[float]] = {}
-    for (subject, _), value in _values(folds, unit, metric).items():
-        by_subject.setdefault(subject, []).append(value)
-    means = [sum(v) / len(v) for v in by_subject.values()]
+    means = _by_subject(_values(folds, unit, metric))
     if not means:
         return "–"
     mean = sum(means) / len(means)
@@ -251,7 +249,8 @@ def _comparisons(record: Record) -> list[Text]:
         return lines
     named = _names(record.controls)
     scratch = [c for c in record.controls if c.identity["method"] == SCRATCH]
-    plainest = next((c for c in scratch if _is_plain(c)), None)
+    plainest = next(
+        (c for c in scratch if c.identity["params"].get("network") == PLAINEST), None)
     for control in record.controls:
         if control.identity["method"] not in (SCRATCH, "shuffled"):
             continue
@@ -272,13 +271,8 @@ def _comparisons(record: Record) -> list[Text]:
     return lines
 
 
-def _is_plain(control: Record) -> bool:
-    return bool(control.identity["params"].get("network") == PLAINEST)
-
-
 def _above_chance(record: Record, ours: dict[tuple[int, int], float]) -> Text:
-    subjects = sorted({s for s, _ in ours})
-    means = [fmean(v for (s, _), v in ours.items() if s == subject) for subject in subjects]
+    means = _by_subject(ours)
     above = fmean(means) - 1 / len(record.classes)
     found = mean_interval([mean - 1 / len(record.classes) for mean in means])
     sure = f"95 % interval {signed(found[0])} to {signed(found[1])}, " if found else ""
@@ -297,14 +291,9 @@ def _difference(
     what: str, names: str, ours: dict[tuple[int, int], float],
     theirs: dict[tuple[int, int], float],
 ) -> Text:
-    subjects = sorted({s for s, _ in set(ours) & set(theirs)})
-
-    def means(values: dict[tuple[int, int], float]) -> list[float]:
-        per = [[v for k, v in values.items() if k[0] == s and k in ours and k in theirs]
-               for s in subjects]
-        return [sum(v) / len(v) for v in per]
-
-    test = paired(means(ours), means(theirs))
+    shared = sorted(set(ours) & set(theirs))
+    one, two = (_by_subject({fold: side[fold] for fold in shared}) for side in (ours, theirs))
+    test = paired(one, two)
     sure = "" if test.interval is None else \
         f"95 % interval {interval(test)}, Wilcoxon p {p_value(test.p)}, "
     line = Text.assemble(

@@ -25,7 +25,7 @@ from .shared.files import csv_text, markdown_table, mean_columns, write_files
 from .shared.pictures import Grid, drawable, head, save_all
 from .shared.style import BLUE, GREY, INK, ONE_COLUMN, PALE, TWO_COLUMNS, plain_axes, width_of
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean, markdown, natural, p_value, percent, signed
+from .shared.text import clean, markdown, natural, p_value, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,8 +93,7 @@ def without_epochs(table: Table) -> list[str]:
     """Methods that have rules in their records and no epochs to choose from."""
     return [
         row.label for row in table.methods
-        if (cells := [c for some in row.cells.values() for c in some if _selections(c)])
-        and not _has_epochs(cells)
+        if (cells := [c for c in row.every if _selections(c)]) and not _has_epochs(cells)
     ]
 
 
@@ -126,10 +125,8 @@ def _of(row: TableRow, column: Column, table: Table) -> list[Choice]:
 
 def _selections(cell: ScoredCell) -> dict[str, Mapping[str, Any]]:
     """Outcome of each rule in a record; nothing for records of before there were any."""
-    stored = getattr(cell.record, "selections", None)
-    if not isinstance(stored, dict):
-        return {}
-    return {str(k): v for k, v in stored.items() if isinstance(v, dict) and v.get("folds")}
+    return {str(k): v for k, v in cell.record.selections.items()
+            if isinstance(v, dict) and v.get("folds")}
 
 
 def _scores(
@@ -191,7 +188,7 @@ def _markdown(shown: Shown) -> str:
     for table, its_choices in shown:
         shared = ", shared classes" if table.setting.classes else ""
         parts.append(f"## {markdown(table.setting.protocol)}{shared}: "
-                     f"{METRIC_NAMES[table.metric]} per {table.unit}, chosen by "
+                     f"{table.measured}, chosen by "
                      f"{markdown(table.setting.selection)}")
         rows = []
         for c in its_choices:
@@ -262,7 +259,7 @@ def draw(table: Table, shown: Sequence[Choice]) -> Figure:
             axes.set_xticklabels([])
     more = f"; {hidden} more methods left out" if hidden > 0 else ""
     head(grid.figure, table, "How the epoch is chosen",
-         f"{METRIC_NAMES[table.metric]} per {table.unit}; dot: a pair, diamond: mean over the "
+         f"{table.measured}; dot: a pair, diamond: mean over the "
          f"pairs{' ' if width > ONE_COLUMN else chr(10)}of that rule (its number at the right)"
          f"{more}\nthe oracle chose by the labels of the test windows and is never ranked")
     return grid.figure

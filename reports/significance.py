@@ -33,7 +33,7 @@ from .shared.files import bullets, csv_text, markdown_table, mean_columns, sign_
 from .shared.pictures import drawable
 from .shared.power import ALPHA, sensitivity, smallest
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, markdown, natural, p_value, percent, signed
+from .shared.text import markdown, natural, p_value, percent, signed
 
 #: Pairs of methods that a table of the Markdown lists; the CSV has all.
 LISTED = 60
@@ -179,7 +179,7 @@ def caption(table: Table, family: Family) -> list[str]:
     pooled = family.over == POOLED
     needed = subjects_needed(m, ALPHA)
     lines = [
-        f"Difference of {METRIC_NAMES[table.metric]} per {table.unit} in points, first method "
+        f"Difference of {table.measured} in points, first method "
         "less second. The unit is the target subject: seeds and sessions are averaged within a "
         "subject first" + (", and so are the sources it was tested from" if pooled else "")
         + f"; {family.subjects} subjects.",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from bench.reporting import ReportOptions
@@ -23,7 +22,7 @@ from .page.names import setting_key
 from .shared.caption import caption, problems, title
 from .shared.cells import Collection, collect, origins
 from .shared.table import Table, tables
-from .shared.text import clean, percent
+from .shared.text import clean, percent, span
 from .shared.worth import headline, worth_of, worths
 
 
@@ -47,7 +46,7 @@ def write(store: Store, out: Path, options: ReportOptions) -> list[Path]:
 
 
 def _index(collection: Collection, shown: Sequence[Table], options: ReportOptions) -> str:
-    folder, name = resources.files(__package__).joinpath("page"), collection.root.resolve().name
+    name = collection.root.resolve().name
     simulated = any(t.simulated for t in shown)
     curves = worths(collection, options)
     places = origins(collection.cells)
@@ -60,7 +59,6 @@ def _index(collection: Collection, shown: Sequence[Table], options: ReportOption
         cards.append(_card(table, headline(worth) if worth is not None else ""))
     return filled("site.html", {
         "%TITLE%": html.escape(f"{'SIMULATED ' * simulated}Leaderboards · {clean(name)}"),
-        "%STYLE%": folder.joinpath("style.css").read_text(encoding="utf-8"),
         "%ABOUT%": html.escape(" · ".join([clean(name), *about])),
         "%CARDS%": "\n".join(cards),
         "%PROBLEMS%": _problems(problems(collection)),
@@ -75,9 +73,9 @@ def _problems(lines: Sequence[str]) -> str:
 def _card(table: Table, said: str) -> str:
     """What a setting holds, and a link to its page."""
     methods, pairs = len(table.methods), len(table.columns)
-    subjects = sorted({table.n(c) for c in table.columns})
-    span = str(subjects[0]) if len(subjects) == 1 else f"{subjects[0]}–{subjects[-1]}"
-    facts = [counted(methods, "method"), counted(pairs, "pair"), f"{span} target subjects a pair"]
+    subjects = span(table.n(c) for c in table.columns)
+    facts = [counted(methods, "method"), counted(pairs, "pair"),
+             f"{subjects} target subjects a pair"]
     best = [r for r in table.methods if table.mark(r, None) == 2]
     if best and best[0].mean is not None:
         chance = table.mean_chance()

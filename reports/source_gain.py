@@ -15,7 +15,7 @@ from .shared.pictures import Grid, Picture, difference_mark, head, legend, legen
 from .shared.power import too_few_for_intervals
 from .shared.style import FAINT, GREY, LINES, MARKERS, ONE_COLUMN, plain_axes, two_rows, width_of
 from .shared.table import Table
-from .shared.text import METRIC_NAMES, clean
+from .shared.text import clean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,9 +54,8 @@ def draw(table: Table, gains: Sequence[Comparison]) -> Figure:
         (clean(short[c], 26), {"color": colour, "marker": marker, "markersize": 3, "linewidth": 1})
         for c, (colour, marker) in zip(columns, map(_look, range(len(columns))), strict=True)
     ], handlelength=1.6)
-    metric = f"{METRIC_NAMES[table.metric]} per {table.unit}"
     more = f"\n{hidden} more methods left out" if hidden > 0 else ""
-    below = f"{metric}\n{_WHAT}\nmean and 95 % interval over target subjects{more}"
+    below = f"{table.measured}\n{_WHAT}\nmean and 95 % interval over target subjects{more}"
     head(grid.figure, table, _TITLE, below)
     return grid.figure
 

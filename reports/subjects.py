@@ -19,7 +19,7 @@ from .shared.cells import Column
 from .shared.pictures import Grid, Picture, headline, note, text_at
 from .shared.style import BLUE, GREY, INK, MUTED, ONE_COLUMN, ORANGE, PALE, TWO_COLUMNS, chance_line
 from .shared.table import Table, TableRow
-from .shared.text import METRIC_NAMES, clean, signed
+from .shared.text import clean, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,8 @@ def _draw_panel(axes: Axes, panel: Panel | None, chance: float | None, label: st
     axes.scatter([1] * len(right), right, s=8, color=BLUE, linewidths=0, zorder=3)
     _mean(axes, -0.22, left, GREY)
     _mean(axes, 1.22, right, BLUE)
-    axes.set_xticks([0, 1], ["target-\nonly", _short(label)])
+    method = clean(label.partition(" [")[0], 11)
+    axes.set_xticks([0, 1], ["target-\nonly", method])
     t = c.test
     spread = "" if t.interval is None else f" [{signed(t.interval[0])}, {signed(t.interval[1])}]"
     axes.text(0.5, 1.03, f"{signed(t.mean)}{spread}", transform=axes.transAxes, ha="center",
@@ -134,11 +135,6 @@ def _stroke(before: float, after: float) -> tuple[str, Any]:
     if after == before:
         return GREY, (0, (1, 1.2))
     return (BLUE, "-") if after > before else (ORANGE, (0, (3, 1.5)))
-
-
-def _short(label: str) -> str:
-    """Name of a method under a narrow panel; its variant stands at the left of the row."""
-    return clean(label.partition(" [")[0], 11)
 
 
 def _mean(axes: Axes, x: float, values: list[float], colour: str) -> None:
@@ -177,7 +173,7 @@ def _head(figure: Figure, table: Table, shown: Sequence[Panel], hidden: int) -> 
     name = "Each target subject" if several else "Target subject"
     name += ": pre-trained or from scratch" if compared and wide else ""
     headline(figure, table, name, 40 if wide else 14)
-    lines = [f"{METRIC_NAMES[table.metric]} per {table.unit} in %"]
+    lines = [f"{table.measured} in %"]
     if hidden > 0:
         lines.append(f"{counted(hidden, 'more method')} left out")
     marks = ["◆ mean and 95 % interval"] if several else ["● the one subject"]

@@ -8,7 +8,7 @@ predicted by the fitted adapter alone: none of its neighbours matter.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class Adapted(Shallow):
 
     Params = AdaptedParams
     params: AdaptedParams
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True)
+    needs = Needs(source="labelled", unlabelled=True)
 
     def scratch(self) -> tuple[str, dict[str, Any]]:
         """Its classifier, on features that nothing adapts."""

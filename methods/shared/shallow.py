@@ -10,7 +10,7 @@ classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Gt
@@ -45,22 +45,24 @@ def labelled_source(view: View) -> Windows:
     return view.source
 
 
-def training_rows(view: View, share: float) -> tuple[Matrix, NDArray[np.int64], Weights | None]:
+def training_rows(
+    view: View, share: float, source: Matrix | None = None, own: Matrix | None = None
+) -> tuple[Matrix, NDArray[np.int64], Weights | None]:
     """Rows, classes and weights of all labelled windows: the source's, then those of calibration.
 
     A calibration window weighs 1, as it does alone, and the source's windows together
     ``share / (1 - share)`` times as much as all of them. No weights (None) where one side stands
-    alone.
+    alone. ``source`` and ``own`` are rows made of the windows of a side, if not the windows as
+    they are.
     """
-    own = view.calibration
-    if view.source is None or own is None:
-        alone = labelled_source(view) if own is None else own
-        return flat(alone.x), alone.y, None
-    source = labelled_source(view)
-    return (
-        np.concatenate([flat(source.x), flat(own.x)]), np.concatenate([source.y, own.y]),
-        weights_of(len(source), len(own), share),
-    )
+    sides = [] if view.calibration is None else [(view.calibration, own)]
+    if view.source is not None or not sides:
+        sides.insert(0, (labelled_source(view), source))
+    x = np.concatenate([flat(windows.x) if rows is None else rows for windows, rows in sides])
+    y = np.concatenate([windows.y for windows, _ in sides])
+    if len(sides) == 1:
+        return x, y, None
+    return x, y, weights_of(len(sides[0][0]), len(sides[1][0]), share)
 
 
 def weights_of(source: int, own: int, share: float) -> Weights:
@@ -164,13 +166,10 @@ class Shallow(Method):
 
     Params = ShallowParams
     params: ShallowParams
-    maps_labels: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs(source="labelled")
-
-    @property
-    def together(self) -> bool:
-        """Folds that learn from the same windows share one classifier."""
-        return True
+    maps_labels = True
+    needs = Needs(source="labelled")
+    #: Folds that learn from the same windows share one classifier.
+    together = True
 
     def estimator(self, seed: int) -> Any:
         """Unfitted classifier."""

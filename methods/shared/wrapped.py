@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import ConfigDict, ValidationError
 
 from bench.data.windows import Space
 from bench.errors import refused_value
-from bench.method import Method, Params, Predictor, Pretraining, hyper
+from bench.method import Context, Job, Method, Params, Predictor, Pretraining, hyper
+from bench.protocols.base import View
 from bench.registry import load
 
 #: Name of the network that methods share which change nothing of how one is trained from scratch.
@@ -28,15 +29,14 @@ class WrappedParams(Params):
 class Wrapped(Method):
     """A control that runs another method in another way; a subclass gives the fit."""
 
-    kind: ClassVar[str] = "control"
+    kind = "control"
     Params = WrappedParams
     params: WrappedParams
 
     @classmethod
     def _named(cls, values: Mapping[str, Any]) -> type[Method]:
         named = values.get("network", cls.Params.model_fields["network"].default)
-        method: type[Method] = load("methods", named)
-        return method
+        return load("methods", named)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Any:
@@ -100,6 +100,10 @@ class Wrapped(Method):
     def parts(self) -> list[type]:
         """The control itself, and the method it stands in for (imported by name)."""
         return [type(self), *self.inner.parts()]
+
+    def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
+        """Fit one fold."""
+        return self.fit_many([Job(view, state, ctx)])[0]
 
     def restore(self, payload: dict[str, Any]) -> Predictor:
         """Predictor from a saved payload: the method knows how."""

@@ -78,9 +78,9 @@ def worth_data(worth: Worth) -> dict[str, Any]:
     A cell of ``rows`` is score, gain and interval. A line of ``lines`` is label, number of the pair
     and, for each size, ``[score, gain, low, high, sign]``; of what is target-only the score alone.
     """
-    labels = {c: label for t in worth.tables for c, label in t.short_labels().items()}
+    labels = worth.short_labels
     chance = {c: t.chance(c) for t in worth.tables for c in t.columns}
-    rows = gain_rows(worth, lambda c: labels[c])
+    rows = gain_rows(worth, labels)
     pairs = [labels[c] for c in worth.columns]
     return {
         "headline": headline(worth), "sizes": [size or "score" for size in worth.sizes],
@@ -117,9 +117,8 @@ def costs(rows: Sequence[Any]) -> list[list[Any]]:
     """
     from ..cost import cost_of
 
-    out = []
-    for row in rows:
-        seconds, parameters, memory, devices = cost_of(row)
-        out.append([seconds and round(seconds, 1), parameters and round(parameters),
-                    memory and round(memory), ", ".join(sorted(devices))])
-    return out
+    return [
+        [seconds and round(seconds, 1), parameters and round(parameters), memory and round(memory),
+         ", ".join(sorted(devices))]
+        for seconds, parameters, memory, devices in map(cost_of, rows)
+    ]

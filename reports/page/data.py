@@ -104,8 +104,7 @@ def _listed(
     collection: Collection, shown: Sequence[Table] | None
 ) -> tuple[list[ScoredCell], dict[str, int]]:
     """Records of the page and the place of each: of the tables shown, or all."""
-    cells = collection.cells if shown is None else [
-        c for t in shown for row in t.rows for its in row.cells.values() for c in its]
+    cells = collection.cells if shown is None else [c for t in shown for c in t.every]
     records = sorted({c.id: c for c in cells if c.kind != "oracle"}.values(), key=lambda c: c.id)
     place = {c.id: i for i, c in enumerate(records)}
     # A record selected by oracle has no honest twin; it is listed too.
@@ -137,13 +136,13 @@ def _table(
 ) -> dict[str, Any]:
     """A setting: its columns and rows once, its scores in every metric and unit."""
     setting = table.setting
-    rows = list(table.rows)
+    rows = table.rows
     number = {row.key: i for i, row in enumerate(rows)}
     short_labels = table.short_labels()
     same = {
         name: next(t for t in its if t.setting == setting) for name, its in views.items()
     }
-    everywhere = len(against_pairs(table)) <= COMPARED
+    everywhere = against_pairs(table) <= COMPARED
     spent = costs(rows)
     here = f"{options.metric}/{options.unit}"
     return {
@@ -160,8 +159,10 @@ def _table(
         "matrix": _matrix(table),
         "rows": [
             {"label": row.label, "tex": latex(row.label), "kind": row.key.kind,
-             "method": row.key.method, "cost": cost, "from": _from(row),
-             "records": [_places(row, c, place) for c in table.columns]}
+             "method": row.key.method, "cost": cost, "from": origins(row.every),
+             "records": [
+                 [place[c.id] for c in sorted(row.cells.get(column, ()), key=lambda c: c.seed)]
+                 for column in table.columns]}
             for row, cost in zip(rows, spent, strict=True)
         ],
         "views": {
@@ -178,27 +179,16 @@ def _table(
     }
 
 
-def against_pairs(table: Table) -> list[tuple[str, Column]]:
-    """Methods and pairs that may have a control, without the cost of comparing them."""
-    if not any(r.key.method == SCRATCH for r in table.rows):
-        return []
-    return [(r.label, c) for r in table.methods if r.key.method != SCRATCH for c in r.values]
+def against_pairs(table: Table) -> int:
+    """How many comparisons with a control there may be, without the cost of making them."""
+    controlled = any(r.key.method == SCRATCH for r in table.rows)
+    return controlled * sum(len(r.values) for r in table.methods if r.key.method != SCRATCH)
 
 
 def paired_comparisons(table: Table) -> int:
     """How many comparisons of two methods a table has at most, over all its families."""
     over = len(table.columns) + (len(table.columns) > 1)
     return over * comb(len(table.methods), 2)
-
-
-def _from(row: TableRow) -> list[str]:
-    """Run folders and archives of a row, where several are read as one."""
-    return origins(c for cells in row.cells.values() for c in cells)
-
-
-def _places(row: TableRow, column: Column, place: Mapping[str, int]) -> list[int]:
-    cells = sorted(row.cells.get(column, ()), key=lambda c: c.seed)
-    return [place[c.id] for c in cells]
 
 
 def _matrix(table: Table) -> dict[str, Any]:
@@ -303,7 +293,7 @@ def _record(cell: ScoredCell, pool: Pool, archives: Mapping[str, str]) -> list[A
         "status": record.status, "folds": len(record.folds),
         "left out": len(record.left_out), "notices": "; ".join(map(str, record.notices)),
         "from": "; ".join(origins([cell])),
-        **(record.info if isinstance(record.info, dict) else {}),
+        **record.info,
     }
     if record.simulated:
         outcome = {"SIMULATED": record.simulated, **outcome}

@@ -87,6 +87,17 @@ class Pooled:
     test: Paired
     corpora: int
     holm: float
+    #: Of no one pair, and of whatever seeds each of them has.
+    column: Column | None = None
+    seeds: tuple[int, ...] = ()
+    note: str = ""
+
+
+def joined(
+    comparisons: Sequence[Comparison], pooled: Sequence[Pooled]
+) -> list[Comparison | Pooled]:
+    """Those of each pair, then those over all of them."""
+    return [*comparisons, *pooled]
 
 
 def over_all_pairs(table: Table) -> list[Pooled]:
@@ -174,8 +185,7 @@ def footnotes(comparisons: Sequence[Comparison], pooled: Sequence[Pooled] = ()) 
             "other subjects, not of other corpora; Holm over the methods."
         )
     lines += too_few(c.test for c in comparisons)
-    every: list[Comparison | Pooled] = [*comparisons, *pooled]
-    if not any(c.test.mean > 0 and c.holm <= ALPHA for c in every):
+    if not any(c.test.mean > 0 and c.holm <= ALPHA for c in joined(comparisons, pooled)):
         seen = sensitivity([c.test for c in comparisons], len(comparisons))
         lines.append(f"No gain from the source is significant here. {seen}".rstrip())
     return lines + sorted({f"{c.row.label}: {c.note}" for c in comparisons if c.note})

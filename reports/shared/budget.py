@@ -6,7 +6,7 @@ steps a batch count them all. Methods that train no network have no such numbers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 from statistics import fmean
@@ -60,6 +60,11 @@ def cost_of(record: Record) -> Cost | None:
     return Cost(before, after)
 
 
+def costs_of(cells: Iterable[ScoredCell]) -> list[Cost]:
+    """Costs of the records that say them."""
+    return [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+
+
 def wanted_of(record: Record) -> int | None:
     """Steps of its head by a record's parameters, whatever the scale; None where it does not say.
 
@@ -92,7 +97,7 @@ def columns_of(cells: Sequence[ScoredCell]) -> tuple[str, str]:
 
     Where pairs, subjects or seeds differ: the fewest and the most.
     """
-    costs = [cost for cell in cells if (cost := cost_of(cell.record)) is not None]
+    costs = costs_of(cells)
     if not costs:
         return "–", "–"
     return tuple(  # type: ignore[return-value]
@@ -196,10 +201,10 @@ def entry(
     params = cells[0].params
     rest = sorted((k, repr(v)) for k, v in params.items() if k not in _LENGTHS)
     lengths = {k: params[k] for k in _LENGTHS if k in params}
-    costs = [cost.steps for cell in cells if (cost := cost_of(cell.record)) is not None]
+    steps = max((cost.steps for cost in costs_of(cells)), default=0)
     return _Entry(
         (key.method, key.network, repr(rest)), replace(key, variant="").label,
-        replace(setting, scale=""), column, setting.scale, lengths, max(costs, default=0), subjects,
+        replace(setting, scale=""), column, setting.scale, lengths, steps, subjects,
     )
 
 

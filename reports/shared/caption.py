@@ -10,7 +10,7 @@ from bench.store.shown import counted
 
 from .cells import Collection, origins
 from .table import Table
-from .text import METRIC_NAMES, clean, numbers
+from .text import METRIC_NAMES, capital, clean, numbers
 from .worth import Worth, size_of
 
 #: Problems and notes beyond this many are counted, not listed.
@@ -35,7 +35,7 @@ def title(table: Table) -> str:
         shared += f", tested {_PLURAL.get(table.setting.hold_out, table.setting.hold_out)} held out"
     if table.setting.edition:
         shared += f", records of {table.setting.edition}"
-    text = f"{table.setting.protocol}{shared}: {METRIC_NAMES[table.metric]} per {table.unit}"
+    text = f"{table.setting.protocol}{shared}: {table.measured}"
     text += " (pieces of recordings)" if table.pieces else ""
     return text + (" (simulated)" if table.simulated else "")
 
@@ -46,7 +46,7 @@ _PLURAL = {"stimulus": "stimuli"}
 def caption(table: Table) -> list[str]:
     """Two lines in plain words: who was tested, on how much calibration; classes and budget."""
     return [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: {_spread(table)} "
+        f"{capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: {_spread(table)} "
         f"{_calibration(table)}",
         f"{_classes(table)} {_budget(table)}",
     ]
@@ -64,7 +64,7 @@ def curve_caption(worth: Worth) -> list[str]:
     ends = [size if "trial" in size else f"{size} of the trials of each class"
             for size in (worth.sizes[0], worth.sizes[-1])]
     return [
-        f"{_capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: mean over {who}{over}. "
+        f"{capital(METRIC_NAMES[table.metric])} in %, per {table.unit}: mean over {who}{over}. "
         f"Calibrated on {ends[0]} to {ends[1]}{held}.",
         f"{_classes(table)} {_budget(table)}",
     ]
@@ -82,7 +82,7 @@ def note_lines(table: Table) -> list[str]:
         f"features {re.sub(_BANDS, '', s.features)}" if s.features else "",
         f"held out: {s.hold_out}" if s.hold_out else "", s.other,
     ]
-    lines = [_capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
+    lines = [capital("; ".join(p for p in parts if p)) + ".", _data(table), *_held_out(table)]
     if table.costed:
         lines.append("Steps and windows: optimiser steps, and windows handed to them, before a "
                      "head for the target was put on and after it.")
@@ -94,7 +94,7 @@ def note_lines(table: Table) -> list[str]:
                      "tested on all its subjects; controls are not ranked.")
     if table.metric == "macro_f1":
         lines.append("Chance of macro F1 depends on the class shares and is not shown.")
-    if any(v.beside for row in table.rows for v in row.values.values()):
+    if any(v.beside for v in table.values):
         lines.append(f"One class: nearly all {table.unit}s of each subject are taken for one "
                      "class, so that accuracies say nothing; AUROC and average precision (AP) do. "
                      "Chance is 50 for AUROC, and for AP the share of the class.")
@@ -132,7 +132,7 @@ def _spread(table: Table) -> str:
     who = counted(counts[-1], "target subject") if len(counts) == 1 else \
         f"{counts[0]} to {counts[-1]} target subjects (n in the headings)"
     who += f" in each of {len(table.columns)} pairs" if len(table.columns) > 1 else ""
-    if any(v.sd is not None for row in table.rows for v in row.values.values()):
+    if any(v.sd is not None for v in table.values):
         return f"mean ± SD over {who}{over}."
     return f"of {who}, so without a spread{over}."
 
@@ -170,8 +170,7 @@ def _classes(table: Table) -> str:
         counts = sorted({len(names) for names in every})
         span = " to ".join(map(str, [counts[0], counts[-1]][: 1 + (len(counts) > 1)]))
         what = f"{span} classes, by pair"
-    mapped = table.setting.classes or any(
-        c.label_map for row in table.rows for cells in row.cells.values() for c in cells)
+    mapped = table.setting.classes or any(c.label_map for c in table.every)
     return f"{what}, {'those that the corpora share' if mapped else 'those of the target'}."
 
 
@@ -200,11 +199,11 @@ def _origins(table: Table) -> list[str]:
     """Which rows are from where, in a table of several run folders and archives."""
     rows: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:
-        for name in origins(c for cells in row.cells.values() for c in cells):
+        for name in origins(row.every):
             rows[name].append(row.label)
     if not rows:
         return []
-    every = [name for name, its in rows.items() if len(its) == len(list(table.rows))]
+    every = [name for name, its in rows.items() if len(its) == len(table.rows)]
     told = [f"{name}: all rows" if name in every else f"{name}: {', '.join(its)}"
             for name, its in sorted(rows.items())]
     return [f"Records are from {'; '.join(told)}."]
@@ -214,7 +213,7 @@ def _tuned(table: Table) -> list[str]:
     """How tuned rows came by their parameters, and on what data; it differs from a single run's."""
     how: dict[str, list[str]] = {}
     for row in table.rows:
-        for tuning in [c.record.identity.get("tuning") for cs in row.cells.values() for c in cs]:
+        for tuning in [c.record.identity.get("tuning") for c in row.every]:
             if isinstance(tuning, dict):
                 text = (f"{clean(tuning.get('trials'))} trials by {clean(tuning.get('rule'))} on "
                         f"{clean(tuning.get('data'))}")
@@ -274,7 +273,3 @@ def shortened(lines: list[str]) -> list[str]:
     """At most :data:`LISTED` lines and how many more there are."""
     more = len(lines) - LISTED
     return lines if more <= 1 else [*lines[:LISTED], f"… and {more} more"]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -5,8 +5,6 @@ A record that cannot be read as one is listed, never a crash and never silently 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +19,7 @@ from bench.scoring.metrics import METRICS, UNITS
 from bench.store.records import Record, Store
 from bench.version import EDITION
 
-from .text import clean, settings
+from .text import clean, digest, settings
 
 #: Bounds of simulated corpora, as they are named: of who knows the generator's truth, and of who
 #: must do with a linear classifier of features. Both are of one record.
@@ -174,7 +172,6 @@ class Problem:
     status: str
     method: str
     pair: str
-    seed: str
     reason: str
 
 
@@ -249,8 +246,7 @@ def _collect(store: Store, options: ReportOptions) -> Collection:
             _sort(record, cell, collection)
             collection.cells += beside if record.status == "done" else []
     collection.problems += [
-        Problem("held twice", clean(record.identity.get("method")), clean(record.pair),
-                clean(record.identity.get("seed")), clean(why))
+        Problem("held twice", clean(record.identity.get("method")), clean(record.pair), clean(why))
         for record, why in store.differing
     ]
     collection.corrupt += [(path.name, clean(reason)) for path, reason in store.corrupt]
@@ -297,27 +293,25 @@ def _without_strangers(cells: list[ScoredCell]) -> list[ScoredCell]:
 
 
 def _sort(record: Record, cell: ScoredCell, collection: Collection) -> None:
-    name, pair, seed = cell.method, cell.column.pair, str(cell.seed)
+    name, pair = cell.method, cell.column.pair
     if record.status == "done" and cell.folds:
         collection.cells.append(cell)
     else:
         reason = clean(record.reason) or "no reason given"
-        collection.problems.append(Problem(clean(record.status), name, pair, seed, reason))
+        collection.problems.append(Problem(clean(record.status), name, pair, reason))
     for fold in record.left_out:
         who = f"subject {clean(fold.get('subject'))}, session {clean(fold.get('session'))}"
         reason = f"{who}: {clean(fold.get('reason'))}"
-        collection.problems.append(Problem("left out", name, pair, seed, reason))
+        collection.problems.append(Problem("left out", name, pair, reason))
 
 
 def _wanted(cell: ScoredCell, options: ReportOptions) -> bool:
     network = clean(cell.params.get("network", ""))
-    if cell.kind == "control" or cell.method == SCRATCH:
-        method = (cell.method != SCRATCH or options.wants_method(network or cell.method)
-                  or cell.record.status == "done")  # perhaps a wanted method's network
-    else:
-        method = options.wants_method(cell.method)
+    beside = cell.kind == "control"
+    if cell.method == SCRATCH:  # perhaps a wanted method's network
+        beside = cell.record.status == "done" or options.wants_method(network or cell.method)
     return (
-        (method or (bool(options.methods) and options.wants_method(cell.method)))
+        (beside or options.wants_method(cell.method))
         and options.wants_protocol(cell.setting.protocol)
         and options.wants_pair(cell.column.source or "*", cell.column.target)
     )
@@ -362,7 +356,7 @@ def _cell(record: Record) -> ScoredCell:
         setting=setting, column=column, seed=int(identity["seed"]), params=params,
         origin=clean(identity.get("params_origin", "default")),
         code=clean(identity.get("code", "")), precision=clean(identity.get("precision", "")),
-        label_map=_text(identity.get("label_map")), rest=_digest({**identity, "seed": None}),
+        label_map=_text(identity.get("label_map")), rest=digest({**identity, "seed": None}, 8),
         folds=[_fold(fold) for fold in record.folds], record=record,
         shortcut=clean(identity.get("shortcut") or "", 40),
     )
@@ -433,7 +427,7 @@ def _column(record: Record) -> Column:
         source=clean(source.get("name", ""), 60), target=clean(target["name"], 60),
         source_corpus=clean(source.get("corpus", "")), target_corpus=clean(target["corpus"]),
         sessions=", ".join(sorted(sessions)), classes=tuple(clean(c) for c in record.classes),
-        data=_digest(data), pieces=pieces_of(record.identity),
+        data=digest(data, 8), pieces=pieces_of(record.identity),
         label_map=_map_name(record.identity.get("label_map")),
     )
 
@@ -479,7 +473,3 @@ def _text(value: Any) -> str:
     rest = settings({k: v for k, v in value.items() if k != "name"})
     name = clean(value.get("name", ""))
     return f"{name} ({rest})" if name and rest else name or rest
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -116,7 +116,7 @@ def save_all(
     for number, (table, made) in enumerate(shown[:MOST_TABLES], 1):
         path = stem if len(shown) == 1 else stem.with_name(f"{stem.name}-{number}")
         told = title if isinstance(title, str) else title(table, made)
-        with house_style(), columns(options.columns):
+        with house_style(options.columns):
             paths += save(draw(table, made), path, told, options)
         if rows is not None:
             said = "simulated" if table.simulated else "no"
@@ -127,24 +127,18 @@ def save_all(
 
 
 @contextmanager
-def columns(number: int) -> Iterator[None]:
-    """Draw within this for so many columns of a paper; 0 for what suits each picture."""
-    token = COLUMNS.set(number)
-    try:
-        yield
-    finally:
-        COLUMNS.reset(token)
-
-
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Draw and save within this."""
+def house_style(columns: int = 0) -> Iterator[None]:
+    """Draw and save within this, for so many columns of a paper; 0 for what suits each picture."""
     import matplotlib
 
+    token = COLUMNS.set(columns)
     with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
         # A name in a script that the font lacks shows as boxes; that is no reason to complain.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
+        try:
+            yield
+        finally:
+            COLUMNS.reset(token)
 
 
 def save(figure: Figure, stem: Path, title: str, options: ReportOptions) -> list[Path]:

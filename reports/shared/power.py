@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median_low
 
 from bench.scoring.inference import MINIMUM, Paired
 from bench.scoring.power import detectable
@@ -53,7 +54,7 @@ def sensitivity(tests: Sequence[Paired], family: int) -> str:
                 "large.")
     points = percent(seen[0])
     if percent(seen[-1]) != points:
-        points += f" to {percent(seen[-1])} (half of them at most {percent(_median(seen))})"
+        points += f" to {percent(seen[-1])} (half of them at most {percent(median_low(seen))})"
     return (f"Smallest difference that this test finds with 80 % power, with {subjects} subjects"
             f"{among} and differences that spread as these do: {points} points.")
 
@@ -62,7 +63,3 @@ def smallest(test: Paired, family: int) -> float | None:
     """Smallest difference that a comparison finds with 80 % power; None where it finds none."""
     effect = detectable(test.n, family, ALPHA)
     return None if effect is None or not test.sd else effect * test.sd
-
-
-def _median(ordered: Sequence[float]) -> float:
-    return ordered[(len(ordered) - 1) // 2]

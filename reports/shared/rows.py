@@ -102,15 +102,15 @@ def default_params(cells: Iterable[ScoredCell]) -> dict[RowKey, dict[str, Any] |
 def _family(cell: ScoredCell) -> RowKey:
     network, method = "", cell.method
     if method in (SCRATCH, "shuffled"):
-        network = network_of(cell)
+        network = network_of(cell.params)
         method += " source" * (cell.params.get("shuffle") == "source")
     return RowKey(cell.kind, method, network, shortcut=cell.shortcut)
 
 
-def network_of(cell: ScoredCell) -> str:
+def network_of(params: Mapping[str, Any]) -> str:
     """What a control stands in for: a method, or the backbone of the network that all share."""
-    network = cell.params.get("network", "")
-    return clean(cell.params.get("backbone", network) if network == SHARED else network, 60)
+    network = params.get("network", "")
+    return clean(params.get("backbone", network) if network == SHARED else network, 60)
 
 
 def _default_params(cells: Iterable[ScoredCell]) -> dict[str, Any] | None:

@@ -62,9 +62,12 @@ def width_of(suits: float) -> float:
     return {1: ONE_COLUMN, 2: TWO_COLUMNS}.get(COLUMNS.get(), suits)
 
 
-def chance_line(axes: Axes, level: float) -> None:
+def chance_line(axes: Axes, level: float, named: bool = False) -> None:
     """Broken dark line at a share of 1, over the grid and under the data."""
     axes.axhline(100 * level, color=INK, linewidth=0.75, linestyle=(0, (4, 2.5)), zorder=1)
+    if named:
+        axes.annotate("chance", (1, 100 * level), (-1, 1.5), size=6, color=GREY, ha="right",
+                      xycoords=axes.get_yaxis_transform(), textcoords="offset points")
 
 
 def plain_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> None:
@@ -96,18 +99,17 @@ _SCALE = ("#f4f6ec", "#b5dcc6", "#55afb1", "#2773a1", "#263a78")
 _DIVERGING = ("#a84300", "#e88a4a", "#f7f7f5", "#5aa5d6", "#00568a")
 
 
-@lru_cache(maxsize=1)
 def colours() -> Colormap:
     """Sequential colours: chance to perfect."""
     return _even("bench", _SCALE)
 
 
-@lru_cache(maxsize=1)
 def diverging() -> Colormap:
     """Colours of differences; zero is white."""
     return _even("bench-difference", _DIVERGING)
 
 
+@lru_cache
 def _even(name: str, stops: tuple[str, ...]) -> Colormap:
     """Colours in even steps to the eye: equal distances along a path in OKLab."""
     import numpy as np

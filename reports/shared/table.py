@@ -7,7 +7,7 @@ agree; each such group is a table of its own. Nothing here draws.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,10 +18,10 @@ from bench.scoring.inference import mean_ranks
 from bench.scoring.metrics import PRECISION
 
 from .alarms import alarm_lines
-from .budget import columns_of, cost_of, entry, stopped, turned
+from .budget import columns_of, costs_of, entry, stopped, turned
 from .cells import Collection, Column, Kept, ScoredCell, TableSetting
 from .rows import RowKey, default_params, row_keys
-from .text import natural, numbers, percent
+from .text import METRIC_NAMES, natural, numbers, percent
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,14 @@ class TableRow:
         return self.key.label
 
     @property
+    def every(self) -> list[ScoredCell]:
+        """The records behind all of its pairs."""
+        return [c for cells in self.cells.values() for c in cells]
+
+    @property
     def cost(self) -> tuple[str, str]:
         """Steps and windows, before the target's head + after it, over all pairs."""
-        return columns_of([c for cells in self.cells.values() for c in cells])
+        return columns_of(self.every)
 
 
 @dataclass
@@ -129,6 +134,21 @@ class Table(Kept):
         return [*self.methods, *self.controls, *self.oracles]
 
     @property
+    def every(self) -> list[ScoredCell]:
+        """The records behind all rows."""
+        return [c for row in self.rows for c in row.every]
+
+    @property
+    def measured(self) -> str:
+        """``balanced accuracy per window``."""
+        return f"{METRIC_NAMES[self.metric]} per {self.unit}"
+
+    @property
+    def values(self) -> list[Value]:
+        """All scores."""
+        return [v for row in self.rows for v in row.values.values()]
+
+    @property
     def covered(self) -> bool:
         """Whether some method lacks a pair: then every row says how many it ran."""
         return any(len(r.values) < len(self.columns) for r in self.methods)
@@ -150,8 +170,7 @@ class Table(Kept):
     @property
     def costed(self) -> bool:
         """Whether some row says how many steps it took."""
-        return bool(self.once("costed", lambda: any(
-            cost_of(c.record) for row in self.rows for cells in row.cells.values() for c in cells)))
+        return bool(self.once("costed", lambda: costs_of(self.every)))
 
     def summary(self, row: TableRow, mean: str) -> list[str]:
         """Cells after the pairs of a row; ``mean`` as the file marks it."""
@@ -205,10 +224,7 @@ class Table(Kept):
 
     def subjects(self, column: Column) -> list[str]:
         """Target subjects of a column, over all its rows."""
-        names: set[str] = set()
-        for row in self.rows:
-            if column in row.values:
-                names |= set(row.values[column].subjects)
+        names = {s for r in self.rows if column in r.values for s in r.values[column].subjects}
         return sorted(names, key=natural)
 
     def n(self, column: Column) -> int:
@@ -217,7 +233,7 @@ class Table(Kept):
 
     def seeds(self) -> list[int]:
         """Seeds of all rows."""
-        return sorted({s for row in self.rows for v in row.values.values() for s in v.seeds})
+        return sorted({s for v in self.values for s in v.seeds})
 
 
 def chance_level(metric: str, n_classes: int) -> float | None:
@@ -260,23 +276,20 @@ def tables(
     return list(collection.once(("tables", metric, unit), make))
 
 
-def _by_setting(cells: Iterable[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
+def _by_setting(cells: Sequence[ScoredCell]) -> list[tuple[TableSetting, list[ScoredCell]]]:
     """Group cells; oracle and leaky ones join the honest table they are nearest to.
 
     They differ from it in what they take too much of (selection, scaling, access), never in
     protocol, scale, classes and data; what differs is said under the table.
     """
     groups: dict[TableSetting, list[ScoredCell]] = defaultdict(list)
-    late = []
     for cell in cells:
-        if cell.kind == "oracle":
-            late.append(cell)
-        else:
+        if cell.kind != "oracle":
             groups[cell.setting].append(cell)
     grounds: dict[tuple[str, ...], list[TableSetting]] = defaultdict(list)
     for setting in sorted(groups):
         grounds[_ground(setting)].append(setting)
-    for cell in late:
+    for cell in (c for c in cells if c.kind == "oracle"):
         home = grounds[_ground(cell.setting)]
         nearest = min(home, key=lambda s: len(_apart(s, cell.setting)), default=cell.setting)
         groups[nearest].append(cell)
@@ -324,7 +337,7 @@ def _table(
     table.notes += [*collection.once(("alarms", setting), lambda: alarm_lines(records, read=False)),
                     *stopped({
                         r.label + " (oracle)" * (r.key.kind == "oracle"):
-                        [c for its in r.cells.values() for c in its if not c.picked]
+                        [c for c in r.every if not c.picked]
                         for r in table.rows
                     }),
                     *_coverage(table), *_liberties(table)]
@@ -370,13 +383,11 @@ def _labels(columns: Sequence[Column]) -> dict[Column, str]:
         same = [c for c in columns if c.pair == column.pair]
         label = column.pair
         if len(same) > 1:
-            parts = []
-            if len({c.classes for c in same}) > 1:
-                parts.append(f"{len(column.classes)} classes: {'/'.join(column.classes)}")
-            if len({c.sessions for c in same}) > 1:
-                parts.append(f"sessions {column.sessions}")
-            if len({c.label_map for c in same}) > 1:
-                parts.append(f"map {column.label_map or 'none'}")
+            said = {"classes": f"{len(column.classes)} classes: {'/'.join(column.classes)}",
+                    "sessions": f"sessions {column.sessions}",
+                    "label_map": f"map {column.label_map or 'none'}"}
+            parts = [text for name, text in said.items()
+                     if len({getattr(c, name) for c in same}) > 1]
             if len({(c.classes, c.sessions, c.label_map) for c in same}) < len(same):
                 parts.append(f"data {column.data[:4]}")
             label += f" ({', '.join(parts)})"
@@ -438,7 +449,7 @@ def _liberties(table: Table) -> list[str]:
     """Settings that oracle rows were run with, where it is not the setting of the table."""
     notes = set()
     for row in table.oracles:
-        for cell in (c for cells in row.cells.values() for c in cells):
+        for cell in row.every:
             names = [n for n in _apart(table.setting, cell.setting) if n != "selection"]
             notes |= {f"{row.label} (oracle): {n.replace('_', ' ')} {getattr(cell.setting, n)}"
                       for n in names}

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.reporting import ARROW
 
-from .against import Comparison, Pooled, footnotes, interval
+from .against import Comparison, Pooled, footnotes, interval, joined
 from .caption import caption, curve_caption, note_lines, shortened, title
 from .cells import Column
 from .table import Table, TableRow
@@ -113,6 +113,7 @@ def _cells(
     name = row.label if row.key.kind != "oracle" else f"{row.label} (oracle)"
     # The line under the name is free where ± stands under the score.
     out = [Text(name.replace(" ", "\n ", 1) if stacked else name)]
+    between, quiet = "\n" if stacked else " ", "dim not bold not underline"
     for column in columns:
         style = _STYLES[table.mark(row, column)]
         value = row.values.get(column)
@@ -123,11 +124,9 @@ def _cells(
         if value.partial:
             text.append("†", "not bold not underline")
         if value.sd is not None:
-            text.append(f"{chr(10) if stacked else ' '}±{100 * value.sd:.1f}",
-                        "dim not bold not underline")
+            text.append(f"{between}±{100 * value.sd:.1f}", quiet)
         if value.partial:
-            text.append(f"{chr(10) if stacked else ' '}n = {len(value.subjects)}",
-                        "dim not bold not underline")
+            text.append(f"{between}n = {len(value.subjects)}", quiet)
         if value.beside:
             told = ("one class", *value.beside.split(", "))
             text.append("".join(f"\n{line}" for line in told), "yellow not bold not underline")
@@ -159,14 +158,13 @@ def comparisons(
     labels = table.short_labels()
     for name in ("difference", "95 % interval", "p", "p (Holm)", "wins"):
         grid.add_column(name, justify="right", no_wrap=True)
-    rows = [(c, labels[c.column]) for c in compared] + [(c, "all pairs") for c in pooled]
-    for i, (c, over) in enumerate(rows):
+    for i, c in enumerate(joined(compared, pooled)):
         if i == len(compared):
             grid.add_section()
         t = c.test
         clear = t.interval is not None and (t.interval[0] > 0 or t.interval[1] < 0)
         grid.add_row(
-            Text(c.row.label), Text(over),
+            Text(c.row.label), Text(labels[c.column] if c.column else "all pairs"),
             Text(signed(t.mean), "bold" if clear else ""), Text(interval(t)),
             Text(p_value(t.p)), Text(p_value(c.holm)), Text(f"{t.wins}/{t.n}"),
         )
@@ -179,7 +177,6 @@ def comparisons(
 
 def worth(found: Worth) -> RenderableType:
     """Scores, and gains over plain learning, at each size of calibration."""
-    labels = {c: label for t in found.tables for c, label in t.short_labels().items()}
     grid = house_table()
     grid.add_column("method", overflow="fold")
     several = len(found.columns) > 1
@@ -188,7 +185,7 @@ def worth(found: Worth) -> RenderableType:
     for size in found.sizes:
         grid.add_column(Text(size or "score"), justify="right")
     before = None
-    for row in gain_rows(found, lambda c: labels[c]):
+    for row in gain_rows(found, found.short_labels):
         plain = not any(row.gains)
         if before is not None and before != (row.pair, plain):
             grid.add_section()

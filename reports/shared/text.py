@@ -7,6 +7,7 @@ escapes what is special to it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -53,6 +54,11 @@ def spreadsheet(value: Any) -> Any:
     return _FORMULA.sub(r"\1'\2", value) if isinstance(value, str) else value
 
 
+def capital(text: str) -> str:
+    """The text with a capital at its start."""
+    return text[:1].upper() + text[1:]
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """``71.2`` for 0.712, a dash where there is no value."""
     return "–" if value is None else f"{100 * value:.{digits}f}"
@@ -95,6 +101,11 @@ def settings(values: dict[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def digest(value: Any, length: int) -> str:
+    """First hexadecimal digits of the sha256 of a value's JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:length]
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

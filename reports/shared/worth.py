@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -81,6 +81,16 @@ class Worth:
         """Pairs with a gain."""
         return list(dict.fromkeys(g.column for g in self.gains))
 
+    @property
+    def labels(self) -> dict[Column, str]:
+        """Headings of the pairs."""
+        return {c: label for t in self.tables for c, label in t.labels.items()}
+
+    @property
+    def short_labels(self) -> dict[Column, str]:
+        """Headings without tasks, where that leaves no doubt."""
+        return {c: label for t in self.tables for c, label in t.short_labels().items()}
+
 
 def worths(
     collection: Collection, options: Any, metric: str | None = None, unit: str | None = None
@@ -108,15 +118,15 @@ def _worths(every: Sequence[Table]) -> Iterator[Worth]:
             yield made
 
 
-def _protocol(table: Table) -> dict[str, Any]:
-    cell = next(c for row in table.rows for cells in row.cells.values() for c in cells)
-    params = cell.record.identity["protocol"].get("params")
+def options_of(table: Table) -> dict[str, Any]:
+    """Options of the protocol of a table."""
+    params = table.every[0].record.identity["protocol"].get("params")
     return params if isinstance(params, dict) else {}
 
 
 def _rest(table: Table) -> str:
     """Options of the protocol but the size of calibration; of no curve, all of them."""
-    params = _protocol(table)
+    params = options_of(table)
     if not params.get("curve"):  # other sizes are tested on other trials
         return table.setting.protocol_params
     return settings({str(k): v for k, v in params.items() if k not in SIZE})
@@ -124,14 +134,13 @@ def _rest(table: Table) -> str:
 
 def _amount(table: Table) -> tuple[float, int, float]:
     """Calibration trials of a subject on average; equal ones by what was asked for."""
-    counts = [len(trials) for row in table.rows for cells in row.cells.values() for c in cells
-              for fold in c.record.folds
+    counts = [len(trials) for c in table.every for fold in c.record.folds
               if isinstance(trials := fold.get("calibration_trials"), list)]
     return (sum(counts) / max(1, len(counts)), *_asked(table))
 
 
 def _asked(table: Table) -> tuple[int, float]:
-    trials, share = (_protocol(table).get(name) for name in SIZE)
+    trials, share = (options_of(table).get(name) for name in SIZE)
     if isinstance(trials, int):
         return 0, float(trials)
     return 1, float(share) if isinstance(share, int | float) else 0.0
@@ -277,7 +286,7 @@ class GainRow:
     gains: list[Gain | None]
 
 
-def gain_rows(worth: Worth, label: Callable[[Column], str]) -> list[GainRow]:
+def gain_rows(worth: Worth, labels: Mapping[Column, str]) -> list[GainRow]:
     """Lines by pair: methods by their score at the largest size, then what is target-only."""
     out = []
     for column in worth.columns:
@@ -286,11 +295,11 @@ def gain_rows(worth: Worth, label: Callable[[Column], str]) -> list[GainRow]:
         for key in sorted(last, key=lambda k: -last[k]):
             gains = [found.get((key, size)) for size in worth.sizes]
             means = [g.mean if g else None for g in gains]
-            out.append(GainRow(key.label, label(column), means, gains))
+            out.append(GainRow(key.label, labels[column], means, gains))
         plain = {k for _, c, k in worth.plain if c == column}
         for key in sorted(plain, key=lambda k: -max(
             worth.plain.get((size, column, k), float("-inf")) for size in worth.sizes
         )):
             scores = [worth.plain.get((size, column, key)) for size in worth.sizes]
-            out.append(GainRow(key.label, label(column), scores, [None] * len(scores)))
+            out.append(GainRow(key.label, labels[column], scores, [None] * len(scores)))
     return out

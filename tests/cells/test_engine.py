@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -177,11 +176,10 @@ def flat(curves: dict[str, Any]) -> list[float]:
     return out
 
 
-@dataclass(frozen=True)
 class SpoiltNetwork(SCMMNetwork):
     """Its decoder starts from what is no number, if it is the pre-training of seed 1."""
 
-    stage: str = ""
+    stage = ""
 
     def init(self, g):
         state = super().init(g)
@@ -201,8 +199,9 @@ class Poisoned(SCMM):
         return self._spoilt(state, job.ctx)
 
     def network(self, space):
-        network = super().network(space)
-        return SpoiltNetwork(network.encoder, network.projector, network.params, self.stage)
+        network = SpoiltNetwork(self.encoder(space), self.params)
+        network.stage = self.stage
+        return network
 
     def _spoilt(self, state, ctx):
         if (ctx.seed_axes["seed"], ctx.stage) != (self.seed, self.stage):

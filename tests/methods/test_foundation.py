@@ -22,7 +22,7 @@ from bench.draws import Draws
 from bench.errors import BenchError, IncompatibleError, SettingError
 from bench.methods.shared.networks import backbones, foundation, parts
 from bench.methods.shared.networks.backbones import BACKBONES, encoder_for
-from bench.methods.shared.networks.foundation import FOUNDATIONS, PRETRAININGS
+from bench.methods.shared.networks.foundation import FOUNDATIONS
 from bench.methods.shared.networks.libraries import braindecode_models
 from bench.protocols.few_shot import FewShot
 from bench.protocols.scaling import Scaling
@@ -381,9 +381,9 @@ class TestParts:
 
 
 def test_what_may_have_seen_the_target_counts_as_having():
-    assert PRETRAININGS["labram"].saw("seed-iv")
-    assert not PRETRAININGS["biot"].saw("SEED")
-    assert PRETRAININGS["reve"].saw("DEAP")
+    assert FOUNDATIONS["labram"].trained_on.saw("seed-iv")
+    assert not FOUNDATIONS["biot"].trained_on.saw("SEED")
+    assert FOUNDATIONS["reve"].trained_on.saw("DEAP")
     assert not Pretraining("a/b", "MIT", ("SEED",)).saw("SEED-V")
 
 
@@ -393,7 +393,7 @@ def test_the_documentation_says_what_is_enforced():
     text = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
     for name, model in FOUNDATIONS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
-        known = PRETRAININGS[name]
+        known = model.trained_on
         for said in (f"{model.form.rate:g} Hz", model.form.unit, model.form.channels,
                      known.licence, *known.corpora):
             assert said in row, (name, said)

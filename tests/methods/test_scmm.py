@@ -23,7 +23,6 @@ from bench.methods.shared.losses.scmm import (
     soft_weights,
     with_positives,
 )
-from bench.methods.shared.networks.layers import Projector
 from bench.protocols.few_shot import FewShot
 from bench.training import Optimiser, stack, train
 
@@ -176,7 +175,7 @@ def test_hybrid_masks_hide_what_they_should(ratio, share):
 
 def network(channels=5, **params):
     encoder = SCMM().encoder(Space(tuple(map(str, range(channels)))))
-    return SCMMNetwork(encoder, Projector(encoder.width), SCMMParams(**params))
+    return SCMMNetwork(encoder, SCMMParams(**params))
 
 
 def state_of(task, seed):
@@ -409,7 +408,7 @@ def test_an_epoch_draws_so_many_windows():
                     seen.append(batch)
                     return super().noise(batch, g)
 
-            return Task(inner.encoder, inner.projector, inner.params)
+            return Task(inner.encoder, inner.params)
 
     Counting(SCMM.parse({"epochs": 2, "batch": 16, "windows_per_epoch": 40})).pretrain(
         source, Context({"seed": 0}))

@@ -26,7 +26,7 @@ from bench.methods.scmm_released import (
     UnclearedOptimiser,
     _Best,
 )
-from bench.methods.shared.networks.layers import ConvEncoder, Projector
+from bench.methods.shared.networks.layers import ConvEncoder
 from bench.methods.shared.training.finetuning import PUBLISHED
 from bench.protocols.base import View
 from bench.protocols.few_shot import FewShot
@@ -88,7 +88,7 @@ def test_an_aliased_mask_makes_twins():
     """Both halves are the masked window, so the clean entries decide nothing."""
     params = SCMMReleased.parse({**SMALL, **OFF, "aliased_mask": True})
     encoder = ConvEncoder(4, 5)
-    task = ReleasedNetwork(encoder, Projector(encoder.width), params)
+    task = ReleasedNetwork(encoder, params)
     g = Draws.of(0)
     p = {k: t.unsqueeze(0) for k, t in (encoder.init(g) | task.init(g)).items()}
     x, keep = torch.rand(1, 6, 4, 5), task.noise(6, g).unsqueeze(0)
@@ -96,7 +96,7 @@ def test_an_aliased_mask_makes_twins():
     one, other = (task.losses(dict(p), v, keep)["total"] for v in (x, hidden))
     torch.testing.assert_close(one, other)
     two = SCMMReleased.parse({**SMALL, **OFF, "aliased_mask": True, "masked_copies": 2})
-    task = ReleasedNetwork(encoder, Projector(encoder.width), two)
+    task = ReleasedNetwork(encoder, two)
     keep = task.noise(6, g).unsqueeze(0)
     one, other = (task.losses(dict(p), v, keep)["total"] for v in (x, x + 5.0))
     assert not torch.allclose(one, other)

@@ -162,8 +162,7 @@ class _Reverse(torch.autograd.Function):
 
 def reverse_gradient(x: Tensor, scale: float | Tensor) -> Tensor:
     """The identity, whose gradient is multiplied by ``-scale`` (Ganin and Lempitsky)."""
-    out: Tensor = _Reverse.apply(x, scale)
-    return out
+    return _Reverse.apply(x, scale)
 
 
 def domain_confusion(

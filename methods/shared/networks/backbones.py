@@ -11,7 +11,7 @@ import contextlib
 import functools
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ from bench.method import Context, Pretraining
 
 from . import foundation
 from .electrodes import GraphEncoder, Hemispheres
-from .foundation import FOUNDATIONS, PRETRAININGS
+from .foundation import FOUNDATIONS
 from .layers import MOMENTUM, ConvEncoder, Encoder, MlpEncoder, State, WindowShape
+from .libraries import braindecode_models, torcheeg_models
 
 #: What ``backbone=auto`` stands for on each kind of windows.
 DEFAULT = {"de": "cnn", "raw": "eegnet"}
@@ -67,9 +68,7 @@ class Backbone:
 
 
 def _dgcnn(given: WindowShape) -> nn.Module:
-    from .libraries import torcheeg_models
-
-    module: nn.Module = torcheeg_models().DGCNN(
+    module = torcheeg_models().DGCNN(
         in_channels=given.features, num_electrodes=given.channels, hid_channels=32, num_layers=2
     )
     module.fc2 = nn.Identity()
@@ -85,8 +84,6 @@ class Lgg(nn.Module):
 
     def __init__(self, given: WindowShape) -> None:
         super().__init__()
-        from .libraries import torcheeg_models
-
         self.core = torcheeg_models().LGGNet(
             region_list=regions(given.names), num_electrodes=given.channels,
             chunk_size=given.features, sampling_rate=round(given.rate),
@@ -101,8 +98,7 @@ class Lgg(nn.Module):
         h = core.bn_t2(core.conv1x1(core.bn_t1(h)))
         h = core.aggregate.forward(core.local_filter(h.transpose(1, 2).flatten(2)))
         h = core.bn_g2(core.gcn(core.bn_g1(h), self._links(h)))
-        encoded: Tensor = core.fc(h.flatten(1))
-        return encoded
+        return core.fc(h.flatten(1))
 
     def _links(self, x: Tensor) -> Tensor:
         """Links (B, regions, regions) of regions (B, regions, D).
@@ -156,9 +152,7 @@ def _deep4(given: WindowShape) -> nn.Module:
 
 def _braindecode(name: str, **settings: Any) -> Callable[[WindowShape], nn.Module]:
     def build(given: WindowShape) -> nn.Module:
-        from .libraries import braindecode_models
-
-        module: Any = getattr(braindecode_models(), name)(
+        module = getattr(braindecode_models(), name)(
             n_chans=given.channels, n_times=given.features, n_outputs=2, sfreq=given.rate,
             input_window_seconds=given.features / given.rate, **settings,
         )
@@ -168,8 +162,7 @@ def _braindecode(name: str, **settings: Any) -> Callable[[WindowShape], nn.Modul
             nn.ModuleList(nn.Identity() for _ in last) if isinstance(last, nn.ModuleList)
             else nn.Identity()
         )
-        built: nn.Module = module
-        return built
+        return module
 
     return build
 
@@ -199,24 +192,8 @@ BACKBONES: dict[str, Backbone] = {
     "lggnet": Backbone("LGGNet, temporal kernels, graphs within and between regions",
                        "Ding et al. 2023, 2105.02786", "raw", Lgg),
 }
-
-#: Titles and papers of the foundation models.
-_TITLES = {
-    "labram": ("LaBraM, a transformer of patches of channels", "Jiang et al. 2024, 2405.18765"),
-    "biot": ("BIOT, a transformer of spectra of channels", "Yang et al. 2023, 2305.10351"),
-    "cbramod": ("CBraMod, attention across channels and along time",
-                "Wang et al. 2025, 2412.07236"),
-    "signaljepa": ("SignalJEPA, encoder and transformer of local features",
-                   "Guetschel et al. 2024, 10.3217/978-3-99161-014-4-003"),
-    "luna": ("LUNA, learnt queries that unify channels, base size",
-             "Döner et al. 2025, 2510.22257"),
-    "eegpt": ("EEGPT, a transformer with summary tokens", "Wang et al. 2024, NeurIPS 37"),
-    "bendr": ("BENDR, convolutions and a transformer", "Kostas et al. 2021, 2101.12037"),
-    "reve": ("REVE, a transformer with positions in space and time",
-             "El Ouahidi et al. 2025, 2510.21585"),
-}
 BACKBONES |= {
-    name: Backbone(*_TITLES[name], "raw", model.build, PRETRAININGS[name])
+    name: Backbone(model.title, model.paper, "raw", model.build, model.trained_on)
     for name, model in FOUNDATIONS.items()
 }
 
@@ -381,9 +358,7 @@ class ModuleEncoder(Encoder):
         draws = torch.tensor([float(seed // _WHOLE % _WHOLE), float(seed % _WHOLE), 0.0])
         return {PREFIX + n: t.detach().clone() for n, t in _tensors(module)} | {DRAWS: draws}
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, width).
 
         ``training`` uses statistics of the batch, updates the running ones and drops out;
@@ -416,12 +391,12 @@ def linear_weights(encoder: Encoder) -> dict[str, tuple[int, int]]:
             for n, part in module.named_modules() if isinstance(part, nn.Linear)}
 
 
-def merged(p: Mapping[str, Tensor]) -> MutableMapping[str, Tensor]:
+def merged(p: State) -> State:
     """Tensors by name, with low-rank changes of maps added to these: W + B A."""
     changed = [n.removeprefix(LORA).removesuffix(".a") for n in p
                if n.startswith(LORA) and n.endswith(".a")]
     if not changed:
-        return p if isinstance(p, MutableMapping) else dict(p)
+        return p
     sums = {n: p[n] + p[f"{LORA}{n}.b"] @ p[f"{LORA}{n}.a"] for n in changed}
     return {**p, **sums}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from bench.data.channels import positions
 from bench.draws import Draws
 from bench.errors import IncompatibleError
 
-from .layers import Encoder, State, init_linear, linear, prefixed
+from .layers import Encoder, State, init_linear, linear, prefixed, scoped
 
 #: Radius of the head in cm, for distances between electrodes.
 RADIUS = 9.5
@@ -85,9 +85,7 @@ class GraphEncoder(Encoder):
         h = torch.einsum("kij,kbjf->kbif", spread, x)
         return torch.relu(linear(p, "graph", h.flatten(1, 2))).unflatten(1, h.shape[1:3])
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, hidden); nothing is dropped."""
         return self.nodes(p, x).sum(dim=2)
 
@@ -121,17 +119,14 @@ class Hemispheres(Encoder):
         """Fresh parameters of one model."""
         return prefixed("left.", self.left.init(g)) | prefixed("right.", self.right.init(g))
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, width)."""
         sides = []
         for name, encoder, rows in zip(
             ("left.", "right."), (self.left, self.right), self.rows, strict=True
         ):
-            own = {n.removeprefix(name): t for n, t in p.items() if n.startswith(name)}
-            sides.append(encoder(own, x.index_select(2, _places(rows, x.device)), training,
-                                 dropout))
+            own = x.index_select(2, _places(rows, x.device))
+            sides.append(encoder(scoped(name, p), own, training, dropout))
         return torch.cat(sides, dim=2)
 
 

@@ -24,6 +24,7 @@ from bench.errors import BenchError, IncompatibleError
 from bench.method import Pretraining
 
 from .layers import WindowShape
+from .libraries import braindecode_models
 
 #: Standard deviation of 4-45 Hz EEG in microvolts, for which one of a z-scored channel is taken.
 MICROVOLTS = 10.0
@@ -69,7 +70,10 @@ class Foundation:
 
     Attributes
     ----------
+    title, paper : str
     form : Form
+    trained_on : Pretraining
+        What published weights were trained on.
     make : callable
         ``make(names, length)`` gives braindecode's module for channels of these names.
     encode : callable
@@ -80,7 +84,10 @@ class Foundation:
         Beginnings of names of tensors in published weights that an encoder has no use for.
     """
 
+    title: str
+    paper: str
     form: Form
+    trained_on: Pretraining
     make: Callable[[tuple[str, ...], int], nn.Module]
     encode: Callable[[Any, Tensor], Tensor]
     mix: Callable[[tuple[str, ...]], np.ndarray] | None = None
@@ -94,7 +101,7 @@ class Foundation:
         ValueError
             The channels or the length are none that the model can take.
         """
-        _models()
+        braindecode_models()  # before anything of it is imported by its own name
         from mne.utils import use_log_level
 
         with use_log_level("ERROR"):
@@ -150,9 +157,9 @@ def fitted(
     IncompatibleError
         A tensor is missing, of another shape, or none of the model's.
     """
-    renamed = getattr(module.core, "mapping", None) or {}
+    model, renamed = FOUNDATIONS[backbone], getattr(module.core, "mapping", None) or {}
     given = {renamed.get(n, n): t for n, t in weights.items()
-             if not n.startswith(FOUNDATIONS[backbone].unused)}
+             if not n.startswith(model.unused)}
     wanted = {n.removeprefix(CORE): t for n, t in state.items() if n.startswith(CORE)}
     buffers = {n for n, _ in module.core.named_buffers()}
     amiss = [f"{n} is missing" for n in wanted if n not in given]
@@ -169,7 +176,7 @@ def fitted(
         rest = f", and {len(amiss) - 3} more" if len(amiss) > 3 else ""
         raise IncompatibleError(
             f"these are no weights of {backbone}: {'; '.join(amiss[:3])}{rest}",
-            f"Weights that fit: {PRETRAININGS[backbone].repository} on the Hugging Face hub.",
+            f"Weights that fit: {model.trained_on.repository} on the Hugging Face hub.",
         )
     return out
 
@@ -194,10 +201,10 @@ def _resampling(samples: int, rate: float, to: float, length: int) -> np.ndarray
     return np.pad(matrix, [(0, 0), (0, length - matrix.shape[1])])
 
 
-def _models() -> Any:
-    from .libraries import braindecode_models
-
-    return braindecode_models()
+def _made(name: str, length: int, rate: float, **settings: Any) -> Any:
+    """A model of braindecode for windows of ``length`` samples."""
+    return getattr(braindecode_models(), name)(
+        n_times=length, n_outputs=2, sfreq=rate, input_window_seconds=length / rate, **settings)
 
 
 def _need(model: str, names: tuple[str, ...], known: Mapping[str, Any] | set[str]) -> None:
@@ -223,17 +230,12 @@ def _places(names: tuple[str, ...]) -> list[dict[str, Any]]:
 # --- LaBraM -----------------------------------------------------------------------------------
 
 def _labram(names: tuple[str, ...], length: int, **settings: Any) -> nn.Module:
-    models = _models()
     from braindecode.models.labram import LABRAM_CHANNEL_ORDER
 
     _need("labram", names, {n.upper() for n in LABRAM_CHANNEL_ORDER})
-    module: Any = models.Labram(
-        n_chans=len(names), n_times=length, n_outputs=2, sfreq=200.0,
-        input_window_seconds=length / 200, **settings,
-    )
+    module = _made("Labram", length, 200.0, n_chans=len(names), **settings)
     module.final_layer, module.own_names = nn.Identity(), list(names)
-    built: nn.Module = module
-    return built
+    return module
 
 
 def _encode_labram(module: Any, x: Tensor) -> Tensor:
@@ -263,40 +265,29 @@ def _bipolar(names: tuple[str, ...]) -> np.ndarray:
 
 
 def _biot(names: tuple[str, ...], length: int) -> nn.Module:
-    module: Any = _models().BIOT(
-        n_chans=len(BIPOLAR), n_times=length, n_outputs=2, sfreq=200,
-        input_window_seconds=length / 200, att_layer_drop_prob=0.0,  # whose draws no key decides
-    )
+    module = _made("BIOT", length, 200, n_chans=len(BIPOLAR),
+                   att_layer_drop_prob=0.0)  # whose draws no key decides
     module.final_layer = nn.Identity()
-    built: nn.Module = module
-    return built
+    return module
 
 
 # --- CBraMod ----------------------------------------------------------------------------------
 
 def _cbramod(names: tuple[str, ...], length: int) -> nn.Module:
-    module: nn.Module = _models().CBraMod(
-        n_chans=len(names), n_times=length, n_outputs=2, sfreq=200.0,
-        input_window_seconds=length / 200, return_encoder_output=True,
-    )
-    return module
+    return _made("CBraMod", length, 200.0, n_chans=len(names), return_encoder_output=True)
 
 
 # --- SignalJEPA -------------------------------------------------------------------------------
 
 def _signaljepa(names: tuple[str, ...], length: int) -> nn.Module:
-    models = _models()
     from braindecode.models.signal_jepa import _PRETRAIN_CHS_INFO
 
     known = {info["ch_name"].upper(): info for info in _PRETRAIN_CHS_INFO}
     _need("signaljepa", names, known)
-    module: Any = models.SignalJEPA(
-        chs_info=[dict(known[n]) for n in names], n_times=length, n_outputs=2, sfreq=128.0,
-        input_window_seconds=length / 128, channel_embedding="pretrain_aligned",
-    )
+    module = _made("SignalJEPA", length, 128.0, chs_info=[dict(known[n]) for n in names],
+                   channel_embedding="pretrain_aligned")
     module.transformer.decoder = nn.Identity()  # of the pre-training alone
-    built: nn.Module = module
-    return built
+    return module
 
 
 def _encode_signaljepa(module: Any, x: Tensor) -> Tensor:
@@ -308,38 +299,25 @@ def _encode_signaljepa(module: Any, x: Tensor) -> Tensor:
 # --- LUNA -------------------------------------------------------------------------------------
 
 def _luna(names: tuple[str, ...], length: int) -> nn.Module:
-    module: Any = _models().LUNA(
-        chs_info=_places(names), n_chans=len(names), n_times=length, n_outputs=2, sfreq=256.0,
-        input_window_seconds=length / 256,
-    )
+    module = _made("LUNA", length, 256.0, chs_info=_places(names), n_chans=len(names))
     module.final_layer = nn.Identity()
-    built: nn.Module = module
-    return built
+    return module
 
 
 # --- EEGPT ------------------------------------------------------------------------------------
 
 def _eegpt(names: tuple[str, ...], length: int) -> nn.Module:
-    models = _models()
     from braindecode.models.eegpt import EEGPT_CHANNELS
 
     _need("eegpt", names, set(EEGPT_CHANNELS))
-    module: nn.Module = models.EEGPT(
-        chs_info=[{"ch_name": n} for n in names], n_chans=len(names), n_times=length, n_outputs=2,
-        sfreq=256.0, input_window_seconds=length / 256, return_encoder_output=True,
-        chan_proj_type="none",
-    )
-    return module
+    return _made("EEGPT", length, 256.0, chs_info=[{"ch_name": n} for n in names],
+                 n_chans=len(names), return_encoder_output=True, chan_proj_type="none")
 
 
 # --- BENDR ------------------------------------------------------------------------------------
 
 def _bendr(names: tuple[str, ...], length: int) -> nn.Module:
-    module: nn.Module = _models().InterpolatedBENDR(
-        chs_info=_places(names), n_times=length, n_outputs=2, sfreq=256.0,
-        input_window_seconds=length / 256, final_layer=False,
-    )
-    return module
+    return _made("InterpolatedBENDR", length, 256.0, chs_info=_places(names), final_layer=False)
 
 
 # --- REVE -------------------------------------------------------------------------------------
@@ -349,21 +327,18 @@ POSITIONS = "reve_positions.json"
 
 
 def _reve(names: tuple[str, ...], length: int) -> nn.Module:
-    models, place = _models(), reve_positions()
+    place = reve_positions()
     if not place.is_file():
         raise IncompatibleError(
             f"backbone reve needs {POSITIONS}, positions of electrodes that its authors keep on "
             "the Hugging Face hub (brain-bzh/reve-positions)",
             f"Put that file at {place}",
         )
-    module: Any = models.REVE(
-        chs_info=[{"ch_name": n} for n in names], n_chans=len(names), n_times=length, n_outputs=2,
-        sfreq=200.0, input_window_seconds=length / 200,
-    )
+    module = _made("REVE", length, 200.0, chs_info=[{"ch_name": n} for n in names],
+                   n_chans=len(names))
     _need("reve", names, module._position_bank.mapping)
     module.final_layer = nn.Identity()
-    built: nn.Module = module
-    return built
+    return module
 
 
 def reve_positions() -> Path:
@@ -374,57 +349,63 @@ def reve_positions() -> Path:
     return Path(place).expanduser() / POSITIONS
 
 
+#: Weights were trained on what stands beside their licence; corpora that the harness knows have its
+#: names.
 FOUNDATIONS: dict[str, Foundation] = {
     "labram": Foundation(
+        "LaBraM, a transformer of patches of channels", "Jiang et al. 2024, 2405.18765",
         Form(200.0, 200, "0.1 mV: a standard deviation is taken for 10 µV", "by name, of 128",
              gain=MICROVOLTS / 100),
+        Pretraining(
+            "braindecode/labram-pretrained", "MIT",
+            ("SEED", "SEED-IV", "SEED-GER", "SEED-FRA", "PhysioNet Motor Imagery", "TUAR", "TUEP",
+             "TUSZ", "TUSL", "Siena", "others, 2,500 h in all")),
         _labram, _encode_labram),
     "biot": Foundation(
+        "BIOT, a transformer of spectra of channels", "Yang et al. 2023, 2305.10351",
         Form(200.0, 200, "each window and channel by the 95 % quantile of its size",
              "16 bipolar ones of the 10-20 system", gain=0.0),
+        Pretraining("braindecode/biot-pretrained-prest-16chs", "MIT", ("PREST",)),
         _biot, lambda module, x: module.encoder(x), mix=_bipolar),
     "cbramod": Foundation(
+        "CBraMod, attention across channels and along time", "Wang et al. 2025, 2412.07236",
         Form(200.0, 200, "0.1 mV: a standard deviation is taken for 10 µV", "any, in their order",
              gain=MICROVOLTS / 100),
+        Pretraining("braindecode/cbramod-pretrained", "MIT", ("TUEG",)),
         _cbramod, lambda module, x: module(x).mean(dim=2)),
     "signaljepa": Foundation(
+        "SignalJEPA, encoder and transformer of local features",
+        "Guetschel et al. 2024, 10.3217/978-3-99161-014-4-003",
         Form(128.0, 8, "µV: a standard deviation is taken for 10 µV", "by name, of 62",
              least=152, gain=MICROVOLTS),
+        Pretraining("braindecode/signal-jepa", "not stated", ("Lee2019",)),
         _signaljepa, _encode_signaljepa, unused=("final_layer.", "transformer.decoder.")),
     "luna": Foundation(
+        "LUNA, learnt queries that unify channels, base size", "Döner et al. 2025, 2510.22257",
         Form(256.0, 40, "standard deviations", "by position"),
+        Pretraining("PulpBio/LUNA", "CC BY-ND 4.0", ("TUEG", "Siena"), "LUNA_base.safetensors"),
         _luna, lambda module, x: module(x).mean(dim=1),
         unused=("final_layer.", "decoder_head.", "channel_emb.")),
     "eegpt": Foundation(
+        "EEGPT, a transformer with summary tokens", "Wang et al. 2024, NeurIPS 37",
         Form(256.0, 64, "mV: a standard deviation is taken for 10 µV", "by name, of 58",
              gain=MICROVOLTS / 1000),
+        Pretraining("braindecode/eegpt-pretrained", "Apache-2.0",
+                    ("SEED", "PhysioNet Motor Imagery", "TSU benchmark", "M3CV")),
         _eegpt, lambda module, x: module(x).mean(dim=1),
         unused=("final_layer.", "chan_proj.", "predictor.", "reconstructor.", "chans_id")),
     "bendr": Foundation(
+        "BENDR, convolutions and a transformer", "Kostas et al. 2021, 2101.12037",
         Form(256.0, 96, "standard deviations, a tenth", "interpolated (spherical splines) to 20",
              gain=0.1),
+        Pretraining("braindecode/braindecode-bendr", "not stated", ("TUEG",)),
         _bendr, lambda module, x: module(x)),
     "reve": Foundation(
+        "REVE, a transformer with positions in space and time",
+        "El Ouahidi et al. 2025, 2510.21585",
         Form(200.0, 200, "standard deviations", "by position, of the authors' file"),
+        Pretraining("brain-bzh/reve-base", "by agreement with the authors",
+                    ("92 data sets, whose list could not be read",), complete=False),
         _reve, lambda module, x: module(x, return_features=True)["features"].mean(dim=(1, 2)),
         unused=("final_layer.", "cls_query_token")),
-}
-
-#: What published weights were trained on; corpora that the harness knows have its names.
-PRETRAININGS: dict[str, Pretraining] = {
-    "labram": Pretraining(
-        "braindecode/labram-pretrained", "MIT",
-        ("SEED", "SEED-IV", "SEED-GER", "SEED-FRA", "PhysioNet Motor Imagery", "TUAR", "TUEP",
-         "TUSZ", "TUSL", "Siena", "others, 2,500 h in all")),
-    "biot": Pretraining("braindecode/biot-pretrained-prest-16chs", "MIT", ("PREST",)),
-    "cbramod": Pretraining("braindecode/cbramod-pretrained", "MIT", ("TUEG",)),
-    "signaljepa": Pretraining("braindecode/signal-jepa", "not stated", ("Lee2019",)),
-    "luna": Pretraining("PulpBio/LUNA", "CC BY-ND 4.0", ("TUEG", "Siena"), "LUNA_base.safetensors"),
-    "eegpt": Pretraining(
-        "braindecode/eegpt-pretrained", "Apache-2.0",
-        ("SEED", "PhysioNet Motor Imagery", "TSU benchmark", "M3CV")),
-    "bendr": Pretraining("braindecode/braindecode-bendr", "not stated", ("TUEG",)),
-    "reve": Pretraining(
-        "brain-bzh/reve-base", "by agreement with the authors",
-        ("92 data sets, whose list could not be read",), complete=False),
 }

@@ -13,7 +13,7 @@ import abc
 import functools
 import math
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ def init_norm(name: str, width: int) -> State:
     }
 
 
-def batch_norm(p: MutableMapping[str, Tensor], name: str, x: Tensor, training: bool) -> Tensor:
+def batch_norm(p: State, name: str, x: Tensor, training: bool) -> Tensor:
     """Batch normalisation of each model over its own rows.
 
     Parameters
@@ -138,9 +138,7 @@ class Encoder(abc.ABC):
         """Fresh parameters and running statistics of one model, by a key without an axis K."""
 
     @abc.abstractmethod
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows.
 
         Parameters
@@ -242,9 +240,7 @@ class ConvEncoder(Encoder):
             inputs = filters
         return state
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F); nothing is dropped.
 
         Returns
@@ -351,9 +347,7 @@ class MlpEncoder(Encoder):
             | init_norm("layer2_bn", self.width)
         )
 
-    def __call__(
-        self, p: MutableMapping[str, Tensor], x: Tensor, training: bool, dropout: bool = True
-    ) -> Tensor:
+    def __call__(self, p: State, x: Tensor, training: bool, dropout: bool = True) -> Tensor:
         """Encode windows (K, B, C, F) to (K, B, width); nothing is dropped."""
         h = x.flatten(2)
         for name in ("layer1", "layer2"):
@@ -377,7 +371,7 @@ class Projector:
             | init_linear("proj2", self.out, self.hidden, g)
         )
 
-    def __call__(self, p: MutableMapping[str, Tensor], h: Tensor, training: bool) -> Tensor:
+    def __call__(self, p: State, h: Tensor, training: bool) -> Tensor:
         """(K, B, width) to (K, B, out)."""
         hidden = batch_norm(p, "proj_bn", linear(p, "proj1", h), training)
         return linear(p, "proj2", torch.relu(hidden))

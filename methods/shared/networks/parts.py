@@ -7,15 +7,13 @@ of which B begins at zero. What was trained is W + B A, a network like any other
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-
-from torch import Tensor
+from collections.abc import Callable
 
 from bench.draws import Draws
 from bench.errors import IncompatibleError
 
 from .backbones import LORA, linear_weights, merged
-from .layers import Encoder, State, layers_of, names_of, within
+from .layers import Encoder, State, layers_of, within
 
 
 def last_layers(encoder: Encoder, count: int) -> Callable[[str], bool]:
@@ -45,13 +43,7 @@ def low_rank(encoder: Encoder, rank: int, g: Draws) -> State:
     return state
 
 
-def not_frozen(encoder: Encoder) -> Callable[[str], bool]:
-    """Whether a tensor is a factor or of the head."""
-    frozen = set(names_of(encoder))
-    return lambda name: name not in frozen
-
-
-def plain(state: Mapping[str, Tensor]) -> State:
+def plain(state: State) -> State:
     """A state, of one model or a stack, with its factors multiplied in."""
     return {n: t for n, t in merged(state).items() if not n.startswith(LORA)}
 

@@ -85,11 +85,6 @@ class PerSubject(Tabled):
         """Batches in an epoch."""
         return max(1, self.draw // (self.subjects * self.each))
 
-    @property
-    def short(self) -> bool:
-        """All batches are alike."""
-        return False
-
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, B) of one epoch; no item stands in a batch twice."""
         who = g.permutation(len(self.items), self.steps, take=self.subjects)

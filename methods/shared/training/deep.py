@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.windows import UnlabelledWindows, Windows
+from bench.data.windows import Windows
 from bench.draws import Draws
 from bench.errors import BenchError
 from bench.method import Context, Job, LostPredictor, Needs, Predictor, tell_epoch
@@ -40,9 +40,9 @@ from bench.training import (
 from ..losses.transfer import cross_entropy
 from ..networks.backbones import started
 from ..networks.layers import Encoder, Head, State, names_of
-from .finetuning import FineTuned, NetworkParams
+from .finetuning import FineTuned
 from .predicting import NetworkPredictor
-from .sampling import Order, ShuffledBatches, filled, kept
+from .sampling import Order, ShuffledBatches, Source, filled, kept
 
 #: Encodings (K, B, W) of source windows and (K, T, W) of target windows.
 Encodings = tuple[Tensor, Tensor]
@@ -112,7 +112,7 @@ class TrainingSet:
     """What one network is trained on."""
 
     source: Windows
-    target: Windows | UnlabelledWindows | None
+    target: Source | None
     start: State | None
     ctx: Context
 
@@ -120,16 +120,14 @@ class TrainingSet:
 class SourceTrained(FineTuned):
     """Train encoder and head on labelled source windows, with or without unlabelled target ones."""
 
-    Params = NetworkParams
-    params: NetworkParams
     # Without a source, all that these classes do when they fit is to fine-tune.
-    decides_scratch: ClassVar[tuple[str, ...]] = ("encoder", "resolved", "finetune", "recipe")
+    decides_scratch = ("encoder", "resolved", "finetune", "recipe")
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Losses of a batch, each (K,); "total" is minimised. All that most methods give."""
         raise NotImplementedError
 
-    def phases(self, net: Network) -> list[tuple[Callable[[str], bool] | None, LossOf]]:
+    def phases(self, net: Network) -> Phases:
         """Steps taken on each batch: which leaves they train, and the losses."""
         return [(None, self.losses)]
 
@@ -155,8 +153,13 @@ class SourceTrained(FineTuned):
     def network_of(self, source: Windows) -> Network:
         """Network for a source."""
         encoder = self.encoder(source.space)
-        head = Head(encoder.width, source.n_classes)
-        return Network(encoder, head, len(np.unique(source.subject)), source.labels)
+        subjects = len(np.unique(source.subject))
+        head = self.source_head(encoder.width, source.n_classes, subjects)
+        return Network(encoder, head, subjects, source.labels)
+
+    def source_head(self, width: int, classes: int, subjects: int) -> Any:
+        """Head on the encodings of the source's windows."""
+        return Head(width, classes)
 
     def train_stack(self, sets: Sequence[TrainingSet], watched: bool = False) -> list[Any]:
         """Train one network for each given, all on the same source, as one stack.
@@ -201,18 +204,19 @@ class SourceTrained(FineTuned):
     def _start(self, net: Network, given: TrainingSet) -> State:
         own, ctx = given.start, given.ctx
         if own is None:
-            own = started(net.encoder, ctx) | net.head.init(
-                ctx.draws("init source head")
-            )
+            own = started(net.encoder, ctx) | net.head.init(ctx.draws("init source head"))
         return own | self.beside(net, own, ctx.draws("init extra"))
 
-    def _predictors(self, jobs: Sequence[Job], ready: Sequence[bool]) -> list[Predictor]:
-        """Predictors with the head of the source where a job is ready, else with a new head."""
-        tuned = iter(self.finetune([job for job, is_ready in zip(jobs, ready, strict=True)
-                                    if not is_ready]))
+    def keeps_head(self, job: Job) -> bool:
+        """Whether the head of the source predicts: where there is nothing to train another on."""
+        return job.view.calibration is None
+
+    def _predictors(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Predictors with the head of the source where a job keeps it, else with a new head."""
+        tuned = iter(self.finetune([job for job in jobs if not self.keeps_head(job)]))
         return [
-            self._with_source_head(labelled_source(job), job.state) if is_ready else next(tuned)
-            for job, is_ready in zip(jobs, ready, strict=True)
+            self._with_source_head(labelled_source(job), job.state)
+            if self.keeps_head(job) else next(tuned) for job in jobs
         ]
 
     def _with_source_head(self, source: Windows, state: Any) -> Predictor:
@@ -223,6 +227,8 @@ class SourceTrained(FineTuned):
 
 
 LossOf = Callable[[Network, State, Batch], Losses]
+#: Which tensors a step trains, by name (None: all), and by which losses.
+Phases = list[tuple[Callable[[str], bool] | None, LossOf]]
 
 
 class _Feed:
@@ -314,18 +320,15 @@ class _Feed:
 class LabelledPretraining(SourceTrained):
     """Learn the labelled source once for all folds; domains are its subjects."""
 
-    needs: ClassVar[Needs] = Needs(source="labelled", features=ANY_FEATURES)
+    needs = Needs(source="labelled", features=ANY_FEATURES)
     #: Whether what is trained on the source predicts, so that the engine may look at it.
     watched: ClassVar[bool] = False
 
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+    def pretrain(self, source: Source, ctx: Context) -> State:
         """Train on the source, in its own classes or the shared ones."""
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
+    def pretrain_many(self, source: Source, contexts: Sequence[Context]) -> list[Any]:
         """One training on the source for each context, as one stack."""
         if not isinstance(source, Windows):
             raise ValueError(f"{self.name} needs the labels of the source")
@@ -337,7 +340,7 @@ class LabelledPretraining(SourceTrained):
 class Supervised(LabelledPretraining):
     """Learn the labelled source with the head that may predict."""
 
-    watched: ClassVar[bool] = True
+    watched = True
 
     def losses(self, net: Network, p: State, batch: Batch) -> Losses:
         """Mean cross-entropy of the source; methods that learn more from it override this."""
@@ -350,39 +353,49 @@ class Supervised(LabelledPretraining):
 
     def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
         """New head where calibration is granted, else the head of the source."""
-        return self._predictors(jobs, [j.view.calibration is None and bool(j.state) for j in jobs])
+        return self._predictors(jobs)
+
+    def keeps_head(self, job: Job) -> bool:
+        """Nor is it there for the control from scratch."""
+        return super().keeps_head(job) and bool(job.state)
 
 
-class Adaptation(SourceTrained):
+class FoldByFold(SourceTrained):
+    """Learn the labelled source together with windows of the fold's target."""
+
+    def training_set(self, job: Job) -> TrainingSet:
+        """What a fold is trained on."""
+        raise NotImplementedError
+
+    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
+        """Train, folds of one source as one stack; then a new head where none is kept."""
+        if jobs[0].view.source is None:  # the control from scratch: nothing to learn it with
+            return self.finetune(jobs)
+        states: dict[int, Any] = {}
+        for group in groups_of_equal(jobs, lambda j: (id(j.view.source), self.keeps_head(j))):
+            sets = [self.training_set(jobs[i]) for i in group]
+            watched = self.keeps_head(jobs[group[0]])
+            states |= dict(zip(group, self.train_stack(sets, watched), strict=True))
+        return self._predictors([replace(job, state=states[i]) for i, job in enumerate(jobs)])
+
+
+class Adaptation(FoldByFold):
     """Learn the labelled source together with unlabelled target windows, fold by fold.
 
     Where the protocol grants calibration windows, these are the unlabelled ones; a new head is
     then trained on them with their labels.
     """
 
-    needs: ClassVar[Needs] = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
+    needs = Needs(source="labelled", unlabelled=True, features=ANY_FEATURES)
 
-    def fit_many(self, jobs: Sequence[Job]) -> list[Predictor]:
-        """Adapt, folds of one source as one stack; then a new head where there is calibration."""
-        if jobs[0].view.source is None:  # the control from scratch: nothing to adapt from
-            return self.finetune(jobs)
-        states: dict[int, Any] = {}
-        for group in groups_of_equal(
-            jobs, lambda j: (id(j.view.source), j.view.calibration is None)
-        ):
-            sets = [self._training_set(jobs[i]) for i in group]
-            watched = jobs[group[0]].view.calibration is None
-            states |= dict(zip(group, self.train_stack(sets, watched), strict=True))
-        adapted = [replace(job, state=states[i]) for i, job in enumerate(jobs)]
-        return self._predictors(adapted, [job.view.calibration is None for job in jobs])
-
-    def _training_set(self, job: Job) -> TrainingSet:
+    def training_set(self, job: Job) -> TrainingSet:
+        """Source and unlabelled windows; a new head has the usual stage to itself."""
         ctx = replace(job.ctx, stage="adapt") if job.view.calibration is not None else job.ctx
         return TrainingSet(labelled_source(job), job.view.unlabelled, job.state, ctx)
 
 
 class _SourceOnly(Supervised):
-    name: ClassVar[str] = "source-only"
+    name = "source-only"
 
 
 class FromSource(Adaptation):
@@ -391,20 +404,18 @@ class FromSource(Adaptation):
     A budget of steps is halved: one part for the source, the other to adapt.
     """
 
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+    def pretrain(self, source: Source, ctx: Context) -> State:
         """Source-only training."""
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
+    def pretrain_many(self, source: Source, contexts: Sequence[Context]) -> list[Any]:
         """Source-only training for each context, as one stack."""
         halves = [_of_half(ctx) for ctx in contexts]
         return _SourceOnly(self.params).pretrain_many(source, halves)
 
-    def _training_set(self, job: Job) -> TrainingSet:
-        given = super()._training_set(job)
+    def training_set(self, job: Job) -> TrainingSet:
+        """The same, with half of the steps."""
+        given = super().training_set(job)
         return replace(given, ctx=_of_half(given.ctx))
 
 

@@ -150,16 +150,10 @@ class FineTuned(Method):
     #: A class that changes any of these trains a network of its own, from scratch too.
     decides_scratch: ClassVar[tuple[str, ...]] = (
         "encoder", "resolved", "finetune", "recipe", "fit_many")
-
-    @property
-    def together(self) -> bool:
-        """Folds are one stack."""
-        return True
-
-    @property
-    def stacks(self) -> bool:
-        """Several seeds are one stack."""
-        return True
+    #: Folds are one stack, ...
+    together = True
+    #: ... and so are several seeds.
+    stacks = True
 
     def encoder(self, space: Space) -> Encoder:
         """Encoder of windows of a space."""
@@ -300,8 +294,8 @@ class FineTuned(Method):
 class SharedNetwork(FineTuned):
     """Backbone and head, trained on labelled windows and on nothing before."""
 
-    name: ClassVar[str] = SHARED
-    needs: ClassVar[Needs] = Needs(source="none", calibration=True, features=ANY_FEATURES)
+    name = SHARED
+    needs = Needs(source="none", calibration=True, features=ANY_FEATURES)
 
 
 def _decides(job: Job) -> object:

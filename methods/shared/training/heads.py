@@ -24,7 +24,7 @@ from bench.training import Losses, Moment, Optimiser, Phase, stack, train, unsta
 
 from ..losses.transfer import cross_entropy
 from ..networks.layers import Encoder, Head, State, layers_of
-from ..networks.parts import last_layers, low_rank, not_frozen, plain
+from ..networks.parts import last_layers, low_rank, plain
 from ..shallow import folds_of_trials
 from .finishing import Finish, settling
 from .predicting import NetworkPredictor
@@ -58,19 +58,15 @@ class HeadRecipe:
     def __init__(self, q: Any) -> None:
         self.q = q
 
-    def length(self, n: int, draw: int, budget: Budget) -> tuple[Sampler, int]:
-        """Batches of an epoch of ``draw`` of n windows, and how many batches there are in all."""
+    def length(self, n: int, draw: int, budget: Budget) -> tuple[Sampler, int, int]:
+        """Batches of an epoch of ``draw`` of n windows, how many in all, and without a budget."""
         q = self.q
         if isinstance(q.fit_epochs, int):
             sampler = ShuffledBatches(n, q.fit_batch, draw)
-            return sampler, budget.batches(q.fit_epochs * sampler.steps, "fit")
+            wanted = q.fit_epochs * sampler.steps
+            return sampler, budget.batches(wanted, "fit"), wanted
         total = budget.batches(q.fit_steps, "fit")
-        return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total
-
-    def wanted(self, sampler: Sampler) -> int:
-        """How many batches the parameters say, whatever the budget."""
-        q = self.q
-        return int(q.fit_epochs * sampler.steps if isinstance(q.fit_epochs, int) else q.fit_steps)
+        return Streamed(n, min(n, q.fit_batch), math.ceil(total / LOOKS)), total, q.fit_steps
 
     def optimiser(self, encoder: Encoder) -> Optimiser:
         """Adam, its schedule, and at what rate which layer of an encoder is trained."""
@@ -92,9 +88,8 @@ class HeadRecipe:
 
     def trains(self, encoder: Encoder) -> Callable[[str], bool] | None:
         """Whether a tensor of a name is trained; None: all are."""
-        if self.q.finetune == "lora":
-            return not_frozen(encoder)
-        return last_layers(encoder, self.q.fit_layers) if self.q.finetune == "partial" else None
+        layers = {"lora": 0, "partial": self.q.fit_layers}.get(self.q.finetune)
+        return None if layers is None else last_layers(encoder, layers)
 
     def after_epoch(self, model: State, losses: Sequence[dict[str, float]]) -> None:
         """Change the model between two epochs; by default it is left as it is."""
@@ -133,8 +128,7 @@ class HeadTraining:
         y = torch.from_numpy(np.stack([w.y for w in given])).to(ctx.device)
         n = x.shape[1]
         draw = min(n, q.windows_per_epoch) if view.calibration is None else n
-        sampler, self.total = recipe.length(n, draw, ctx.budget)
-        self.wanted = recipe.wanted(sampler)
+        sampler, self.total, self.wanted = recipe.length(n, draw, ctx.budget)
         self.order = Order(sampler, self._draws("fit order"))
         self.epochs = math.ceil(self.total / sampler.steps)
         self.windows, self.classes = x.flatten(0, 1), y.flatten()

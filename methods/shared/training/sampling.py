@@ -49,6 +49,11 @@ class Sampler(Protocol):
 class Tabled:
     """A dataclass whose tensors, and samplers within it, can be moved to a device."""
 
+    @property
+    def short(self) -> bool:
+        """All batches are alike, where a sampler says no other."""
+        return False
+
     def to(self, device: str) -> Self:
         """The same with its tensors on a device."""
         own: Any = self
@@ -135,11 +140,6 @@ class Streamed(Tabled):
     windows: int
     size: int
     steps: int
-
-    @property
-    def short(self) -> bool:
-        """All batches are alike."""
-        return False
 
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, B) of one epoch."""
@@ -254,10 +254,6 @@ class _Timeline:
         order = np.lexsort((source.onset, trial))
         return cls(order, source.onset[order].astype(float), trial[order], recording[order])
 
-    def within(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First position, and the one after the last, of each position's own group."""
-        return np.searchsorted(groups, groups), np.searchsorted(groups, groups, side="right")
-
 
 @dataclass(frozen=True)
 class Successive(Grouped):
@@ -335,7 +331,9 @@ def neighbours(source: Source, seconds: float, size: int, draw: int) -> Grouped:
     clock = line.onset + line.trial * 2 * (np.ptp(line.onset) + seconds + 1)
     low = np.searchsorted(clock, clock - seconds - 1e-3)
     high = np.searchsorted(clock, clock + seconds + 1e-3, side="right")
-    first, last = line.within(line.recording)
+    # First position of each one's own recording, and the one after the last.
+    first, last = (np.searchsorted(line.recording, line.recording, side=side)
+                   for side in ("left", "right"))
     usable = np.flatnonzero((high - low > 1) & (last - first > high - low))
     if len(usable) < 2:
         raise IncompatibleError(
@@ -430,11 +428,6 @@ class SameStimulus(Tabled):
     def steps(self) -> int:
         """Batches in an epoch."""
         return max(1, round(self.draw / (2 * self.stimuli * self._pairs_per_batch)))
-
-    @property
-    def short(self) -> bool:
-        """All batches are alike."""
-        return False
 
     def epoch(self, g: Draws) -> list[Tensor]:
         """Batches (K, 2, P, S) of one epoch."""

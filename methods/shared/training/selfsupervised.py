@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bench.data.windows import Space, UnlabelledWindows, Windows
+from bench.data.windows import Space
 from bench.draws import Draws
 from bench.method import Context, Needs, hyper, tell_epoch
 from bench.registry import ANY_FEATURES
@@ -23,7 +23,7 @@ from ..networks.backbones import started
 from ..networks.layers import Encoder, Projector, State
 from .arranging import arranged
 from .finetuning import FineTuned
-from .sampling import Order, Sampler, ShuffledBatches
+from .sampling import Order, Sampler, ShuffledBatches, Source
 
 
 class Pretext:
@@ -44,7 +44,7 @@ class Pretext:
         """Parameters of one model beside the encoder's."""
         return {}
 
-    def sampler(self, source: Windows | UnlabelledWindows, size: int, draw: int) -> Sampler:
+    def sampler(self, source: Source, size: int, draw: int) -> Sampler:
         """Chooses batches of ``size`` windows, ``draw`` an epoch: by default any windows."""
         return ShuffledBatches(len(source), size, draw)
 
@@ -103,7 +103,7 @@ class SelfSupervised(FineTuned):
     with the encoder, on the labelled source in the classes both corpora share.
     """
 
-    needs: ClassVar[Needs] = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
+    needs = Needs(source="unlabelled", calibration=True, features=ANY_FEATURES)
     #: Pre-training task, made from the encoder and the method's parameters.
     task: ClassVar[type[Pretext]]
 
@@ -117,17 +117,14 @@ class SelfSupervised(FineTuned):
         """Pre-training task for windows of a space."""
         return self.task(self.encoder(space), self.params)
 
-    def pretrain(self, source: Windows | UnlabelledWindows, ctx: Context) -> State:
+    def pretrain(self, source: Source, ctx: Context) -> State:
         """Train encoder and pretext heads on source windows (n, channels, features).
 
         Returns the state of the encoder and of everything beside it.
         """
-        state: State = self.pretrain_many(source, [ctx])[0]
-        return state
+        return self.pretrain_many(source, [ctx])[0]
 
-    def pretrain_many(
-        self, source: Windows | UnlabelledWindows, contexts: Sequence[Context]
-    ) -> list[Any]:
+    def pretrain_many(self, source: Source, contexts: Sequence[Context]) -> list[Any]:
         """One pre-training for each context, as one stack."""
         q, ctx = self.params, contexts[0]
         task = stacked(self, contexts).network(source.space)
@@ -150,16 +147,11 @@ class SelfSupervised(FineTuned):
             chosen = order(at)
             return data[chosen], task.noise(chosen[0].numel(), noise.at(at.step))
 
-        def step(given: tuple[Tensor, Any]) -> dict[str, Tensor]:
-            return task.losses(model, *given)
-
-        def on_epoch(epoch: int, losses: list[dict[str, float]]) -> None:
-            tell_epoch(contexts, epoch + 1, epochs, losses)
-
         lost = train(
-            model, step, epochs=epochs, steps=order.steps, short=order.short, feed=feed,
-            names=["pre-training"] * len(contexts), optimiser=task.optimiser(), on_epoch=on_epoch,
-            before_epoch=order.begin, limit=total,
+            model, lambda given: task.losses(model, *given), epochs=epochs, steps=order.steps,
+            short=order.short, feed=feed, names=["pre-training"] * len(contexts),
+            optimiser=task.optimiser(), before_epoch=order.begin, limit=total,
+            on_epoch=lambda epoch, losses: tell_epoch(contexts, epoch + 1, epochs, losses),
             after_step=lambda at: task.after_step(model, at.progress),
         )
         for c in contexts:

@@ -7,7 +7,7 @@ batch: batches of neighbouring windows, as in a stream, would each hold one tria
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +38,7 @@ class TestTime(Supervised):
     """Train as source-only does, adapt to the tested windows at prediction."""
 
     Params = TestTimeParams
-    params: TestTimeParams
-    transductive: ClassVar[bool] = True
+    transductive = True
 
     def adapted(self, base: NetworkPredictor, p: State, x: Tensor) -> Tensor:
         """Logits (1, n, c) of windows (1, n, C, F); ``p`` is a copy that may be changed."""
