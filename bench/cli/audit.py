@@ -96,7 +96,7 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     folder = asked.options.runs / "report"
     written = load("reports", "audit")(Store(asked.options.runs), folder, ReportOptions())
     screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                 + escape(named_briefly(written)), highlight=False)
+                 + escape(named_briefly(written)))
 
 
 def _check(records: Path | None, split: Path | None) -> None:
@@ -143,15 +143,14 @@ def export(
     made = bundle(runs, out, lab, models)
     screen = Screen()
     held = f"{counted(made.records, 'record')}, {counted(made.files, 'file')}, {_size(made.size)}"
-    screen.print(f"[green]✓[/] {escape(str(made.path))}: {held}", highlight=False, soft_wrap=True)
+    screen.print(f"[green]✓[/] {escape(str(made.path))}: {held}", soft_wrap=True)
     for path, why in made.left_out:
-        screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}", highlight=False)
+        screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}")
     for kind, names in made.named.items():
-        screen.print(f"It names {kind}: {escape(', '.join(names))}", highlight=False)
+        screen.print(f"It names {kind}: {escape(', '.join(names))}")
     seen = check(out)
     verdict(screen, seen)
-    screen.print("Publish the sha256 with it: whoever has both can tell that it is yours.",
-                 highlight=False)
+    screen.print("Publish the sha256 with it: whoever has both can tell that it is yours.")
     if not seen.whole:
         show(screen, seen)
         raise typer.Exit(1)

@@ -81,19 +81,18 @@ def data_simulate(
     if not corpus:
         for adapter in adapters:
             if not adapter.simulates:
-                screen.print(f"[dim]–[/] {adapter.name}: has no simulator", highlight=False)
+                screen.print(f"[dim]–[/] {adapter.name}: has no simulator")
         # Anybody can have the real ones of open corpora; simulated ones are for who asks by name.
         adapters = [a for a in adapters
                     if a.simulates and entry("corpora", a.name).family != OPEN]
     for adapter in adapters:
         with Screen(stderr=True).status(f"simulating {adapter.name}"):
             simulate_corpus(adapter, folder / adapter.name, chosen)
-        screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}",
-                     highlight=False)
+        screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}")
     names = [a.name for a in adapters]
     if len(names) > 1:
         screen.print(f"Use them with: bench run --src {names[0]} --tgt {names[-1]} --data "
-                     f"{escape(str(folder))}", highlight=False)
+                     f"{escape(str(folder))}")
 
 
 @data_app.command("set", epilog="Example:\n\n  bench data set SEED=~/corpora/SEED_EEG "
@@ -120,9 +119,7 @@ def data_set(
         path = set_corpus_folder(adapter.name, inventory.root)
         Screen().print(
             f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')}; "
-            "remembered in "
-            f"{escape(str(path))}", highlight=False,
-        )
+            f"remembered in {escape(str(path))}")
 
 
 @data_app.command("add", epilog="Examples:\n\n  bench data add ~/recordings --as MY-LAB --dry-run"
@@ -176,13 +173,13 @@ def data_add(
     )
     show_proposal(proposal, screen)
     if dry_run:
-        screen.print(escape(proposal.toml), highlight=False)
+        screen.print(escape(proposal.toml))
         return
     path = register(proposal, folder.expanduser(), to)
     screen.print(f"[green]✓[/] {escape(as_)} is a corpus now, as {escape(str(path))} says: edit "
-                 "that where it is wrong", highlight=False, soft_wrap=True)
+                 "that where it is wrong", soft_wrap=True)
     screen.print(f"Read it whole: bench data check {escape(str(folder))} --corpus {escape(as_)} "
-                 "--read", highlight=False, soft_wrap=True)
+                 "--read", soft_wrap=True)
 
 
 @data_app.command("forget", epilog="Example:\n\n  bench data forget MY-LAB")
@@ -197,5 +194,4 @@ def data_forget(
     if name.lower() not in {k.lower() for k in known}:
         raise UnknownNameError("corpus that was added or set", name, known)
     forget_corpus(name)
-    Screen().print(f"[green]✓[/] {escape(name)} is forgotten; nothing was deleted",
-                   highlight=False)
+    Screen().print(f"[green]✓[/] {escape(name)} is forgotten; nothing was deleted")

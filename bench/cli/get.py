@@ -50,13 +50,12 @@ def data_get(
                            f"Open corpora: {free}")
     folder = _folder(adapter.name, to)
     screen = Screen()
-    screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}", highlight=False)
-    screen.print(f"Licence: {escape(source.licence)}", highlight=False)
-    screen.print(f"Please cite: {escape(source.citation)}", highlight=False)
-    screen.print(f"Its page, where the files can be had by hand: {escape(source.page)}",
-                 highlight=False)
+    screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}")
+    screen.print(f"Licence: {escape(source.licence)}")
+    screen.print(f"Please cite: {escape(source.citation)}")
+    screen.print(f"Its page, where the files can be had by hand: {escape(source.page)}")
     plan = planned(adapter.name, source, folder, url=url, only=listed("--only", only))
-    screen.print(_words(plan), highlight=False)
+    screen.print(_words(plan))
     if dry_run:
         return
     try:
@@ -69,8 +68,7 @@ def data_get(
         screen.print(
             f"[yellow]•[/] {escape(str(path))} is an archive that this program cannot open. Unpack "
             f"it there (bsdtar -xf, unrar x, 7z x), then: bench data set {adapter.name}="
-            f"{escape(str(folder))}", highlight=False,
-        )
+            f"{escape(str(folder))}")
     if not left:
         _remember(adapter, folder, screen)
 
@@ -111,7 +109,7 @@ def _remember(adapter: CorpusAdapter, folder: Path, screen: Screen) -> None:
     set_corpus_folder(adapter.name, inventory.root)
     screen.print(
         f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')} in "
-        f"{escape(str(inventory.root))}; no command needs --data for it any more", highlight=False)
+        f"{escape(str(inventory.root))}; no command needs --data for it any more")
 
 
 class _Progress:

@@ -199,8 +199,7 @@ def _write_site(screen: Screen, paths: list[Path]) -> None:
     """Say what was written, and how to look at it."""
     pages = len(paths) - 1
     screen.print(f"[dim]written:[/] {escape(str(paths[0]))} and {pages} page{'s' * (pages != 1)}, "
-                 "one for each setting. Open the index, or put the folder on a web server.",
-                 highlight=False)
+                 "one for each setting. Open the index, or put the folder on a web server.")
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
@@ -214,7 +213,7 @@ def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
     for what, paths in (("written to", written), ("up to date in", kept)):
         if paths:
             screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
-                         + escape(named_briefly(paths)), highlight=False)
+                         + escape(named_briefly(paths)))
 
 
 @app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
@@ -316,9 +315,8 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
     written = new_plugin(kind, name, folder)
     screen = Screen()
     for path in written:
-        screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)
-    screen.print(f"Check it: bench check {escape(str(written[0]))}", highlight=False,
-                 soft_wrap=True)
+        screen.print(f"[green]✓[/] {escape(str(path))}", soft_wrap=True)
+    screen.print(f"Check it: bench check {escape(str(written[0]))}", soft_wrap=True)
 
 
 def main() -> None:
@@ -379,9 +377,9 @@ def _listen(ended: list[signal.Signals]) -> None:
 
 def _refuse(message: str, hint: str) -> NoReturn:
     screen = Screen(stderr=True)
-    screen.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    screen.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
     if hint:
-        screen.print(escape(hint), style="dim", highlight=False, soft_wrap=True)
+        screen.print(escape(hint), style="dim", soft_wrap=True)
     sys.exit(2)
 
 

@@ -92,11 +92,11 @@ def run_sweep(
         Screen(stderr=True).print(
             f"{counted(len(plan.cells), 'cell')} at scale published: as many epochs as the "
             "parameters say, which takes networks minutes to hours each; --dry-run estimates the "
-            "time, --scale table trains shortly.", style="dim", highlight=False)
+            "time, --scale table trains shortly.", style="dim")
     if not quiet and request.seeds not in (given.seeds, 1):
         Screen(stderr=True).print(
             f"{request.seeds} seeds, trained as one stack and averaged; --seeds 1 takes one.",
-            style="dim", highlight=False)
+            style="dim")
     began = now()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display

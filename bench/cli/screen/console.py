@@ -16,8 +16,11 @@ class Screen(Console):
     """A console on which no text can move the cursor, change colours or set a title.
 
     Names, reasons and paths may come from a run folder of somebody else's. Colours and the cursor
-    are moved by segments that hold no text of theirs, or by a style.
+    are moved by segments that hold no text of theirs, or by a style. Nothing is coloured unasked.
     """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

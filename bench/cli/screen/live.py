@@ -60,9 +60,9 @@ class LiveDisplay:
         if self.quiet:
             return
         if self.console.is_terminal:
-            self.console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+            self.console.print(line, no_wrap=True, overflow="ellipsis")
         else:
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.console.print(line, soft_wrap=True)
 
 
 #: Said where something is kept that a command finds when it is given again.
@@ -98,14 +98,13 @@ def _new(folder: Path, pattern: str, since: float) -> list[Path]:
 def say_kept(runs: Path, since: float) -> None:
     """Print it; of SIGHUP the terminal is gone."""
     with contextlib.suppress(OSError):
-        Screen(stderr=True).print(escape(kept(runs, since)), highlight=False, soft_wrap=True)
+        Screen(stderr=True).print(escape(kept(runs, since)), soft_wrap=True)
 
 
 def say_finished() -> None:
     """The same of a command that stores each thing as soon as it has it: trials, files."""
     with contextlib.suppress(OSError):
-        Screen(stderr=True).print(f"What was finished is stored. {GOES_ON}", highlight=False,
-                                  soft_wrap=True)
+        Screen(stderr=True).print(f"What was finished is stored. {GOES_ON}", soft_wrap=True)
 
 
 def now() -> float:

@@ -77,7 +77,7 @@ class Display:
             self._finish()
             if event.stage not in self._told:
                 self._told.add(event.stage)
-                self.console.print(f"[dim]·[/] {escape(event.stage)}", highlight=False)
+                self.console.print(f"[dim]·[/] {escape(event.stage)}")
             return
         if event.stage != self._stage:
             self._finish()
@@ -98,7 +98,7 @@ class Display:
             self.console.print(
                 f"  {escape(event.stage)} {event.unit} {event.done}/{event.total}  "
                 f"{_left(event)}  {escape(event.detail)}".replace("   ", "  "),
-                highlight=False, no_wrap=True, overflow="ellipsis",
+                no_wrap=True, overflow="ellipsis",
             )
 
     def _finish(self) -> None:
@@ -113,6 +113,6 @@ class Display:
             return
         self.console.print(
             f"[green]✓[/] {escape(self._stage)} [dim]{seconds:.1f} s  {escape(self._detail)}[/]",
-            highlight=False, no_wrap=True, overflow="ellipsis",
+            no_wrap=True, overflow="ellipsis",
         )
         self._stage = self._detail = ""

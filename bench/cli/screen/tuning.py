@@ -145,7 +145,7 @@ def show_outcome(outcome: TuningOutcome, console: Console) -> None:
     console.print(title)
     console.print(_parameters(outcome))
     for line in (_trials(outcome), *_verdict(outcome)):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.print(Text.assemble(
         "Parameters ", (str(outcome.path), "dim"), "\nUse them with ",
         ("--params tuned", "cyan"), " (bench run, bench sweep)",
