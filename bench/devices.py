@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .errors import SettingError, UnknownNameError
+from .errors import SettingError
 
 #: Precision of the arithmetic: of tensors, and of how float32 matrices are multiplied.
 PRECISIONS = {
@@ -200,17 +200,6 @@ class Room:
         import torch
 
         return float(torch.cuda.max_memory_allocated(self.device))
-
-
-def check_precision(precision: str) -> None:
-    """Refuse a precision that is not known.
-
-    Raises
-    ------
-    UnknownNameError
-    """
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
 
 
 def dtype_of(precision: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +101,18 @@ class UnknownNameError(BenchError):
         listed = ", ".join(names[:_MOST_NAMES])
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         super().__init__(f"there is no {what} named {name!r}", f"{hint}Known: {listed}{more}")
+
+
+def check_known(what: str, known: Collection[str], *names: str) -> None:
+    """Refuse a name that is none of those that are known.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(what, name, known)
 
 
 class SettingError(BenchError):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import BenchError, SettingError, UnknownNameError
+from .errors import BenchError, SettingError, UnknownNameError, check_known
 from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
 from .store.records import Store
@@ -92,13 +92,9 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.columns not in (0, 1, 2):
             raise SettingError(f"pictures of {self.columns} columns", "A paper has 1 or 2.")
-        if self.metric not in METRICS:
-            raise UnknownNameError("metric", self.metric, METRICS)
-        if self.unit not in UNITS:
-            raise UnknownNameError("unit", self.unit, UNITS)
-        for name in self.formats:
-            if name not in FORMATS:
-                raise UnknownNameError("format", name, FORMATS)
+        check_known("metric", METRICS, self.metric)
+        check_known("unit", UNITS, self.unit)
+        check_known("format", FORMATS, *self.formats)
         for pair in self.pairs:
             split_pair(pair)
 
@@ -512,8 +508,7 @@ class Scoreboard:
         ------
         UnknownNameError
         """
-        if value not in self._frame.columns:
-            raise UnknownNameError("column of the long form", value, self._frame.columns)
+        check_known("column of the long form", self._frame.columns, value)
         options = dataclasses.replace(
             self._options, metric=metric or self._options.metric, unit=unit or self._options.unit)
         kept = self._frame[(self._frame["metric"] == options.metric)

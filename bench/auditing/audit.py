@@ -11,7 +11,7 @@ from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..cells.shortcuts import SHORTCUTS, Shortcut
 from ..data.windows import Windows
-from ..errors import BenchError, IncompatibleError, SettingError, UnknownNameError
+from ..errors import BenchError, IncompatibleError, SettingError, check_known
 from ..method import Method
 from ..registry import load
 from ..runs.build import cell_of_run
@@ -157,9 +157,7 @@ def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
         No such shortcut, or none of this method.
     """
     known = {s.name: s for s in (*SHORTCUTS.values(), *_switches(cls(None)))}
-    for name in only:
-        if name not in known:
-            raise UnknownNameError(f"shortcut of {cls.name}", name, known)
+    check_known(f"shortcut of {cls.name}", known, *only)
     return [s for s in known.values() if not only or s.name in only]
 
 

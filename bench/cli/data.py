@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ..errors import SettingError
+from ..errors import SettingError, check_known
 from ..registry import OPEN, entries, entry, include, load
 from ..runs.options import Options, as_pairs
 from ..store.shown import counted
 from .screen.console import Screen
-from .shared import choice, listed
+from .shared import listed
 
 Includes = Annotated[list[str] | None, typer.Option(
     "--include", help="Python file or module with a CATALOGUE of further corpora, repeatable.",
@@ -42,11 +42,9 @@ def data_check(
 
     for item in include_ or ():
         include(item)
-    screen = Screen()
-    if not inspect_folder(
-        folder, corpus or list(entries("corpora")), screen, read=read,
-        features=choice("--features", features, FEATURES), named=bool(corpus),
-    ):
+    check_known("value of --features", FEATURES, features)
+    if not inspect_folder(folder, corpus or list(entries("corpora")), Screen(), read=read,
+                          features=features, named=bool(corpus)):
         raise typer.Exit(2)
 
 

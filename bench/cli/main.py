@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
-from ..errors import BenchError, SettingError, UnknownNameError, missing
+from ..errors import BenchError, SettingError, check_known, missing
 from ..registry import GROUPS, broken, include, load
 from ..runs.options import as_pairs
 from ..version import __version__
@@ -226,8 +226,7 @@ def list_(
     """List what is registered: built-in and from plugins."""
     for item in include_ or ():
         include(item)
-    if group not in GROUPS:
-        raise UnknownNameError("list", group, GROUPS)
+    check_known("list", GROUPS, group)
     from .screen.tables import as_json, as_table
 
     if json_:

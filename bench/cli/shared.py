@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from ..errors import SettingError, UnknownNameError
+from ..errors import SettingError
 from ..registry import include, load
 from ..runs.options import OUT, RUN, SEE, CellOptions, Options, about, flag_of
 
@@ -136,18 +136,6 @@ def listed(option: str, items: list[str] | None) -> tuple[str, ...]:
     if items and not values:
         raise SettingError(f"{option} names nothing")
     return values
-
-
-def choice(option: str, value: str, known: Sequence[str]) -> Any:
-    """A value of an option that has few.
-
-    Raises
-    ------
-    UnknownNameError
-    """
-    if value not in known:
-        raise UnknownNameError(f"value of {option}", value, known)
-    return value
 
 
 def named_briefly(paths: Sequence[Path]) -> str:

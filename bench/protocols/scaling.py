@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.windows import Space, UnlabelledWindows, Windows
-from ..errors import IncompatibleError, SettingError, UnknownNameError
+from ..errors import IncompatibleError, SettingError, UnknownNameError, check_known
 from .base import Fold, Protocol, View
 
 Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "window", "none"]
@@ -164,10 +164,8 @@ class Scaling:
     over_time: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UnknownNameError("scaling", self.kind, KINDS)
-        if self.scope not in SCOPES:
-            raise UnknownNameError("scaling scope", self.scope, SCOPES)
+        check_known("scaling", KINDS, self.kind)
+        check_known("scaling scope", SCOPES, self.scope)
         if self.kind in ("none", "window") and self.scope != "corpus":
             raise SettingError(
                 f"scaling {self.kind} has no statistics for the scope {self.scope!r}",

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ..cells.cell import Event
 from ..cells.run import has_extras
 from ..devices import devices, footprint, places
-from ..errors import SettingError, StoppedError, StorageError, UnknownNameError, reason_of, trace_of
+from ..errors import SettingError, StoppedError, StorageError, check_known, reason_of, trace_of
 from ..store.lock import RunLock
 from ..store.records import Record, Status, Store
 from .executor import Executor, failed
@@ -73,8 +73,7 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", Path(self.runs))  # from Python it is often a text
-        if self.retry not in RETRIED:
-            raise UnknownNameError("value of --retry", self.retry, RETRIED)
+        check_known("value of --retry", RETRIED, self.retry)
         if self.workers < 1:
             raise SettingError(f"--workers {self.workers}: at least one is needed")
         if self.stack is not None and self.stack < 1:
