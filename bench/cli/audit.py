@@ -9,13 +9,13 @@ import typer
 from rich.markup import escape
 
 from ..errors import BenchError, SettingError
-from ..registry import include, load
+from ..registry import load
 from ..store.shown import counted
 from ..sweeps.request import as_seeds
 from .screen.console import Screen
 from .screen.exchange import show, verdict
-from .screen.live import now, say_kept
-from .shared import named_briefly, what, with_options
+from .screen.live import saying_what_is_kept
+from .shared import includes, named_briefly, what, with_options
 
 if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
@@ -82,15 +82,9 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     from ..store.records import Store
     from .screen.progress import Display
 
-    began = now()
-    try:
-        with Display(Screen(stderr=True), asked.quiet) as display:
-            path = run_audit(
-                asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
-            )
-    except KeyboardInterrupt:
-        say_kept(asked.options.runs, began)
-        raise
+    with (saying_what_is_kept(asked.options.runs),
+          Display(Screen(stderr=True), asked.quiet) as display):
+        path = run_audit(asked.method, asked.src, asked.tgt, asked.options, display, what=wanted)
     screen = Screen()
     load("reports", "audit-screen")(read_audit(path), screen)
     folder = asked.options.runs / "report"
@@ -128,13 +122,11 @@ def export(
         help="Who publishes it, for tables made of several archives.")] = "",
     models: Annotated[bool, typer.Option(
         "--models", help="Also saved models. Pre-trained states are never taken.")] = False,
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE: code of your own methods, to "
-        "compare hashes with.")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "Python file or module with a CATALOGUE: code of your own methods, to compare hashes with."
+    )] = None,
 ) -> None:
     """Bundle a run folder into one archive to publish: records, predictions, plans, checksums."""
-    for item in include_ or ():
-        include(item)
     from ..exchange.export import export as bundle
     from ..exchange.verify import verify as check
 
@@ -162,17 +154,15 @@ def _size(count: int) -> str:
 
 def verify(
     archive: Annotated[Path, typer.Argument(help="Archive that bench export wrote.")],
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE: code of methods that do not "
-        "come with bench, to compare hashes with.")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "Python file or module with a CATALOGUE: code of methods that do not come with bench, to "
+        "compare hashes with.")] = None,
 ) -> None:
     """Check an archive of results: every score again from its predictions, checksums, splits, code.
 
     Exit status 1 if anything is wrong. It says what it cannot check: whoever can run this
     program can write an archive that passes.
     """
-    for item in include_ or ():
-        include(item)
     from ..exchange.verify import verify as check
 
     if not archive.is_file():

@@ -9,15 +9,14 @@ import typer
 from rich.markup import escape
 
 from ..errors import SettingError, check_known
-from ..registry import OPEN, entries, entry, include, load
+from ..registry import OPEN, entries, entry, load
 from ..runs.options import Options, as_pairs
 from ..store.shown import counted
 from .screen.console import Screen
-from .shared import listed
+from .shared import includes, listed
 
-Includes = Annotated[list[str] | None, typer.Option(
-    "--include", help="Python file or module with a CATALOGUE of further corpora, repeatable.",
-    metavar="FILE|MODULE")]
+Includes = Annotated[list[str] | None, includes(
+    "Python file or module with a CATALOGUE of further corpora, repeatable.")]
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -40,8 +39,6 @@ def data_check(
     from ..data.corpus import FEATURES
     from .screen.corpora import inspect_folder
 
-    for item in include_ or ():
-        include(item)
     check_known("value of --features", FEATURES, features)
     if not inspect_folder(folder, corpus or list(entries("corpora")), Screen(), read=read,
                           features=features, named=bool(corpus)):
@@ -73,8 +70,6 @@ def data_simulate(
     if recipe:
         screen.print(recipe_table(chosen))
         return
-    for item in include_ or ():
-        include(item)
     adapters = [load("corpora", name)() for name in corpus or entries("corpora")]
     if not corpus:
         for adapter in adapters:
@@ -103,8 +98,6 @@ def data_set(
     from ..data.locations import set_corpus_folder
     from ..data.reading import any_inventory
 
-    for item in include_ or ():
-        include(item)
     found = []
     for name, folder in as_pairs("bench data set", where).items():
         adapter = load("corpora", name)()

@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from ..errors import MissingCorpusError, SettingError
-from ..registry import OPEN, entries, include, load
+from ..registry import OPEN, entries, load
 from ..store.shown import counted
 from .data import Includes, data_app
 from .screen.console import Screen
-from .screen.live import say_finished
+from .screen.live import saying_what_is_kept
 from .shared import listed
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ def data_get(
     """Fetch an open corpus: goes on where it stopped, checks every file, shows the licence."""
     from ..data.downloads.fetch import fetch, planned
 
-    for item in include_ or ():
-        include(item)
     adapter = load("corpora", corpus)()
     source = adapter.download
     if source is None:
@@ -58,12 +56,8 @@ def data_get(
     screen.print(_words(plan))
     if dry_run:
         return
-    try:
-        with _Progress(plan) as told:
-            left = fetch(plan, told)
-    except KeyboardInterrupt:
-        say_finished()
-        raise
+    with saying_what_is_kept(), _Progress(plan) as told:
+        left = fetch(plan, told)
     for path in left:
         screen.print(
             f"[yellow]•[/] {escape(str(path))} is an archive that this program cannot open. Unpack "

@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import BenchError, SettingError, check_known, missing
-from ..registry import GROUPS, broken, include, load
+from ..registry import GROUPS, broken, load
 from ..runs.options import as_pairs
 from ..version import __version__
 from . import get  # noqa: F401 - a command of bench data
@@ -26,7 +26,7 @@ from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict
 from .shared import listed, named_briefly
-from .show import show
+from .show import Includes, show
 from .sweep import rerun, status, sweep
 from .tune import tune
 
@@ -219,13 +219,10 @@ def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
 @app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
 def list_(
     group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE.")] = None,
+    include_: Includes = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List what is registered: built-in and from plugins."""
-    for item in include_ or ():
-        include(item)
     check_known("list", GROUPS, group)
     from .screen.tables import as_json, as_table
 
@@ -288,22 +285,19 @@ def _conforms(what: str, values: dict[str, Any], data: Path | None) -> bool:
     return passed
 
 
+_Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
+_Folder = Annotated[Path | None, typer.Option(
+    help="Where to write; bench-NAME if not given.", metavar="DIR")]
+
+
 @new_app.command("method", epilog="Example:\n\n  bench new method my-method")
-def new_method_(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
-    folder: Annotated[Path | None, typer.Option(
-        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
-) -> None:
+def new_method_(name: _Name, folder: _Folder = None) -> None:
     """Write a folder with a method that installs, runs and passes its tests as it stands."""
     _new("method", name, folder)
 
 
 @new_app.command("corpus", epilog="Example:\n\n  bench new corpus my-corpus")
-def new_corpus_(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
-    folder: Annotated[Path | None, typer.Option(
-        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
-) -> None:
+def new_corpus_(name: _Name, folder: _Folder = None) -> None:
     """Write a folder with a reader of a corpus that installs, runs and passes its tests."""
     _new("corpus", name, folder)
 

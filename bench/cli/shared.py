@@ -65,6 +65,16 @@ class Asked(NamedTuple):
     quiet: bool
 
 
+def includes(text: str) -> Any:
+    """Option ``--include`` of a command: what is given is known before the command begins."""
+    def known(items: list[str] | None) -> list[str] | None:
+        for item in items or ():
+            include(item)
+        return items
+
+    return typer.Option("--include", help=text, metavar="FILE|MODULE", callback=known)
+
+
 def with_options(
     command: str, model: type[CellOptions] = Options, *, unset: bool = False
 ) -> Callable[[F], F]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from ..store.shown import counted
 from ..sweeps.request import Request, read_request
 from .screen.console import Screen
 from .screen.exchange import verdict
-from .shared import parsed, with_options
+from .shared import includes, parsed, with_options
 
 if TYPE_CHECKING:
     from ..sweeps.manifest import Memo
@@ -75,7 +76,7 @@ def run_sweep(
     from ..sweeps.manifest import Memo
     from ..sweeps.run import check_first, execute, settled
     from ..sweeps.sweep import Sweep
-    from .screen.live import now, say_kept
+    from .screen.live import kept, say
     from .screen.sweep import SweepDisplay, summary
 
     given = asked(file, flags)
@@ -97,13 +98,13 @@ def run_sweep(
         Screen(stderr=True).print(
             f"{request.seeds} seeds, trained as one stack and averaged; --seeds 1 takes one.",
             style="dim")
-    began = now()
+    began = time.time()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display
         state = execute(sweep_)
     summary(state.as_dict(), Screen())
     if state.stopped == "interrupted":  # the command line says what that means
-        say_kept(options.runs, began)
+        say(kept(options.runs, began))
         return 130
     return state.exit_code
 
@@ -186,9 +187,8 @@ def rerun(
         metavar="RUNS|ARCHIVE")] = Path("runs"),
     data: Annotated[Path | None, typer.Option(
         help="Folder that holds the corpora.", metavar="DIR")] = None,
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="What the record's method or corpora are in: as of bench run.",
-        metavar="FILE|MODULE")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "What the record's method or corpora are in: as of bench run.")] = None,
     tolerance: Annotated[float, typer.Option(
         help="Largest deviation of a probability that still agrees.")] = 1e-4,
 ) -> None:
@@ -196,8 +196,6 @@ def rerun(
 
     An archive is verified first; one that is not whole is refused.
     """
-    for item in include_ or ():
-        include(item)
     from ..sweeps.repeat import find_record, record_in, repeat
 
     screen = Screen()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .screen.console import Screen
-from .screen.live import say_finished
+from .screen.live import saying_what_is_kept
 from .shared import what, with_options
 
 if TYPE_CHECKING:
@@ -56,15 +56,11 @@ def tune(
     tuning = TuneOptions(
         trials=trials, rule=rule, only=names, storage=storage, together=together
     )
-    try:
-        with TuneDisplay(Screen(stderr=True), asked.quiet) as display:
-            outcomes = tune_all(
-                asked.method, asked.src, asked.tgt, asked.options, tuning,
-                on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
-            )
-    except KeyboardInterrupt:
-        say_finished()
-        raise
+    with saying_what_is_kept(), TuneDisplay(Screen(stderr=True), asked.quiet) as display:
+        outcomes = tune_all(
+            asked.method, asked.src, asked.tgt, asked.options, tuning,
+            on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
+        )
     for outcome in outcomes:
         show_outcome(outcome, Screen())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -95,18 +96,21 @@ def _new(folder: Path, pattern: str, since: float) -> list[Path]:
     return found
 
 
-def say_kept(runs: Path, since: float) -> None:
-    """Print it; of SIGHUP the terminal is gone."""
+def say(text: str) -> None:
+    """Print a last word; of SIGHUP the terminal is gone."""
     with contextlib.suppress(OSError):
-        Screen(stderr=True).print(escape(kept(runs, since)), soft_wrap=True)
+        Screen(stderr=True).print(escape(text), soft_wrap=True)
 
 
-def say_finished() -> None:
-    """The same of a command that stores each thing as soon as it has it: trials, files."""
-    with contextlib.suppress(OSError):
-        Screen(stderr=True).print(f"What was finished is stored. {GOES_ON}", soft_wrap=True)
+@contextlib.contextmanager
+def saying_what_is_kept(runs: Path | None = None) -> Iterator[None]:
+    """Say where Ctrl-C ends what is inside: of a run folder, or of what stores each thing at once.
 
-
-def now() -> float:
-    """The time that :func:`kept` is asked with."""
-    return time.time()
+    The latter are trials, and files that come.
+    """
+    began = time.time()
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"What was finished is stored. {GOES_ON}" if runs is None else kept(runs, began))
+        raise
