@@ -23,6 +23,7 @@ from ..selection.rules import rule
 from ..store.hashing import key_of
 from ..store.records import Record, Store
 from ..store.seal import write_json
+from ..store.shown import counted
 from ..tuning.space import search_space, suggested
 
 #: From 2 on the file holds its checksum.
@@ -114,15 +115,7 @@ def audit(
         fails is an entry with a reason.
     """
     options = with_windows(changed(options, changes), windows)
-    with watching(on_event) as told:
-        return _audit(method, src, tgt, options, what=what or AuditOptions(), on_event=told)
-
-
-def _audit(
-    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
-    what: AuditOptions, on_event: OnEvent,
-) -> Path:
-    """Run all parts of an audit, and write the file."""
+    what = what or AuditOptions()
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(
@@ -135,16 +128,17 @@ def _audit(
             "Give the parameters with --set.",
         )
     wanted = chosen(cls, what.only)
-    cell = cell_of_run(method, src, tgt, options, on_event)
-    run = _Audit(cell, Store(options.runs), what, on_event, tuple(options.params))
-    on_event(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
-    run.honest = [run_cell(replace(cell, seed=s), run.store, on_event) for s in what.seeds]
-    entries = []
-    for number, shortcut in enumerate(wanted, 1):
-        on_event(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}", 0, 0))
-        entries.append(run.entry(shortcut))
-        if entries[-1].reason:
-            on_event(Event(f"does not apply: {entries[-1].reason}", 0, 0))
+    with watching(on_event) as told:
+        cell = cell_of_run(method, src, tgt, options, told)
+        run = _Audit(cell, Store(options.runs), what, told, tuple(options.params))
+        told(Event(f"honest run, {counted(len(what.seeds), 'seed')}"))
+        run.honest = [run_cell(replace(cell, seed=s), run.store, told) for s in what.seeds]
+        entries = []
+        for number, shortcut in enumerate(wanted, 1):
+            told(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}"))
+            entries.append(run.entry(shortcut))
+            if entries[-1].reason:
+                told(Event(f"does not apply: {entries[-1].reason}"))
     return _write(options.runs, run.honest, entries, what)
 
 
@@ -241,12 +235,12 @@ class _Audit:
         tried = [self.honest[0]]
         draws = random_draws(self.cell.method, self.what.draws, self.given)
         for number, values in enumerate(draws, 1):
-            self.on_event(Event(f"draw {number} of {len(draws)}", 0, 0))
+            self.on_event(Event(f"draw {number} of {len(draws)}"))
             try:
                 tried.append(run_cell(replace(twin, method=cls(cls.parse(values))), drafts,
                                       self.on_event))
             except BenchError as error:  # a draw may diverge; the others are still to choose from
-                self.on_event(Event(f"draw {number} failed: {error.message}", 0, 0))
+                self.on_event(Event(f"draw {number} failed: {error.message}"))
         honest, how = self._chosen_honestly(tried)
         entry.honest = [honest.id]
         entry.leaky = [self._compose(max(tried, key=test_score), shortcut.name, tried).id]

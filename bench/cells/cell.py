@@ -49,7 +49,7 @@ class Event:
     stage : str
         "reading", "pre-training scmm", "calibrating scmm", ...
     done, total : int
-        Progress of the stage.
+        Progress of the stage; without a total it is a message.
     detail : str
         Loss, subject.
     unit : str
@@ -59,8 +59,8 @@ class Event:
     """
 
     stage: str
-    done: int
-    total: int
+    done: int = 0
+    total: int = 0
     detail: str = ""
     unit: str = ""
     left: float | None = None

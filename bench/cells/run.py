@@ -169,7 +169,7 @@ class Run:
         own = [*cut.notices, *borrowed, *_of_weights(cell)]
         record.notices = [*cell.pair.notices, *own]
         for notice in own if record.kind == "method" or cell.saw_target else ():
-            self.on_event(Event(notice, 0, 0))
+            self.on_event(Event(notice))
         record.classes = list(cell.target_classes)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None

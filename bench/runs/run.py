@@ -74,7 +74,7 @@ def _run(method: str, src: Source, tgt: Side, options: Options, outlook: Outlook
     outlook.expect([cell, *controls])
     cost = said_of_scale(cell, _took(cell, store))
     if cost:
-        outlook(Event(cost, 0, 0))
+        outlook(Event(cost))
     outlook.begin()
     record = run_cell(cell, store, outlook, energy=options.energy)
     for control in controls:
@@ -123,8 +123,7 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             if found is None:
                 on_event(Event(
                     f"{cls.name} is not tuned and runs with its defaults: less than a fair "
-                    f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0,
-                ))
+                    f"comparison. Tune it with: {setting.command(cell.seed)}"))
             else:
                 control = with_tuned(control, found)
         out.append(control)

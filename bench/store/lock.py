@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ..errors import BenchError
@@ -84,10 +83,7 @@ class RunLock:
         threading.Thread(target=self._beat, name=f"beat of {self.path.name}", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._over.set()
         with contextlib.suppress(OSError):
             os.ftruncate(self._handle, 0)

@@ -229,7 +229,7 @@ class _Tuning:
         of, told = self.options.trials, False
         before = len([t for t in live(study, of) if t.state.is_finished()])
         if before:
-            self.on_event(Event(f"going on after {before} of {of} trials", 0, 0))
+            self.on_event(Event(f"going on after {before} of {of} trials"))
         while True:
             mark_dead(study)
             missing = sorted(set(range(of)) - indices(study, of))
@@ -242,7 +242,7 @@ class _Tuning:
                 return
             else:
                 if not told:
-                    self.on_event(Event("waiting for trials that other processes run", 0, 0))
+                    self.on_event(Event("waiting for trials that other processes run"))
                 told = True
                 time.sleep(1.0)
 

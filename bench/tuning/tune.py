@@ -108,32 +108,19 @@ def tune(
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
     options = with_windows(changed(options, {**changes, "preset": "default"}), windows)
-    with watching(on_event) as told:
-        return _all(
-            method, src, tgt, options, tuning=tuning or TuneOptions(), on_event=told,
-            on_trial_end=on_trial_end, begin=begin,
-        )
-
-
-def _all(
-    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
-    tuning: TuneOptions, on_event: OnEvent, on_trial_end: OnTrialEnd | None,
-    begin: OnTuningStart | None,
-) -> list[TuningOutcome]:
-    """Tune a method, then its controls."""
-    cell = cell_of_run(method, src, tgt, options, on_event)
-    cells = [(cell, search_space(cell.method, tuning.only, options.params))]
-    for beside in controls_of(cell, options, on_event) if options.controls else ():
-        space = _control_space(beside.method, tuning.only, options.params)
-        if space:
-            cells.append((beside, space))
+    tuning = tuning or TuneOptions()
     out = []
-    for each, space in cells:
-        if begin is not None:
-            begin(each, space)
-        out.append(_tune(
-            each, space, options, tuning, on_event=on_event, on_trial_end=on_trial_end
-        ))
+    with watching(on_event) as told:
+        cell = cell_of_run(method, src, tgt, options, told)
+        cells = [(cell, search_space(cell.method, tuning.only, options.params))]
+        for beside in controls_of(cell, options, told) if options.controls else ():
+            space = _control_space(beside.method, tuning.only, options.params)
+            if space:
+                cells.append((beside, space))
+        for each, space in cells:
+            if begin is not None:
+                begin(each, space)
+            out.append(_tune(each, space, options, tuning, on_event=told, on_trial_end=on_trial_end))
     return out
 
 
