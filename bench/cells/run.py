@@ -370,9 +370,9 @@ def _scorer(names: list[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
     """Scorer of some rules; scikit-learn is imported only if there are any."""
     if not names:
         return lambda fold, predictor: {}
-    from ..selection.validators import scorer_of
+    from ..selection.validators import RuleScorer
 
-    return scorer_of(names, unlabelled)
+    return RuleScorer(names, unlabelled)
 
 
 def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:

@@ -120,7 +120,8 @@ def tune(
         for each, space in cells:
             if begin is not None:
                 begin(each, space)
-            out.append(_tune(each, space, options, tuning, on_event=told, on_trial_end=on_trial_end))
+            out.append(_tune(
+                each, space, options, tuning, on_event=told, on_trial_end=on_trial_end))
     return out
 
 
