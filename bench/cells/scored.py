@@ -20,7 +20,7 @@ from ..data.recipe import GENERATOR
 from ..protocols.base import Fold, trial_table
 from ..protocols.granted import Grant, Granted, numbered
 from ..registry import load
-from ..scoring.metrics import FoldOutcome
+from ..scoring.metrics import scored_fold
 from ..selection.rules import evaluated
 from ..selection.tested import Key, SelectedEpoch, Tested
 from ..store.records import Record, Store
@@ -79,19 +79,15 @@ class Answers:
         """Subject and session."""
         return self.key[0], self.key[1]
 
-    def outcome(self, proba: NDArray[np.float64]) -> FoldOutcome:
-        """Scores of test probabilities (n, classes)."""
-        return self.joint_outcome([(self, proba)])
-
     @staticmethod
-    def joint_outcome(parts: Sequence[tuple[Answers, NDArray[np.float64]]]) -> FoldOutcome:
-        """Scores of test probabilities of all parts of a subject and session together."""
+    def joint(parts: Sequence[tuple[Answers, NDArray[np.float64]]]) -> dict[str, Any]:
+        """What is kept of all parts of a subject and session, by test probabilities of each."""
         every = [a for a, _ in parts]
         y, ids, trials, calibration = (
             np.concatenate([getattr(a, name) for a in every])
             for name in ("y", "trial_ids", "trial", "calibration")
         )
-        return FoldOutcome.of(
+        return scored_fold(
             every[0].whole, y, np.concatenate([p for _, p in parts]), ids, test_trials=trials,
             calibration_trials=calibration,
             # Parts are calibrated on much the same windows: their sum would count these again.
@@ -184,12 +180,11 @@ class Scoring:
         pairs = list(zip(self.answers, chosen, strict=True))
         table = pd.concat([answers.table(p) for answers, p in pairs], ignore_index=True)
         if cell.shortcut:
-            outcomes = per_subject(list(self.parts), table)
+            record.folds = per_subject(list(self.parts), table)
         else:
-            outcomes = [Answers.joint_outcome(parts) for parts in _by_session(pairs)]
+            record.folds = [Answers.joint(parts) for parts in _by_session(pairs)]
             if predicted.shown:
                 record.oracle = _oracle(record.selections["oracle"])
-        record.folds = [outcome.as_dict() for outcome in outcomes]
         tested.add_to(record.curves)
         if predicted.diagnostics is not None:
             record.diagnostics = self._diagnostics(predicted.diagnostics)
@@ -245,12 +240,12 @@ def _picked(
     """What a rule chose for a subject and session; of several parts the mean epoch and score."""
     picks = [pick for _, (pick, _) in parts]
     scores = [pick.score for pick in picks if scored and pick.score is not None]
-    outcome = Answers.joint_outcome([(answers, proba) for answers, (_, proba) in parts])
+    tested = Answers.joint([(answers, proba) for answers, (_, proba) in parts])
     return {
-        "subject": outcome.subject, "session": outcome.session,
+        "subject": tested["subject"], "session": tested["session"],
         "epoch": round(fmean(pick.epoch for pick in picks)),
         "of": round(fmean(pick.of for pick in picks)),
-        "score": fmean(scores) if scores else None, "scores": outcome.scores,
+        "score": fmean(scores) if scores else None, "scores": tested["scores"],
     }
 
 
@@ -301,7 +296,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
             return None
         for found, its in ((drawn, record.folds), (reached, linear)):
             if found is not None:
-                its.append(FoldOutcome.of(key, *found, test_trials=list(labels)).as_dict())
+                its.append(scored_fold(key, *found, test_trials=list(labels)))
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
         "linear": linear,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
 from ..protocols.hold_out import TESTED_STIMULI
 from ..protocols.scaling import Scaling
-from ..scoring.metrics import FoldOutcome
+from ..scoring.metrics import scored_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,8 +221,8 @@ def stretched(budget: Budget, times: float) -> Budget:
     return budget if budget.fit is None else replace(budget, fit=round(budget.fit * times))
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]:
-    """Outcome of each subject and session, wherever its windows were tested.
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a record keeps of each subject and session, wherever its windows were tested.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]
 
     Returns
     -------
-    list of FoldOutcome
+    list of dict
         By subject and session.
     """
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
@@ -247,7 +247,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]
             for w in trained
         ]
         y, proba, trial = (mine[names].to_numpy() for names in ("y", columns, "trial"))
-        out.append(FoldOutcome.of(
+        out.append(scored_fold(
             cast("tuple[int, int]", key), y, proba, trial, test_trials=trial,
             calibration_trials=np.concatenate([*here, []]),
             # Several folds train on the same windows: the sum would count them again and again.
