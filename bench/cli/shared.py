@@ -13,7 +13,7 @@ import typer
 
 from ..errors import SettingError
 from ..registry import include, load
-from ..runs.options import OUT, RUN, SEE, CellOptions, Options, about, flag_of
+from ..runs.options import OUT, RUN, SEE, Options, about, flag_of
 
 if TYPE_CHECKING:
     import dataclasses
@@ -76,7 +76,7 @@ def includes(text: str) -> Any:
 
 
 def with_options(
-    command: str, model: type[CellOptions] = Options, *, unset: bool = False
+    command: str, model: type[Any] = Options, *, unset: bool = False
 ) -> Callable[[F], F]:
     """Give a function that takes ``**values`` a flag for each option of a command.
 
@@ -124,7 +124,7 @@ def _parameter(field: dataclasses.Field[Any], unset: bool) -> inspect.Parameter:
     )
 
 
-def parsed(model: type[CellOptions], values: Mapping[str, Any]) -> dict[str, Any]:
+def parsed(model: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Values of options from what the command line gave; those that were not given are left out.
 
     Raises

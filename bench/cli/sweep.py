@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import BenchError, SettingError
+from ..errors import BenchError
 from ..registry import include
 from ..runs.options import HOW
 from ..store.records import Store
 from ..store.shown import counted
-from ..sweeps.request import Request, read_request
+from ..sweeps.request import RETRIED, Request, SweepOptions, read_request
 from .screen.console import Screen
 from .screen.exchange import verdict
 from .shared import includes, parsed, with_options
@@ -22,31 +22,14 @@ from .shared import includes, parsed, with_options
 if TYPE_CHECKING:
     from ..sweeps.manifest import Memo
     from ..sweeps.plan import CellSpec, Plan
-    from ..sweeps.sweep import Sweep, SweepOptions
+    from ..sweeps.sweep import Sweep
 
 
 @with_options("sweep", Request, unset=True)
+@with_options("sweep", SweepOptions)
 def sweep(
     file: Annotated[Path | None, typer.Argument(
         help="Plan; see docs/sweeps.md. Flags are enough for a simple one.")] = None,
-    runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=HOW)] = Path("runs"),
-    workers: Annotated[int, typer.Option(
-        help="Processes that run cells; 1 runs them in this one.", rich_help_panel=HOW)] = 1,
-    cluster: Annotated[str | None, typer.Option(
-        help="Dask scheduler started by hand.", metavar="tcp://HOST:PORT",
-        rich_help_panel=HOW)] = None,
-    stack: Annotated[str, typer.Option(
-        help="Cells that differ in their seed only and are trained as one model: a number, or "
-        "auto (one on a CPU).", metavar="N|auto", rich_help_panel=HOW)] = "auto",
-    timeout: Annotated[float | None, typer.Option(
-        help="Most seconds a cell may take (with workers).", rich_help_panel=HOW)] = None,
-    memory: Annotated[str | None, typer.Option(
-        help="Most memory of a worker, e.g. 2GB.", rich_help_panel=HOW)] = None,
-    retry: Annotated[str, typer.Option(
-        help="Which earlier failures to run again: failed (and killed), killed, or none.",
-        rich_help_panel=HOW)] = "failed",
-    fail_fast: Annotated[bool, typer.Option(
-        "--fail-fast", help="Stop at the first cell that fails.", rich_help_panel=HOW)] = False,
     dry_run: Annotated[bool, typer.Option(
         "--dry-run", help="Only show the cells, what is done, and the time it will take.",
         rich_help_panel=HOW)] = False,
@@ -55,14 +38,7 @@ def sweep(
     **values: Any,
 ) -> None:
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
-    flags = parsed(Request, values)
-    from ..sweeps.sweep import SweepOptions
-
-    options = SweepOptions(
-        runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
-        retry=retry,  # type: ignore[arg-type]
-        fail_fast=fail_fast, stack=_stack(stack),
-    )
+    flags, options = parsed(Request, values), SweepOptions(**parsed(SweepOptions, values))
     code = run_sweep(file, flags, options, dry_run=dry_run, quiet=quiet)
     if code:
         raise typer.Exit(code)
@@ -134,7 +110,6 @@ def asked(file: Path | None, flags: dict[str, Any]) -> Request:
 
 def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     from ..sweeps.status import usual_seconds
-    from ..sweeps.sweep import RETRIED
     from .screen.sweep import show_plan
 
     options, store = sweep_.options, sweep_.store
@@ -210,12 +185,3 @@ def rerun(
     comparison.show(screen, tolerance)
     if not comparison.agrees(tolerance):
         raise typer.Exit(1)
-
-
-def _stack(text: str) -> int | None:
-    if text == "auto":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingError(f"--stack {text!r} is neither a number nor auto") from None
