@@ -257,6 +257,12 @@ class StorageError(StoppedError):
     """The run folder cannot be written any more."""
 
 
+def unwritable(where: Path, error: OSError) -> BenchError:
+    """A folder or file of a run folder cannot be written."""
+    return BenchError(f"{where} cannot be written: {error.strerror}",
+                      "Free some space, or choose another run folder with --runs.")
+
+
 def reason_of(error: BaseException) -> str:
     """One reason for people: a message of ours as it is, anything else with its type."""
     error = missing(error) or error

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import BenchError
+from ..errors import BenchError, unwritable
 
 try:
     import fcntl
@@ -123,10 +123,7 @@ class RunLock:
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, text.encode())
         except OSError as error:
-            raise BenchError(
-                f"{self.path} cannot be written: {error.strerror}",
-                "Free some space, or choose another run folder with --runs.",
-            ) from error
+            raise unwritable(self.path, error) from error
 
 
 def holder(path: Path) -> dict[str, Any] | None:
