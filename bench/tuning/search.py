@@ -31,7 +31,7 @@ from ..store.memory import TrialStore
 from ..store.records import Store
 from .blinded import Epochs, TrialCell
 from .space import check_scored, data_used, default_rule, suggested
-from .studies import Storage, first_is, indices, live, mark_dead, opened
+from .studies import Storage, first_is, indices, live, opened
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -226,12 +226,14 @@ class _Tuning:
 
     def _search(self, study: Study) -> None:
         """Run trials until all are there; other processes may take a part of them."""
+        from optuna.storages import fail_stale_trials
+
         of, told = self.options.trials, False
         before = len([t for t in live(study, of) if t.state.is_finished()])
         if before:
             self.on_event(Event(f"going on after {before} of {of} trials"))
         while True:
-            mark_dead(study)
+            fail_stale_trials(study)  # of a database: those that have shown no life for long
             missing = sorted(set(range(of)) - indices(study, of))
             if missing and self.options.together > 1:
                 size = self.options.together
