@@ -6,6 +6,7 @@ folds at once, or keeps something between them (:mod:`.guard`).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -180,17 +181,10 @@ def pair_for(method: Method, classes: int = 3, channels: int = 14, effect: float
     kinds: tuple[Kind, ...] = ("de", "raw")
     for kind, names in itertools.product(kinds, ((), *some, *whole)):
         made = synthetic_pair(classes, channels, effect, kind, names)
-        if _takes(method, made):
+        with contextlib.suppress(IncompatibleError):
+            method.check_space(made.source.space)
             return made
     return synthetic_pair(classes, channels, effect, "raw")
-
-
-def _takes(method: Method, pair: Pair) -> bool:
-    try:
-        method.check_space(pair.source.space)
-    except IncompatibleError:
-        return False
-    return True
 
 
 def channels_of(pair: Pair) -> str:
@@ -333,14 +327,13 @@ class LeakChecks:
         numbers = range(len(case.folds))
         # Alone they were trained in their own order; of a stack, other members and other places.
         orders = [[*numbers[2:], *numbers[:2]], [*numbers[1::-1]]]
-        for order in orders if case.cell.method.together else [[*numbers[::-1]]]:
+        together = case.cell.method.together
+        company = "all folds at once" if together else "one fold after the other"
+        for order in orders if together else [[*numbers[::-1]]]:
             for n, predictor in zip(order, case.train_all(order), strict=True):
-                what = f"training {self._company(case)} in the order {order}"
+                what = f"training {company} in the order {order}"
                 same(alone[n], case.predict(predictor, fold=n), what, APART)
         return f"{len(numbers)} folds under {case.cell.protocol.name}"
-
-    def _company(self, case: Case) -> str:
-        return "all folds at once" if case.cell.method.together else "one fold after the other"
 
     def learns(self) -> None:
         """A predictor is of what it was trained on, not of what was trained on before."""

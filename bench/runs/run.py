@@ -115,7 +115,9 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             cls(own), cls.control_origin(own, origin), cell.pair, cell.protocol, options,
             seed=cell.seed, classes="shared" if cell.joint else "own",
         )
-        if not _compatible(control):  # no calibration, nothing to train a control on
+        try:
+            control.check()
+        except IncompatibleError:  # no calibration, nothing to train a control on
             continue
         if options.preset == TUNED and control.method.tunable():
             setting = setting_of(control.method, pair, cell.protocol, options)
@@ -128,13 +130,3 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
                 control = with_tuned(control, found)
         out.append(control)
     return out
-
-
-def _compatible(cell: Cell) -> bool:
-    """Whether a cell's method fits its protocol."""
-    try:
-        cell.check()
-    except IncompatibleError:
-        return False
-    return True
-

@@ -257,10 +257,6 @@ class Sweep:
             need = footprint(max(map(self.executor.windows_bytes, self._todo)))
         return places(self.devices, self.options.workers, need)
 
-    def expected(self, spec: CellSpec) -> Record:
-        """Blank record of a cell: its identity."""
-        return self._ids[spec.key]
-
     def begun(self, specs: Sequence[CellSpec], worker: str) -> None:
         """Note that a worker has taken cells."""
         self.state.begin(specs, worker)
