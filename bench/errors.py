@@ -182,6 +182,16 @@ def missing(error: BaseException | None, what: str = "this") -> MissingLibraryEr
     return None
 
 
+def is_there(module: str) -> bool:
+    """Whether a module can be imported, as far as that is known without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return module in sys.modules or find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def check_library(library: str, what: str) -> None:
     """Refuse before anything is run what needs a library that is not installed.
 
@@ -189,13 +199,7 @@ def check_library(library: str, what: str) -> None:
     ------
     MissingLibraryError
     """
-    from importlib.util import find_spec
-
-    try:
-        there = library in sys.modules or find_spec(library) is not None
-    except (ImportError, ValueError):
-        there = False
-    if not there:
+    if not is_there(library):
         raise MissingLibraryError(library, what)
 
 

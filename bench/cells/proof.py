@@ -196,17 +196,16 @@ def channels_of(pair: Pair) -> str:
     return f"with other channels, which it knows: {told}"
 
 
-def suited(method: Method, pair: Pair) -> dict[str, str | Protocol]:
-    """Protocols that a method fits, and for the others why not."""
-    out: dict[str, str | Protocol] = {}
+def suited(method: Method, pair: Pair) -> dict[str, Protocol]:
+    """Protocols that a method fits: one at least, or it is none that can be checked."""
+    out: dict[str, Protocol] = {}
     for name in entries("protocols"):
-        protocol: Protocol = load("protocols", name)()
-        try:
+        protocol = load("protocols", name)()
+        with contextlib.suppress(IncompatibleError):
             check_compatible(method, protocol, pair)
-        except IncompatibleError as reason:
-            out[name] = reason.message
-        else:
             out[name] = protocol
+    if not out:
+        raise CheckFailedError("no protocol suits its needs")
     return out
 
 
@@ -307,9 +306,7 @@ class LeakChecks:
         """Three folds under the protocol that tells most."""
         method = self.make()
         pair = pair or self.pair or pair_for(method, effect=0.3)
-        fitting = {n: p for n, p in suited(method, pair).items() if isinstance(p, Protocol)}
-        if not fitting:
-            raise CheckFailedError("no protocol suits its needs")
+        fitting = suited(method, pair)
         protocol = fitting.get("within") or next(iter(fitting.values()))
         return Case.of(method, protocol, pair, folds=3, dtype="float64")
 
