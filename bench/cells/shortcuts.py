@@ -118,8 +118,8 @@ def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
     view, test = fold.view, fold.open_test()
     parts = [p.x for p in (view.calibration, view.unlabelled) if p is not None]
     scaler = scaling.fit(np.concatenate([*parts, test.x]))
-    changed = View(
-        source=view.source, classes=view.classes,
+    changed = replace(
+        view,
         calibration=None if view.calibration is None else scaler.apply(view.calibration),
         unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
     )
@@ -138,11 +138,7 @@ def split_windows(fold: Fold, seed: int) -> Fold:
         mine = np.flatnonzero(both.y == label)
         count = int((view.calibration.y == label).sum())
         first[rng.permutation(mine)[:count]] = True
-    changed = View(
-        source=view.source, calibration=both.take(first), unlabelled=view.unlabelled,
-        classes=view.classes,
-    )
-    return fold.changed(changed, both.take(~first))
+    return fold.changed(replace(view, calibration=both.take(first)), both.take(~first))
 
 
 def mixed(folds: Sequence[Fold], seed: int) -> list[Fold]:
@@ -179,8 +175,7 @@ def _joined(folds: Sequence[Fold], known: Windows) -> View:
     granted = [f.view.unlabelled for f in folds if f.view.unlabelled is not None]
     if granted:
         unlabelled = UnlabelledWindows.concatenate(granted)
-    return View(source=source, calibration=calibration, unlabelled=unlabelled,
-                classes=view.classes)
+    return View(source, calibration, unlabelled, view.classes)
 
 
 def _of_target(fold: Fold) -> bool:
@@ -263,7 +258,7 @@ def _no_scaling(protocol: Protocol, scaling: Scaling) -> str:
 def _no_granted(protocol: Protocol, scaling: Scaling) -> str:
     if protocol.transductive:
         return "the protocol grants the tested windows: there it is no secret"
-    if _scope(scaling).endswith("tested"):
+    if scaling.transductive:
         return "the scope of the scaling says that it takes the tested windows: it is no secret"
     if not protocol.grants & {"calibration", "unlabelled"}:
         return "no target windows are granted to be joined by the tested ones; see test-scaler"
@@ -271,13 +266,9 @@ def _no_granted(protocol: Protocol, scaling: Scaling) -> str:
 
 
 def _no_subjects(protocol: Protocol, scaling: Scaling) -> str:
-    if _scope(scaling).startswith("subject"):
+    if scaling.scope.startswith("subject"):
         return "subjects are scaled one by one, and a part of mixed subjects is none"
     return ""
-
-
-def _scope(scaling: Scaling) -> str:
-    return str(getattr(scaling, "scope", ""))
 
 
 def _no_calibration(protocol: Protocol, scaling: Scaling) -> str:
