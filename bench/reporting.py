@@ -257,14 +257,6 @@ class ReportWriter(Protocol):
         """
 
 
-def file_reports(options: ReportOptions) -> list[str]:
-    """Reports that write files of a kind that is asked for."""
-    return [
-        name for name, entry in entries("reports").items()
-        if entry.formats and any(map(options.wants_format, entry.formats))
-    ]
-
-
 def chosen_reports(options: ReportOptions, only: Sequence[str] = ()) -> list[str]:
     """Reports to write: those named, or all that write files of a kind that is asked for.
 
@@ -276,11 +268,12 @@ def chosen_reports(options: ReportOptions, only: Sequence[str] = ()) -> list[str
         A report writes no files, or none of the kinds asked for.
     """
     written = {name: e.formats for name, e in entries("reports").items() if e.formats}
-    for name in only:
-        if name != TERMINAL:
-            _check_writes(name, written, options)
-    chosen = dict.fromkeys(n for n in only if n != TERMINAL)
-    return list(chosen) if only else file_reports(options)
+    if not only:
+        return [n for n, formats in written.items() if any(map(options.wants_format, formats))]
+    chosen = [name for name in dict.fromkeys(only) if name != TERMINAL]
+    for name in chosen:
+        _check_writes(name, written, options)
+    return chosen
 
 
 def _check_writes(
