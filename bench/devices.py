@@ -219,17 +219,28 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
         return
     import torch
 
-    before = torch.get_float32_matmul_precision()
     strict = torch.are_deterministic_algorithms_enabled()
-    torch.set_float32_matmul_precision(product)
     if deterministic:  # cuBLAS reads its variable when it is first used
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
+        with products(product):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+
+
+@contextlib.contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Multiply matrices of float32 in a precision of torch's: "highest" is in full."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-        torch.use_deterministic_algorithms(strict)
 
 
 @functools.cache

@@ -6,13 +6,13 @@ them. A predictor that knows nothing of such passes, or a CPU, predicts one afte
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..devices import products
 from ..method import Context, Part, Predictor
 from ..store.provenance import is_ours
 from .observer import Observer
@@ -87,7 +87,7 @@ class Passes:
         out: dict[int, list[NDArray[np.float64]]] = {}
         for kind in dict.fromkeys(type(p) for p, _ in pairs):
             mine = [i for i, (p, _) in enumerate(pairs) if type(p) is kind]
-            with _full_precision():
+            with products("highest"):  # a window is to be predicted as it would be alone
                 found = pairs[mine[0]][0].predict_many(
                     [(pairs[i][0], self._on_device(pairs[i][1], keep)) for i in mine]
                 )
@@ -170,16 +170,3 @@ class Looks:
             return list(predictors)
         wanted = [self.observers[ctx.cell].wanted(ctx, number, of) for ctx in contexts]
         return self.passes.foreseen(predictors, wanted)
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products of float32 in full: a window is to be predicted as it would be alone."""
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
