@@ -135,9 +135,7 @@ def read_audit(path: Path) -> Audit:
 
 
 def _record(store: Store, record_id: str) -> Record:
-    record = store.get(record_id, old=True) or Drafts(store.root).get(
-        record_id, old=True
-    )
+    record = store.get(record_id, old=True) or Drafts(store.root).get(record_id, old=True)
     if record is None or record.status != "done":
         raise BenchError(
             f"record {record_id} is not in {store.root}", "Run the audit again: bench audit ..."
@@ -146,10 +144,7 @@ def _record(store: Store, record_id: str) -> Record:
 
 
 def _row(store: Store, entry: Mapping[str, Any]) -> InflationRow:
-    name, does, steals, note, reason = (
-        str(entry[k]) for k in ("name", "does", "steals", "note", "reason")
-    )
-    row = InflationRow(name, does, steals, note, reason)
+    row = InflationRow(*(str(entry[k]) for k in ("name", "does", "steals", "note", "reason")))
     if row.reason:
         return row
     honest = [_record(store, i) for i in entry["honest"]]
