@@ -24,7 +24,7 @@ from ..registry import GROUPS, entries, load
 from ..runs.lookup import corpus_root, is_simulated, simulated_recipe
 from ..store.hashing import key_of, source_of
 from ..store.seal import read_json, write_json
-from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
+from .plan import CellSpec, Plan, PlannedRow, Resolved, corpora_of, resolve
 from .request import Request
 
 MEMO = "sweep-memo.json"
@@ -111,7 +111,8 @@ class Memo:
         if key not in self._methods:
             self._methods[key] = asdict(resolve(method, values, request, corpora))
             self._changed = True
-        return Resolved(**self._methods[key])
+        known = self._methods[key]
+        return Resolved([PlannedRow(*row) for row in known["rows"]], known["shares"])
 
     def record(self, plan: Plan, spec: CellSpec) -> str | None:
         """Record of a cell, if it is known and neither code nor corpora have changed."""
