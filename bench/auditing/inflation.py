@@ -144,7 +144,8 @@ def _record(store: Store, record_id: str) -> Record:
 
 
 def _row(store: Store, entry: Mapping[str, Any]) -> InflationRow:
-    row = InflationRow(*(str(entry[k]) for k in ("name", "does", "steals", "note", "reason")))
+    texts: list[Any] = [str(entry[k]) for k in ("name", "does", "steals", "note", "reason")]
+    row = InflationRow(*texts)
     if row.reason:
         return row
     honest = [_record(store, i) for i in entry["honest"]]

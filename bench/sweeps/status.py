@@ -44,7 +44,7 @@ class Running:
     keys: list[str]
     cell: str
     method: str
-    began: float
+    began: FiniteFloat
     stage: str = "before its first epoch is over"
     done: int = 0
     total: int = 0
@@ -251,15 +251,6 @@ def _row(spec: CellSpec) -> tuple[str, str]:
     return spec.title, key_of(None if spec.tuning else spec.params, spec.origin)
 
 
-class _RunningShape(BaseModel):
-    cell: str
-    began: FiniteFloat
-    stage: str
-    done: int
-    total: int
-    unit: str = ""
-
-
 class _KindShape(BaseModel):
     cell: str
     status: Status
@@ -278,7 +269,7 @@ class _StatusShape(BaseModel):
     earlier: int
     left: int
     eta_s: FiniteFloat | None
-    running: dict[str, _RunningShape]
+    running: dict[str, Running]
     best: dict[str, tuple[str, float, int]]
     problems: list[_KindShape]
     unlisted: int = 0

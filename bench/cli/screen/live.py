@@ -87,12 +87,10 @@ def kept(runs: Path, since: float) -> str:
 
 def _new(folder: Path, pattern: str, since: float) -> list[Path]:
     found = []
-    for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-        try:
+    for path in sorted(folder.glob(pattern)):
+        with contextlib.suppress(OSError):
             if path.stat().st_mtime > since - _COARSE:
                 found.append(path)
-        except OSError:
-            continue
     return found
 
 
