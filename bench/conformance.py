@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .cells.contract import alone_too, check_probabilities, predicted
 from .cells.guard import explain
@@ -112,12 +112,10 @@ def named_by(what: str) -> list[tuple[str, str]]:
 def table(name: str, checks: Sequence[Check]) -> Table:
     """Outcome of all checks of a method."""
     bad = sum(c.passed is False for c in checks)
-    out = Table(title=f"{escape(name)}: " + (f"{bad} of {len(checks)} checks failed" if bad
-                                             else "conforms"),
-                title_justify="left", box=None, pad_edge=False, show_header=False)
-    out.add_column("")
-    out.add_column("check", no_wrap=True)
-    out.add_column("detail", style="dim", overflow="fold")
+    said = f"{bad} of {len(checks)} checks failed" if bad else "conforms"
+    out = Table(
+        "", Column(no_wrap=True), Column(style="dim", overflow="fold"), show_header=False,
+        title=f"{escape(name)}: {said}", title_justify="left", box=None, pad_edge=False)
     marks = {True: "[green]✓[/]", False: "[bold red]✗[/]", None: "[dim]-[/]"}
     for check in checks:
         out.add_row(marks[check.passed], check.name, escape(check.detail))

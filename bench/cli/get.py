@@ -110,18 +110,12 @@ class _Progress:
     """A bar of all files, and one of the file that comes."""
 
     def __init__(self, plan: FetchPlan) -> None:
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich import progress as bars
 
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            TimeRemainingColumn(), console=Screen(stderr=True), transient=True,
+        self.progress = bars.Progress(
+            "{task.description}", bars.BarColumn(), bars.DownloadColumn(),
+            bars.TransferSpeedColumn(), bars.TimeRemainingColumn(),
+            console=Screen(stderr=True), transient=True,
         )
         self.count, self.done, self.name = len(plan.wanted), 0, ""
         self.task = self.progress.add_task("", total=None, visible=bool(plan.wanted))

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Column, Table
 
 #: Characters that a terminal acts on, reverses or cannot be sent, by their kind.
 _UNSHOWN = ("Cc", "Cf", "Cs", "Co", "Cn")
@@ -33,6 +34,14 @@ class Screen(Console):
                 yield segment
             else:
                 yield Segment(shown(text), style)
+
+
+def plain_table(*columns: Column | str, **settings: Any) -> Table:
+    """A table without lines, its title to the left."""
+    usual: dict[str, Any] = {
+        "box": None, "pad_edge": False, "header_style": "bold", "padding": (0, 2, 0, 0),
+        "title_justify": "left"}
+    return Table(*columns, **usual | settings)
 
 
 def shown(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ...cells.cell import Cell, Event
@@ -17,6 +17,7 @@ from ...scoring.inference import Paired
 from ...store.shown import counted
 from ...tuning.search import TrialResult
 from ...tuning.tune import TuningOutcome
+from .console import plain_table
 from .live import LiveDisplay
 from .sweep import duration
 
@@ -103,13 +104,13 @@ def shown(value: Any) -> str:
 
 def space_table(name: str, space: Mapping[str, Tunable]) -> Table:
     """What is searched of a method."""
-    table = _table("parameter", "default", "searched", "scale", "stage", "what it is")
+    table = _table("parameter", "default", "searched", "scale", "stage", "what it is",
+                   title=f"search space of {escape(name)}")
     for key, t in space.items():
         table.add_row(
             f"[cyan]{key}[/]", shown(t.default), _range(t), t.scale, t.stage,
             escape(t.doc + (f" ({t.unit})" if t.unit else "")),
         )
-    table.title, table.title_justify = f"search space of {escape(name)}", "left"
     return table
 
 
@@ -119,11 +120,9 @@ def _range(t: Tunable) -> str:
     return f"{shown(float(t.values[0]))} to {shown(float(t.values[1]))}"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
-    return table
+def _table(*names: str, title: str | None = None) -> Table:
+    return plain_table(*(Column(name, justify="right" if name in _NUMBERS else "left")
+                         for name in names), title=title)
 
 
 _NUMBERS = ("default", "tuned", "importance", "window", "trial")
