@@ -199,9 +199,3 @@ def live(study: Study, of: int) -> list[FrozenTrial]:
 def indices(study: Study, of: int) -> set[int]:
     """Places among the first ``of`` that are taken."""
     return {t.user_attrs["index"] for t in live(study, of)}
-
-
-def first_is(study: Study, values: dict[str, Any]) -> None:
-    """Have the next trial take these values, unless that is in the queue already."""
-    if not any(t.state.name == "WAITING" for t in study.trials):
-        study.enqueue_trial(values)
