@@ -234,15 +234,14 @@ def line_of(error: BaseException, modules: Iterable[str]) -> str:
         Their top-level names.
     """
     import linecache
+    from traceback import walk_tb
 
-    tops, found, at = set(modules), "", error.__traceback__
-    while at is not None:
-        frame = at.tb_frame
+    tops, found = set(modules), ""
+    for frame, line in walk_tb(error.__traceback__):
         if str(frame.f_globals.get("__name__")).partition(".")[0] in tops:
-            name, line = frame.f_code.co_filename, at.tb_lineno
+            name = frame.f_code.co_filename
             text = linecache.getline(name, line).strip()
             found = f"{name}, line {line}, in {frame.f_code.co_name}: {text}"
-        at = at.tb_next
     return found
 
 

@@ -25,7 +25,7 @@ from ..selection.rules import evaluated
 from ..selection.tested import Key, SelectedEpoch, Tested
 from ..store.records import Record, Store
 from ..version import __version__
-from .diagnostics import Arrays, Unlabelled, labelled
+from .diagnostics import Unlabelled, labelled
 from .shortcuts import per_subject
 
 if TYPE_CHECKING:
@@ -187,7 +187,9 @@ class Scoring:
                 record.oracle = _oracle(record.selections["oracle"])
         tested.add_to(record.curves)
         if predicted.diagnostics is not None:
-            record.diagnostics = self._diagnostics(predicted.diagnostics)
+            record.diagnostics = labelled(
+                predicted.diagnostics, [a.y for a in self.answers],
+                [a.trial for a in self.answers], self.answers[0].classes)
         return table
 
     def _column(self, name: str, predicted: Predicted, tested: Tested) -> Column:
@@ -215,12 +217,6 @@ class Scoring:
         folds = [_picked(its, scored) for its in parts]
         scores = [p.score for p in picks if scored and p.score is not None]
         return {"score": fmean(scores) if scores else None, "uses": uses, "folds": folds}
-
-    def _diagnostics(self, found: Unlabelled) -> Arrays:
-        return labelled(
-            found, [a.y for a in self.answers], [a.trial for a in self.answers],
-            self.answers[0].classes,
-        )
 
 
 T = TypeVar("T")

@@ -134,16 +134,13 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
     for name, windows, labels in (*sides, (pair.target_name, pair.target, pair.target.labels)):
         on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}"))
     space = pair.source.space
+    shared = "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
     on_event(Event(
-        f"{len(space.channels)} channels {_shared_by(pair)}, {space.width} "
+        f"{len(space.channels)} channels {shared}, {space.width} "
         f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s"
     ))
     for notice in pair.notices:
         on_event(Event(notice))
-
-
-def _shared_by(pair: Pair) -> str:
-    return "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
 
 
 def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:

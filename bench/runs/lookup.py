@@ -261,8 +261,16 @@ def corpus_root(corpus: str, options: CellOptions) -> Path:
     MissingCorpusError
         None is known.
     """
-    place: Path | None = load("corpora", corpus).place
-    return place or options.data or corpus_folder(corpus) or _nowhere(corpus)
+    cls = load("corpora", corpus)
+    found: Path | None = cls.place or options.data or corpus_folder(corpus)
+    if found is None:
+        adapter = cls()
+        raise MissingCorpusError(
+            f"no folder is known for {adapter.name}",
+            f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
+            f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n"
+            f"{adapter.layout}")
+    return found
 
 
 def is_simulated(corpus: str, options: CellOptions) -> bool:
@@ -278,12 +286,3 @@ def simulated_recipe(options: CellOptions) -> Recipe:
         raise refused_value(
             "recipe", error, f"It has: {', '.join((*Recipe.model_fields, 'effects'))}"
         ) from error
-
-
-def _nowhere(corpus: str) -> Path:
-    adapter = load("corpora", corpus)()
-    raise MissingCorpusError(
-        f"no folder is known for {adapter.name}",
-        f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
-        f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n{adapter.layout}",
-    )
