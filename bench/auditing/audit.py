@@ -139,7 +139,10 @@ def audit(
             entries.append(run.entry(shortcut))
             if entries[-1].reason:
                 told(Event(f"does not apply: {entries[-1].reason}"))
-    return _write(options.runs, run.honest, entries, what)
+    ids, names = [r.id for r in run.honest], [e.name for e in entries]
+    path = options.runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
+    write_json(path, {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]})
+    return path
 
 
 def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
@@ -150,16 +153,13 @@ def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
     UnknownNameError
         No such shortcut, or none of this method.
     """
-    known = {s.name: s for s in (*SHORTCUTS.values(), *_switches(cls(None)))}
+    switches = [
+        Shortcut(name, does, steals="nothing of the test set", seen=other, how="switch")
+        for name, does, other, _ in cls(None).shortcuts()
+    ]
+    known = {s.name: s for s in (*SHORTCUTS.values(), *switches)}
     check_known(f"shortcut of {cls.name}", known, *only)
     return [s for s in known.values() if not only or s.name in only]
-
-
-def _switches(method: Method) -> list[Shortcut]:
-    return [
-        Shortcut(name, does, steals="nothing of the test set", seen=other, how="switch")
-        for name, does, other, _ in method.shortcuts()
-    ]
 
 
 @dataclass
@@ -280,16 +280,6 @@ def test_score(record: Record) -> float:
     """Mean accuracy per window over folds: what the field chooses by."""
     scores = [float(f["scores"]["window"]["accuracy"]) for f in record.folds]
     return sum(scores) / len(scores)
-
-
-def _write(
-    runs: Path, honest: Sequence[Record], entries: Sequence[AuditEntry], what: AuditOptions
-) -> Path:
-    ids, names = [r.id for r in honest], [e.name for e in entries]
-    body = {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]}
-    path = runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
-    write_json(path, body)
-    return path
 
 
 def random_draws(
