@@ -18,6 +18,7 @@ from rich.markup import escape
 from ..errors import BenchError, SettingError, check_known, missing
 from ..registry import GROUPS, broken, load
 from ..runs.options import as_pairs
+from ..store.shown import counted
 from ..version import __version__
 from . import get  # noqa: F401 - a command of bench data
 from .audit import audit, export, verify
@@ -185,7 +186,10 @@ def report(
             verdict(screen, seen)
         gc.disable()  # records are a million objects without a cycle: searching them takes a second
         if site is not None:
-            _write_site(screen, load("reports", "site")(store, site, options))
+            index, *pages = load("reports", "site")(store, site, options)
+            screen.print(
+                f"[dim]written:[/] {escape(str(index))} and {counted(len(pages), 'page')}, one for "
+                "each setting. Open the index, or put the folder on a web server.")
             return
         screen.print(load("reports", "terminal")(store, options))
         gc.freeze()
@@ -193,13 +197,6 @@ def report(
         _write_reports(screen, write_reports(
             store, out or beside / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
         ))
-
-
-def _write_site(screen: Screen, paths: list[Path]) -> None:
-    """Say what was written, and how to look at it."""
-    pages = len(paths) - 1
-    screen.print(f"[dim]written:[/] {escape(str(paths[0]))} and {pages} page{'s' * (pages != 1)}, "
-                 "one for each setting. Open the index, or put the folder on a web server.")
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:

@@ -55,7 +55,9 @@ def run_sweep(
     from .screen.live import kept, say
     from .screen.sweep import SweepDisplay, summary
 
-    given = asked(file, flags)
+    given = read_request(file, flags)
+    for item in given.include:
+        include(item)
     request = settled(given, options)
     memo = Memo(options.runs)
     if not dry_run:
@@ -98,14 +100,6 @@ def _planned(request: Request, runs: Path, memo: Memo, dry_run: bool, quiet: boo
     with TuneDisplay(Screen(stderr=True), quiet) as display:
         return planned(request, runs, memo, on_event=display, on_trial_end=display.on_trial_end,
                        begin=display.begin, dry=dry_run)
-
-
-def asked(file: Path | None, flags: dict[str, Any]) -> Request:
-    """Request of a file and flags, with its further methods included."""
-    request = read_request(file, flags)
-    for item in request.include:
-        include(item)
-    return request
 
 
 def _show_plan(plan: Plan, sweep_: Sweep) -> None:

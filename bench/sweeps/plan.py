@@ -203,7 +203,9 @@ def expand(
             rows = [*found.rows, *best]
             joint = request.classes == "shared" or (request.classes == "auto" and found.shares)
             for protocol, options, drawn in protocols:
-                shared = joint and not same and _own_classes(protocol)
+                cls = load("protocols", protocol)  # which may leave the target its own classes
+                own = "calibration" in cls.grants and not cls.maps_labels
+                shared = joint and not same and own
                 for row in rows:
                     for seed in seeds if row.seeded or drawn else [min(seeds)]:
                         spec = CellSpec(
@@ -215,12 +217,6 @@ def expand(
                         if spec.key not in cells or not row.control:
                             cells[spec.key] = spec
     return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
-
-
-def _own_classes(protocol: str) -> bool:
-    """Whether a protocol leaves the target its own classes."""
-    cls = load("protocols", protocol)
-    return "calibration" in cls.grants and not cls.maps_labels
 
 
 def _same_classes(source: str, target: str, request: Request) -> bool:

@@ -114,11 +114,6 @@ class SweepState:
             self._open[_place(spec), _row(spec)].add(spec.key)
         self.write(force=True)
 
-    def before(self, spec: CellSpec, status: Status, reason: str, score: float | None) -> None:
-        """Note a cell that was settled in an earlier run."""
-        self.earlier += 1
-        self.finish_cell(spec, status, reason, score)
-
     def begin(self, specs: Sequence[CellSpec], worker: str) -> None:
         """Note that a worker has taken cells."""
         label = specs[0].label

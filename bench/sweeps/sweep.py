@@ -107,7 +107,8 @@ class Sweep:
         self._check_together()
         self.store = GuardedStore(self.options.runs)
         self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
-        self.executor = Executor(replace(self.plan.request, device=self.devices[0]), self._reading)
+        self.executor = Executor(replace(self.plan.request, device=self.devices[0]),
+                                 lambda event: self.event("here", event))
 
     @property
     def elsewhere(self) -> bool:
@@ -351,7 +352,8 @@ class Sweep:
             return False
         if not self._whole(spec, known):
             return False
-        self.state.before(spec, known.status, known.reason, ranked_score(known))
+        self.state.earlier += 1
+        self.state.finish_cell(spec, known.status, known.reason, ranked_score(known))
         return True
 
     def _whole(self, spec: CellSpec, known: Record) -> bool:
@@ -360,9 +362,6 @@ class Sweep:
         return known.status != "done" or spec.method == ATTAINABLE or has_extras(
             known, request.save_models, request.diagnostics
         )
-
-    def _reading(self, event: Event) -> None:
-        self.event("here", event)
 
 
 class FirstFailureError(Exception):

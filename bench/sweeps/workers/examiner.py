@@ -11,7 +11,7 @@ import pickle
 import time
 import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +193,8 @@ class Examiner:
 
     def drain(self) -> None:
         """Judge what has come; what is of tasks that are over is let go."""
-        for token, _, last, part in self._waiting():
+        waiting: Any = self.queue.get(batch=True)
+        for token, _, last, part in waiting:
             if token not in self._tasks:
                 continue
             parts = self._parts[token]
@@ -202,10 +203,6 @@ class Examiner:
                 del self._parts[token]
                 for place, attempt, look in pickle.loads(b"".join(parts)):  # noqa: S301
                     self._tasks[token][place].see(attempt, look)
-
-    def _waiting(self) -> Iterable[tuple[str, int, bool, bytes]]:
-        found: Any = self.queue.get(batch=True)
-        return list(found)
 
     def score(
         self, token: str, place: int, attempt: int, record: Record, predicted: Predicted
