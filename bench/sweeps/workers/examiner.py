@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...cells.cell import Cell
 from ...cells.scored import Answers, Predicted, Scoring, granted
-from ...cells.training import Elsewhere
 from ...protocols.granted import Grant
 from ...selection.tested import Look, Tested
 from ...store.hashing import key_of
@@ -85,8 +84,8 @@ def packets(data: bytes, size: int = PACKET) -> Iterator[tuple[bytes, bool]]:
         yield data[start : start + size], start + size >= len(data)
 
 
-class Away(Elsewhere):
-    """The way from a cell on a worker to the coordinator.
+class Away:
+    """The way from a cell on a worker to the coordinator: its labels are elsewhere.
 
     Parameters
     ----------
@@ -97,8 +96,7 @@ class Away(Elsewhere):
     """
 
     def __init__(self, grant: Grant, place: int, outlet: Outlet) -> None:
-        super().__init__(grant)
-        self.place, self.outlet = place, outlet
+        self.grant, self.place, self.outlet = grant, place, outlet
         self.attempt = 0
         #: What came of the cell: its record without scores, what is to be scored, models.
         self.kept: tuple[Record, Predicted, Mapping[str, bytes]] | None = None
