@@ -424,9 +424,8 @@ _OURS = {"bench.methods", "bench.datasets", "bench.protocols", "bench.reports"}
 
 
 def _add(table: _Table, item: Entry, origin: str) -> None:
-    taken = {n.lower(): n for n in table.entries}
-    if item.name.lower() in taken:
-        other = table.entries[taken[item.name.lower()]]
+    taken = {name.lower(): known for name, known in table.entries.items()}
+    if (other := taken.get(item.name.lower())) is not None:
         table.broken[f"{item.name} ({origin})"] = (
             f"the name is taken by {other.origin or other.target}; rename one of the two"
         )

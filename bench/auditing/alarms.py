@@ -18,7 +18,7 @@ from typing import Self
 
 from ..errors import BenchError
 from ..scoring.inference import mean_interval
-from ..scoring.metrics import PRECISION, UNITS
+from ..scoring.metrics import PRECISION, UNITS, subject_scores
 from ..store.records import Record
 from .findings import Finding
 
@@ -90,7 +90,7 @@ class Scored:
     @classmethod
     def of(cls, record: Record) -> Self:
         """Look at a record; raises what reading a misshapen one raises."""
-        return cls(record, {u: subject_scores(record, u) for u in UNITS},
+        return cls(record, {u: subject_scores(record.folds, u) for u in UNITS},
                    {u: _counts(record, u) for u in UNITS})
 
     @property
@@ -139,18 +139,6 @@ def _counts(record: Record, unit: str) -> list[Count]:
             for f in record.folds]
 
 
-def subject_scores(
-    record: Record, unit: str, metric: str = "balanced_accuracy"
-) -> dict[int, float]:
-    """Subject to score, averaged over sessions."""
-    sessions: dict[int, list[float]] = defaultdict(list)
-    for fold in record.folds:
-        score = fold["scores"][unit].get(metric)
-        if score is not None:
-            sessions[int(fold["subject"])].append(float(score))
-    return {s: fmean(v) for s, v in sessions.items()}
-
-
 def _one_class(one: Scored) -> Alarms:
     """Per window; per trial only where windows are of several classes."""
     unit = next((unit for unit in UNITS if one.one_class(unit)), None)
@@ -159,7 +147,7 @@ def _one_class(one: Scored) -> Alarms:
             f"{words} {100 * fmean(scores.values()):.1f}" for words, metric in (
                 ("balanced accuracy", "balanced_accuracy"), ("AUROC", "auroc"),
                 ("average precision", PRECISION),
-            ) if (scores := subject_scores(one.record, unit, metric))
+            ) if (scores := subject_scores(one.record.folds, unit, metric))
         )
         which = " per trial" if unit == "trial" else ""
         yield Finding(

@@ -106,11 +106,9 @@ class Run:
     def known(self) -> Record | None:
         """The record, if the cell is done already."""
         known, cell = self.store.get(self.record.id), self.cell
-        if known is not None and known.status == "done" and has_extras(
-            known, cell.save_models, cell.diagnostics
-        ):
-            return known
-        return None
+        done = known is not None and known.status == "done" and has_extras(
+            known, cell.save_models, cell.diagnostics)
+        return known if done else None
 
     def finish(self, result: TrainingResult, info: Callable[[], Mapping[str, Any]]) -> Record:
         """Score what was trained on all that is granted; ``info`` is read before it is written.

@@ -38,6 +38,8 @@ def data_get(
     include_: Includes = None,
 ) -> None:
     """Fetch an open corpus: goes on where it stopped, checks every file, shows the licence."""
+    from platformdirs import user_data_path
+
     from ..data.downloads.fetch import fetch, planned
 
     adapter = load("corpora", corpus)()
@@ -46,7 +48,8 @@ def data_get(
         free = ", ".join(n for n, e in entries("corpora").items() if e.family == OPEN)
         raise SettingError(f"{adapter.name} cannot be fetched: {adapter.access}",
                            f"Open corpora: {free}")
-    folder = _folder(adapter.name, to)
+    folder = user_data_path("eeg-cross-corpus-bench") / "corpora" / adapter.name if to is None \
+        else to.expanduser().absolute()
     screen = Screen()
     screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}")
     screen.print(f"Licence: {escape(source.licence)}")
@@ -65,14 +68,6 @@ def data_get(
             f"{escape(str(folder))}")
     if not left:
         _remember(adapter, folder, screen)
-
-
-def _folder(name: str, to: Path | None) -> Path:
-    from platformdirs import user_data_path
-
-    if to is not None:
-        return to.expanduser().absolute()
-    return user_data_path("eeg-cross-corpus-bench") / "corpora" / name
 
 
 def _words(plan: FetchPlan) -> str:

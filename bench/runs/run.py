@@ -62,27 +62,20 @@ def run(
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
     options = with_windows(changed(options, changes), windows)
-    with watching(on_event) as told:
-        return _run(method, src, tgt, options, Outlook(told))
-
-
-def _run(method: str, src: Source, tgt: Side, options: Options, outlook: Outlook) -> Record:
-    """The record of a method and those of its controls."""
-    cell = cell_of_run(method, src, tgt, options, outlook)
     store = Store(options.runs)
-    controls = controls_of(cell, options, outlook)
-    outlook.expect([cell, *controls])
-    cost = said_of_scale(cell, _took(cell, store))
-    if cost:
-        outlook(Event(cost))
-    outlook.begin()
-    record = run_cell(cell, store, outlook, energy=options.energy)
-    for control in controls:
+    with watching(on_event) as told:
+        outlook = Outlook(told)
+        cell = cell_of_run(method, src, tgt, options, outlook)
+        controls = controls_of(cell, options, outlook)
+        outlook.expect([cell, *controls])
+        if cost := said_of_scale(cell, _took(cell, store)):
+            outlook(Event(cost))
         outlook.begin()
-        record.controls.append(run_cell(control, store, outlook, energy=options.energy))
-    if options.controls:
-        best = attainable_record(cell, store)
-        if best is not None:
+        record = run_cell(cell, store, outlook, energy=options.energy)
+        for control in controls:
+            outlook.begin()
+            record.controls.append(run_cell(control, store, outlook, energy=options.energy))
+        if options.controls and (best := attainable_record(cell, store)) is not None:
             record.controls.append(best)
     return record
 

@@ -6,7 +6,9 @@ class), so that they go into a record as they are: JSON has no NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -156,6 +158,18 @@ def fold_scores(
         "window": scores(y, proba, n_classes),
         "trial": trial_scores(y, proba, trial_ids, n_classes),
     }
+
+
+def subject_scores(
+    folds: Iterable[Mapping[str, Any]], unit: str, metric: str = "balanced_accuracy"
+) -> dict[int, float]:
+    """Subject to score, averaged over sessions."""
+    sessions: dict[int, list[float]] = defaultdict(list)
+    for fold in folds:
+        score = fold["scores"][unit].get(metric)
+        if score is not None:
+            sessions[int(fold["subject"])].append(float(score))
+    return {s: fmean(v) for s, v in sessions.items()}
 
 
 def confusion(y: ArrayLike, proba: ArrayLike, n: int) -> NDArray[np.int64]:

@@ -139,20 +139,16 @@ def held(runs: Path) -> dict[str, Any] | None:
     """Who is at work in a run folder; None if nobody is. Changes nothing."""
     path = runs / NAME
     who = holder(path)
-    if who is None or (who.get("host") != socket.gethostname() and _silent(path)):
+    if who is None or who.get("host") != socket.gethostname():
+        return None if _silent(path) else who
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
         return None
-    if who.get("host") == socket.gethostname():
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            if fcntl is not None and _flock(handle):
-                return None
-        finally:
-            os.close(handle)
-        return who if fcntl is not None or _alive(who, path) else None
-    return who
+    try:
+        return None if fcntl is not None and _flock(handle) else who
+    finally:
+        os.close(handle)
 
 
 def _flock(handle: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Unpack
 
 from ..cells.cell import Cell, OnEvent
@@ -20,6 +19,7 @@ from ..runs.own import with_windows
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
+from ..scoring.metrics import subject_scores
 from ..store.records import Record, Store
 from .search import OnTrialEnd, TuneOptions, tune_cell
 from .space import search_space
@@ -51,18 +51,9 @@ class TuningOutcome:
 
     def gain(self, unit: str = "window") -> Paired:
         """Balanced accuracy of each target subject: tuned less default."""
-        ours, theirs = (_by_subject(r, unit) for r in (self.record, self.default))
+        ours, theirs = (subject_scores(r.folds, unit) for r in (self.record, self.default))
         both = sorted(set(ours) & set(theirs))
         return paired([ours[s] for s in both], [theirs[s] for s in both])
-
-
-def _by_subject(record: Record, unit: str) -> dict[int, float]:
-    found: dict[int, list[float]] = {}
-    for fold in record.folds:
-        score = fold["scores"][unit]["balanced_accuracy"]
-        if score is not None:
-            found.setdefault(fold["subject"], []).append(score)
-    return {subject: fmean(scores) for subject, scores in found.items()}
 
 
 @takes(Options)

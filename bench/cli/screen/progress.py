@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ...store.shown import spoken
+
 if TYPE_CHECKING:
     from ...cells.cell import Event
 
@@ -16,18 +18,9 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 15.0
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def _left(event: Event) -> str:
     """Time left over all stages, in words."""
-    return "" if event.left is None else f"all stages: about {duration(event.left)} left"
+    return "" if event.left is None else f"all stages: about {spoken(event.left)} left"
 
 
 class Display:

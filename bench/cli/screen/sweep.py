@@ -16,12 +16,11 @@ from rich.text import Text
 from ...auditing.findings import word_widths
 from ...store.lock import held
 from ...store.records import Store, without_sums
-from ...store.shown import counted
+from ...store.shown import counted, spoken
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
 from .live import LiveDisplay
-from .progress import duration
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
@@ -54,7 +53,7 @@ def render(state: Mapping[str, Any], reading: bool = False) -> RenderableType:
     line.add_row(
         ProgressBar(total=total or 1, completed=total - state["left"], width=30),
         *shown, f"{len(state['running'])} running", f"{state['left']} left",
-        "[dim]reading corpora[/]" if reading else f"[dim]time left {duration(state['eta_s'])}[/]"
+        "[dim]reading corpora[/]" if reading else f"[dim]time left {spoken(state['eta_s'])}[/]"
         if state["left"] else "",
     )
     parts: list[RenderableType] = [line]
@@ -72,7 +71,7 @@ def _running(state: Mapping[str, Any]) -> Table:
         steps = f"{at.get('unit', '')} {at['done']}/{at['total']}".strip() if at["total"] else ""
         table.add_row(
             f"[dim]{escape(worker)}[/]", escape(at["cell"]), escape(at["stage"]), steps,
-            duration(now - at["began"]),
+            spoken(now - at["began"]),
         )
     return table
 
@@ -97,7 +96,7 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
     if state["stopped"]:
         console.print(f"[red]stopped:[/] {escape(state['stopped'])}", soft_wrap=True)
     if state["slowest"]:
-        slow = "; ".join(f"{cell} {duration(took)}" for took, cell in state["slowest"])
+        slow = "; ".join(f"{cell} {spoken(took)}" for took, cell in state["slowest"])
         console.print(f"[dim]slowest: {escape(slow)}[/]", soft_wrap=True)
 
 
@@ -256,7 +255,7 @@ def show_plan(
                   f"{len(todo)} to run", soft_wrap=True)
     if not todo:
         return
-    time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
+    time_ = spoken(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
     more = f", and unknown for {', '.join(unknown)} (never run at this scale here)" \
         if unknown and time_ != "unknown" else ""
     tried = sorted({c.method for c in todo} & set(timed))

@@ -14,12 +14,11 @@ from rich.text import Text
 from ...cells.cell import Cell, Event
 from ...method import Tunable
 from ...scoring.inference import Paired
-from ...store.shown import counted
+from ...store.shown import counted, spoken
 from ...tuning.search import TrialResult
 from ...tuning.tune import TuningOutcome
 from .console import plain_table
 from .live import LiveDisplay
-from .sweep import duration
 
 _MARKS = {"done": "", "pruned": "given up early", "failed": "failed"}
 _STYLES = {"done": "", "pruned": "dim", "failed": "red"}
@@ -56,7 +55,7 @@ class TuneDisplay(LiveDisplay):
         score = "–" if attempt.score is None else f"{attempt.score:.4f}"
         line = Text(f"[{attempt.index + 1:>{len(str(attempt.of))}}/{attempt.of}] ", style="dim")
         line.append(f"{score:<6}", style="bold green" if better else "")
-        line.append(f"  {duration(attempt.seconds):>6}  ", style="dim")
+        line.append(f"  {spoken(attempt.seconds):>6}  ", style="dim")
         what = attempt.reason.splitlines()[0] if attempt.reason else _MARKS[attempt.state]
         what = f"{what}  " if what else ""
         values = "defaults" if attempt.index == 0 else ", ".join(
@@ -85,7 +84,7 @@ class TuneDisplay(LiveDisplay):
         row.add_row(
             escape(self._title), ProgressBar(total=self._of or 1, completed=self._done, width=24),
             f"{self._done}/{self._of or '?'}", f"[bold]{best}[/]", f"[dim]{first}[/]",
-            f"[dim]time left {duration(usual * left if usual else None)}[/]" if left else "",
+            f"[dim]time left {spoken(usual * left if usual else None)}[/]" if left else "",
             f"[dim]{escape(self._stage)}[/]",
         )
         self.draw(row)
