@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,30 +22,24 @@ if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
     from .shared import Asked
 
-_WHAT = "What to audit"
-_CHECK = "Check instead of running"
+_what = functools.partial(typer.Option, rich_help_panel="What to audit")
+_check = functools.partial(typer.Option, rich_help_panel="Check instead of running")
 
 
 @with_options("audit")
 def audit(
-    only: Annotated[str | None, typer.Option(
-        help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME",
-        rich_help_panel=_WHAT)] = None,
-    seeds: Annotated[str, typer.Option(
-        help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.",
-        rich_help_panel=_WHAT)] = "3",
-    draws: Annotated[int, typer.Option(
-        help="Parameter draws of tuned-on-test.", min=1, rich_help_panel=_WHAT)] = 5,
-    list_: Annotated[bool, typer.Option(
-        "--list", help="Only show the shortcuts: what each does and steals, who took it.",
-        rich_help_panel=_WHAT)] = False,
-    records: Annotated[Path | None, typer.Option(
-        help="Check the records of a run folder.", metavar="RUNS",
-        rich_help_panel=_CHECK)] = None,
-    split: Annotated[Path | None, typer.Option(
+    only: Annotated[str | None, _what(
+        help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME")] = None,
+    seeds: Annotated[str, _what(
+        help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.")] = "3",
+    draws: Annotated[int, _what(help="Parameter draws of tuned-on-test.", min=1)] = 5,
+    list_: Annotated[bool, _what(
+        "--list", help="Only show the shortcuts: what each does and steals, who took it.")] = False,
+    records: Annotated[Path | None, _check(
+        help="Check the records of a run folder.", metavar="RUNS")] = None,
+    split: Annotated[Path | None, _check(
         help="Check a split: a CSV with corpus, subject, session, trial, side (train, val, "
-        "test), and stimulus, window, fold where known.", metavar="FILE",
-        rich_help_panel=_CHECK)] = None,
+        "test), and stimulus, window, fold where known.", metavar="FILE")] = None,
     **values: Any,
 ) -> None:
     """Measure what the field's shortcuts would add to a method's honest score.
@@ -58,7 +53,7 @@ def audit(
     is 1 if a leak is found that is not declared.
     """
     if records is not None or split is not None:
-        _check(records, split)
+        _check_all(records, split)
         return
     names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
     chosen_seeds = _numbers(seeds)
@@ -93,7 +88,7 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
                  + escape(named_briefly(written)))
 
 
-def _check(records: Path | None, split: Path | None) -> None:
+def _check_all(records: Path | None, split: Path | None) -> None:
     from ..auditing.checks import check_records
     from ..auditing.findings import show
     from ..auditing.split import check_split

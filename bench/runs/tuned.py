@@ -22,6 +22,7 @@ from ..method import Method
 from ..protocols.base import Protocol
 from ..store.hashing import key_of
 from ..store.seal import read_json, write_json
+from ..store.shown import counted
 from .options import DATA, TUNED, about
 
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ def check_unseen(cell: Cell) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"{len(names)} trial{'s' * (len(names) != 1)}, {names[0]} among them"
+    return f"{counted(len(names), 'trial')}, {names[0]} among them"
 
 
 def seen_by(cell: Cell) -> dict[str, str]:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from ...store.shown import counted
 from .console import Screen
 
 #: Least seconds between two pictures.
@@ -76,7 +77,7 @@ def kept(runs: Path, since: float) -> str:
     every = _new(runs / "pretrained", "*.pt", since)
     begun = [path for path in every if path.stem.endswith(".unfinished")]
     states = [path for path in every if path not in begun]
-    parts = [f"{n} {word}{'s' * (n > 1)}" for n, word in
+    parts = [counted(n, word) for n, word in
              ((len(records), "record"), (len(states), "pre-training"),
               (len(begun), "unfinished pre-training")) if n]
     if not parts:

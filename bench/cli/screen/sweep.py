@@ -81,7 +81,7 @@ def _best(state: Mapping[str, Any]) -> Table:
     for pair, (method, score, cells) in list(state["best"].items())[:_ROWS]:
         table.add_row(
             f"[dim]best so far[/] {escape(pair)}", escape(method), f"{score:.3f}",
-            f"[dim]balanced accuracy, {cells} cell{'s' * (cells != 1)}[/]",
+            f"[dim]balanced accuracy, {counted(cells, 'cell')}[/]",
         )
     return table
 
@@ -108,7 +108,7 @@ def _problems(state: Mapping[str, Any], console: Console) -> None:
             f"{f' and {more} more' if more else ''}: {escape(kind['reason'])}",
             soft_wrap=True)
     if state["unlisted"]:
-        cells = "1 cell" if state["unlisted"] == 1 else f"{state['unlisted']} cells"
+        cells = counted(state["unlisted"], "cell")
         console.print(f"and {cells} for other reasons; see the records")
 
 
@@ -262,4 +262,4 @@ def show_plan(
     more += f"; of {', '.join(tried)} by a few timed steps" if tried else ""
     if alike := {c.method for c in todo} & set(others):
         more += f"; {counted(len(alike), 'more network')} taken for as long"
-    console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}")
+    console.print(f"estimated time with {counted(workers, 'worker')}: {time_}{more}")

@@ -188,7 +188,7 @@ def _verdict(outcome: TuningOutcome) -> list[Text]:
         lines.append(Text.assemble(
             f"On the tested trials, balanced accuracy per {unit}: tuned − default ",
             (f"{100 * gain.mean:+.1f} points", "bold"),
-            f" ({sure}{gain.n} subject{'s' * (gain.n != 1)}: {gain.wins} better, "
+            f" ({sure}{counted(gain.n, 'subject')}: {gain.wins} better, "
             f"{gain.losses} worse).",
         ))
     return [*lines, Text(meaning(outcome.gain()), style="bold")]
