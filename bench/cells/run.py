@@ -8,9 +8,6 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..data.windows import UnlabelledWindows
 from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError, check_library
@@ -21,7 +18,7 @@ from ..selection.looking import look
 from ..selection.looks import Passes
 from ..selection.observer import Observer, Report, Scorer, Tell
 from ..selection.rules import check_selection, evaluated, held_out, rule
-from ..selection.tested import Key, SelectedEpoch, Show, Tested
+from ..selection.tested import Key, Proba, SelectedEpoch, Show, Tested
 from ..store.hashing import code_hash, key_of
 from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
@@ -303,7 +300,7 @@ class Run:
             weights=None if self.cell.weights is None else self.cell.weights.state,
         )
 
-    def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
+    def _predicted(self, predictors: Sequence[Predictor]) -> list[Proba]:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
         method = self.cell.method
         if not is_ours(method.parts()):
@@ -322,7 +319,7 @@ class Run:
             )
         return finals
 
-    def _of_copy(self, fold: Fold, predictor: Predictor) -> NDArray[np.float64]:
+    def _of_copy(self, fold: Fold, predictor: Predictor) -> Proba:
         """As above, of one fold by a copy, so that nothing goes on from fold to fold."""
         method, test = self.cell.method, fold.tested
         with look(predictor, "if possible") as still:

@@ -22,7 +22,7 @@ from ..protocols.granted import Grant, Granted, numbered
 from ..registry import load
 from ..scoring.metrics import scored_fold
 from ..selection.rules import evaluated
-from ..selection.tested import Key, SelectedEpoch, Tested
+from ..selection.tested import Key, Proba, SelectedEpoch, Tested
 from ..store.records import Record, Store
 from ..version import __version__
 from .diagnostics import Unlabelled, labelled
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .cell import Cell
 
 #: A selected epoch of each fold, and its test probabilities.
-Column = tuple[list[SelectedEpoch], list[NDArray[np.float64]]]
+Column = tuple[list[SelectedEpoch], list[Proba]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Answers:
         return self.key[0], self.key[1]
 
     @staticmethod
-    def joint(parts: Sequence[tuple[Answers, NDArray[np.float64]]]) -> dict[str, Any]:
+    def joint(parts: Sequence[tuple[Answers, Proba]]) -> dict[str, Any]:
         """What is kept of all parts of a subject and session, by test probabilities of each."""
         every = [a for a, _ in parts]
         y, ids, trials, calibration = (
@@ -94,7 +94,7 @@ class Answers:
             calibration_windows=max(len(a.calibration) for a in every),
         )
 
-    def table(self, proba: NDArray[np.float64]) -> pd.DataFrame:
+    def table(self, proba: Proba) -> pd.DataFrame:
         """Test windows and their probabilities (n, classes)."""
         import pandas as pd
 
@@ -122,7 +122,7 @@ class Predicted:
     diagnostics : dict
     """
 
-    finals: list[NDArray[np.float64]]
+    finals: list[Proba]
     epochs: list[int]
     shown: bool
     picks: list[Mapping[str, SelectedEpoch]]
@@ -209,8 +209,7 @@ class Scoring:
         return found
 
     def _scores(
-        self, uses: str, scored: bool, picks: list[SelectedEpoch],
-        probas: list[NDArray[np.float64]],
+        self, uses: str, scored: bool, picks: list[SelectedEpoch], probas: list[Proba]
     ) -> dict[str, Any]:
         """What a record keeps of a rule."""
         parts = _by_session(list(zip(self.answers, zip(picks, probas, strict=True), strict=True)))
@@ -231,7 +230,7 @@ def _by_session(pairs: Sequence[tuple[Answers, T]]) -> list[list[tuple[Answers, 
 
 
 def _picked(
-    parts: Sequence[tuple[Answers, tuple[SelectedEpoch, NDArray[np.float64]]]], scored: bool
+    parts: Sequence[tuple[Answers, tuple[SelectedEpoch, Proba]]], scored: bool
 ) -> dict[str, Any]:
     """What a rule chose for a subject and session; of several parts the mean epoch and score."""
     picks = [pick for _, (pick, _) in parts]
