@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from .runs.run import run as run
     from .store.records import Record as Record
     from .store.records import Store as Store
+    from .sweeps.request import SweepOptions as SweepOptions
     from .sweeps.run import sweep as sweep
-    from .sweeps.sweep import SweepOptions as SweepOptions
     from .tuning.search import TuneOptions as TuneOptions
     from .tuning.tune import tune as tune
 
@@ -48,33 +48,11 @@ _HOMES = {
     "data.signals": ("from_signals",), "data.windows": ("Windows",), "errors": ("BenchError",),
     "exchange.report": ("report",), "reporting": ("leaderboard",),
     "runs.options": ("Options",), "runs.run": ("run",),
-    "store.records": ("Record", "Store"), "sweeps.run": ("sweep",),
-    "sweeps.sweep": ("SweepOptions",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
+    "store.records": ("Record", "Store"), "sweeps.request": ("SweepOptions",),
+    "sweeps.run": ("sweep",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = [
-    "AuditOptions",
-    "BenchError",
-    "Options",
-    "Recipe",
-    "Record",
-    "Store",
-    "SweepOptions",
-    "TuneOptions",
-    "Windows",
-    "__version__",
-    "audit",
-    "from_signals",
-    "leaderboard",
-    "load_model",
-    "load_windows",
-    "read_corpus",
-    "report",
-    "run",
-    "save_windows",
-    "sweep",
-    "tune",
-]
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604 - names, all of them
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .cells.contract import alone_too, check_probabilities, predicted
 from .cells.guard import explain
@@ -44,9 +44,10 @@ from .errors import (
     MissingLibraryError,
     UnknownNameError,
     check_library,
+    is_there,
 )
 from .method import Budget, Method, Predictor
-from .protocols.base import Fold, Protocol
+from .protocols.base import Fold
 from .protocols.few_shot import FewShot
 from .registry import entries, entry, include, load
 
@@ -98,7 +99,7 @@ def named_by(what: str) -> list[tuple[str, str]]:
     try:
         load("methods", what)
     except UnknownNameError:
-        if not (what.endswith(".py") or "." in what or _importable(what)):
+        if not (what.endswith(".py") or "." in what or is_there(what)):
             raise
     else:
         return [("methods", what if ":" in what else entry("methods", what).name)]
@@ -111,25 +112,14 @@ def named_by(what: str) -> list[tuple[str, str]]:
 def table(name: str, checks: Sequence[Check]) -> Table:
     """Outcome of all checks of a method."""
     bad = sum(c.passed is False for c in checks)
-    out = Table(title=f"{escape(name)}: " + (f"{bad} of {len(checks)} checks failed" if bad
-                                             else "conforms"),
-                title_justify="left", box=None, pad_edge=False, show_header=False)
-    out.add_column("")
-    out.add_column("check", no_wrap=True)
-    out.add_column("detail", style="dim", overflow="fold")
+    said = f"{bad} of {len(checks)} checks failed" if bad else "conforms"
+    out = Table(
+        "", Column(no_wrap=True), Column(style="dim", overflow="fold"), show_header=False,
+        title=f"{escape(name)}: {said}", title_justify="left", box=None, pad_edge=False)
     marks = {True: "[green]✓[/]", False: "[bold red]✗[/]", None: "[dim]-[/]"}
     for check in checks:
         out.add_row(marks[check.passed], check.name, escape(check.detail))
     return out
-
-
-def _importable(name: str) -> bool:
-    import importlib.util
-
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 class _Suite:
@@ -165,10 +155,6 @@ class _Suite:
         """Two made-up corpora: raw windows if the method refuses differential entropy."""
         return pair_for(self.method(), classes, channels, effect)
 
-    def suited(self, pair: Pair) -> dict[str, str | Protocol]:
-        """Protocols the method fits, and for the others why not."""
-        return suited(self.method(), pair)
-
     def base(self) -> tuple[Case, Predictor, np.ndarray]:
         """Case under the first protocol that suits, its predictor and predictions."""
         if self._known is None:
@@ -179,10 +165,8 @@ class _Suite:
 
     def case(self, pair: Pair, budget: Budget = FEW) -> Case:
         """Case under the first protocol that suits."""
-        suitable = [p for p in self.suited(pair).values() if isinstance(p, Protocol)]
-        if not suitable:
-            raise CheckFailedError("no protocol suits its needs")
-        return Case.of(self.method(), suitable[0], pair, budget)
+        first = next(iter(suited(self.method(), pair).values()))
+        return Case.of(self.method(), first, pair, budget)
 
     def declaration(self) -> str:
         """Name, parameters that survive a record, a place in reports."""
@@ -199,11 +183,8 @@ class _Suite:
     def protocols(self) -> str:
         """Every protocol that suits gives probabilities."""
         pair, case = self.pair(), self.base()[0]
-        fits = []
-        for name, protocol in self.suited(pair).items():
-            if not isinstance(protocol, Protocol):
-                continue
-            fits.append(name)
+        fits = suited(self.method(), pair)
+        for name, protocol in fits.items():
             if name != case.cell.protocol.name:
                 other = Case.of(self.method(), protocol, pair)
                 other.predict(other.train())

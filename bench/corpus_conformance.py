@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -58,7 +58,9 @@ def check_corpus(corpus: str | type[CorpusAdapter], root: Path | None = None) ->
     if root is None and not adapter.simulates:
         raise SettingError(f"{adapter.name} has no simulator, so it needs files to be checked on",
                            "bench check NAME --data DIR")
-    with tempfile.TemporaryDirectory(prefix="bench-check-") as folder, _own_cache(folder):
+    # The cache goes away, too: what is checked is reading, not what was read before.
+    with (tempfile.TemporaryDirectory(prefix="bench-check-") as folder,
+          mock.patch.dict(os.environ, BENCH_CACHE=str(Path(folder) / "cache"))):
         if root is None:
             root = Path(folder) / "simulated"
             simulate_corpus(adapter, root, _SMALL)
@@ -69,13 +71,6 @@ def check_corpus(corpus: str | type[CorpusAdapter], root: Path | None = None) ->
 def failures(corpus: str | type[CorpusAdapter], root: Path | None = None) -> list[Check]:
     """Checks that a corpus does not pass."""
     return [c for c in check_corpus(corpus, root) if c.passed is False]
-
-
-@contextlib.contextmanager
-def _own_cache(folder: str) -> Iterator[None]:
-    """A cache that goes away: what is checked is reading, not what was read before."""
-    with mock.patch.dict(os.environ, BENCH_CACHE=str(Path(folder) / "cache")):
-        yield
 
 
 class _Opened:

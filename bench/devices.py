@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .errors import SettingError, UnknownNameError
+from .errors import SettingError
 
 #: Precision of the arithmetic: of tensors, and of how float32 matrices are multiplied.
 PRECISIONS = {
@@ -202,17 +202,6 @@ class Room:
         return float(torch.cuda.max_memory_allocated(self.device))
 
 
-def check_precision(precision: str) -> None:
-    """Refuse a precision that is not known.
-
-    Raises
-    ------
-    UnknownNameError
-    """
-    if precision not in PRECISIONS:
-        raise UnknownNameError("precision", precision, PRECISIONS)
-
-
 def dtype_of(precision: str) -> str:
     """Type of the tensors: tf32 and bf16 only concern how float32 matrices are multiplied."""
     return PRECISIONS[precision][0]
@@ -230,17 +219,28 @@ def arithmetic(precision: str, deterministic: bool) -> Iterator[None]:
         return
     import torch
 
-    before = torch.get_float32_matmul_precision()
     strict = torch.are_deterministic_algorithms_enabled()
-    torch.set_float32_matmul_precision(product)
     if deterministic:  # cuBLAS reads its variable when it is first used
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
+        with products(product):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict)
+
+
+@contextlib.contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Multiply matrices of float32 in a precision of torch's: "highest" is in full."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-        torch.use_deterministic_algorithms(strict)
 
 
 @functools.cache

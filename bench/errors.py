@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +103,18 @@ class UnknownNameError(BenchError):
         super().__init__(f"there is no {what} named {name!r}", f"{hint}Known: {listed}{more}")
 
 
+def check_known(what: str, known: Collection[str], *names: str) -> None:
+    """Refuse a name that is none of those that are known.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(what, name, known)
+
+
 class SettingError(BenchError):
     """An option or parameter has a value that cannot be used."""
 
@@ -170,6 +182,16 @@ def missing(error: BaseException | None, what: str = "this") -> MissingLibraryEr
     return None
 
 
+def is_there(module: str) -> bool:
+    """Whether a module can be imported, as far as that is known without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        return module in sys.modules or find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def check_library(library: str, what: str) -> None:
     """Refuse before anything is run what needs a library that is not installed.
 
@@ -177,13 +199,7 @@ def check_library(library: str, what: str) -> None:
     ------
     MissingLibraryError
     """
-    from importlib.util import find_spec
-
-    try:
-        there = library in sys.modules or find_spec(library) is not None
-    except (ImportError, ValueError):
-        there = False
-    if not there:
+    if not is_there(library):
         raise MissingLibraryError(library, what)
 
 
@@ -218,15 +234,14 @@ def line_of(error: BaseException, modules: Iterable[str]) -> str:
         Their top-level names.
     """
     import linecache
+    from traceback import walk_tb
 
-    tops, found, at = set(modules), "", error.__traceback__
-    while at is not None:
-        frame = at.tb_frame
+    tops, found = set(modules), ""
+    for frame, line in walk_tb(error.__traceback__):
         if str(frame.f_globals.get("__name__")).partition(".")[0] in tops:
-            name, line = frame.f_code.co_filename, at.tb_lineno
+            name = frame.f_code.co_filename
             text = linecache.getline(name, line).strip()
             found = f"{name}, line {line}, in {frame.f_code.co_name}: {text}"
-        at = at.tb_next
     return found
 
 
@@ -243,6 +258,12 @@ class StoppedError(BenchError):
 
 class StorageError(StoppedError):
     """The run folder cannot be written any more."""
+
+
+def unwritable(where: Path, error: OSError) -> BenchError:
+    """A folder or file of a run folder cannot be written."""
+    return BenchError(f"{where} cannot be written: {error.strerror}",
+                      "Free some space, or choose another run folder with --runs.")
 
 
 def reason_of(error: BaseException) -> str:

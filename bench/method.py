@@ -162,10 +162,7 @@ class Budget:
 
     def epochs(self, wanted: int, steps_per_epoch: int, stage: Literal["pretrain", "fit"]) -> int:
         """Whole epochs within the budget, at least one."""
-        limit = getattr(self, stage)
-        if limit is None:
-            return wanted
-        return max(1, min(wanted, limit // max(1, steps_per_epoch)))
+        return self.batches(wanted, stage, max(1, steps_per_epoch))
 
     def batches(self, wanted: int, stage: Literal["pretrain", "fit"], each: int = 1) -> int:
         """Batches within the budget, at least one; each costs so many optimiser steps."""

@@ -354,32 +354,31 @@ def about_windows(path: Path) -> dict[str, Any]:
 
 def _module_of(what: str) -> ModuleType:
     path = Path(what)
-    if path.suffix != ".py":
-        try:
-            return importlib.import_module(what)
-        except ModuleNotFoundError as error:
-            raise BenchError(f"{what} is neither a .py file nor a module: {error}") from error
-        except (Exception, SystemExit) as error:
-            raise BenchError(
-                f"{what} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
-    if not path.is_file():
+    alone = path.suffix == ".py"
+    if alone and not path.is_file():
         raise BenchError(f"{path} is not there", "--include takes a .py file or a module name.")
+    try:
+        return _module_in(path) if alone else importlib.import_module(what)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and not alone:
+            raise BenchError(f"{what} is neither a .py file nor a module: {error}") from error
+        raise BenchError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _module_in(path: Path) -> ModuleType:
+    """The module in a file, executed once a process."""
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     name = f"bench_included_{path.stem}_{digest}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise BenchError(f"{path} cannot be imported")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
+        assert spec is not None  # as it is of any .py
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
             del sys.modules[name]
-            raise BenchError(
-                f"{path} cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+            raise
     return sys.modules[name]
 
 
@@ -425,9 +424,8 @@ _OURS = {"bench.methods", "bench.datasets", "bench.protocols", "bench.reports"}
 
 
 def _add(table: _Table, item: Entry, origin: str) -> None:
-    taken = {n.lower(): n for n in table.entries}
-    if item.name.lower() in taken:
-        other = table.entries[taken[item.name.lower()]]
+    taken = {name.lower(): known for name, known in table.entries.items()}
+    if (other := taken.get(item.name.lower())) is not None:
         table.broken[f"{item.name} ({origin})"] = (
             f"the name is taken by {other.origin or other.target}; rename one of the two"
         )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import BenchError, SettingError, UnknownNameError
+from .errors import BenchError, SettingError, UnknownNameError, check_known
 from .registry import entries, load
 from .scoring.metrics import METRICS, UNITS
 from .store.records import Store
@@ -92,13 +92,9 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.columns not in (0, 1, 2):
             raise SettingError(f"pictures of {self.columns} columns", "A paper has 1 or 2.")
-        if self.metric not in METRICS:
-            raise UnknownNameError("metric", self.metric, METRICS)
-        if self.unit not in UNITS:
-            raise UnknownNameError("unit", self.unit, UNITS)
-        for name in self.formats:
-            if name not in FORMATS:
-                raise UnknownNameError("format", name, FORMATS)
+        check_known("metric", METRICS, self.metric)
+        check_known("unit", UNITS, self.unit)
+        check_known("format", FORMATS, *self.formats)
         for pair in self.pairs:
             split_pair(pair)
 
@@ -261,14 +257,6 @@ class ReportWriter(Protocol):
         """
 
 
-def file_reports(options: ReportOptions) -> list[str]:
-    """Reports that write files of a kind that is asked for."""
-    return [
-        name for name, entry in entries("reports").items()
-        if entry.formats and any(map(options.wants_format, entry.formats))
-    ]
-
-
 def chosen_reports(options: ReportOptions, only: Sequence[str] = ()) -> list[str]:
     """Reports to write: those named, or all that write files of a kind that is asked for.
 
@@ -280,11 +268,12 @@ def chosen_reports(options: ReportOptions, only: Sequence[str] = ()) -> list[str
         A report writes no files, or none of the kinds asked for.
     """
     written = {name: e.formats for name, e in entries("reports").items() if e.formats}
-    for name in only:
-        if name != TERMINAL:
-            _check_writes(name, written, options)
-    chosen = dict.fromkeys(n for n in only if n != TERMINAL)
-    return list(chosen) if only else file_reports(options)
+    if not only:
+        return [n for n, formats in written.items() if any(map(options.wants_format, formats))]
+    chosen = [name for name in dict.fromkeys(only) if name != TERMINAL]
+    for name in chosen:
+        _check_writes(name, written, options)
+    return chosen
 
 
 def _check_writes(
@@ -512,8 +501,7 @@ class Scoreboard:
         ------
         UnknownNameError
         """
-        if value not in self._frame.columns:
-            raise UnknownNameError("column of the long form", value, self._frame.columns)
+        check_known("column of the long form", self._frame.columns, value)
         options = dataclasses.replace(
             self._options, metric=metric or self._options.metric, unit=unit or self._options.unit)
         kept = self._frame[(self._frame["metric"] == options.metric)

@@ -9,7 +9,7 @@ import pytest
 
 from bench import reporting
 from bench.errors import SettingError, UnknownNameError
-from bench.reporting import ReportOptions, chosen_reports, file_reports, write_reports
+from bench.reporting import ReportOptions, chosen_reports, write_reports
 from bench.store.records import Store
 
 from records import put
@@ -99,7 +99,7 @@ def test_a_damaged_memory_is_forgotten(store):
 
 
 def test_every_report_that_writes_files_names_its_formats():
-    found = file_reports(ReportOptions())
+    found = chosen_reports(ReportOptions())
     assert {"leaderboard", "html", "selection", "embedding", "scalp"} <= set(found)
     assert not {"terminal", "run", "frame"} & set(found)
 
@@ -135,7 +135,7 @@ def test_several_processes_draw_the_same(store, monkeypatch):
 
 def test_reports_are_chosen_by_name():
     options = ReportOptions(formats=("csv",))
-    assert chosen_reports(options) == file_reports(options)
+    assert set(chosen_reports(options)) < set(chosen_reports(ReportOptions()))
     assert chosen_reports(options, ["terminal"]) == []
     assert chosen_reports(options, ["selection", "terminal"]) == ["selection"]
     assert chosen_reports(ReportOptions(), ["json", "html", "json"]) == ["json", "html"]

@@ -16,11 +16,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Self
 
-import numpy as np
-
 from ..errors import BenchError
 from ..scoring.inference import mean_interval
-from ..scoring.metrics import PRECISION, UNITS, trial_means
+from ..scoring.metrics import PRECISION, UNITS, subject_scores
 from ..store.records import Record
 from .findings import Finding
 
@@ -35,8 +33,6 @@ _SURE, _FAR = 0.9998, 0.25
 _TESTED = ("source", "target", "protocol", "features", "label_map", "scale", "seed")
 #: Methods that know one class, or the truth, by what they are.
 _BY_DESIGN = ("majority", "attainable")
-#: By how much scores may differ that are the same.
-_SAME = 1e-9
 Alarms = Iterator[Finding]
 #: Subject; windows or trials of each class, and taken for it.
 Count = tuple[int, list[int], list[int]]
@@ -50,24 +46,25 @@ def alarms(records: Iterable[Record], read: bool = True) -> list[Finding]:
     records : iterable of Record
         One that is not laid out as a record is passed over.
     read : bool
-        Read predictions where a record does not say enough: of thousands that would take long.
+        Compare predictions where scores are the same: of thousands that would take long.
 
     Returns
     -------
     list of Finding
-        "leak" for scores above the best attainable, else "warning".
+        "leak" for scores above the best attainable, else "warning"; "note" for what cannot be told.
     """
     groups: dict[str, list[Scored]] = defaultdict(list)
     for record in records:
         if record.status == "done" and record.folds:
             with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-                one = Scored.of(record, read)
+                one = Scored.of(record)
                 tested = {k: record.identity.get(k) for k in _TESTED}
                 groups[json.dumps(tested, sort_keys=True)].append(one)
     found: list[Finding] = []
     for its in groups.values():
         for one in its:
-            found += [*_one_class(one), *_missing_class(one), *_smoothed(one), *_warned(one)]
+            found += [*_one_class(one), *_missing_class(one), *_uncounted(one), *_smoothed(one),
+                      *_warned(one)]
         found += [*_above_attainable(its), *_saturated(its), *_identical(its, read)]
     return list(dict.fromkeys(found))
 
@@ -83,7 +80,7 @@ class Scored:
         Unit to subject to balanced accuracy, averaged over sessions.
     counts : dict
         Unit to (subject, true, predicted) of each fold: windows or trials of each class, and taken
-        for it; empty where that is not known.
+        for it; empty of a record of before they were kept.
     """
 
     record: Record
@@ -91,10 +88,10 @@ class Scored:
     counts: dict[str, list[Count]]
 
     @classmethod
-    def of(cls, record: Record, read: bool) -> Self:
+    def of(cls, record: Record) -> Self:
         """Look at a record; raises what reading a misshapen one raises."""
-        return cls(record, {u: subject_scores(record, u) for u in UNITS},
-                   {u: _counts(record, u, read) for u in UNITS})
+        return cls(record, {u: subject_scores(record.folds, u) for u in UNITS},
+                   {u: _counts(record, u) for u in UNITS})
 
     @property
     def method(self) -> str:
@@ -116,7 +113,7 @@ class Scored:
 def one_class(record: Record, unit: str) -> bool:
     """Whether a record says that nearly all windows, or trials, of a subject are of one class."""
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
-        return Scored(record, {}, {unit: _counts(record, unit, read=False)}).one_class(unit)
+        return Scored(record, {}, {unit: _counts(record, unit)}).one_class(unit)
     return False
 
 
@@ -133,68 +130,13 @@ def _pair(record: Record) -> str:
     return f"{source}→{target}" if source else str(target)
 
 
-def _counts(record: Record, unit: str, read: bool) -> list[Count]:
-    """Records of before counts were kept are counted from their predictions, if these are there.
-
-    Where they are not read, scores tell at least who takes all of each fold for one class; trials
-    that nothing is known of are taken to be as their windows.
-    """
+def _counts(record: Record, unit: str) -> list[Count]:
+    """As each fold says; none where one does not say so, whatever its scores may hint at."""
     true, predicted = f"true_{unit}s", f"predicted_{unit}s"
-    if all(true in fold for fold in record.folds):
-        return [(int(f["subject"]), list(map(int, f[true])), list(map(int, f[predicted])))
-                for f in record.folds]
-    try:
-        table = record.predictions() if read else None
-    except BenchError:
-        table = None
-    if table is None:
-        told = _told_by_scores(record, unit)
-        return told or (_counts(record, "window", read) if unit == "trial" else [])
-    classes = len(record.classes)
-    proba = table[[f"p{k}" for k in range(classes)]].to_numpy()
-    folds, of_window = np.unique(table[["subject", "session"]].to_numpy(), axis=0,
-                                 return_inverse=True)
-    y, trial, of_window = table["y"].to_numpy(), table["trial"].to_numpy(), of_window.ravel()
-    counts = []
-    for i, fold in enumerate(folds):
-        mine = of_window == i
-        label, p = y[mine], proba[mine]
-        if unit == "trial":
-            label, p = trial_means(label, p, trial[mine], classes)
-        counts.append((int(fold[0]), *(np.bincount(x, minlength=classes).tolist()
-                                       for x in (label, p.argmax(axis=1)))))
-    return counts
-
-
-def _told_by_scores(record: Record, unit: str) -> list[Count]:
-    """Counts where every fold is taken for one class, which its scores give away; else none.
-
-    The balanced accuracy is then 1 / classes, and macro F1 follows from the accuracy: the F1 of the
-    class that is named, and 0 for every other. How many are of which class is not known.
-    """
-    counts: list[Count] = []
-    for fold in record.folds:
-        accuracy, balanced, f1 = (
-            float(fold["scores"][unit][m]) for m in ("accuracy", "balanced_accuracy", "macro_f1"))
-        present = round(1 / balanced) if balanced else 0
-        if present < 2 or abs(balanced * present - 1) > _SAME \
-                or abs(f1 - 2 * accuracy / (1 + accuracy) / present) > _SAME:
-            return []
-        n = len(fold["test_trials"]) if unit == "trial" else int(fold["test_windows"])
-        counts.append((int(fold["subject"]), [], [n]))
-    return counts
-
-
-def subject_scores(
-    record: Record, unit: str, metric: str = "balanced_accuracy"
-) -> dict[int, float]:
-    """Subject to score, averaged over sessions."""
-    sessions: dict[int, list[float]] = defaultdict(list)
-    for fold in record.folds:
-        score = fold["scores"][unit].get(metric)
-        if score is not None:
-            sessions[int(fold["subject"])].append(float(score))
-    return {s: fmean(v) for s, v in sessions.items()}
+    if not all(true in fold for fold in record.folds):
+        return []
+    return [(int(f["subject"]), list(map(int, f[true])), list(map(int, f[predicted])))
+            for f in record.folds]
 
 
 def _one_class(one: Scored) -> Alarms:
@@ -205,7 +147,7 @@ def _one_class(one: Scored) -> Alarms:
             f"{words} {100 * fmean(scores.values()):.1f}" for words, metric in (
                 ("balanced accuracy", "balanced_accuracy"), ("AUROC", "auroc"),
                 ("average precision", PRECISION),
-            ) if (scores := subject_scores(one.record, unit, metric))
+            ) if (scores := subject_scores(one.record.folds, unit, metric))
         )
         which = " per trial" if unit == "trial" else ""
         yield Finding(
@@ -237,6 +179,15 @@ def _missing_class(one: Scored) -> Alarms:
             "warning", f"{record.identity['target']['name']}: a class is missing from the tested "
             f"windows of subject{'s' * (len(lacking) > 1)} {named}: chance is not 1/{k} there",
             name_of(record),
+        )
+
+
+def _uncounted(one: Scored) -> Alarms:
+    """What cannot be told of a record of the first edition, which kept no counts."""
+    if one.record.edition == 1 and not all(one.counts.values()):
+        yield Finding(
+            "note", "of edition 1, which did not count what is taken for each class: whether it "
+            "predicts one class alone, or a subject lacks one, cannot be told", name_of(one.record),
         )
 
 

@@ -11,7 +11,7 @@ from ..cells.cell import Cell, Event, OnEvent
 from ..cells.engine import run_cell
 from ..cells.shortcuts import SHORTCUTS, Shortcut
 from ..data.windows import Windows
-from ..errors import BenchError, IncompatibleError, SettingError, UnknownNameError
+from ..errors import BenchError, IncompatibleError, SettingError, check_known
 from ..method import Method
 from ..registry import load
 from ..runs.build import cell_of_run
@@ -23,6 +23,7 @@ from ..selection.rules import rule
 from ..store.hashing import key_of
 from ..store.records import Record, Store
 from ..store.seal import write_json
+from ..store.shown import counted
 from ..tuning.space import search_space, suggested
 
 #: From 2 on the file holds its checksum.
@@ -114,15 +115,7 @@ def audit(
         fails is an entry with a reason.
     """
     options = with_windows(changed(options, changes), windows)
-    with watching(on_event) as told:
-        return _audit(method, src, tgt, options, what=what or AuditOptions(), on_event=told)
-
-
-def _audit(
-    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
-    what: AuditOptions, on_event: OnEvent,
-) -> Path:
-    """Run all parts of an audit, and write the file."""
+    what = what or AuditOptions()
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(
@@ -135,17 +128,21 @@ def _audit(
             "Give the parameters with --set.",
         )
     wanted = chosen(cls, what.only)
-    cell = cell_of_run(method, src, tgt, options, on_event)
-    run = _Audit(cell, Store(options.runs), what, on_event, tuple(options.params))
-    on_event(Event(f"honest run, {len(what.seeds)} seed{'s' * (len(what.seeds) > 1)}", 0, 0))
-    run.honest = [run_cell(replace(cell, seed=s), run.store, on_event) for s in what.seeds]
-    entries = []
-    for number, shortcut in enumerate(wanted, 1):
-        on_event(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}", 0, 0))
-        entries.append(run.entry(shortcut))
-        if entries[-1].reason:
-            on_event(Event(f"does not apply: {entries[-1].reason}", 0, 0))
-    return _write(options.runs, run.honest, entries, what)
+    with watching(on_event) as told:
+        cell = cell_of_run(method, src, tgt, options, told)
+        run = _Audit(cell, Store(options.runs), what, told, tuple(options.params))
+        told(Event(f"honest run, {counted(len(what.seeds), 'seed')}"))
+        run.honest = [run_cell(replace(cell, seed=s), run.store, told) for s in what.seeds]
+        entries = []
+        for number, shortcut in enumerate(wanted, 1):
+            told(Event(f"{number} of {len(wanted)}: {shortcut.name}: {shortcut.does}"))
+            entries.append(run.entry(shortcut))
+            if entries[-1].reason:
+                told(Event(f"does not apply: {entries[-1].reason}"))
+    ids, names = [r.id for r in run.honest], [e.name for e in entries]
+    path = options.runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
+    write_json(path, {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]})
+    return path
 
 
 def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
@@ -156,18 +153,13 @@ def chosen(cls: type[Method], only: Sequence[str]) -> list[Shortcut]:
     UnknownNameError
         No such shortcut, or none of this method.
     """
-    known = {s.name: s for s in (*SHORTCUTS.values(), *_switches(cls(None)))}
-    for name in only:
-        if name not in known:
-            raise UnknownNameError(f"shortcut of {cls.name}", name, known)
-    return [s for s in known.values() if not only or s.name in only]
-
-
-def _switches(method: Method) -> list[Shortcut]:
-    return [
+    switches = [
         Shortcut(name, does, steals="nothing of the test set", seen=other, how="switch")
-        for name, does, other, _ in method.shortcuts()
+        for name, does, other, _ in cls(None).shortcuts()
     ]
+    known = {s.name: s for s in (*SHORTCUTS.values(), *switches)}
+    check_known(f"shortcut of {cls.name}", known, *only)
+    return [s for s in known.values() if not only or s.name in only]
 
 
 @dataclass
@@ -243,12 +235,12 @@ class _Audit:
         tried = [self.honest[0]]
         draws = random_draws(self.cell.method, self.what.draws, self.given)
         for number, values in enumerate(draws, 1):
-            self.on_event(Event(f"draw {number} of {len(draws)}", 0, 0))
+            self.on_event(Event(f"draw {number} of {len(draws)}"))
             try:
                 tried.append(run_cell(replace(twin, method=cls(cls.parse(values))), drafts,
                                       self.on_event))
             except BenchError as error:  # a draw may diverge; the others are still to choose from
-                self.on_event(Event(f"draw {number} failed: {error.message}", 0, 0))
+                self.on_event(Event(f"draw {number} failed: {error.message}"))
         honest, how = self._chosen_honestly(tried)
         entry.honest = [honest.id]
         entry.leaky = [self._compose(max(tried, key=test_score), shortcut.name, tried).id]
@@ -288,16 +280,6 @@ def test_score(record: Record) -> float:
     """Mean accuracy per window over folds: what the field chooses by."""
     scores = [float(f["scores"]["window"]["accuracy"]) for f in record.folds]
     return sum(scores) / len(scores)
-
-
-def _write(
-    runs: Path, honest: Sequence[Record], entries: Sequence[AuditEntry], what: AuditOptions
-) -> Path:
-    ids, names = [r.id for r in honest], [e.name for e in entries]
-    body = {"schema": SCHEMA, "honest": ids, "entries": [asdict(e) for e in entries]}
-    path = runs / f"audit-{key_of('audit', ids, names, what.draws)[:12]}.json"
-    write_json(path, body)
-    return path
 
 
 def random_draws(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BenchError
 from ..scoring.metrics import fold_scores
 from ..store.records import Record, Store
+from ..store.shown import counted
 from .alarms import alarms
 from .findings import Finding, Report, Severity
 
@@ -67,7 +68,7 @@ def check_records(runs: Path) -> Report:
         for k, its_seeds in seeds.items() if len(its_seeds) == 1
     ]
     report.findings += alarms(known)
-    report.checked = f"{count} record{'s' * (count != 1)}"
+    report.checked = counted(count, "record")
     return report
 
 

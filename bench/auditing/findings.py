@@ -95,21 +95,20 @@ def word_widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
 
 def show(report: Report, console: Console) -> int:
     """Print a report; returns the number of undeclared leaks."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     console.print()
     console.print(Text(report.title, "bold"))
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     rows = grouped(report.findings)
     places = [", ".join(named[:_NAMED]) + (", …" if len(named) > _NAMED else "")
               for named in (list(dict.fromkeys(w for w in where if w)) for _, _, where in rows)]
     found, at = word_widths([["finding", *(what for _, what, _ in rows)], ["where", *places]],
                             console.width - 23)
-    table.add_column("severity", no_wrap=True)
-    table.add_column("finding", overflow="fold", width=found)
-    table.add_column("times", justify="right", no_wrap=True)
-    table.add_column("where", overflow="fold", width=at)
+    table = Table(
+        Column("severity", no_wrap=True), Column("finding", overflow="fold", width=found),
+        Column("times", justify="right", no_wrap=True), Column("where", overflow="fold", width=at),
+        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for (severity, what, where), named in zip(rows, places, strict=True):
         style = SEVERITIES[severity][0]
         table.add_row(Text(severity, style), Text(what), str(len(where)), Text(named, "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,9 @@ def read_audit(path: Path) -> Audit:
     rows = [_row(store, e) for e in entries]
     for key in MEASURES:
         able = [r for r in rows if key in r.measures]
-        adjusted = holm([r.measures[key].test.p for r in able]) if able else []
+        adjusted = holm([r.measures[key].test.p for r in able])
         for row, p in zip(able, adjusted, strict=True):
-            m = row.measures[key]
-            row.measures[key] = Measure(m.before, m.after, m.test, p)
+            row.measures[key] = replace(row.measures[key], holm=p)
     against = {}
     for key in MEASURES:
         if key[0] == "balanced_accuracy":  # what guessing gives of the other depends on the shares
@@ -135,9 +134,7 @@ def read_audit(path: Path) -> Audit:
 
 
 def _record(store: Store, record_id: str) -> Record:
-    record = store.get(record_id, old=True) or Drafts(store.root).get(
-        record_id, old=True
-    )
+    record = store.get(record_id, old=True) or Drafts(store.root).get(record_id, old=True)
     if record is None or record.status != "done":
         raise BenchError(
             f"record {record_id} is not in {store.root}", "Run the audit again: bench audit ..."
@@ -146,10 +143,8 @@ def _record(store: Store, record_id: str) -> Record:
 
 
 def _row(store: Store, entry: Mapping[str, Any]) -> InflationRow:
-    name, does, steals, note, reason = (
-        str(entry[k]) for k in ("name", "does", "steals", "note", "reason")
-    )
-    row = InflationRow(name, does, steals, note, reason)
+    texts: list[Any] = [str(entry[k]) for k in ("name", "does", "steals", "note", "reason")]
+    row = InflationRow(*texts)
     if row.reason:
         return row
     honest = [_record(store, i) for i in entry["honest"]]

@@ -49,7 +49,7 @@ class Event:
     stage : str
         "reading", "pre-training scmm", "calibrating scmm", ...
     done, total : int
-        Progress of the stage.
+        Progress of the stage; without a total it is a message.
     detail : str
         Loss, subject.
     unit : str
@@ -59,8 +59,8 @@ class Event:
     """
 
     stage: str
-    done: int
-    total: int
+    done: int = 0
+    total: int = 0
     detail: str = ""
     unit: str = ""
     left: float | None = None
@@ -193,7 +193,8 @@ class Cell:
         """Everything that decides the numbers."""
         if self.elsewhere is not None:
             return dict(self.elsewhere.grant.identity)
-        space = self.pair.source.space
+        space, (mapped, label_map) = self.pair.source.space, self.mapped
+        tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
         return {
             "method": self.method.name,
             "params": self.method.params.model_dump(mode="json"),
@@ -207,14 +208,14 @@ class Cell:
                 "bands": [list(b) for b in space.bands], "rate": space.rate,
                 "channels": list(space.channels), **self.pair.channel_policy,
             },
-            "label_map": self._label_map(),
+            "label_map": None if label_map is None else _named(label_map, mapped.target),
             **self._source_map(),
             "label_rule": {
                 "threshold": self._threshold(),
                 "drop_middle": self.rule.drop_middle and list(self.rule.drop_middle),
                 **({"map": list(self.class_map)} if self.class_map else {}),
             },
-            "scaling": self._scaling(),
+            "scaling": self.scaling.describe(self.protocol) | tested,
             "protocol": self._protocol(),
             "selection": "oracle" if "epoch" in self.test_access else self.selection,
             "scale": self.scale,
@@ -265,10 +266,6 @@ class Cell:
             )
         self.folds()
 
-    def _scaling(self) -> dict[str, str]:
-        tested = {"test": "its own statistics"} if "scaling" in self.test_access else {}
-        return {**self.scaling.describe(self.protocol), **tested}
-
     def _threshold(self) -> float | dict[str, float]:
         """What cuts ratings: a number, or one for each corpus where they differ."""
         cuts = dict(self.pair.thresholds)
@@ -276,10 +273,6 @@ class Cell:
             return cuts
         unused = 5.0 if self.rule.threshold is None else self.rule.threshold
         return next(iter(cuts.values()), unused)
-
-    def _label_map(self) -> dict[str, Any] | None:
-        pair, label_map = self.mapped
-        return None if label_map is None else _named(label_map, pair.target)
 
     def _source_map(self) -> dict[str, Any]:
         """How the classes of several sources were brought together, where only they were."""

@@ -21,6 +21,7 @@ from ..errors import BenchError, ContractError, IncompatibleError
 from ..method import Context, Job, Method, Needs, Predictor, tell_warning
 from ..protocols.base import Fold, Protocol, View
 from ..selection.looking import probabilities
+from ..store.shown import counted
 
 AnyWindows = Windows | UnlabelledWindows
 W = TypeVar("W", Windows, UnlabelledWindows)
@@ -164,8 +165,7 @@ def fresh(method: Method) -> Method:
 def _as_many(method: Method, predictors: Sequence[Predictor], folds: int) -> list[Predictor]:
     if len(predictors) != folds:
         raise BenchError(
-            f"{method.name} returned {len(predictors)} predictors for {folds} fold"
-            f"{'s' * (folds != 1)}"
+            f"{method.name} returned {len(predictors)} predictors for {counted(folds, 'fold')}"
         )
     for predictor in predictors:
         if not callable(getattr(predictor, "predict_proba", None)):

@@ -175,7 +175,8 @@ def kept_by(cls: type) -> dict[str, Any]:
     notes = _Notes()
     for name, module in list(sys.modules.items()):
         if module is not None and name.partition(".")[0] in tops:
-            notes.all_of(name, vars(module), name.partition(".")[0])
+            for variable, value in list(vars(module).items()):
+                notes.note(f"{name}.{variable}", value, DEPTH, name.partition(".")[0])
     return notes.found
 
 
@@ -199,11 +200,6 @@ class _Notes:
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
         self.seen: dict[int, Any] = {}
-
-    def all_of(self, place: str, names: Mapping[str, Any], top: str) -> None:
-        """Note the variables of a module."""
-        for name, value in list(names.items()):
-            self.note(f"{place}.{name}", value, DEPTH, top)
 
     def note(self, place: str, value: Any, depth: int, top: str) -> None:
         """Note a value, and what is in it."""

@@ -8,13 +8,12 @@ damaged one is refused.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from ..errors import BenchError, DataError
 from ..method import Method, Predictor
 from ..registry import load
-from ..store.seal import DamagedError, load_tensors, sealed, unsealed
+from ..store.seal import DamagedError, load_tensors, packed_tensors, sealed, unsealed
 
 _FORMAT = "bench-model-2"
 _OURS = "a model saved by bench"
@@ -28,18 +27,13 @@ def pack(method: Method, predictor: Predictor) -> bytes:
     BenchError
         The predictor cannot be saved.
     """
-    import torch
-
     payload = getattr(predictor, "payload", None)
     if payload is None:
         raise BenchError(f"models of {method.name} cannot be saved: no payload()")
-    buffer = io.BytesIO()
-    content = {
+    return sealed(packed_tensors({
         "format": _FORMAT, "method": method.name, "params": method.params.model_dump(mode="json"),
         "payload": payload(),
-    }
-    torch.save(content, buffer)
-    return sealed(buffer.getvalue())
+    }))
 
 
 def load_model(path: Path | str) -> Predictor:

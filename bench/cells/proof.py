@@ -6,6 +6,7 @@ folds at once, or keeps something between them (:mod:`.guard`).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -180,17 +181,10 @@ def pair_for(method: Method, classes: int = 3, channels: int = 14, effect: float
     kinds: tuple[Kind, ...] = ("de", "raw")
     for kind, names in itertools.product(kinds, ((), *some, *whole)):
         made = synthetic_pair(classes, channels, effect, kind, names)
-        if _takes(method, made):
+        with contextlib.suppress(IncompatibleError):
+            method.check_space(made.source.space)
             return made
     return synthetic_pair(classes, channels, effect, "raw")
-
-
-def _takes(method: Method, pair: Pair) -> bool:
-    try:
-        method.check_space(pair.source.space)
-    except IncompatibleError:
-        return False
-    return True
 
 
 def channels_of(pair: Pair) -> str:
@@ -202,17 +196,16 @@ def channels_of(pair: Pair) -> str:
     return f"with other channels, which it knows: {told}"
 
 
-def suited(method: Method, pair: Pair) -> dict[str, str | Protocol]:
-    """Protocols that a method fits, and for the others why not."""
-    out: dict[str, str | Protocol] = {}
+def suited(method: Method, pair: Pair) -> dict[str, Protocol]:
+    """Protocols that a method fits: one at least, or it is none that can be checked."""
+    out: dict[str, Protocol] = {}
     for name in entries("protocols"):
-        protocol: Protocol = load("protocols", name)()
-        try:
+        protocol = load("protocols", name)()
+        with contextlib.suppress(IncompatibleError):
             check_compatible(method, protocol, pair)
-        except IncompatibleError as reason:
-            out[name] = reason.message
-        else:
             out[name] = protocol
+    if not out:
+        raise CheckFailedError("no protocol suits its needs")
     return out
 
 
@@ -313,9 +306,7 @@ class LeakChecks:
         """Three folds under the protocol that tells most."""
         method = self.make()
         pair = pair or self.pair or pair_for(method, effect=0.3)
-        fitting = {n: p for n, p in suited(method, pair).items() if isinstance(p, Protocol)}
-        if not fitting:
-            raise CheckFailedError("no protocol suits its needs")
+        fitting = suited(method, pair)
         protocol = fitting.get("within") or next(iter(fitting.values()))
         return Case.of(method, protocol, pair, folds=3, dtype="float64")
 
@@ -333,14 +324,13 @@ class LeakChecks:
         numbers = range(len(case.folds))
         # Alone they were trained in their own order; of a stack, other members and other places.
         orders = [[*numbers[2:], *numbers[:2]], [*numbers[1::-1]]]
-        for order in orders if case.cell.method.together else [[*numbers[::-1]]]:
+        together = case.cell.method.together
+        company = "all folds at once" if together else "one fold after the other"
+        for order in orders if together else [[*numbers[::-1]]]:
             for n, predictor in zip(order, case.train_all(order), strict=True):
-                what = f"training {self._company(case)} in the order {order}"
+                what = f"training {company} in the order {order}"
                 same(alone[n], case.predict(predictor, fold=n), what, APART)
         return f"{len(numbers)} folds under {case.cell.protocol.name}"
-
-    def _company(self, case: Case) -> str:
-        return "all folds at once" if case.cell.method.together else "one fold after the other"
 
     def learns(self) -> None:
         """A predictor is of what it was trained on, not of what was trained on before."""

@@ -8,9 +8,6 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..data.windows import UnlabelledWindows
 from ..devices import dtype_of
 from ..errors import BenchError, IncompatibleError, check_library
@@ -21,7 +18,7 @@ from ..selection.looking import look
 from ..selection.looks import Passes
 from ..selection.observer import Observer, Report, Scorer, Tell
 from ..selection.rules import check_selection, evaluated, held_out, rule
-from ..selection.tested import Key, SelectedEpoch, Show, Tested
+from ..selection.tested import Key, Proba, SelectedEpoch, Show, Tested
 from ..store.hashing import code_hash, key_of
 from ..store.provenance import GROUP, is_ours, origin_of, provenance
 from ..store.records import Record, Store
@@ -106,11 +103,9 @@ class Run:
     def known(self) -> Record | None:
         """The record, if the cell is done already."""
         known, cell = self.store.get(self.record.id), self.cell
-        if known is not None and known.status == "done" and has_extras(
-            known, cell.save_models, cell.diagnostics
-        ):
-            return known
-        return None
+        done = known is not None and known.status == "done" and has_extras(
+            known, cell.save_models, cell.diagnostics)
+        return known if done else None
 
     def finish(self, result: TrainingResult, info: Callable[[], Mapping[str, Any]]) -> Record:
         """Score what was trained on all that is granted; ``info`` is read before it is written.
@@ -169,7 +164,7 @@ class Run:
         own = [*cut.notices, *borrowed, *_of_weights(cell)]
         record.notices = [*cell.pair.notices, *own]
         for notice in own if record.kind == "method" or cell.saw_target else ():
-            self.on_event(Event(notice, 0, 0))
+            self.on_event(Event(notice))
         record.classes = list(cell.target_classes)
         recipes = [r for r in cell.pair.recipes if r is not None]
         record.simulated = recipes[-1].model_dump() if recipes else None
@@ -305,7 +300,7 @@ class Run:
             weights=None if self.cell.weights is None else self.cell.weights.state,
         )
 
-    def _predicted(self, predictors: Sequence[Predictor]) -> list[NDArray[np.float64]]:
+    def _predicted(self, predictors: Sequence[Predictor]) -> list[Proba]:
         """Test probabilities of the last epoch; checks that windows are predicted on their own."""
         method = self.cell.method
         if not is_ours(method.parts()):
@@ -324,7 +319,7 @@ class Run:
             )
         return finals
 
-    def _of_copy(self, fold: Fold, predictor: Predictor) -> NDArray[np.float64]:
+    def _of_copy(self, fold: Fold, predictor: Predictor) -> Proba:
         """As above, of one fold by a copy, so that nothing goes on from fold to fold."""
         method, test = self.cell.method, fold.tested
         with look(predictor, "if possible") as still:
@@ -370,9 +365,9 @@ def _scorer(names: list[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
     """Scorer of some rules; scikit-learn is imported only if there are any."""
     if not names:
         return lambda fold, predictor: {}
-    from ..selection.validators import scorer_of
+    from ..selection.validators import RuleScorer
 
-    return scorer_of(names, unlabelled)
+    return RuleScorer(names, unlabelled)
 
 
 def _nothing_to_hold_out(folds: list[Fold], what: str) -> str:

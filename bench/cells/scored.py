@@ -20,12 +20,12 @@ from ..data.recipe import GENERATOR
 from ..protocols.base import Fold, trial_table
 from ..protocols.granted import Grant, Granted, numbered
 from ..registry import load
-from ..scoring.metrics import FoldOutcome
+from ..scoring.metrics import scored_fold
 from ..selection.rules import evaluated
-from ..selection.tested import Key, SelectedEpoch, Tested
+from ..selection.tested import Key, Proba, SelectedEpoch, Tested
 from ..store.records import Record, Store
 from ..version import __version__
-from .diagnostics import Arrays, Unlabelled, labelled
+from .diagnostics import Unlabelled, labelled
 from .shortcuts import per_subject
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .cell import Cell
 
 #: A selected epoch of each fold, and its test probabilities.
-Column = tuple[list[SelectedEpoch], list[NDArray[np.float64]]]
+Column = tuple[list[SelectedEpoch], list[Proba]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,26 +79,22 @@ class Answers:
         """Subject and session."""
         return self.key[0], self.key[1]
 
-    def outcome(self, proba: NDArray[np.float64]) -> FoldOutcome:
-        """Scores of test probabilities (n, classes)."""
-        return self.joint_outcome([(self, proba)])
-
     @staticmethod
-    def joint_outcome(parts: Sequence[tuple[Answers, NDArray[np.float64]]]) -> FoldOutcome:
-        """Scores of test probabilities of all parts of a subject and session together."""
+    def joint(parts: Sequence[tuple[Answers, Proba]]) -> dict[str, Any]:
+        """What is kept of all parts of a subject and session, by test probabilities of each."""
         every = [a for a, _ in parts]
         y, ids, trials, calibration = (
             np.concatenate([getattr(a, name) for a in every])
             for name in ("y", "trial_ids", "trial", "calibration")
         )
-        return FoldOutcome.of(
+        return scored_fold(
             every[0].whole, y, np.concatenate([p for _, p in parts]), ids, test_trials=trials,
             calibration_trials=calibration,
             # Parts are calibrated on much the same windows: their sum would count these again.
             calibration_windows=max(len(a.calibration) for a in every),
         )
 
-    def table(self, proba: NDArray[np.float64]) -> pd.DataFrame:
+    def table(self, proba: Proba) -> pd.DataFrame:
         """Test windows and their probabilities (n, classes)."""
         import pandas as pd
 
@@ -126,7 +122,7 @@ class Predicted:
     diagnostics : dict
     """
 
-    finals: list[NDArray[np.float64]]
+    finals: list[Proba]
     epochs: list[int]
     shown: bool
     picks: list[Mapping[str, SelectedEpoch]]
@@ -184,15 +180,16 @@ class Scoring:
         pairs = list(zip(self.answers, chosen, strict=True))
         table = pd.concat([answers.table(p) for answers, p in pairs], ignore_index=True)
         if cell.shortcut:
-            outcomes = per_subject(list(self.parts), table)
+            record.folds = per_subject(list(self.parts), table)
         else:
-            outcomes = [Answers.joint_outcome(parts) for parts in _by_session(pairs)]
+            record.folds = [Answers.joint(parts) for parts in _by_session(pairs)]
             if predicted.shown:
                 record.oracle = _oracle(record.selections["oracle"])
-        record.folds = [outcome.as_dict() for outcome in outcomes]
         tested.add_to(record.curves)
         if predicted.diagnostics is not None:
-            record.diagnostics = self._diagnostics(predicted.diagnostics)
+            record.diagnostics = labelled(
+                predicted.diagnostics, [a.y for a in self.answers],
+                [a.trial for a in self.answers], self.answers[0].classes)
         return table
 
     def _column(self, name: str, predicted: Predicted, tested: Tested) -> Column:
@@ -212,20 +209,13 @@ class Scoring:
         return found
 
     def _scores(
-        self, uses: str, scored: bool, picks: list[SelectedEpoch],
-        probas: list[NDArray[np.float64]],
+        self, uses: str, scored: bool, picks: list[SelectedEpoch], probas: list[Proba]
     ) -> dict[str, Any]:
         """What a record keeps of a rule."""
         parts = _by_session(list(zip(self.answers, zip(picks, probas, strict=True), strict=True)))
         folds = [_picked(its, scored) for its in parts]
         scores = [p.score for p in picks if scored and p.score is not None]
         return {"score": fmean(scores) if scores else None, "uses": uses, "folds": folds}
-
-    def _diagnostics(self, found: Unlabelled) -> Arrays:
-        return labelled(
-            found, [a.y for a in self.answers], [a.trial for a in self.answers],
-            self.answers[0].classes,
-        )
 
 
 T = TypeVar("T")
@@ -240,17 +230,17 @@ def _by_session(pairs: Sequence[tuple[Answers, T]]) -> list[list[tuple[Answers, 
 
 
 def _picked(
-    parts: Sequence[tuple[Answers, tuple[SelectedEpoch, NDArray[np.float64]]]], scored: bool
+    parts: Sequence[tuple[Answers, tuple[SelectedEpoch, Proba]]], scored: bool
 ) -> dict[str, Any]:
     """What a rule chose for a subject and session; of several parts the mean epoch and score."""
     picks = [pick for _, (pick, _) in parts]
     scores = [pick.score for pick in picks if scored and pick.score is not None]
-    outcome = Answers.joint_outcome([(answers, proba) for answers, (_, proba) in parts])
+    tested = Answers.joint([(answers, proba) for answers, (_, proba) in parts])
     return {
-        "subject": outcome.subject, "session": outcome.session,
+        "subject": tested["subject"], "session": tested["session"],
         "epoch": round(fmean(pick.epoch for pick in picks)),
         "of": round(fmean(pick.of for pick in picks)),
-        "score": fmean(scores) if scores else None, "scores": outcome.scores,
+        "score": fmean(scores) if scores else None, "scores": tested["scores"],
     }
 
 
@@ -301,7 +291,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
             return None
         for found, its in ((drawn, record.folds), (reached, linear)):
             if found is not None:
-                its.append(FoldOutcome.of(key, *found, test_trials=list(labels)).as_dict())
+                its.append(scored_fold(key, *found, test_trials=list(labels)))
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
         "linear": linear,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
 from ..protocols.hold_out import TESTED_STIMULI
 from ..protocols.scaling import Scaling
-from ..scoring.metrics import FoldOutcome
+from ..scoring.metrics import scored_fold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,8 +118,8 @@ def scaled_together(fold: Fold, scaling: Scaling) -> Fold:
     view, test = fold.view, fold.open_test()
     parts = [p.x for p in (view.calibration, view.unlabelled) if p is not None]
     scaler = scaling.fit(np.concatenate([*parts, test.x]))
-    changed = View(
-        source=view.source, classes=view.classes,
+    changed = replace(
+        view,
         calibration=None if view.calibration is None else scaler.apply(view.calibration),
         unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
     )
@@ -138,11 +138,7 @@ def split_windows(fold: Fold, seed: int) -> Fold:
         mine = np.flatnonzero(both.y == label)
         count = int((view.calibration.y == label).sum())
         first[rng.permutation(mine)[:count]] = True
-    changed = View(
-        source=view.source, calibration=both.take(first), unlabelled=view.unlabelled,
-        classes=view.classes,
-    )
-    return fold.changed(changed, both.take(~first))
+    return fold.changed(replace(view, calibration=both.take(first)), both.take(~first))
 
 
 def mixed(folds: Sequence[Fold], seed: int) -> list[Fold]:
@@ -179,8 +175,7 @@ def _joined(folds: Sequence[Fold], known: Windows) -> View:
     granted = [f.view.unlabelled for f in folds if f.view.unlabelled is not None]
     if granted:
         unlabelled = UnlabelledWindows.concatenate(granted)
-    return View(source=source, calibration=calibration, unlabelled=unlabelled,
-                classes=view.classes)
+    return View(source, calibration, unlabelled, view.classes)
 
 
 def _of_target(fold: Fold) -> bool:
@@ -221,8 +216,8 @@ def stretched(budget: Budget, times: float) -> Budget:
     return budget if budget.fit is None else replace(budget, fit=round(budget.fit * times))
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]:
-    """Outcome of each subject and session, wherever its windows were tested.
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a record keeps of each subject and session, wherever its windows were tested.
 
     Parameters
     ----------
@@ -233,7 +228,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]
 
     Returns
     -------
-    list of FoldOutcome
+    list of dict
         By subject and session.
     """
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
@@ -247,7 +242,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]
             for w in trained
         ]
         y, proba, trial = (mine[names].to_numpy() for names in ("y", columns, "trial"))
-        out.append(FoldOutcome.of(
+        out.append(scored_fold(
             cast("tuple[int, int]", key), y, proba, trial, test_trials=trial,
             calibration_trials=np.concatenate([*here, []]),
             # Several folds train on the same windows: the sum would count them again and again.
@@ -263,7 +258,7 @@ def _no_scaling(protocol: Protocol, scaling: Scaling) -> str:
 def _no_granted(protocol: Protocol, scaling: Scaling) -> str:
     if protocol.transductive:
         return "the protocol grants the tested windows: there it is no secret"
-    if _scope(scaling).endswith("tested"):
+    if scaling.transductive:
         return "the scope of the scaling says that it takes the tested windows: it is no secret"
     if not protocol.grants & {"calibration", "unlabelled"}:
         return "no target windows are granted to be joined by the tested ones; see test-scaler"
@@ -271,13 +266,9 @@ def _no_granted(protocol: Protocol, scaling: Scaling) -> str:
 
 
 def _no_subjects(protocol: Protocol, scaling: Scaling) -> str:
-    if _scope(scaling).startswith("subject"):
+    if scaling.scope.startswith("subject"):
         return "subjects are scaled one by one, and a part of mixed subjects is none"
     return ""
-
-
-def _scope(scaling: Scaling) -> str:
-    return str(getattr(scaling, "scope", ""))
 
 
 def _no_calibration(protocol: Protocol, scaling: Scaling) -> str:

@@ -5,10 +5,9 @@ Plain values: they know neither the run they are of nor the engine that trains t
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..data.windows import UnlabelledWindows, Windows
 from ..method import Context, Predictor
@@ -87,21 +86,13 @@ class TrainingResult:
     reused: bool
 
 
-class Elsewhere(abc.ABC):
-    """The way from a training to the process that holds its labels.
+class Elsewhere(Protocol):
+    """The way from a training to the process that holds its labels."""
 
-    Parameters
-    ----------
-    grant : Grant
-    """
+    grant: Grant
 
-    def __init__(self, grant: Grant) -> None:
-        self.grant = grant
-
-    @abc.abstractmethod
     def new_attempt(self) -> Show:
         """The way for what a training shows; all that was shown before is void."""
 
-    @abc.abstractmethod
     def hand_back(self, record: Record, predicted: Any, models: Mapping[str, bytes]) -> None:
         """Have what the last attempt came to scored: a :class:`bench.cells.scored.Predicted`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,42 +10,36 @@ import typer
 from rich.markup import escape
 
 from ..errors import BenchError, SettingError
-from ..registry import include, load
+from ..registry import load
 from ..store.shown import counted
 from ..sweeps.request import as_seeds
 from .screen.console import Screen
 from .screen.exchange import show, verdict
-from .screen.live import now, say_kept
-from .shared import named_briefly, what, with_options
+from .screen.live import saying_what_is_kept
+from .shared import includes, named_briefly, what, with_options
 
 if TYPE_CHECKING:
     from ..auditing.audit import AuditOptions
     from .shared import Asked
 
-_WHAT = "What to audit"
-_CHECK = "Check instead of running"
+_what = functools.partial(typer.Option, rich_help_panel="What to audit")
+_check = functools.partial(typer.Option, rich_help_panel="Check instead of running")
 
 
 @with_options("audit")
 def audit(
-    only: Annotated[str | None, typer.Option(
-        help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME",
-        rich_help_panel=_WHAT)] = None,
-    seeds: Annotated[str, typer.Option(
-        help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.",
-        rich_help_panel=_WHAT)] = "3",
-    draws: Annotated[int, typer.Option(
-        help="Parameter draws of tuned-on-test.", min=1, rich_help_panel=_WHAT)] = 5,
-    list_: Annotated[bool, typer.Option(
-        "--list", help="Only show the shortcuts: what each does and steals, who took it.",
-        rich_help_panel=_WHAT)] = False,
-    records: Annotated[Path | None, typer.Option(
-        help="Check the records of a run folder.", metavar="RUNS",
-        rich_help_panel=_CHECK)] = None,
-    split: Annotated[Path | None, typer.Option(
+    only: Annotated[str | None, _what(
+        help="Shortcuts, with commas; all if not given.", metavar="NAME,NAME")] = None,
+    seeds: Annotated[str, _what(
+        help="How many (3: 0 to 2), or which (0,3), of the honest run and of every twin.")] = "3",
+    draws: Annotated[int, _what(help="Parameter draws of tuned-on-test.", min=1)] = 5,
+    list_: Annotated[bool, _what(
+        "--list", help="Only show the shortcuts: what each does and steals, who took it.")] = False,
+    records: Annotated[Path | None, _check(
+        help="Check the records of a run folder.", metavar="RUNS")] = None,
+    split: Annotated[Path | None, _check(
         help="Check a split: a CSV with corpus, subject, session, trial, side (train, val, "
-        "test), and stimulus, window, fold where known.", metavar="FILE",
-        rich_help_panel=_CHECK)] = None,
+        "test), and stimulus, window, fold where known.", metavar="FILE")] = None,
     **values: Any,
 ) -> None:
     """Measure what the field's shortcuts would add to a method's honest score.
@@ -58,7 +53,7 @@ def audit(
     is 1 if a leak is found that is not declared.
     """
     if records is not None or split is not None:
-        _check(records, split)
+        _check_all(records, split)
         return
     names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
     chosen_seeds = _numbers(seeds)
@@ -82,24 +77,18 @@ def _run(asked: Asked, wanted: AuditOptions) -> None:
     from ..store.records import Store
     from .screen.progress import Display
 
-    began = now()
-    try:
-        with Display(Screen(stderr=True), asked.quiet) as display:
-            path = run_audit(
-                asked.method, asked.src, asked.tgt, asked.options, display, what=wanted
-            )
-    except KeyboardInterrupt:
-        say_kept(asked.options.runs, began)
-        raise
+    with (saying_what_is_kept(asked.options.runs),
+          Display(Screen(stderr=True), asked.quiet) as display):
+        path = run_audit(asked.method, asked.src, asked.tgt, asked.options, display, what=wanted)
     screen = Screen()
     load("reports", "audit-screen")(read_audit(path), screen)
     folder = asked.options.runs / "report"
     written = load("reports", "audit")(Store(asked.options.runs), folder, ReportOptions())
     screen.print(f"[dim]written to {escape(str(folder))}:[/] "
-                 + escape(named_briefly(written)), highlight=False)
+                 + escape(named_briefly(written)))
 
 
-def _check(records: Path | None, split: Path | None) -> None:
+def _check_all(records: Path | None, split: Path | None) -> None:
     from ..auditing.checks import check_records
     from ..auditing.findings import show
     from ..auditing.split import check_split
@@ -128,13 +117,11 @@ def export(
         help="Who publishes it, for tables made of several archives.")] = "",
     models: Annotated[bool, typer.Option(
         "--models", help="Also saved models. Pre-trained states are never taken.")] = False,
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE: code of your own methods, to "
-        "compare hashes with.")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "Python file or module with a CATALOGUE: code of your own methods, to compare hashes with."
+    )] = None,
 ) -> None:
     """Bundle a run folder into one archive to publish: records, predictions, plans, checksums."""
-    for item in include_ or ():
-        include(item)
     from ..exchange.export import export as bundle
     from ..exchange.verify import verify as check
 
@@ -143,15 +130,14 @@ def export(
     made = bundle(runs, out, lab, models)
     screen = Screen()
     held = f"{counted(made.records, 'record')}, {counted(made.files, 'file')}, {_size(made.size)}"
-    screen.print(f"[green]✓[/] {escape(str(made.path))}: {held}", highlight=False, soft_wrap=True)
+    screen.print(f"[green]✓[/] {escape(str(made.path))}: {held}", soft_wrap=True)
     for path, why in made.left_out:
-        screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}", highlight=False)
+        screen.print(f"[yellow]left out:[/] {escape(path.name)}: {escape(why)}")
     for kind, names in made.named.items():
-        screen.print(f"It names {kind}: {escape(', '.join(names))}", highlight=False)
+        screen.print(f"It names {kind}: {escape(', '.join(names))}")
     seen = check(out)
     verdict(screen, seen)
-    screen.print("Publish the sha256 with it: whoever has both can tell that it is yours.",
-                 highlight=False)
+    screen.print("Publish the sha256 with it: whoever has both can tell that it is yours.")
     if not seen.whole:
         show(screen, seen)
         raise typer.Exit(1)
@@ -163,17 +149,15 @@ def _size(count: int) -> str:
 
 def verify(
     archive: Annotated[Path, typer.Argument(help="Archive that bench export wrote.")],
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE: code of methods that do not "
-        "come with bench, to compare hashes with.")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "Python file or module with a CATALOGUE: code of methods that do not come with bench, to "
+        "compare hashes with.")] = None,
 ) -> None:
     """Check an archive of results: every score again from its predictions, checksums, splits, code.
 
     Exit status 1 if anything is wrong. It says what it cannot check: whoever can run this
     program can write an archive that passes.
     """
-    for item in include_ or ():
-        include(item)
     from ..exchange.verify import verify as check
 
     if not archive.is_file():

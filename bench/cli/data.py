@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ..errors import SettingError
-from ..registry import OPEN, entries, entry, include, load
+from ..errors import SettingError, check_known
+from ..registry import OPEN, entries, entry, load
 from ..runs.options import Options, as_pairs
 from ..store.shown import counted
 from .screen.console import Screen
-from .shared import choice, listed
+from .shared import includes, listed
 
-Includes = Annotated[list[str] | None, typer.Option(
-    "--include", help="Python file or module with a CATALOGUE of further corpora, repeatable.",
-    metavar="FILE|MODULE")]
+Includes = Annotated[list[str] | None, includes(
+    "Python file or module with a CATALOGUE of further corpora, repeatable.")]
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Corpora on disk: check them, simulate them, remember where "
@@ -40,13 +39,9 @@ def data_check(
     from ..data.corpus import FEATURES
     from .screen.corpora import inspect_folder
 
-    for item in include_ or ():
-        include(item)
-    screen = Screen()
-    if not inspect_folder(
-        folder, corpus or list(entries("corpora")), screen, read=read,
-        features=choice("--features", features, FEATURES), named=bool(corpus),
-    ):
+    check_known("value of --features", FEATURES, features)
+    if not inspect_folder(folder, corpus or list(entries("corpora")), Screen(), read=read,
+                          features=features, named=bool(corpus)):
         raise typer.Exit(2)
 
 
@@ -75,25 +70,22 @@ def data_simulate(
     if recipe:
         screen.print(recipe_table(chosen))
         return
-    for item in include_ or ():
-        include(item)
     adapters = [load("corpora", name)() for name in corpus or entries("corpora")]
     if not corpus:
         for adapter in adapters:
             if not adapter.simulates:
-                screen.print(f"[dim]–[/] {adapter.name}: has no simulator", highlight=False)
+                screen.print(f"[dim]–[/] {adapter.name}: has no simulator")
         # Anybody can have the real ones of open corpora; simulated ones are for who asks by name.
         adapters = [a for a in adapters
                     if a.simulates and entry("corpora", a.name).family != OPEN]
     for adapter in adapters:
         with Screen(stderr=True).status(f"simulating {adapter.name}"):
             simulate_corpus(adapter, folder / adapter.name, chosen)
-        screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}",
-                     highlight=False)
+        screen.print(f"[green]✓[/] {adapter.name}: {escape(str(folder / adapter.name))}")
     names = [a.name for a in adapters]
     if len(names) > 1:
         screen.print(f"Use them with: bench run --src {names[0]} --tgt {names[-1]} --data "
-                     f"{escape(str(folder))}", highlight=False)
+                     f"{escape(str(folder))}")
 
 
 @data_app.command("set", epilog="Example:\n\n  bench data set SEED=~/corpora/SEED_EEG "
@@ -106,8 +98,6 @@ def data_set(
     from ..data.locations import set_corpus_folder
     from ..data.reading import any_inventory
 
-    for item in include_ or ():
-        include(item)
     found = []
     for name, folder in as_pairs("bench data set", where).items():
         adapter = load("corpora", name)()
@@ -120,9 +110,7 @@ def data_set(
         path = set_corpus_folder(adapter.name, inventory.root)
         Screen().print(
             f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')}; "
-            "remembered in "
-            f"{escape(str(path))}", highlight=False,
-        )
+            f"remembered in {escape(str(path))}")
 
 
 @data_app.command("add", epilog="Examples:\n\n  bench data add ~/recordings --as MY-LAB --dry-run"
@@ -176,13 +164,13 @@ def data_add(
     )
     show_proposal(proposal, screen)
     if dry_run:
-        screen.print(escape(proposal.toml), highlight=False)
+        screen.print(escape(proposal.toml))
         return
     path = register(proposal, folder.expanduser(), to)
     screen.print(f"[green]✓[/] {escape(as_)} is a corpus now, as {escape(str(path))} says: edit "
-                 "that where it is wrong", highlight=False, soft_wrap=True)
+                 "that where it is wrong", soft_wrap=True)
     screen.print(f"Read it whole: bench data check {escape(str(folder))} --corpus {escape(as_)} "
-                 "--read", highlight=False, soft_wrap=True)
+                 "--read", soft_wrap=True)
 
 
 @data_app.command("forget", epilog="Example:\n\n  bench data forget MY-LAB")
@@ -197,5 +185,4 @@ def data_forget(
     if name.lower() not in {k.lower() for k in known}:
         raise UnknownNameError("corpus that was added or set", name, known)
     forget_corpus(name)
-    Screen().print(f"[green]✓[/] {escape(name)} is forgotten; nothing was deleted",
-                   highlight=False)
+    Screen().print(f"[green]✓[/] {escape(name)} is forgotten; nothing was deleted")

@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from ..errors import MissingCorpusError, SettingError
-from ..registry import OPEN, entries, include, load
+from ..registry import OPEN, entries, load
 from ..store.shown import counted
 from .data import Includes, data_app
 from .screen.console import Screen
-from .screen.live import say_finished
+from .screen.live import saying_what_is_kept
 from .shared import listed
 
 if TYPE_CHECKING:
@@ -38,49 +38,36 @@ def data_get(
     include_: Includes = None,
 ) -> None:
     """Fetch an open corpus: goes on where it stopped, checks every file, shows the licence."""
+    from platformdirs import user_data_path
+
     from ..data.downloads.fetch import fetch, planned
 
-    for item in include_ or ():
-        include(item)
     adapter = load("corpora", corpus)()
     source = adapter.download
     if source is None:
         free = ", ".join(n for n, e in entries("corpora").items() if e.family == OPEN)
         raise SettingError(f"{adapter.name} cannot be fetched: {adapter.access}",
                            f"Open corpora: {free}")
-    folder = _folder(adapter.name, to)
+    folder = user_data_path("eeg-cross-corpus-bench") / "corpora" / adapter.name if to is None \
+        else to.expanduser().absolute()
     screen = Screen()
-    screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}", highlight=False)
-    screen.print(f"Licence: {escape(source.licence)}", highlight=False)
-    screen.print(f"Please cite: {escape(source.citation)}", highlight=False)
-    screen.print(f"Its page, where the files can be had by hand: {escape(source.page)}",
-                 highlight=False)
+    screen.print(f"[bold]{escape(adapter.name)}[/]: {escape(adapter.title)}")
+    screen.print(f"Licence: {escape(source.licence)}")
+    screen.print(f"Please cite: {escape(source.citation)}")
+    screen.print(f"Its page, where the files can be had by hand: {escape(source.page)}")
     plan = planned(adapter.name, source, folder, url=url, only=listed("--only", only))
-    screen.print(_words(plan), highlight=False)
+    screen.print(_words(plan))
     if dry_run:
         return
-    try:
-        with _Progress(plan) as told:
-            left = fetch(plan, told)
-    except KeyboardInterrupt:
-        say_finished()
-        raise
+    with saying_what_is_kept(), _Progress(plan) as told:
+        left = fetch(plan, told)
     for path in left:
         screen.print(
             f"[yellow]•[/] {escape(str(path))} is an archive that this program cannot open. Unpack "
             f"it there (bsdtar -xf, unrar x, 7z x), then: bench data set {adapter.name}="
-            f"{escape(str(folder))}", highlight=False,
-        )
+            f"{escape(str(folder))}")
     if not left:
         _remember(adapter, folder, screen)
-
-
-def _folder(name: str, to: Path | None) -> Path:
-    from platformdirs import user_data_path
-
-    if to is not None:
-        return to.expanduser().absolute()
-    return user_data_path("eeg-cross-corpus-bench") / "corpora" / name
 
 
 def _words(plan: FetchPlan) -> str:
@@ -111,25 +98,19 @@ def _remember(adapter: CorpusAdapter, folder: Path, screen: Screen) -> None:
     set_corpus_folder(adapter.name, inventory.root)
     screen.print(
         f"[green]✓[/] {adapter.name}: {counted(len(inventory.recordings), 'recording')} in "
-        f"{escape(str(inventory.root))}; no command needs --data for it any more", highlight=False)
+        f"{escape(str(inventory.root))}; no command needs --data for it any more")
 
 
 class _Progress:
     """A bar of all files, and one of the file that comes."""
 
     def __init__(self, plan: FetchPlan) -> None:
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich import progress as bars
 
-        self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-            TimeRemainingColumn(), console=Screen(stderr=True), transient=True,
+        self.progress = bars.Progress(
+            "{task.description}", bars.BarColumn(), bars.DownloadColumn(),
+            bars.TransferSpeedColumn(), bars.TimeRemainingColumn(),
+            console=Screen(stderr=True), transient=True,
         )
         self.count, self.done, self.name = len(plan.wanted), 0, ""
         self.task = self.progress.add_task("", total=None, visible=bool(plan.wanted))

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
-from ..errors import BenchError, SettingError, UnknownNameError, missing
-from ..registry import GROUPS, broken, include, load
+from ..errors import BenchError, SettingError, check_known, missing
+from ..registry import GROUPS, broken, load
 from ..runs.options import as_pairs
+from ..store.shown import counted
 from ..version import __version__
 from . import get  # noqa: F401 - a command of bench data
 from .audit import audit, export, verify
@@ -26,7 +27,7 @@ from .run import run
 from .screen.console import Screen
 from .screen.exchange import verdict
 from .shared import listed, named_briefly
-from .show import show
+from .show import Includes, show
 from .sweep import rerun, status, sweep
 from .tune import tune
 
@@ -185,7 +186,10 @@ def report(
             verdict(screen, seen)
         gc.disable()  # records are a million objects without a cycle: searching them takes a second
         if site is not None:
-            _write_site(screen, load("reports", "site")(store, site, options))
+            index, *pages = load("reports", "site")(store, site, options)
+            screen.print(
+                f"[dim]written:[/] {escape(str(index))} and {counted(len(pages), 'page')}, one for "
+                "each setting. Open the index, or put the folder on a web server.")
             return
         screen.print(load("reports", "terminal")(store, options))
         gc.freeze()
@@ -193,14 +197,6 @@ def report(
         _write_reports(screen, write_reports(
             store, out or beside / "report", options, chosen, processes=min(4, os.cpu_count() or 1)
         ))
-
-
-def _write_site(screen: Screen, paths: list[Path]) -> None:
-    """Say what was written, and how to look at it."""
-    pages = len(paths) - 1
-    screen.print(f"[dim]written:[/] {escape(str(paths[0]))} and {pages} page{'s' * (pages != 1)}, "
-                 "one for each setting. Open the index, or put the folder on a web server.",
-                 highlight=False)
 
 
 def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
@@ -214,21 +210,17 @@ def _write_reports(screen: Screen, outcomes: Iterable[ReportOutcome]) -> None:
     for what, paths in (("written to", written), ("up to date in", kept)):
         if paths:
             screen.print(f"[dim]{what} {escape(str(paths[0].parent))}:[/] "
-                         + escape(named_briefly(paths)), highlight=False)
+                         + escape(named_briefly(paths)))
 
 
 @app.command("list", epilog="Examples:\n\n  bench list methods\n\n  bench list corpora --json")
 def list_(
     group: Annotated[str, typer.Argument(help="methods, corpora, protocols or reports.")],
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE.")] = None,
+    include_: Includes = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List what is registered: built-in and from plugins."""
-    for item in include_ or ():
-        include(item)
-    if group not in GROUPS:
-        raise UnknownNameError("list", group, GROUPS)
+    check_known("list", GROUPS, group)
     from .screen.tables import as_json, as_table
 
     if json_:
@@ -290,22 +282,19 @@ def _conforms(what: str, values: dict[str, Any], data: Path | None) -> bool:
     return passed
 
 
+_Name = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
+_Folder = Annotated[Path | None, typer.Option(
+    help="Where to write; bench-NAME if not given.", metavar="DIR")]
+
+
 @new_app.command("method", epilog="Example:\n\n  bench new method my-method")
-def new_method_(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
-    folder: Annotated[Path | None, typer.Option(
-        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
-) -> None:
+def new_method_(name: _Name, folder: _Folder = None) -> None:
     """Write a folder with a method that installs, runs and passes its tests as it stands."""
     _new("method", name, folder)
 
 
 @new_app.command("corpus", epilog="Example:\n\n  bench new corpus my-corpus")
-def new_corpus_(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
-    folder: Annotated[Path | None, typer.Option(
-        help="Where to write; bench-NAME if not given.", metavar="DIR")] = None,
-) -> None:
+def new_corpus_(name: _Name, folder: _Folder = None) -> None:
     """Write a folder with a reader of a corpus that installs, runs and passes its tests."""
     _new("corpus", name, folder)
 
@@ -316,9 +305,8 @@ def _new(kind: str, name: str, folder: Path | None) -> None:
     written = new_plugin(kind, name, folder)
     screen = Screen()
     for path in written:
-        screen.print(f"[green]✓[/] {escape(str(path))}", highlight=False, soft_wrap=True)
-    screen.print(f"Check it: bench check {escape(str(written[0]))}", highlight=False,
-                 soft_wrap=True)
+        screen.print(f"[green]✓[/] {escape(str(path))}", soft_wrap=True)
+    screen.print(f"Check it: bench check {escape(str(written[0]))}", soft_wrap=True)
 
 
 def main() -> None:
@@ -379,9 +367,9 @@ def _listen(ended: list[signal.Signals]) -> None:
 
 def _refuse(message: str, hint: str) -> NoReturn:
     screen = Screen(stderr=True)
-    screen.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    screen.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
     if hint:
-        screen.print(escape(hint), style="dim", highlight=False, soft_wrap=True)
+        screen.print(escape(hint), style="dim", soft_wrap=True)
     sys.exit(2)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..registry import load
 from .screen.console import Screen
-from .screen.live import now, say_kept
+from .screen.live import saying_what_is_kept
 from .shared import what, with_options
 
 
@@ -17,11 +17,7 @@ def run(**values: Any) -> None:
     from ..runs.run import run as run_one
     from .screen.progress import Display
 
-    began = now()
-    try:
-        with Display(Screen(stderr=True), asked.quiet) as display:
-            record = run_one(asked.method, asked.src, asked.tgt, asked.options, display)
-    except KeyboardInterrupt:
-        say_kept(asked.options.runs, began)
-        raise
+    with (saying_what_is_kept(asked.options.runs),
+          Display(Screen(stderr=True), asked.quiet) as display):
+        record = run_one(asked.method, asked.src, asked.tgt, asked.options, display)
     load("reports", "run")(record, Screen())

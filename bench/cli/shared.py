@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from ..errors import SettingError, UnknownNameError
+from ..errors import SettingError
 from ..registry import include, load
-from ..runs.options import OUT, RUN, SEE, CellOptions, Options, about, flag_of
+from ..runs.options import OUT, RUN, SEE, Options, about, flag_of
 
 if TYPE_CHECKING:
     import dataclasses
@@ -65,8 +65,18 @@ class Asked(NamedTuple):
     quiet: bool
 
 
+def includes(text: str) -> Any:
+    """Option ``--include`` of a command: what is given is known before the command begins."""
+    def known(items: list[str] | None) -> list[str] | None:
+        for item in items or ():
+            include(item)
+        return items
+
+    return typer.Option("--include", help=text, metavar="FILE|MODULE", callback=known)
+
+
 def with_options(
-    command: str, model: type[CellOptions] = Options, *, unset: bool = False
+    command: str, model: type[Any] = Options, *, unset: bool = False
 ) -> Callable[[F], F]:
     """Give a function that takes ``**values`` a flag for each option of a command.
 
@@ -114,7 +124,7 @@ def _parameter(field: dataclasses.Field[Any], unset: bool) -> inspect.Parameter:
     )
 
 
-def parsed(model: type[CellOptions], values: Mapping[str, Any]) -> dict[str, Any]:
+def parsed(model: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Values of options from what the command line gave; those that were not given are left out.
 
     Raises
@@ -136,18 +146,6 @@ def listed(option: str, items: list[str] | None) -> tuple[str, ...]:
     if items and not values:
         raise SettingError(f"{option} names nothing")
     return values
-
-
-def choice(option: str, value: str, known: Sequence[str]) -> Any:
-    """A value of an option that has few.
-
-    Raises
-    ------
-    UnknownNameError
-    """
-    if value not in known:
-        raise UnknownNameError(f"value of {option}", value, known)
-    return value
 
 
 def named_briefly(paths: Sequence[Path]) -> str:

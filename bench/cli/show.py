@@ -8,22 +8,21 @@ from typing import Annotated
 
 import typer
 
-from ..registry import include
 from .screen.console import Screen
+from .shared import includes
+
+Includes = Annotated[list[str] | None, includes("Python file or module with a CATALOGUE.")]
 
 
 def show(
     method: Annotated[str, typer.Argument(help="See: bench list methods.")],
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="Python file or module with a CATALOGUE.")] = None,
+    include_: Includes = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show the card of a method: what it learns from, equation, parameters, budget, tests.
 
     Also what differs from the published method, and why.
     """
-    for item in include_ or ():
-        include(item)
     from .screen.cards import as_card, card
 
     facts = card(method)

@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import BenchError, SettingError
+from ..errors import BenchError
 from ..registry import include
 from ..runs.options import HOW
 from ..store.records import Store
 from ..store.shown import counted
-from ..sweeps.request import Request, read_request
+from ..sweeps.request import RETRIED, Request, SweepOptions, read_request
 from .screen.console import Screen
 from .screen.exchange import verdict
-from .shared import parsed, with_options
+from .shared import includes, parsed, with_options
 
 if TYPE_CHECKING:
     from ..sweeps.manifest import Memo
     from ..sweeps.plan import CellSpec, Plan
-    from ..sweeps.sweep import Sweep, SweepOptions
+    from ..sweeps.sweep import Sweep
 
 
 @with_options("sweep", Request, unset=True)
+@with_options("sweep", SweepOptions)
 def sweep(
     file: Annotated[Path | None, typer.Argument(
         help="Plan; see docs/sweeps.md. Flags are enough for a simple one.")] = None,
-    runs: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=HOW)] = Path("runs"),
-    workers: Annotated[int, typer.Option(
-        help="Processes that run cells; 1 runs them in this one.", rich_help_panel=HOW)] = 1,
-    cluster: Annotated[str | None, typer.Option(
-        help="Dask scheduler started by hand.", metavar="tcp://HOST:PORT",
-        rich_help_panel=HOW)] = None,
-    stack: Annotated[str, typer.Option(
-        help="Cells that differ in their seed only and are trained as one model: a number, or "
-        "auto (one on a CPU).", metavar="N|auto", rich_help_panel=HOW)] = "auto",
-    timeout: Annotated[float | None, typer.Option(
-        help="Most seconds a cell may take (with workers).", rich_help_panel=HOW)] = None,
-    memory: Annotated[str | None, typer.Option(
-        help="Most memory of a worker, e.g. 2GB.", rich_help_panel=HOW)] = None,
-    retry: Annotated[str, typer.Option(
-        help="Which earlier failures to run again: failed (and killed), killed, or none.",
-        rich_help_panel=HOW)] = "failed",
-    fail_fast: Annotated[bool, typer.Option(
-        "--fail-fast", help="Stop at the first cell that fails.", rich_help_panel=HOW)] = False,
     dry_run: Annotated[bool, typer.Option(
         "--dry-run", help="Only show the cells, what is done, and the time it will take.",
         rich_help_panel=HOW)] = False,
@@ -54,14 +38,7 @@ def sweep(
     **values: Any,
 ) -> None:
     """Run methods x pairs x protocols x seeds; go on where an earlier run stopped."""
-    flags = parsed(Request, values)
-    from ..sweeps.sweep import SweepOptions
-
-    options = SweepOptions(
-        runs=runs, workers=workers, cluster=cluster, timeout=timeout, memory=memory,
-        retry=retry,  # type: ignore[arg-type]
-        fail_fast=fail_fast, stack=_stack(stack),
-    )
+    flags, options = parsed(Request, values), SweepOptions(**parsed(SweepOptions, values))
     code = run_sweep(file, flags, options, dry_run=dry_run, quiet=quiet)
     if code:
         raise typer.Exit(code)
@@ -75,10 +52,12 @@ def run_sweep(
     from ..sweeps.manifest import Memo
     from ..sweeps.run import check_first, execute, settled
     from ..sweeps.sweep import Sweep
-    from .screen.live import now, say_kept
+    from .screen.live import kept, say
     from .screen.sweep import SweepDisplay, summary
 
-    given = asked(file, flags)
+    given = read_request(file, flags)
+    for item in given.include:
+        include(item)
     request = settled(given, options)
     memo = Memo(options.runs)
     if not dry_run:
@@ -92,18 +71,18 @@ def run_sweep(
         Screen(stderr=True).print(
             f"{counted(len(plan.cells), 'cell')} at scale published: as many epochs as the "
             "parameters say, which takes networks minutes to hours each; --dry-run estimates the "
-            "time, --scale table trains shortly.", style="dim", highlight=False)
+            "time, --scale table trains shortly.", style="dim")
     if not quiet and request.seeds not in (given.seeds, 1):
         Screen(stderr=True).print(
             f"{request.seeds} seeds, trained as one stack and averaged; --seeds 1 takes one.",
-            style="dim", highlight=False)
-    began = now()
+            style="dim")
+    began = time.time()
     with SweepDisplay(Screen(stderr=True), quiet) as display:
         sweep_.show = display
         state = execute(sweep_)
     summary(state.as_dict(), Screen())
     if state.stopped == "interrupted":  # the command line says what that means
-        say_kept(options.runs, began)
+        say(kept(options.runs, began))
         return 130
     return state.exit_code
 
@@ -123,17 +102,8 @@ def _planned(request: Request, runs: Path, memo: Memo, dry_run: bool, quiet: boo
                        begin=display.begin, dry=dry_run)
 
 
-def asked(file: Path | None, flags: dict[str, Any]) -> Request:
-    """Request of a file and flags, with its further methods included."""
-    request = read_request(file, flags)
-    for item in request.include:
-        include(item)
-    return request
-
-
 def _show_plan(plan: Plan, sweep_: Sweep) -> None:
     from ..sweeps.status import usual_seconds
-    from ..sweeps.sweep import RETRIED
     from .screen.sweep import show_plan
 
     options, store = sweep_.options, sweep_.store
@@ -186,9 +156,8 @@ def rerun(
         metavar="RUNS|ARCHIVE")] = Path("runs"),
     data: Annotated[Path | None, typer.Option(
         help="Folder that holds the corpora.", metavar="DIR")] = None,
-    include_: Annotated[list[str] | None, typer.Option(
-        "--include", help="What the record's method or corpora are in: as of bench run.",
-        metavar="FILE|MODULE")] = None,
+    include_: Annotated[list[str] | None, includes(
+        "What the record's method or corpora are in: as of bench run.")] = None,
     tolerance: Annotated[float, typer.Option(
         help="Largest deviation of a probability that still agrees.")] = 1e-4,
 ) -> None:
@@ -196,8 +165,6 @@ def rerun(
 
     An archive is verified first; one that is not whole is refused.
     """
-    for item in include_ or ():
-        include(item)
     from ..sweeps.repeat import find_record, record_in, repeat
 
     screen = Screen()
@@ -212,12 +179,3 @@ def rerun(
     comparison.show(screen, tolerance)
     if not comparison.agrees(tolerance):
         raise typer.Exit(1)
-
-
-def _stack(text: str) -> int | None:
-    if text == "auto":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise SettingError(f"--stack {text!r} is neither a number nor auto") from None

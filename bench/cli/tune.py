@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .screen.console import Screen
-from .screen.live import say_finished
+from .screen.live import saying_what_is_kept
 from .shared import what, with_options
 
 if TYPE_CHECKING:
     from ..runs.options import Options
 
-_HOW = "How to tune"
+_how = functools.partial(typer.Option, rich_help_panel="How to tune")
 
 
 @with_options("tune")
 def tune(
-    trials: Annotated[int, typer.Option(
-        help="Trials in all; a tuning that was stopped goes on.", rich_help_panel=_HOW)] = 20,
-    rule: Annotated[str | None, typer.Option(
+    trials: Annotated[int, _how(
+        help="Trials in all; a tuning that was stopped goes on.")] = 20,
+    rule: Annotated[str | None, _how(
         help="Selection rule whose score is maximised. Default: calibration-val where there "
-        "is calibration (few-shot), else source-val; or an unsupervised validator.",
-        rich_help_panel=_HOW)] = None,
-    only: Annotated[str | None, typer.Option(
-        help="Search only these parameters, with commas.", metavar="NAME,NAME",
-        rich_help_panel=_HOW)] = None,
-    storage: Annotated[str | None, typer.Option(
+        "is calibration (few-shot), else source-val; or an unsupervised validator.")] = None,
+    only: Annotated[str | None, _how(
+        help="Search only these parameters, with commas.", metavar="NAME,NAME")] = None,
+    storage: Annotated[str | None, _how(
         help="Optuna storage: a journal file, or the URL of a database that several machines "
-        "share. Default: a journal in RUNS/tuning.", metavar="FILE|URL",
-        rich_help_panel=_HOW)] = None,
-    together: Annotated[int, typer.Option(
+        "share. Default: a journal in RUNS/tuning.", metavar="FILE|URL")] = None,
+    together: Annotated[int, _how(
         help="Trials that are chosen at once and trained as one stack where the method can; "
-        "each is chosen without the others' scores.", metavar="N",
-        rich_help_panel=_HOW)] = 1,
-    space: Annotated[bool, typer.Option(
-        "--space", help="Only show what would be searched.", rich_help_panel=_HOW)] = False,
+        "each is chosen without the others' scores.", metavar="N")] = 1,
+    space: Annotated[bool, _how(
+        "--space", help="Only show what would be searched.")] = False,
     **values: Any,
 ) -> None:
     """Search a method's parameters on what its protocol allows, and say what it was worth.
@@ -56,15 +53,11 @@ def tune(
     tuning = TuneOptions(
         trials=trials, rule=rule, only=names, storage=storage, together=together
     )
-    try:
-        with TuneDisplay(Screen(stderr=True), asked.quiet) as display:
-            outcomes = tune_all(
-                asked.method, asked.src, asked.tgt, asked.options, tuning,
-                on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
-            )
-    except KeyboardInterrupt:
-        say_finished()
-        raise
+    with saying_what_is_kept(), TuneDisplay(Screen(stderr=True), asked.quiet) as display:
+        outcomes = tune_all(
+            asked.method, asked.src, asked.tgt, asked.options, tuning,
+            on_event=display, on_trial_end=display.on_trial_end, begin=display.begin,
+        )
     for outcome in outcomes:
         show_outcome(outcome, Screen())
 

@@ -124,7 +124,11 @@ class FewShot(Protocol):
         if self.draw == "chronological" and not out.notices:  # else the order is not known
             before = sum(cut.preceding for cut in cuts)
             trials = sum(len(np.unique(cut.later.trial)) for cut in cuts)
-            out.notices.extend([_preceding(before, trials)] * (before > 0))
+            if before:
+                out.notices.append(
+                    f"{before} of {trials} tested trials were shown before a calibration trial "
+                    "of another class; --protocol-set draw=strictly-later cuts the session at one "
+                    "time")
         return out
 
 
@@ -133,8 +137,3 @@ _ACCESS = {
     "chronological": "", "strictly-later": ", all shown before the tested ones",
     "random": ", drawn from the whole session",
 }
-
-
-def _preceding(before: int, trials: int) -> str:
-    return (f"{before} of {trials} tested trials were shown before a calibration trial of another "
-            "class; --protocol-set draw=strictly-later cuts the session at one time")

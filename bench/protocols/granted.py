@@ -60,12 +60,8 @@ def numbered(pair: Pair) -> Pair:
     source = np.arange(len(pair.source), dtype=np.int32)
     target = -1 - np.arange(len(pair.target), dtype=np.int32)
     return replace(
-        pair, source=_with_numbers(pair.source, source), target=_with_numbers(pair.target, target)
-    )
-
-
-def _with_numbers(windows: Windows, number: NDArray[np.int32]) -> Windows:
-    return _Numbered(**_fields(windows), number=number)
+        pair, source=_Numbered(**_fields(pair.source), number=source),
+        target=_Numbered(**_fields(pair.target), number=target))
 
 
 def _fields(windows: Windows) -> dict[str, Any]:

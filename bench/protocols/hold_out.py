@@ -19,6 +19,8 @@ from ..data.windows import UnlabelledWindows, Windows
 from ..errors import IncompatibleError
 from .base import Fold, Folds, LeftOut, View
 
+#: Of stimuli, ``set/number``.
+Names = NDArray[np.str_]
 #: Groups of stimuli, each tested after a training of its own.
 GROUPS = 5
 #: The shortcut of an audit that lets the tested stimuli be trained on, and others in their place be
@@ -66,7 +68,7 @@ def without_tested_stimuli(cut: Folds, pair: Pair, *, others: bool = False) -> F
 
 
 def _parts(
-    fold: Fold, groups: Sequence[NDArray[np.str_]], known: _Known, others: bool
+    fold: Fold, groups: Sequence[Names], known: _Known, others: bool
 ) -> tuple[list[Fold], str]:
     """Parts of a fold, or why there are none: a part that cannot be trained leaves none."""
     test = fold.open_test()
@@ -103,7 +105,7 @@ _ADVICE = (
 )
 
 
-def groups_of(target: Windows, count: int = GROUPS) -> list[NDArray[np.str_]]:
+def groups_of(target: Windows, count: int = GROUPS) -> list[Names]:
     """Names of the target's stimuli in groups, each of as equal classes and number as can be.
 
     A stimulus counts as of the class that most of its windows are of. Nothing is drawn: the groups
@@ -126,7 +128,7 @@ def groups_of(target: Windows, count: int = GROUPS) -> list[NDArray[np.str_]]:
     return [names[order[n::count]] for n in range(min(count, len(names)))]
 
 
-def names_of(windows: Windows, joined: bool = False) -> NDArray[np.str_]:
+def names_of(windows: Windows, joined: bool = False) -> Names:
     """Name of each window's stimulus, ``set/number``: equal ones are the same clip.
 
     Parameters
@@ -150,7 +152,7 @@ class _Known:
         self.pair = pair
         #: Windows of each view, and how many of them are left.
         self.sizes: list[tuple[int, int]] = []
-        self._sources: dict[int, tuple[Any, NDArray[np.str_], dict[int, Any]]] = {}
+        self._sources: dict[int, tuple[Any, Names, dict[int, Any]]] = {}
         self._trials: dict[str, str] = {}
 
     @property
@@ -158,7 +160,7 @@ class _Known:
         """Windows left out of all views together."""
         return sum(before - after for before, after in self.sizes)
 
-    def of(self, windows: Windows | UnlabelledWindows) -> NDArray[np.str_]:
+    def of(self, windows: Windows | UnlabelledWindows) -> Names:
         """Names of the stimuli of windows; of unlabelled ones, by their trials."""
         if isinstance(windows, Windows):
             of_target = str(windows.corpus[0]) in self.pair.target.corpus[:1]
@@ -171,9 +173,7 @@ class _Known:
         keys, which = np.unique(windows.trial_key(), return_inverse=True)
         return np.array([self._trials[k] for k in keys.tolist()], np.str_)[which.ravel()]
 
-    def view(
-        self, view: View, group: int, out: NDArray[np.str_], tested: NDArray[np.str_]
-    ) -> View:
+    def view(self, view: View, group: int, out: Names, tested: Names) -> View:
         """A view without the stimuli of a group: of the tested subject's own, those tested."""
         had = [view.source, view.calibration, view.unlabelled]
         source, mine = self._source(view.source, group, out), np.intersect1d(out, tested)
@@ -185,7 +185,7 @@ class _Known:
         ))
         return View(source, calibration, unlabelled, view.classes)
 
-    def _source(self, source: Any, group: int, out: NDArray[np.str_]) -> Any:
+    def _source(self, source: Any, group: int, out: Names) -> Any:
         """What is left of a source: one object for all folds and parts that share it."""
         if source is None:
             return None
@@ -204,7 +204,7 @@ class _Known:
                 f"({round(after):,} of {round(before):,} are left on average)")
 
 
-def _without(windows: Any, names: NDArray[np.str_], out: NDArray[np.str_]) -> Any:
+def _without(windows: Any, names: Names, out: Names) -> Any:
     """Windows but those of some stimuli; the same object where there are none."""
     kept = ~np.isin(names, out)
     return windows if kept.all() else windows.take(kept)

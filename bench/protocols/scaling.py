@@ -7,6 +7,7 @@ written into each record.
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.windows import Space, UnlabelledWindows, Windows
-from ..errors import IncompatibleError, SettingError, UnknownNameError
-from .base import Fold, Protocol, View
+from ..errors import IncompatibleError, SettingError, UnknownNameError, check_known
+from .base import Fold, Protocol
 
 Kind = Literal["auto", "min-max", "z-score", "robust", "euclidean", "window", "none"]
 Scope = Literal["corpus", "subject", "source-subject", "source", "tested", "subject-tested"]
@@ -29,8 +30,20 @@ DEFAULT = {"de": "min-max", "raw": "z-score"}
 SCOPES: tuple[str, ...] = get_args(Scope)
 
 
+class AnyScaler(abc.ABC):
+    """Scales windows by statistics that it holds."""
+
+    @abc.abstractmethod
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale (windows, channels, features)."""
+
+    def apply(self, windows: W) -> W:
+        """Scale windows, labelled or not."""
+        return windows.with_x(self(windows.x))
+
+
 @dataclass(frozen=True, eq=False)
-class Scaler:
+class Scaler(AnyScaler):
     """Affine map per feature, (x - shift) / scale.
 
     Attributes
@@ -73,9 +86,6 @@ class Scaler:
         """Scale (windows, channels, features)."""
         return ((x - self.shift) / self.scale).astype(np.float32)
 
-    def apply(self, windows: W) -> W:
-        """Scale windows, labelled or not."""
-        return windows.with_x(self(windows.x))
 
 #: Eigenvalues below this share of the largest count as this share: channels of an average
 #: reference are linearly dependent.
@@ -83,7 +93,7 @@ EIGENVALUE_FLOOR = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Whitener:
+class Whitener(AnyScaler):
     """Euclidean alignment: windows whitened by a mean covariance (He and Wu, TBME 2020).
 
     X' = R^(-1/2) X with R the mean of X X^T / T over windows: the mean covariance of every subject
@@ -110,12 +120,8 @@ class Whitener:
         """Whiten windows (n, channels, samples), each on its own."""
         return np.matmul(self.matrix.astype(np.float32), x)
 
-    def apply(self, windows: W) -> W:
-        """Whiten windows, labelled or not."""
-        return windows.with_x(self(windows.x))
 
-
-class Alone:
+class Alone(AnyScaler):
     """Each window by its own statistics: it needs nothing of anybody else.
 
     Differential entropy is a log power: less its mean over channels in a band, it is a power
@@ -129,13 +135,6 @@ class Alone:
         data -= data.mean(axis=1, keepdims=True)
         scale = data.std(axis=(1, 2), keepdims=True)
         return (data / np.where(scale > 0, scale, 1.0)).astype(np.float32)
-
-    def apply(self, windows: W) -> W:
-        """Scale windows, labelled or not."""
-        return windows.with_x(self(windows.x))
-
-
-AnyScaler = Scaler | Whitener | Alone
 
 
 @dataclass(frozen=True)
@@ -164,10 +163,8 @@ class Scaling:
     over_time: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UnknownNameError("scaling", self.kind, KINDS)
-        if self.scope not in SCOPES:
-            raise UnknownNameError("scaling scope", self.scope, SCOPES)
+        check_known("scaling", KINDS, self.kind)
+        check_known("scaling scope", SCOPES, self.scope)
         if self.kind in ("none", "window") and self.scope != "corpus":
             raise SettingError(
                 f"scaling {self.kind} has no statistics for the scope {self.scope!r}",
@@ -238,8 +235,8 @@ class Scaling:
                 sources[id(view.source)] = _Source(view.source, self.fit, self._by_subject)
             source = sources[id(view.source)]
         scaler = self._target_scaler(fold, source)
-        changed = View(
-            source=None if source is None else source.scaled, classes=view.classes,
+        changed = replace(
+            view, source=None if source is None else source.scaled,
             calibration=None if view.calibration is None else scaler.apply(view.calibration),
             unlabelled=None if view.unlabelled is None else scaler.apply(view.unlabelled),
         )

@@ -132,19 +132,15 @@ def _introduce(pair: Pair, on_event: OnEvent) -> None:
     sides = [(p.name, pair.source.take(pair.source.corpus == p.corpus), p.labels)
              for p in pair.parts] or [(pair.source_name, pair.source, pair.source.labels)]
     for name, windows, labels in (*sides, (pair.target_name, pair.target, pair.target.labels)):
-        on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}", 0, 0))
+        on_event(Event(f"{name}: {describe(windows)}; {', '.join(labels)}"))
     space = pair.source.space
+    shared = "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
     on_event(Event(
-        f"{len(space.channels)} channels {_shared_by(pair)}, {space.width} "
-        f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s",
-        0, 0,
+        f"{len(space.channels)} channels {shared}, {space.width} "
+        f"{'samples' if space.kind == 'raw' else 'features'} each, windows of {space.window_s:g} s"
     ))
     for notice in pair.notices:
-        on_event(Event(notice, 0, 0))
-
-
-def _shared_by(pair: Pair) -> str:
-    return "in common" if pair.montage == COMMON else f"of montage {pair.montage}"
+        on_event(Event(notice))
 
 
 def read_side(side: Side, options: CellOptions, on_event: OnEvent) -> Reading:

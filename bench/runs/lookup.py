@@ -20,13 +20,13 @@ from ..data.pair import Pair
 from ..data.reading import CorpusName, check_montage, check_window, parse_name
 from ..data.recipe import Recipe, recipe_for
 from ..data.windows import Windows
-from ..devices import check_precision, devices
-from ..errors import MissingCorpusError, SettingError, UnknownNameError, refused_value
+from ..devices import PRECISIONS, devices
+from ..errors import MissingCorpusError, SettingError, check_known, refused_value
 from ..method import Method
 from ..protocols.base import Protocol
 from ..protocols.calibration import sizes_of
 from ..protocols.scaling import Scaling
-from ..registry import PLUS, entries, load
+from ..registry import PLUS, entry, load
 from ..selection.rules import rule
 from ..store.provenance import check_energy
 from .options import TUNED, CellOptions, Options
@@ -91,11 +91,10 @@ def check_options(options: CellOptions) -> None:
     check_window(options.window)
     if isinstance(options, Options):
         check_folder(options.runs)
-    if options.features not in FEATURES:
-        raise UnknownNameError("kind of features", options.features, FEATURES)
+    check_known("kind of features", FEATURES, options.features)
     check_montage(options.montage, options.features)
-    if options.scale is not None and options.scale not in BUDGETS:
-        raise UnknownNameError("scale", options.scale, BUDGETS)
+    if options.scale is not None:
+        check_known("scale", BUDGETS, options.scale)
     if options.save_models and rule(options.selection).name != "last":
         raise SettingError(
             f"--save-models writes the networks of the last epoch, not those that selection "
@@ -105,13 +104,11 @@ def check_options(options: CellOptions) -> None:
         raise SettingError("--simulated and --data exclude each other", "Give one of the two.")
     if options.recipe and not options.simulated:
         raise SettingError("a recipe only concerns simulated corpora", "Add --simulated.")
-    known = {name.lower() for name in entries("corpora")}
     for name in (*options.exclude, *(name for name, _ in options.rule.own)):
-        if name.lower() not in known:
-            raise UnknownNameError("corpus", name, entries("corpora"))
+        entry("corpora", name)
     OwnMap.parse(options.map)
     devices(options.device)
-    check_precision(options.precision)
+    check_known("precision", PRECISIONS, options.precision)
     if options.energy:
         check_energy()
 
@@ -264,8 +261,16 @@ def corpus_root(corpus: str, options: CellOptions) -> Path:
     MissingCorpusError
         None is known.
     """
-    place: Path | None = load("corpora", corpus).place
-    return place or options.data or corpus_folder(corpus) or _nowhere(corpus)
+    cls = load("corpora", corpus)
+    found: Path | None = cls.place or options.data or corpus_folder(corpus)
+    if found is None:
+        adapter = cls()
+        raise MissingCorpusError(
+            f"no folder is known for {adapter.name}",
+            f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
+            f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n"
+            f"{adapter.layout}")
+    return found
 
 
 def is_simulated(corpus: str, options: CellOptions) -> bool:
@@ -281,12 +286,3 @@ def simulated_recipe(options: CellOptions) -> Recipe:
         raise refused_value(
             "recipe", error, f"It has: {', '.join((*Recipe.model_fields, 'effects'))}"
         ) from error
-
-
-def _nowhere(corpus: str) -> Path:
-    adapter = load("corpora", corpus)()
-    raise MissingCorpusError(
-        f"no folder is known for {adapter.name}",
-        f"Point at it with --data DIR, or once and for all: bench data set {adapter.name}=DIR\n"
-        f"To try without data: --simulated\n{adapter.access}\nExpected layout:\n{adapter.layout}",
-    )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from annotated_types import Gt
 
-from ..errors import SettingError, UnknownNameError
+from ..errors import SettingError, check_known
 
 if TYPE_CHECKING:
     from ..data.labels import LabelRule
@@ -446,8 +446,5 @@ def changed(options: Options | None, changes: Mapping[str, Any]) -> Options:
     SettingError
         There is no such option; suggests the nearest.
     """
-    known = {f.name for f in dataclasses.fields(Options)}
-    for name in changes:
-        if name not in known:
-            raise UnknownNameError("option", name, known)
+    check_known("option", {f.name for f in dataclasses.fields(Options)}, *changes)
     return dataclasses.replace(options or Options(), **changes)

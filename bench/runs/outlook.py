@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..cells.cell import Cell, Event, OnEvent
 from ..selection.rules import rule
+from ..store.shown import spoken
 
 #: Share of a cell that trains no network, in optimiser steps; one of a stage without a limit.
 _SMALL, _UNLIMITED = 5.0, 400.0
@@ -87,11 +88,6 @@ def said_of_scale(cell: Cell, seconds: float | None) -> str:
     """What a run without a limit of steps will cost, for a person; empty of one with a limit."""
     if cell.budget.pretrain is not None or stage_steps(cell) == [_SMALL]:
         return ""
-    cost = "minutes to hours" if seconds is None else f"{_spoken(seconds)} the last time here"
+    cost = "minutes to hours" if seconds is None else f"{spoken(seconds)} the last time here"
     return (f"scale {cell.scale}: as many epochs as the parameters say, which takes {cost}; "
             "--scale demo is a quick look, --scale table a short training for whole tables")
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 \
-        else f"{seconds / 3600:.1f} h"

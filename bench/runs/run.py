@@ -62,27 +62,20 @@ def run(
     >>> record = bench.run("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     """
     options = with_windows(changed(options, changes), windows)
-    with watching(on_event) as told:
-        return _run(method, src, tgt, options, Outlook(told))
-
-
-def _run(method: str, src: Source, tgt: Side, options: Options, outlook: Outlook) -> Record:
-    """The record of a method and those of its controls."""
-    cell = cell_of_run(method, src, tgt, options, outlook)
     store = Store(options.runs)
-    controls = controls_of(cell, options, outlook)
-    outlook.expect([cell, *controls])
-    cost = said_of_scale(cell, _took(cell, store))
-    if cost:
-        outlook(Event(cost, 0, 0))
-    outlook.begin()
-    record = run_cell(cell, store, outlook, energy=options.energy)
-    for control in controls:
+    with watching(on_event) as told:
+        outlook = Outlook(told)
+        cell = cell_of_run(method, src, tgt, options, outlook)
+        controls = controls_of(cell, options, outlook)
+        outlook.expect([cell, *controls])
+        if cost := said_of_scale(cell, _took(cell, store)):
+            outlook(Event(cost))
         outlook.begin()
-        record.controls.append(run_cell(control, store, outlook, energy=options.energy))
-    if options.controls:
-        best = attainable_record(cell, store)
-        if best is not None:
+        record = run_cell(cell, store, outlook, energy=options.energy)
+        for control in controls:
+            outlook.begin()
+            record.controls.append(run_cell(control, store, outlook, energy=options.energy))
+        if options.controls and (best := attainable_record(cell, store)) is not None:
             record.controls.append(best)
     return record
 
@@ -115,7 +108,9 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             cls(own), cls.control_origin(own, origin), cell.pair, cell.protocol, options,
             seed=cell.seed, classes="shared" if cell.joint else "own",
         )
-        if not _compatible(control):  # no calibration, nothing to train a control on
+        try:
+            control.check()
+        except IncompatibleError:  # no calibration, nothing to train a control on
             continue
         if options.preset == TUNED and control.method.tunable():
             setting = setting_of(control.method, pair, cell.protocol, options)
@@ -123,19 +118,8 @@ def controls_of(cell: Cell, options: Options, on_event: OnEvent) -> list[Cell]:
             if found is None:
                 on_event(Event(
                     f"{cls.name} is not tuned and runs with its defaults: less than a fair "
-                    f"comparison. Tune it with: {setting.command(cell.seed)}", 0, 0,
-                ))
+                    f"comparison. Tune it with: {setting.command(cell.seed)}"))
             else:
                 control = with_tuned(control, found)
         out.append(control)
     return out
-
-
-def _compatible(cell: Cell) -> bool:
-    """Whether a cell's method fits its protocol."""
-    try:
-        cell.check()
-    except IncompatibleError:
-        return False
-    return True
-

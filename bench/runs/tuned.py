@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.windows import UnlabelledWindows, Windows
-from ..errors import BenchError, IncompatibleError, SettingError
+from ..errors import BenchError, IncompatibleError, SettingError, unwritable
 from ..method import Method
 from ..protocols.base import Protocol
 from ..store.hashing import key_of
 from ..store.seal import read_json, write_json
+from ..store.shown import counted
 from .options import DATA, TUNED, about
 
 if TYPE_CHECKING:
@@ -196,10 +197,7 @@ class Tuned:
         try:
             write_json(path, {"schema": SCHEMA, **asdict(self)})
         except OSError as error:
-            raise BenchError(
-                f"{path.parent} cannot be written: {error.strerror}",
-                "Free some space, or choose another run folder with --runs.",
-            ) from error
+            raise unwritable(path.parent, error) from error
         return path
 
 
@@ -297,8 +295,7 @@ def check_unseen(cell: Cell) -> None:
         shared = [name for name, digest in tested.items() if name in seen or digest in known]
     elif seed != cell.seed:
         there = cell.protocol.folds(cell.mapped[0], seed).folds
-        shared = ["/".join(map(str, trial))
-                  for trial in _labelled(there) & _tested(cell.folds().folds)]
+        shared = list(_labelled(there) & _tested(cell.folds().folds))
     else:
         return
     if not shared:
@@ -317,7 +314,7 @@ def check_unseen(cell: Cell) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"{len(names)} trial{'s' * (len(names) != 1)}, {names[0]} among them"
+    return f"{counted(len(names), 'trial')}, {names[0]} among them"
 
 
 def seen_by(cell: Cell) -> dict[str, str]:
@@ -352,20 +349,15 @@ def _digests(parts: Iterable[Windows | UnlabelledWindows]) -> dict[str, str]:
     return dict(sorted(out.items()))
 
 
-def _labelled(folds: list[Fold]) -> set[tuple[Any, ...]]:
+def _labelled(folds: list[Fold]) -> set[str]:
     """Trials whose labels some view holds."""
     parts = {id(w): w for f in folds for w in (f.view.source, f.view.calibration)
              if isinstance(w, Windows)}
-    return {trial for windows in parts.values() for trial in _trials(windows)}
+    return {trial for windows in parts.values() for trial in windows.trial_key().tolist()}
 
 
-def _tested(folds: list[Fold]) -> set[tuple[Any, ...]]:
-    return {trial for f in folds for trial in _trials(f.open_test())}
-
-
-def _trials(windows: Any) -> set[tuple[Any, ...]]:
-    columns = (windows.corpus, windows.subject, windows.session, windows.trial)
-    return set(zip(*(c.tolist() for c in columns), strict=True))
+def _tested(folds: list[Fold]) -> set[str]:
+    return {trial for f in folds for trial in f.open_test().trial_key().tolist()}
 
 
 def setting_of(

@@ -6,9 +6,10 @@ class), so that they go into a record as they are: JSON has no NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,73 +28,47 @@ DIGITS = 12
 Scores = dict[str, float | None]
 
 
-@dataclass(frozen=True)
-class FoldOutcome:
-    """How one subject and session were tested: what a record keeps of a fold.
+def scored_fold(
+    key: tuple[int, int], y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, *,
+    test_trials: ArrayLike, calibration_trials: ArrayLike = (), calibration_windows: int = 0,
+) -> dict[str, Any]:
+    """How the windows of one subject and session were tested: what a record keeps of a fold.
 
-    Attributes
+    Parameters
     ----------
-    subject, session : int
-    calibration_trials, test_trials : list of int
-        Trials that were calibrated on and tested, in ascending order.
-    calibration_windows, test_windows : int
-        How many windows these have.
-    majority : float
-        Share of the most frequent class among the tested windows.
-    true_windows, predicted_windows : list of int
-        Tested windows of each class, and how many were taken for it.
-    true_trials, predicted_trials : list of int
-        The same of trials.
-    scores : dict
-        ``{"window": {...}, "trial": {...}}``: see :func:`fold_scores`.
+    key : (int, int)
+        Subject and session.
+    y : (n,) int
+        True class of each window.
+    proba : (n, n_classes) float
+    trial_ids : (n,) int or str
+        What tells the trials apart whose windows are averaged.
+    test_trials, calibration_trials : (m,) int
+        Numbers of trials; they may repeat, as those of windows do.
+    calibration_windows : int
+
+    Returns
+    -------
+    dict
+        In the order in which it is stored: ``subject``, ``session``; ``calibration_trials`` and
+        ``test_trials``, in ascending order, and how many windows these have; ``majority``, the
+        share of the most frequent class among the tested windows; ``true_windows`` and
+        ``predicted_windows``, tested windows of each class, and how many were taken for it, and the
+        same of trials; ``scores``, see :func:`fold_scores`.
     """
-
-    subject: int
-    session: int
-    calibration_trials: list[int]
-    test_trials: list[int]
-    calibration_windows: int
-    test_windows: int
-    majority: float
-    true_windows: list[int]
-    predicted_windows: list[int]
-    true_trials: list[int]
-    predicted_trials: list[int]
-    scores: dict[str, Scores]
-
-    @classmethod
-    def of(
-        cls, key: tuple[int, int], y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, *,
-        test_trials: ArrayLike, calibration_trials: ArrayLike = (), calibration_windows: int = 0,
-    ) -> Self:
-        """Score the windows of one subject and session.
-
-        Parameters
-        ----------
-        key : (int, int)
-            Subject and session.
-        y : (n,) int
-            True class of each window.
-        proba : (n, n_classes) float
-        trial_ids : (n,) int or str
-            What tells the trials apart whose windows are averaged.
-        test_trials, calibration_trials : (m,) int
-            Numbers of trials; they may repeat, as those of windows do.
-        calibration_windows : int
-        """
-        p = np.asarray(proba)
-        k = p.shape[1]
-        table, of_trials = confusion(y, p, k), confusion(*trial_means(y, p, trial_ids, k), k)
-        return cls(
-            int(key[0]), int(key[1]), _numbers(calibration_trials), _numbers(test_trials),
-            calibration_windows, len(p), majority_share(y), table.sum(axis=1).tolist(),
-            table.sum(axis=0).tolist(), of_trials.sum(axis=1).tolist(),
-            of_trials.sum(axis=0).tolist(), fold_scores(y, p, trial_ids, k),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Fields by name, in the order in which they are stored."""
-        return asdict(self)
+    p = np.asarray(proba)
+    k = p.shape[1]
+    table, of_trials = confusion(y, p, k), confusion(*trial_means(y, p, trial_ids, k), k)
+    return {
+        "subject": int(key[0]), "session": int(key[1]),
+        "calibration_trials": _numbers(calibration_trials), "test_trials": _numbers(test_trials),
+        "calibration_windows": calibration_windows, "test_windows": len(p),
+        "majority": majority_share(y),
+        "true_windows": table.sum(axis=1).tolist(), "predicted_windows": table.sum(axis=0).tolist(),
+        "true_trials": of_trials.sum(axis=1).tolist(),
+        "predicted_trials": of_trials.sum(axis=0).tolist(),
+        "scores": fold_scores(y, p, trial_ids, k),
+    }
 
 
 def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:
@@ -183,6 +158,18 @@ def fold_scores(
         "window": scores(y, proba, n_classes),
         "trial": trial_scores(y, proba, trial_ids, n_classes),
     }
+
+
+def subject_scores(
+    folds: Iterable[Mapping[str, Any]], unit: str, metric: str = "balanced_accuracy"
+) -> dict[int, float]:
+    """Subject to score, averaged over sessions."""
+    sessions: dict[int, list[float]] = defaultdict(list)
+    for fold in folds:
+        score = fold["scores"][unit].get(metric)
+        if score is not None:
+            sessions[int(fold["subject"])].append(float(score))
+    return {s: fmean(v) for s, v in sessions.items()}
 
 
 def confusion(y: ArrayLike, proba: ArrayLike, n: int) -> NDArray[np.int64]:

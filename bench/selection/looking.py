@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import ContractError, IncompatibleError
 from ..method import Predictor
+from .tested import Proba
 
 
 class StillPredictor:
@@ -28,7 +29,7 @@ class StillPredictor:
     def __init__(self, inner: Predictor) -> None:
         self.inner = inner
 
-    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict_proba(self, x: NDArray[np.float32]) -> Proba:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         known = getattr(self.inner, "known", {}).get(id(x))  # see bench.selection.looks.Foreseen
         if known is not None:
@@ -41,7 +42,7 @@ class StillPredictor:
         return getattr(self.inner, name)
 
 
-def probabilities(predictor: Predictor, x: NDArray[np.float32]) -> NDArray[np.float64]:
+def probabilities(predictor: Predictor, x: NDArray[np.float32]) -> Proba:
     """What a predictor says of windows, of which it is handed a copy.
 
     Raises

@@ -6,16 +6,17 @@ them. A predictor that knows nothing of such passes, or a CPU, predicts one afte
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..devices import products
 from ..method import Context, Part, Predictor
 from ..store.provenance import is_ours
 from .observer import Observer
+from .tested import Proba
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ Floats = NDArray[Any]
 class ManyAtOnce(Protocol):
     """What a predictor may offer beside ``predict_proba``."""
 
-    def predict_many(self, pairs: Sequence[tuple[Any, Tensor]]) -> list[NDArray[np.float64]]:
+    def predict_many(self, pairs: Sequence[tuple[Any, Tensor]]) -> list[Proba]:
         """Probabilities of pairs of a predictor of this class and windows on a device.
 
         As ``predict_proba`` of each pair on its own would give them.
@@ -57,7 +58,7 @@ class Passes:
         # It looks at the live network, which only of ours is known to change nothing.
         return self.taken and isinstance(predictor, ManyAtOnce) and is_ours([type(predictor)])
 
-    def predict(self, pairs: Sequence[tuple[Predictor, Floats]]) -> list[NDArray[np.float64]]:
+    def predict(self, pairs: Sequence[tuple[Predictor, Floats]]) -> list[Proba]:
         """Probabilities (n, classes) of pairs of a predictor and windows (n, channels, features).
 
         Windows are not kept on the device: most come but once.
@@ -82,12 +83,12 @@ class Passes:
 
     def _pass(
         self, pairs: Sequence[tuple[Any, tuple[Floats, ...]]], keep: bool
-    ) -> list[list[NDArray[np.float64]]]:
+    ) -> list[list[Proba]]:
         """Probabilities of several arrays for each predictor."""
-        out: dict[int, list[NDArray[np.float64]]] = {}
+        out: dict[int, list[Proba]] = {}
         for kind in dict.fromkeys(type(p) for p, _ in pairs):
             mine = [i for i, (p, _) in enumerate(pairs) if type(p) is kind]
-            with _full_precision():
+            with products("highest"):  # a window is to be predicted as it would be alone
                 found = pairs[mine[0]][0].predict_many(
                     [(pairs[i][0], self._on_device(pairs[i][1], keep)) for i in mine]
                 )
@@ -115,13 +116,12 @@ class Foreseen:
     """A predictor, and what it predicts for some arrays."""
 
     def __init__(
-        self, predictor: Predictor, windows: Sequence[Floats],
-        proba: Sequence[NDArray[np.float64]],
+        self, predictor: Predictor, windows: Sequence[Floats], proba: Sequence[Proba]
     ) -> None:
         self.predictor = predictor
         self.known = {id(x): p for x, p in zip(windows, proba, strict=True)}
 
-    def predict_proba(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict_proba(self, x: NDArray[np.float32]) -> Proba:
         """Probabilities (n, classes) of windows (n, channels, features)."""
         known = self.known.get(id(x))
         return self.predictor.predict_proba(x) if known is None else known
@@ -170,16 +170,3 @@ class Looks:
             return list(predictors)
         wanted = [self.observers[ctx.cell].wanted(ctx, number, of) for ctx in contexts]
         return self.passes.foreseen(predictors, wanted)
-
-
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products of float32 in full: a window is to be predicted as it would be alone."""
-    import torch
-
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..method import Context, Part, Predictor
 from ..protocols.base import Fold
 from .looking import look
-from .tested import Key, Look, SelectedEpoch, Show
+from .tested import Key, Look, Proba, SelectedEpoch, Show
 
 #: Values of the rules for a predictor on a fold, by name; higher is better.
 Scorer = Callable[[Fold, Predictor], dict[str, float]]
@@ -187,10 +187,10 @@ class Observer:
 
     def _see(
         self, folds: Sequence[Fold], stage: str, number: int, of: int, predictor: Predictor
-    ) -> tuple[dict[str, float], dict[Key, NDArray[np.float64]]]:
+    ) -> tuple[dict[str, float], dict[Key, Proba]]:
         """Look at a predictor: means over the folds for the curves, and test probabilities."""
         rows: list[dict[str, float]] = []
-        probas: dict[Key, NDArray[np.float64]] = {}
+        probas: dict[Key, Proba] = {}
         judged: dict[tuple[int, int], dict[str, float]] = {}
         for fold in folds:
             key = fold.key
@@ -212,9 +212,7 @@ class Observer:
                     found.setdefault(name, []).append(value)
         return {name: round(fmean(values), 6) for name, values in found.items()}, probas
 
-    def _test(
-        self, fold: Fold, number: int, of: int, predictor: Predictor
-    ) -> NDArray[np.float64]:
+    def _test(self, fold: Fold, number: int, of: int, predictor: Predictor) -> Proba:
         """Test probabilities; those of epochs that are planned are kept."""
         key = fold.key
         proba = np.asarray(predictor.predict_proba(fold.tested.x), dtype=np.float64)
@@ -225,7 +223,7 @@ class Observer:
 
     def _judged(
         self, key: Key, number: int, of: int, values: Mapping[str, float],
-        proba: NDArray[np.float64] | None = None,
+        proba: Proba | None = None,
     ) -> None:
         """Note the values of an epoch."""
         for name, value in values.items():

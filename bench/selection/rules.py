@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from ..data.windows import Windows
-from ..errors import IncompatibleError, UnknownNameError
+from ..errors import IncompatibleError, check_known
 from ..protocols.base import Fold, Protocol
 from ..protocols.scaling import Scaling
 
@@ -81,8 +81,7 @@ def rule(name: str) -> Rule:
     UnknownNameError
         Suggests the nearest names.
     """
-    if name not in RULES:
-        raise UnknownNameError("selection rule", name, RULES)
+    check_known("selection rule", RULES, name)
     return RULES[name]
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 #: Subject and session of a fold, and its part where it has several.
 Key = tuple[int, ...]
+#: Probabilities (n, classes) of windows.
+Proba = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class SelectedEpoch:
     epoch: int
     of: int
     score: float | None = None
-    proba: NDArray[np.float64] | None = None
+    proba: Proba | None = None
 
     def within(self, epochs: int) -> int:
         """The epoch after the same share of a training of another length."""
@@ -60,7 +62,7 @@ class Look:
     number: int
     of: int
     curve: str
-    probas: Mapping[Key, NDArray[np.float64]]
+    probas: Mapping[Key, Proba]
 
 
 #: Told what is predicted for test windows, and says nothing back.

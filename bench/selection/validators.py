@@ -8,7 +8,7 @@ over all, the same in every epoch.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..data.windows import UnlabelledWindows, Windows
 from ..method import Predictor
 from ..protocols.base import Fold
 from ..scoring.metrics import scores
-from .observer import Key, Scorer
+from .observer import Key
 
 #: Most windows of a side that a validator looks at; some cost their square.
 MOST = 300
@@ -32,23 +32,16 @@ Array = NDArray[Any]
 _routed = config_context(enable_metadata_routing=True)
 
 
-def scorer_of(
-    rules: Iterable[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
-) -> Scorer:
-    """Scorer that gives the values of some rules.
+class RuleScorer:
+    """Gives the values of some rules, and says which windows it looks at.
 
     Rules that hold windows out find them in place of a fold's test windows; the others use the
     ``unlabelled`` windows of the fold. A rule without a value (all predictions alike, say) is left
     out.
     """
-    return RuleScorer(tuple(rules), unlabelled)
-
-
-class RuleScorer:
-    """What :func:`scorer_of` gives; it also says which windows it looks at."""
 
     def __init__(
-        self, names: tuple[str, ...], unlabelled: Mapping[Key, UnlabelledWindows | None]
+        self, names: Sequence[str], unlabelled: Mapping[Key, UnlabelledWindows | None]
     ) -> None:
         self.names, self.unlabelled = names, unlabelled
         self._some: dict[Key, Array] = {}

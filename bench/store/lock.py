@@ -16,10 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from ..errors import BenchError
+from ..errors import BenchError, unwritable
 
 try:
     import fcntl
@@ -84,10 +83,7 @@ class RunLock:
         threading.Thread(target=self._beat, name=f"beat of {self.path.name}", daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._over.set()
         with contextlib.suppress(OSError):
             os.ftruncate(self._handle, 0)
@@ -127,10 +123,7 @@ class RunLock:
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, text.encode())
         except OSError as error:
-            raise BenchError(
-                f"{self.path} cannot be written: {error.strerror}",
-                "Free some space, or choose another run folder with --runs.",
-            ) from error
+            raise unwritable(self.path, error) from error
 
 
 def holder(path: Path) -> dict[str, Any] | None:
@@ -146,20 +139,16 @@ def held(runs: Path) -> dict[str, Any] | None:
     """Who is at work in a run folder; None if nobody is. Changes nothing."""
     path = runs / NAME
     who = holder(path)
-    if who is None or (who.get("host") != socket.gethostname() and _silent(path)):
+    if who is None or who.get("host") != socket.gethostname():
+        return None if _silent(path) else who
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
         return None
-    if who.get("host") == socket.gethostname():
-        try:
-            handle = os.open(path, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            if fcntl is not None and _flock(handle):
-                return None
-        finally:
-            os.close(handle)
-        return who if fcntl is not None or _alive(who, path) else None
-    return who
+    try:
+        return None if fcntl is not None and _flock(handle) else who
+    finally:
+        os.close(handle)
 
 
 def _flock(handle: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from .records import Record, Store
+from .seal import packed_tensors
 
 State = tuple[Any, dict[str, list[float]]]
 
@@ -64,14 +66,10 @@ class CarriedStore(Store):
 
 def on_cpu(state: Any) -> Any:
     """A state as it would come back from the run folder, whatever device it was trained on."""
-    import io
-
     import torch
 
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, map_location="cpu", weights_only=True)
+    data = io.BytesIO(packed_tensors(state))
+    return torch.load(data, map_location="cpu", weights_only=True)
 
 
 #: Pre-trained states kept in memory while trials go on.
@@ -85,7 +83,7 @@ class TrialStore(Store):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.root)
-        self.states: OrderedDict[str, tuple[Any, dict[str, list[float]]]] = OrderedDict()
+        self.states: OrderedDict[str, State] = OrderedDict()
 
     def get(self, cell: str, *, old: bool = False) -> Record | None:
         """None: trials are no records."""
@@ -97,7 +95,7 @@ class TrialStore(Store):
         """Keep nothing."""
         return self.root
 
-    def get_state(self, key: str) -> tuple[Any, dict[str, list[float]]] | None:
+    def get_state(self, key: str) -> State | None:
         """State of an earlier trial with the same pre-training, or of the run folder."""
         return self.states.get(key) or super().get_state(key)
 

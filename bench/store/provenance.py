@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import SettingError, is_there
 from ..version import __version__
 
 #: Packages whose versions are kept in every record, as far as they are installed.
@@ -232,9 +232,7 @@ def check_energy() -> None:
     ------
     SettingError
     """
-    from importlib.util import find_spec
-
-    if find_spec("codecarbon") is None:
+    if not is_there("codecarbon"):
         raise SettingError(
             "energy cannot be measured: CodeCarbon is not installed", "pip install codecarbon"
         )

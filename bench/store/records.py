@@ -28,6 +28,7 @@ from .seal import (
     DamagedError,
     load_arrays,
     load_tensors,
+    packed_tensors,
     read_json,
     sealed,
     sealed_json,
@@ -336,13 +337,8 @@ class Store:
 
     def put_state(self, key: str, state: Any, curve: dict[str, list[float]]) -> None:
         """Store a pre-trained state: tensors, numbers, strings and containers of these."""
-        import io
-
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save({"state": state, "curve": curve}, buffer)
-        write_bytes(self.root / "pretrained" / f"{key}.pt", sealed(buffer.getvalue(), key))
+        data = packed_tensors({"state": state, "curve": curve})
+        write_bytes(self.root / "pretrained" / f"{key}.pt", sealed(data, key))
 
     def state(self) -> list[tuple[str, int, int]]:
         """Changes whenever a record is written, replaced or edited; reads none of them."""

@@ -156,6 +156,15 @@ def load_arrays(data: bytes) -> dict[str, np.ndarray]:
         raise DamagedError(f"it cannot be read: {type(error).__name__}: {error}") from error
 
 
+def packed_tensors(value: Any) -> bytes:
+    """What :func:`load_tensors` reads, before it is sealed."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
 def load_tensors(data: bytes) -> Any:
     """Tensors, numbers, text, and containers of these, that ``torch.save`` wrote; runs no code.
 

@@ -92,6 +92,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def spoken(seconds: float | None) -> str:
+    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def record_html(record: Shown) -> str:
     """The same as a table of HTML."""
     return html_table(title(record), ["", "method", *_METRICS.values(), "n"], score_rows(record))

@@ -110,16 +110,10 @@ class Executor:
             cells = [self.cell(s, e) for s, e in zip(specs, there, strict=True)]
             if specs[0].method != ATTAINABLE:
                 return run_cells(cells, store, on_event, self.request.energy)
-            return [self._attainable(spec, cell, store)
+            return [attainable_record(cell, store) or IncompatibleError(_unknown(spec))
                     for spec, cell in zip(specs, cells, strict=True)]
         except (Exception, SystemExit) as error:
             return [error] * len(specs)
-
-    def _attainable(self, spec: CellSpec, cell: Cell, store: Store) -> Record:
-        record = attainable_record(cell, store)
-        if record is None:
-            raise IncompatibleError(_unknown(spec))
-        return record
 
     def stacks(self, spec: CellSpec) -> frozenset[str] | None:
         """Parameters in which cells that are run with this one may differ, beside their seed.

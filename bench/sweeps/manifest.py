@@ -19,22 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from ..data.reading import files_of, simulated_path
-from ..errors import BenchError
+from ..errors import BenchError, unwritable
 from ..registry import GROUPS, entries, load
 from ..runs.lookup import corpus_root, is_simulated, simulated_recipe
 from ..store.hashing import key_of, source_of
 from ..store.seal import read_json, write_json
-from .plan import CellSpec, Plan, Resolved, corpora_of, resolve
+from .plan import CellSpec, Plan, PlannedRow, Resolved, corpora_of, resolve
 from .request import Request
 
 MEMO = "sweep-memo.json"
 #: From 2 on a plan holds its checksum.
 SCHEMA = 2
-
-
-def manifest_path(runs: Path, plan: Plan) -> Path:
-    """Where the plan is written."""
-    return runs / f"plan-{plan.hash}.json"
 
 
 def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
@@ -45,7 +40,7 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
     BenchError
         The folder cannot be written.
     """
-    path = manifest_path(runs, plan)
+    path = runs / f"plan-{plan.hash}.json"
     body = {
         "schema": SCHEMA, "plan": plan.hash,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -55,10 +50,7 @@ def write_manifest(runs: Path, plan: Plan, records: Mapping[str, str]) -> Path:
     try:
         write_json(path, body)
     except OSError as error:
-        raise BenchError(
-            f"{runs} cannot be written: {error.strerror}",
-            "Free some space, or choose another run folder with --runs.",
-        ) from error
+        raise unwritable(runs, error) from error
     return path
 
 
@@ -119,7 +111,8 @@ class Memo:
         if key not in self._methods:
             self._methods[key] = asdict(resolve(method, values, request, corpora))
             self._changed = True
-        return Resolved(**self._methods[key])
+        known = self._methods[key]
+        return Resolved([PlannedRow(*row) for row in known["rows"]], known["shares"])
 
     def record(self, plan: Plan, spec: CellSpec) -> str | None:
         """Record of a cell, if it is known and neither code nor corpora have changed."""
@@ -146,7 +139,8 @@ class Memo:
         sides = [self._stamp(plan.request, corpus) for corpus in corpora]
         if None in sides:
             return None
-        return key_of("cell", code_stamp(), _shared(plan), spec.key, sides)
+        shared = key_of(repr(sorted(plan.request.shared().items())))
+        return key_of("cell", code_stamp(), shared, spec.key, sides)
 
     def _stamp(self, request: Request, corpus: str) -> str | None:
         if corpus not in self._stamps:
@@ -155,15 +149,6 @@ class Memo:
             except (BenchError, OSError):
                 return None  # it may be simulated later
         return self._stamps[corpus]
-
-
-@functools.lru_cache(maxsize=8)
-def _shared_text(text: str) -> str:
-    return key_of(text)
-
-
-def _shared(plan: Plan) -> str:
-    return _shared_text(repr(sorted(plan.request.shared().items())))
 
 
 def corpus_stamp(request: Request, corpus: str) -> str:

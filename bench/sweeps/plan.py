@@ -108,26 +108,34 @@ class Plan:
         return key_of("plan", self.request.shared(), sorted(c.key for c in self.cells))[:12]
 
 
+class PlannedRow(NamedTuple):
+    """A method or control of a plan, with the defaults of what can be tuned of it.
+
+    One that is not seeded is run once: the seed decides nothing, unless it draws the trials.
+    """
+
+    method: str
+    params: Values
+    origin: str
+    control: bool
+    tunables: Values
+    seeded: bool = True
+
+
 @dataclass(frozen=True)
 class Resolved:
-    """A method with its parameters checked.
+    """A method with its parameters checked, and its controls.
 
     Attributes
     ----------
-    params, origin
-        All parameters, and where they come from.
-    controls : sequence of (name, parameters, origin, defaults of what can be tuned, seeded)
-    tunables : dict
-        Defaults of the parameters that can be tuned.
+    rows : list of PlannedRow
+        The method's own first.
     shares : bool
         Whether it learns in the classes both corpora share, even where the target has its own.
     """
 
-    params: Values
-    origin: str
-    controls: Sequence[tuple[str, Values, str, Values, bool]]
-    tunables: Values = field(default_factory=dict)
-    shares: bool = False
+    rows: list[PlannedRow]
+    shares: bool
 
 
 #: Resolves (method, its own values, request, pair of CORPUS names).
@@ -148,16 +156,15 @@ def resolve(
     cls: type[Method] = load("methods", method)
     params, origin = choose_params(cls, request.preset, values, corpora)
     params = with_weights(cls, params, request)
-    controls = [
-        (control.name, own.model_dump(mode="json"), control.control_origin(own, origin),
-         defaults_of(control(own).tunable()), control.seeded)
-        for control, own in controls_for(cls(params), request)
+    own = cls(params)
+    rows = [PlannedRow(
+        method, params.model_dump(mode="json"), origin, False, defaults_of(own.tunable()))]
+    rows += [
+        PlannedRow(control.name, its.model_dump(mode="json"), control.control_origin(its, origin),
+                   True, defaults_of(control(its).tunable()), control.seeded)
+        for control, its in controls_for(own, request)
     ]
-    tunables = defaults_of(cls(params).tunable())
-    return Resolved(
-        params.model_dump(mode="json"), origin, controls, tunables,
-        cls(params).maps_labels,
-    )
+    return Resolved(rows, own.maps_labels)
 
 
 def expand(
@@ -184,16 +191,22 @@ def expand(
     seeds = request.numbers()
     pairs = _pairs(request)
     check_rule({name: None for s, t in pairs for name in (*s.split(PLUS), t)}, request)
+    # What is attainable at best is known of simulated corpora alone.
+    known = request.controls and request.simulated and request.window == 1.0
+    best = [PlannedRow(ATTAINABLE, {}, "default", True, {}, seeded=False)] * known
     cells: dict[str, CellSpec] = {}
     for source, target in pairs:
         corpora = (PLUS.join(corpora_of(source)), corpora_of(target)[0])
         same = _same_classes(source, target, request)
         for method, values in _variants(request, methods):
             found = resolver(method, values, request, corpora)
+            rows = [*found.rows, *best]
             joint = request.classes == "shared" or (request.classes == "auto" and found.shares)
             for protocol, options, drawn in protocols:
-                shared = joint and not same and _own_classes(protocol)
-                for row in _rows(request, method, found):
+                cls = load("protocols", protocol)  # which may leave the target its own classes
+                own = "calibration" in cls.grants and not cls.maps_labels
+                shared = joint and not same and own
+                for row in rows:
                     for seed in seeds if row.seeded or drawn else [min(seeds)]:
                         spec = CellSpec(
                             row.method, row.params, row.origin, source, target, protocol, options,
@@ -204,12 +217,6 @@ def expand(
                         if spec.key not in cells or not row.control:
                             cells[spec.key] = spec
     return Plan(request, tuple(sorted(cells.values(), key=lambda c: c.order)))
-
-
-def _own_classes(protocol: str) -> bool:
-    """Whether a protocol leaves the target its own classes."""
-    cls = load("protocols", protocol)
-    return "calibration" in cls.grants and not cls.maps_labels
 
 
 def _same_classes(source: str, target: str, request: Request) -> bool:
@@ -223,29 +230,6 @@ def _same_classes(source: str, target: str, request: Request) -> bool:
         adapter, _, task = parse_name(name)
         spaces.append(own.of(adapter.name, task.classes).values() if own.pairs else task.classes)
     return len({frozenset(space) for space in spaces}) == 1
-
-
-class _PlannedRow(NamedTuple):
-    """A method or control of a plan, with the defaults of what can be tuned of it.
-
-    One that is not seeded is run once: the seed decides nothing, unless it draws the trials.
-    """
-
-    method: str
-    params: Mapping[str, Any]
-    origin: str
-    control: bool
-    tunables: Mapping[str, Any] = {}
-    seeded: bool = True
-
-
-def _rows(request: Request, method: str, found: Resolved) -> Iterator[_PlannedRow]:
-    """A method, its controls, and what is attainable at best where that is known."""
-    yield _PlannedRow(method, found.params, found.origin, False, found.tunables)
-    for name, params, origin, tunables, seeded in found.controls:
-        yield _PlannedRow(name, params, origin, True, tunables, seeded)
-    if request.controls and request.simulated and request.window == 1.0:
-        yield _PlannedRow(ATTAINABLE, {}, "default", True, seeded=False)
 
 
 def _check_values(request: Request) -> None:

@@ -57,17 +57,14 @@ class Repetition:
         console.print(
             f"{'[green]agrees[/]' if good else '[red]does not agree[/]'}: "
             f"{self.old.identity['method']} {self.old.pair} seed {self.old.identity['seed']}",
-            highlight=False,
         )
         if np.isnan(self.probability):
-            console.print("the tested windows are not the same", highlight=False)
+            console.print("the tested windows are not the same")
         else:
             console.print(f"largest deviation of a probability {self.probability:.3g} (tolerance "
-                          f"{tolerance:g}), of a balanced accuracy {self.score:.3g}",
-                          highlight=False)
+                          f"{tolerance:g}), of a balanced accuracy {self.score:.3g}")
         for line in self.changed:
-            console.print(f"[yellow]differs in its identity:[/] {line}", highlight=False,
-                          soft_wrap=True)
+            console.print(f"[yellow]differs in its identity:[/] {line}", soft_wrap=True)
 
 
 def find_record(name: str, runs: Path) -> Record:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, MinLen
 
-from ..errors import SettingError
+from ..errors import SettingError, check_known
 from ..runs.options import HOW, RUN, SEE, CellOptions, about, as_names, as_pairs, option
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 Names = Annotated[list[str], MinLen(1)]
 Positive = Annotated[int, Ge(1)]
 Values = dict[str, Any]
+Retry = Literal["failed", "killed", "none"]
+#: Which stored outcomes are run again, by the value of --retry; done and skipped never are.
+RETRIED: dict[str, tuple[str, ...]] = {
+    "failed": ("failed", "killed"), "killed": ("killed",), "none": (),
+}
+#: Most cells of a stack, None for the usual number: as a text on the command line.
+Stack = int | None
 #: Seeds that a plan may hold, and each of them at most (what a generator takes).
 MOST_SEEDS, LARGEST_SEED = 10_000, 2**63 - 1
 
@@ -75,6 +82,19 @@ def as_tables(flag: str, items: Sequence[str]) -> dict[str, dict[str, str]]:
             )
         tables.setdefault(owner, {})[parameter] = value
     return tables
+
+
+def as_stack(flag: str, text: str) -> Stack:
+    """A number, or ``auto``.
+
+    Raises
+    ------
+    SettingError
+    """
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise SettingError(f"{flag} {text!r} is neither a number nor auto") from None
 
 
 def as_tuning(flag: str, trials: int) -> Values:
@@ -165,6 +185,72 @@ class Request(CellOptions):
         """All keys, as values of JSON."""
         values: Values = _adapter().dump_python(self, mode="json")
         return values
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a plan is run; none of it decides a number.
+
+    Attributes
+    ----------
+    runs : Path
+        Run folder.
+    workers : int
+        Processes; 1 runs the cells in this one.
+    cluster : str or None
+        Address of a dask scheduler started by hand, ``tcp://HOST:PORT``.
+    stack : int or None
+        Most cells, different in their seed only, that are trained as one model; None: as many as
+        :func:`bench.sweeps.stacks.usual` says.
+    timeout : float or None
+        Most seconds a cell may take; only where cells run in processes of their own.
+    memory : str or None
+        Most memory of a worker, e.g. "2GB"; a worker beyond it is ended and its cell killed.
+    retry : {"failed", "killed", "none"}
+        Which cells that did not succeed before are run again.
+    fail_fast : bool
+        Stop at the first cell that fails.
+    """
+
+    runs: Path = option(Path("runs"), "Run folder.", HOW)
+    workers: int = option(1, "Processes that run cells; 1 runs them in this one.", HOW)
+    cluster: str | None = option(
+        None, "Dask scheduler started by hand.", HOW, metavar="tcp://HOST:PORT")
+    stack: Stack = option(
+        None, "Cells that differ in their seed only and are trained as one model: a number, or "
+        "auto, the default (one on a CPU).", HOW, metavar="N|auto", parse=as_stack)
+    timeout: float | None = option(None, "Most seconds a cell may take (with workers).", HOW)
+    memory: str | None = option(None, "Most memory of a worker, e.g. 2GB.", HOW)
+    retry: Retry = option(
+        "failed", "Which earlier failures to run again: failed (and killed), killed, or none.", HOW)
+    fail_fast: bool = option(False, "Stop at the first cell that fails.", HOW)
+
+    def __post_init__(self) -> None:
+        from .slurm import is_address, parse_memory
+
+        object.__setattr__(self, "runs", Path(self.runs))  # from Python it is often a text
+        check_known("value of --retry", RETRIED, self.retry)
+        if self.workers < 1:
+            raise SettingError(f"--workers {self.workers}: at least one is needed")
+        if self.stack is not None and self.stack < 1:
+            raise SettingError(f"--stack {self.stack}: at least one cell is needed")
+        if self.timeout is not None and not self.timeout > 0:  # nor is nan
+            raise SettingError(
+                f"--timeout {self.timeout:g} is not a positive number of seconds",
+                "Most seconds a cell may take, e.g. --timeout 3600",
+            )
+        if self.memory is not None:
+            try:
+                parse_memory(self.memory)
+            except ValueError as error:
+                raise SettingError(
+                    f"--memory {self.memory!r} {error}", "Most memory of a worker: --memory 4GB"
+                ) from None
+        if self.cluster is not None and not is_address(self.cluster):
+            raise SettingError(
+                f"--cluster {self.cluster!r} is no address of a scheduler",
+                "Give tcp://HOST:PORT or tls://HOST:PORT, as dask scheduler prints it.",
+            )
 
 
 @functools.cache

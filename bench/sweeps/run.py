@@ -18,10 +18,10 @@ from ..runs.own import keep_windows
 from ..store.lock import RunLock
 from .manifest import Memo
 from .plan import Plan
-from .request import Request, read_request
+from .request import Request, SweepOptions, read_request
 from .stacks import SEEDS, usual
 from .status import SweepState
-from .sweep import Sweep, SweepOptions, is_elsewhere
+from .sweep import Sweep, is_elsewhere
 from .workers.script import check_guard
 
 

@@ -222,7 +222,9 @@ class ClusterSpec(BaseModel):
         except RuntimeError as error:
             with contextlib.suppress(Exception):  # it trips over the jobs that never began
                 cluster.close()
-            raise _refused(_stderr(str(error))) from error
+            # dask-jobqueue's message holds what the command wrote to standard error.
+            said = str(error).partition("stderr:")[2].strip() or str(error).strip()
+            raise _refused(said) from error
         return cluster
 
 
@@ -267,8 +269,3 @@ class Jobs:
 def _refused(text: str) -> BenchError:
     return BenchError(
         f"sbatch refused the job: {text}", "Check queue, account and directives of [cluster].")
-
-
-def _stderr(text: str) -> str:
-    """What a failed command wrote to standard error, from dask-jobqueue's message."""
-    return text.partition("stderr:")[2].strip() or text.strip()

@@ -44,7 +44,7 @@ class Running:
     keys: list[str]
     cell: str
     method: str
-    began: float
+    began: FiniteFloat
     stage: str = "before its first epoch is over"
     done: int = 0
     total: int = 0
@@ -113,11 +113,6 @@ class SweepState:
         for spec in todo:
             self._open[_place(spec), _row(spec)].add(spec.key)
         self.write(force=True)
-
-    def before(self, spec: CellSpec, status: Status, reason: str, score: float | None) -> None:
-        """Note a cell that was settled in an earlier run."""
-        self.earlier += 1
-        self.finish_cell(spec, status, reason, score)
 
     def begin(self, specs: Sequence[CellSpec], worker: str) -> None:
         """Note that a worker has taken cells."""
@@ -251,15 +246,6 @@ def _row(spec: CellSpec) -> tuple[str, str]:
     return spec.title, key_of(None if spec.tuning else spec.params, spec.origin)
 
 
-class _RunningShape(BaseModel):
-    cell: str
-    began: FiniteFloat
-    stage: str
-    done: int
-    total: int
-    unit: str = ""
-
-
 class _KindShape(BaseModel):
     cell: str
     status: Status
@@ -278,7 +264,7 @@ class _StatusShape(BaseModel):
     earlier: int
     left: int
     eta_s: FiniteFloat | None
-    running: dict[str, _RunningShape]
+    running: dict[str, Running]
     best: dict[str, tuple[str, float, int]]
     problems: list[_KindShape]
     unlisted: int = 0

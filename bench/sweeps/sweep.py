@@ -12,95 +12,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..cells.cell import Event
 from ..cells.run import has_extras
 from ..devices import devices, footprint, places
-from ..errors import SettingError, StoppedError, StorageError, UnknownNameError, reason_of, trace_of
+from ..errors import SettingError, StoppedError, StorageError, reason_of, trace_of
 from ..store.lock import RunLock
 from ..store.records import Record, Status, Store
 from .executor import Executor, failed
 from .manifest import Memo, write_manifest
 from .plan import ATTAINABLE, CellSpec, Plan
-from .request import Request
-from .slurm import check_reachable, is_address, parse_memory
+from .request import RETRIED, Request, SweepOptions
+from .slurm import check_reachable
 from .stacks import stacks, usual
 from .status import SweepState, ranked_score, score_of
 
-Retry = Literal["failed", "killed", "none"]
-#: Which stored outcomes are run again, by the value of --retry; done and skipped never are.
-RETRIED: dict[str, tuple[str, ...]] = {
-    "failed": ("failed", "killed"), "killed": ("killed",), "none": (),
-}
 #: What a kill left unfinished in the run folder is swept up after so many seconds.
 LEFTOVER = 3600.0
-
-
-@dataclass(frozen=True)
-class SweepOptions:
-    """How a plan is run; none of it decides a number.
-
-    Attributes
-    ----------
-    runs : Path
-        Run folder.
-    workers : int
-        Processes; 1 runs the cells in this one.
-    cluster : str or None
-        Address of a dask scheduler started by hand, ``tcp://HOST:PORT``.
-    timeout : float or None
-        Most seconds a cell may take; only where cells run in processes of their own.
-    memory : str or None
-        Most memory of a worker, e.g. "2GB"; a worker beyond it is ended and its cell killed.
-    retry : {"failed", "killed", "none"}
-        Which cells that did not succeed before are run again.
-    fail_fast : bool
-        Stop at the first cell that fails.
-    stack : int or None
-        Most cells, different in their seed only, that are trained as one model; None: as many as
-        :func:`bench.sweeps.stacks.usual` says.
-    """
-
-    runs: Path = Path("runs")
-    workers: int = 1
-    cluster: str | None = None
-    timeout: float | None = None
-    memory: str | None = None
-    retry: Retry = "failed"
-    fail_fast: bool = False
-    stack: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "runs", Path(self.runs))  # from Python it is often a text
-        if self.retry not in RETRIED:
-            raise UnknownNameError("value of --retry", self.retry, RETRIED)
-        if self.workers < 1:
-            raise SettingError(f"--workers {self.workers}: at least one is needed")
-        if self.stack is not None and self.stack < 1:
-            raise SettingError(f"--stack {self.stack}: at least one cell is needed")
-        if self.timeout is not None and not self.timeout > 0:  # nor is nan
-            raise SettingError(
-                f"--timeout {self.timeout:g} is not a positive number of seconds",
-                "Most seconds a cell may take, e.g. --timeout 3600",
-            )
-        if self.memory is not None:
-            try:
-                parse_memory(self.memory)
-            except ValueError as error:
-                raise SettingError(
-                    f"--memory {self.memory!r} {error}", "Most memory of a worker: --memory 4GB"
-                ) from None
-        if self.cluster is not None and not is_address(self.cluster):
-            raise SettingError(
-                f"--cluster {self.cluster!r} is no address of a scheduler",
-                "Give tcp://HOST:PORT or tls://HOST:PORT, as dask scheduler prints it.",
-            )
-
-    @property
-    def processes(self) -> bool:
-        """Whether cells run in other processes than this one."""
-        return self.workers > 1 or self.cluster is not None
 
 
 def is_elsewhere(request: Request, options: SweepOptions) -> bool:
@@ -178,7 +107,8 @@ class Sweep:
         self._check_together()
         self.store = GuardedStore(self.options.runs)
         self.state = SweepState(self.plan.hash, self.options.runs, len(self.plan.cells))
-        self.executor = Executor(replace(self.plan.request, device=self.devices[0]), self._reading)
+        self.executor = Executor(replace(self.plan.request, device=self.devices[0]),
+                                 lambda event: self.event("here", event))
 
     @property
     def elsewhere(self) -> bool:
@@ -188,7 +118,7 @@ class Sweep:
     @property
     def processes(self) -> bool:
         """Whether cells run in other processes than this one."""
-        return self.options.processes or self.elsewhere or len(self.devices) > 1
+        return self.options.workers > 1 or self.elsewhere or len(self.devices) > 1
 
     def _check_together(self) -> None:
         """Refuse options that contradict each other, or that nothing would heed."""
@@ -328,10 +258,6 @@ class Sweep:
             need = footprint(max(map(self.executor.windows_bytes, self._todo)))
         return places(self.devices, self.options.workers, need)
 
-    def expected(self, spec: CellSpec) -> Record:
-        """Blank record of a cell: its identity."""
-        return self._ids[spec.key]
-
     def begun(self, specs: Sequence[CellSpec], worker: str) -> None:
         """Note that a worker has taken cells."""
         self.state.begin(specs, worker)
@@ -426,7 +352,8 @@ class Sweep:
             return False
         if not self._whole(spec, known):
             return False
-        self.state.before(spec, known.status, known.reason, ranked_score(known))
+        self.state.earlier += 1
+        self.state.finish_cell(spec, known.status, known.reason, ranked_score(known))
         return True
 
     def _whole(self, spec: CellSpec, known: Record) -> bool:
@@ -435,9 +362,6 @@ class Sweep:
         return known.status != "done" or spec.method == ATTAINABLE or has_extras(
             known, request.save_models, request.diagnostics
         )
-
-    def _reading(self, event: Event) -> None:
-        self.event("here", event)
 
 
 class FirstFailureError(Exception):

@@ -180,10 +180,10 @@ class _TunedNow:
             self.found[spec.key] = self._tuned(spec, cell)
             known.append(self.found[spec.key])
         except IncompatibleError as error:
-            self.on_event(Event(f"{spec.label} is not tuned: {error.message}", 0, 0))
+            self.on_event(Event(f"{spec.label} is not tuned: {error.message}"))
         except TuningFailedError as error:
             self.failed.add(spec.key)
-            self.on_event(Event(f"{spec.label} runs with its defaults: {error.message}", 0, 0))
+            self.on_event(Event(f"{spec.label} runs with its defaults: {error.message}"))
 
     def _tuned(self, spec: CellSpec, cell: Cell) -> Tuned:
         defaults = defaults_of(cell.method.tunable())

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +31,7 @@ from ..store.memory import TrialStore
 from ..store.records import Store
 from .blinded import Epochs, TrialCell
 from .space import check_scored, data_used, default_rule, suggested
-from .studies import Storage, first_is, indices, live, mark_dead, opened
+from .studies import Storage, indices, live, opened
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -150,7 +150,7 @@ def tune_cell(
     check_selection(name, cell.protocol)
     check_nested(cell)
     return _Tuning(
-        cell, setting, store, replace(options, rule=name), dict(space),
+        cell, setting, store, options, name, dict(space),
         on_event or (lambda event: None), on_trial_end or (lambda attempt: None),
     ).run()
 
@@ -163,18 +163,13 @@ class _Tuning:
     setting: TuningSetting
     store: Store
     options: TuneOptions
+    rule: str
     space: dict[str, Tunable]
     on_event: OnEvent
     on_trial_end: OnTrialEnd
-    trials: TrialStore = field(init=False)
 
     def __post_init__(self) -> None:
         self.trials = TrialStore(self.store)
-
-    @property
-    def rule(self) -> str:
-        assert self.options.rule is not None
-        return self.options.rule
 
     def run(self) -> Tuned:
         key = self.key()
@@ -226,12 +221,14 @@ class _Tuning:
 
     def _search(self, study: Study) -> None:
         """Run trials until all are there; other processes may take a part of them."""
+        from optuna.storages import fail_stale_trials
+
         of, told = self.options.trials, False
         before = len([t for t in live(study, of) if t.state.is_finished()])
         if before:
-            self.on_event(Event(f"going on after {before} of {of} trials", 0, 0))
+            self.on_event(Event(f"going on after {before} of {of} trials"))
         while True:
-            mark_dead(study)
+            fail_stale_trials(study)  # of a database: those that have shown no life for long
             missing = sorted(set(range(of)) - indices(study, of))
             if missing and self.options.together > 1:
                 size = self.options.together
@@ -242,7 +239,7 @@ class _Tuning:
                 return
             else:
                 if not told:
-                    self.on_event(Event("waiting for trials that other processes run", 0, 0))
+                    self.on_event(Event("waiting for trials that other processes run"))
                 told = True
                 time.sleep(1.0)
 
@@ -288,8 +285,8 @@ class _Tuning:
         from optuna.samplers import PartialFixedSampler, TPESampler
 
         together = self.options.together > 1
-        if index == 0:
-            first_is(study, {name: t.first for name, t in self.space.items()})
+        if index == 0 and not any(t.state.name == "WAITING" for t in study.trials):
+            study.enqueue_trial({name: t.first for name, t in self.space.items()})
         study.sampler = TPESampler(seed=self.seed(index), constant_liar=together)
         had = [t.params for t in study.trials if t.user_attrs.get("index") == index
                and t.params.keys() == self.space.keys()]
@@ -386,11 +383,11 @@ class _Tuning:
         return TrialCell(**parts)
 
     def _outcome(self, study: Study, key: str) -> Tuned:
-        done = [t for t in live(study, self.options.trials) if t.value is not None
-                and t.state.name == "COMPLETE"]
-        states = [t.state.name for t in live(study, self.options.trials)]
+        trials = live(study, self.options.trials)
+        states = [t.state.name for t in trials]
+        done = [t for t in trials if t.value is not None and t.state.name == "COMPLETE"]
         if not done:
-            reasons = [t.user_attrs.get("reason") for t in live(study, self.options.trials)]
+            reasons = [t.user_attrs.get("reason") for t in trials]
             why = next((str(r) for r in reasons if r), "every trial was given up early")
             raise TuningFailedError(
                 f"all {self.options.trials} trials of {self.setting.method} failed",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..cells.cell import Cell
-from ..errors import IncompatibleError, SettingError, UnknownNameError
+from ..errors import IncompatibleError, SettingError, check_known
 from ..method import Method, Tunable
 from ..protocols.base import Protocol
 from ..selection.rules import RULES, lacking, rule
@@ -64,9 +64,7 @@ def search_space(
             "Leave out --set of one of them." if known else
             "Its parameters have no search range; see: bench list methods",
         )
-    for name in only:
-        if name not in found:
-            raise UnknownNameError(f"parameter to tune of {method.name}", name, found)
+    check_known(f"parameter to tune of {method.name}", found, *only)
     return {k: t for k, t in found.items() if not only or k in set(only)}
 
 

@@ -92,17 +92,12 @@ def opened(storage: Storage, name: str) -> Iterator[Study]:
 
 
 def _database(url: str, name: str) -> Study:
-    from optuna import create_study
-    from optuna.pruners import MedianPruner
     from optuna.storages import RDBStorage
 
     for attempt in range(STARTS):
         try:
-            storage = RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=SILENT)
-            return create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True,
-                pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
-            )
+            return _study(
+                RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=SILENT), name)
         except Exception as error:  # SQLAlchemy, drivers and Optuna raise many types
             if "already exists" in str(error) and attempt < STARTS - 1:
                 time.sleep(1.0)  # another process makes the tables at this moment
@@ -112,21 +107,23 @@ def _database(url: str, name: str) -> Study:
 
 
 def _journal(path: Path, name: str) -> Study:
-    from optuna import create_study
-    from optuna.pruners import MedianPruner
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     _check_sum(path)
     try:
         repair(path)
-        return create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))), study_name=name,
-            direction="maximize", load_if_exists=True,
-            pruner=MedianPruner(n_startup_trials=PRUNE_AFTER),
-        )
+        return _study(JournalStorage(JournalFileBackend(str(path))), name)
     except Exception as error:
         raise _unusable(str(path), error) from error
+
+
+def _study(storage: Any, name: str) -> Study:
+    from optuna import create_study
+    from optuna.pruners import MedianPruner
+
+    return create_study(storage=storage, study_name=name, direction="maximize",
+                        load_if_exists=True, pruner=MedianPruner(n_startup_trials=PRUNE_AFTER))
 
 
 def _check_sum(journal: Path) -> None:
@@ -186,13 +183,6 @@ def repair(journal: Path) -> None:
             file.truncate(whole)
 
 
-def mark_dead(study: Study) -> None:
-    """Mark trials of a database that have shown no life for long as killed."""
-    from optuna.storages import fail_stale_trials
-
-    fail_stale_trials(study)
-
-
 def killed(trial: FrozenTrial) -> bool:
     """Whether a trial ended without a result or a reason."""
     return trial.state.name == "FAIL" and "reason" not in trial.user_attrs
@@ -209,9 +199,3 @@ def live(study: Study, of: int) -> list[FrozenTrial]:
 def indices(study: Study, of: int) -> set[int]:
     """Places among the first ``of`` that are taken."""
     return {t.user_attrs["index"] for t in live(study, of)}
-
-
-def first_is(study: Study, values: dict[str, Any]) -> None:
-    """Have the next trial take these values, unless that is in the queue already."""
-    if not any(t.state.name == "WAITING" for t in study.trials):
-        study.enqueue_trial(values)

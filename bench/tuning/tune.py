@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Unpack
 
 from ..cells.cell import Cell, OnEvent
@@ -20,6 +19,7 @@ from ..runs.own import with_windows
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
 from ..scoring.inference import Paired, paired
+from ..scoring.metrics import subject_scores
 from ..store.records import Record, Store
 from .search import OnTrialEnd, TuneOptions, tune_cell
 from .space import search_space
@@ -51,18 +51,9 @@ class TuningOutcome:
 
     def gain(self, unit: str = "window") -> Paired:
         """Balanced accuracy of each target subject: tuned less default."""
-        ours, theirs = (_by_subject(r, unit) for r in (self.record, self.default))
+        ours, theirs = (subject_scores(r.folds, unit) for r in (self.record, self.default))
         both = sorted(set(ours) & set(theirs))
         return paired([ours[s] for s in both], [theirs[s] for s in both])
-
-
-def _by_subject(record: Record, unit: str) -> dict[int, float]:
-    found: dict[int, list[float]] = {}
-    for fold in record.folds:
-        score = fold["scores"][unit]["balanced_accuracy"]
-        if score is not None:
-            found.setdefault(fold["subject"], []).append(score)
-    return {subject: fmean(scores) for subject, scores in found.items()}
 
 
 @takes(Options)
@@ -108,32 +99,20 @@ def tune(
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
     options = with_windows(changed(options, {**changes, "preset": "default"}), windows)
-    with watching(on_event) as told:
-        return _all(
-            method, src, tgt, options, tuning=tuning or TuneOptions(), on_event=told,
-            on_trial_end=on_trial_end, begin=begin,
-        )
-
-
-def _all(
-    method: str, src: str | Windows, tgt: str | Windows, options: Options, *,
-    tuning: TuneOptions, on_event: OnEvent, on_trial_end: OnTrialEnd | None,
-    begin: OnTuningStart | None,
-) -> list[TuningOutcome]:
-    """Tune a method, then its controls."""
-    cell = cell_of_run(method, src, tgt, options, on_event)
-    cells = [(cell, search_space(cell.method, tuning.only, options.params))]
-    for beside in controls_of(cell, options, on_event) if options.controls else ():
-        space = _control_space(beside.method, tuning.only, options.params)
-        if space:
-            cells.append((beside, space))
+    tuning = tuning or TuneOptions()
     out = []
-    for each, space in cells:
-        if begin is not None:
-            begin(each, space)
-        out.append(_tune(
-            each, space, options, tuning, on_event=on_event, on_trial_end=on_trial_end
-        ))
+    with watching(on_event) as told:
+        cell = cell_of_run(method, src, tgt, options, told)
+        cells = [(cell, search_space(cell.method, tuning.only, options.params))]
+        for beside in controls_of(cell, options, told) if options.controls else ():
+            space = _control_space(beside.method, tuning.only, options.params)
+            if space:
+                cells.append((beside, space))
+        for each, space in cells:
+            if begin is not None:
+                begin(each, space)
+            out.append(_tune(
+                each, space, options, tuning, on_event=told, on_trial_end=on_trial_end))
     return out
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench.auditing.alarms import one_class, subject_scores
+from bench.auditing.alarms import one_class
 from bench.reporting import ARROW, ReportOptions
 from bench.scoring.inference import mean_ranks
-from bench.scoring.metrics import PRECISION
+from bench.scoring.metrics import PRECISION, subject_scores
 
 from .alarms import alarm_lines
 from .budget import columns_of, costs_of, entry, stopped, turned
@@ -370,7 +370,7 @@ def _beside(cells: Sequence[ScoredCell], unit: str) -> str:
         return ""
     told = []
     for name, metric in (("AUROC", "auroc"), ("AP", PRECISION)):
-        seeds = [subject_scores(c.record, unit, metric) for c in cells]
+        seeds = [subject_scores(c.record.folds, unit, metric) for c in cells]
         found = [score for scores in seeds for score in scores.values()]
         told.append(f"{name} {percent(float(np.mean(found)) if found else None)}")
     return ", ".join(told)

@@ -19,7 +19,6 @@ from bench.registry import load
 from bench.reporting import ReportOptions
 from bench.reports.leaderboard import write
 from bench.reports.run import show
-from bench.scoring.metrics import scores
 from bench.store.records import Store
 
 from records import RECIPE, guesses, put
@@ -198,23 +197,17 @@ class TestOneClass:
             fold |= {"true_trials": [1, 1], "predicted_trials": [2, 0]}
         assert said(record) == []
 
-    def test_older_records_give_it_away_by_their_scores(self, store):
-        """Trials were not counted; all of each fold for one class follows from the scores."""
-        record = counted(put(store, "svm", [0.5] * 4), (60, 40))
-        for fold in record.folds:
-            fold["test_trials"] = list(range(10))
-            fold["scores"]["trial"] = scores([0] * 4 + [1] * 6, [[0.4, 0.6]] * 10, 2)
-        assert one_class(record, "trial")
-        record.folds[1]["scores"]["trial"] = scores([0] * 5 + [1] * 5, [[0.4, 0.6], [0.6, 0.4]] * 5,
-                                                    2)
-        assert not one_class(record, "trial")
-
-    def test_who_is_always_right_knows_more_than_one_class(self, store):
-        record = put(store, "svm", [0.5] * 4)
-        for fold in record.folds:
-            fold["test_trials"] = list(range(10))
-            fold["scores"]["trial"] = scores([0, 1] * 5, [[0.9, 0.1], [0.1, 0.9]] * 5, 2)
-        assert not one_class(record, "trial")
+    def test_of_the_first_edition_it_cannot_be_told(self, store):
+        frame = guesses(2)
+        frame["p0"], frame["p1"] = 0.9, 0.1
+        record = put(store, "dann", [0.5] * 4, predictions=frame)
+        assert said(record) == []
+        record.edition = 1
+        ((severity, what, _),) = said(record)
+        assert severity == "note"
+        assert "of edition 1" in what
+        assert "cannot be told" in what
+        assert not one_class(record, "window")
 
     @pytest.mark.parametrize("predicted", [(97, 3), (50, 50)])
     def test_others_are_not(self, store, predicted):
@@ -222,22 +215,6 @@ class TestOneClass:
 
     def test_majority_is_what_it_is(self, store):
         assert said(counted(put(store, "majority", [0.5] * 4, kind="control"), (100, 0))) == []
-
-    def test_older_records_are_counted_from_their_predictions(self, store):
-        frame = guesses(2)
-        frame["p0"], frame["p1"] = 0.9, 0.1
-        record = put(store, "dann", [0.5] * 4, predictions=frame)
-        assert "true_windows" not in record.folds[0]
-        assert len(said(record)) == 1
-        assert said(record, read=False) == []
-
-    def test_older_records_trials_too(self, store):
-        """Each trial leans to one class, though a third of its windows are of the other."""
-        frame = guesses(2)
-        odd = np.arange(len(frame)) % 3 == 0
-        frame["p0"], frame["p1"] = np.where(odd, 0.4, 0.9), np.where(odd, 0.6, 0.1)
-        ((_, what, _),) = said(put(store, "svm", [0.5] * 4, predictions=frame))
-        assert "of the trials" in what
 
 
 def test_a_class_that_a_subject_lacks(store):

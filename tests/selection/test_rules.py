@@ -41,9 +41,9 @@ from bench.selection.validators import (
     Density,
     PredictorAdapter,
     ProbaAdapter,
+    RuleScorer,
     _scored,
     dev,
-    scorer_of,
     some,
 )
 from bench.store.records import Store
@@ -536,9 +536,9 @@ def test_validators_agree_with_their_definitions(classes):
     fold = Fold(1, 1, FewShot().folds(paired(), 0).folds[0].view, held)
     fold = Fold(1, 1, replace(fold.view, classes=held.labels), held)
     names = [n for n in RULES if n not in ("last", "oracle", "calibration-val")]
-    found = scorer_of(names, {(1, 1): target})(fold, predictor)
+    found = RuleScorer(names, {(1, 1): target})(fold, predictor)
     with config_context(enable_metadata_routing=False):  # as where another thread imported skada
-        assert scorer_of(names, {(1, 1): target})(fold, predictor) == found
+        assert RuleScorer(names, {(1, 1): target})(fold, predictor) == found
     p = predictor.predict_proba(target.x)
     assert found["entropy"] == pytest.approx(
         np.sum(p * np.log(p + 1e-7), axis=1).mean() / classes)  # the mean is over classes too

@@ -46,7 +46,7 @@ def show_report(report: Any, screen: Console) -> None:
     order = list(_MARKS)
     for remark in sorted(report, key=lambda r: order.index(r.kind)):
         screen.print(f"{_MARKS[remark.kind]} [bold]{escape(remark.what)}[/]: {escape(remark.text)}",
-                     highlight=False, soft_wrap=True)
+                     soft_wrap=True)
 
 
 def show_proposal(proposal: Any, screen: Console) -> None:
@@ -58,7 +58,7 @@ def show_proposal(proposal: Any, screen: Console) -> None:
         f"{counted(proposal.sessions, 'session')}, "
         f"{counted(len(proposal.description.channels), 'channel')} at "
         f"{proposal.description.rate:g} Hz" + (f"; trials: {escape(classes)}" if classes else ""),
-        highlight=False, soft_wrap=True)
+        soft_wrap=True)
 
 
 def register(proposal: Any, folder: Path, to: Path | None) -> Path:

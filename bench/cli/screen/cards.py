@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ...cards.docstrings import adapted, docstring, sections
 from ...registry import entry, load
+from .console import plain_table
 from .tables import method_facts
 
 if TYPE_CHECKING:
@@ -175,7 +176,5 @@ def _adaptations(found: list[Mapping[str, str]]) -> list[RenderableType]:
 
 
 def _grid(columns: int) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for i in range(columns):
-        table.add_column(overflow="fold", no_wrap=columns > 2 and i == 0)
-    return table
+    return plain_table(*(Column(overflow="fold", no_wrap=columns > 2 and i == 0)
+                         for i in range(columns)), show_header=False)

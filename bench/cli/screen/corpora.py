@@ -39,7 +39,7 @@ def inspect_folder(
         except BenchError as error:  # a TOML that was edited into none, say
             if named:
                 raise
-            screen.print(f"[red]{escape(error.message)}[/]", highlight=False)
+            screen.print(f"[red]{escape(error.message)}[/]")
             good = False
             continue
         try:
@@ -49,11 +49,11 @@ def inspect_folder(
             if named or not folder.is_dir():
                 raise
             missing = error
-            screen.print(f"[dim]–[/] {adapter.name}: not here", highlight=False)
+            screen.print(f"[dim]–[/] {adapter.name}: not here")
         except SettingError as error:  # its owner distributes no features, say
             if named:
                 raise
-            screen.print(f"[dim]–[/] {adapter.name}: {escape(error.message)}", highlight=False)
+            screen.print(f"[dim]–[/] {adapter.name}: {escape(error.message)}")
     if not found and missing is not None:
         raise MissingCorpusError(
             f"{folder} holds none of {', '.join(corpora)}",
@@ -73,12 +73,11 @@ def _inspect(
         f"[green]✓[/] [bold]{adapter.name}[/]{note}: "
         f"{counted(len(inventory.recordings), 'recording')}, "
         f"{counted(len(subjects), 'subject')}, {counted(len(sessions), 'session')}  "
-        f"[dim]{escape(str(inventory.root))}[/]", highlight=False,
-    )
+        f"[dim]{escape(str(inventory.root))}[/]")
     for text in inventory.missing:
-        screen.print(f"    [yellow]incomplete:[/] {escape(text)}", highlight=False)
+        screen.print(f"    [yellow]incomplete:[/] {escape(text)}")
     for path, why in inventory.skipped:
-        screen.print(f"    [dim]skipped {escape(path.name)}: {escape(why)}[/]", highlight=False)
+        screen.print(f"    [dim]skipped {escape(path.name)}: {escape(why)}[/]")
     if not read:
         return True
     try:
@@ -88,16 +87,16 @@ def _inspect(
                 lambda what, done, total: display(Event(what, done, total)),
             )
     except BenchError as error:
-        screen.print(f"    [red]{escape(error.message)}[/]", highlight=False)
+        screen.print(f"    [red]{escape(error.message)}[/]")
         return False
     counts = np.bincount(reading.windows.y, minlength=reading.windows.n_classes)
     classes = ", ".join(
         f"{c} {n:,}" for c, n in zip(reading.windows.labels, counts.tolist(), strict=True)
     )
-    screen.print(f"    {len(reading.windows):,} windows ({escape(classes)})", highlight=False)
+    screen.print(f"    {len(reading.windows):,} windows ({escape(classes)})")
     for text in reading.notices:
         if text not in {f"{adapter.name}: {m}" for m in inventory.missing} and not text.startswith(
             "skipped"
         ):
-            screen.print(f"    [dim]{escape(text)}[/]", highlight=False)
+            screen.print(f"    [dim]{escape(text)}[/]")
     return True

@@ -26,26 +26,26 @@ def verdict(console: Console, seen: Verification) -> None:
     whose = f"{seen.lab}, " if seen.lab else ""
     console.print(f"{mark}: {escape(str(seen.path))} ({escape(whose)}"
                   f"{counted(seen.records, 'record')}, "
-                  f"sha256 {seen.digest})", highlight=False, soft_wrap=True)
+                  f"sha256 {seen.digest})", soft_wrap=True)
 
 
 def show(console: Console, seen: Verification) -> None:
     """Every check, what is wrong, what could not be checked, and what none can tell."""
     from ...exchange.verify import LIMITS
 
-    console.print(f"[bold]{escape(str(seen.path))}[/]", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{escape(str(seen.path))}[/]", soft_wrap=True)
     whose = f"by {seen.lab}, as it says; " if seen.lab else ""
-    console.print(f"{escape(whose)}{counted(seen.records, 'record')}; "
-                  f"written by bench {escape(seen.bench)}", highlight=False)
-    console.print(f"sha256 of its content {seen.digest}", highlight=False, soft_wrap=True)
+    console.print(f"{escape(whose)}{counted(seen.records, 'record')}; written by bench "
+                  f"{escape(seen.bench)}")
+    console.print(f"sha256 of its content {seen.digest}", soft_wrap=True)
     console.print()
     for outcome in seen.outcomes.values():
         _outcome(console, outcome)
     for note in seen.notes:
-        console.print(f"[dim]·[/] {escape(note)}", highlight=False)
+        console.print(f"[dim]·[/] {escape(note)}")
     console.print("\nWhat this cannot tell:", style="bold")
     for line in LIMITS:
-        console.print(f" - {escape(line)}", highlight=False)
+        console.print(f" - {escape(line)}")
     console.print()
     wrong = sum(len(o.wrong) for o in seen.outcomes.values())
     if wrong:
@@ -60,7 +60,7 @@ def _outcome(console: Console, outcome: Outcome) -> None:
         return
     mark = "[bold red]✗[/]" if outcome.wrong else "[green]✓[/]" if outcome.checked else "[dim]-[/]"
     of = outcome.one if outcome.checked == 1 else outcome.of
-    console.print(f"{mark} {outcome.name}: {outcome.checked} {of}", highlight=False)
+    console.print(f"{mark} {outcome.name}: {outcome.checked} {of}")
     _listed(console, "[red]wrong:[/]", outcome.wrong)
     _listed(console, "[yellow]not checked:[/]", outcome.unchecked)
 
@@ -72,8 +72,7 @@ def _listed(console: Console, mark: str, found: Iterable[tuple[str, str]]) -> No
         places[what].append(where)
     for number, (what, those) in enumerate(places.items()):
         if number == 2 * _NAMED:
-            console.print(f"    … and {len(places) - number} more", highlight=False)
+            console.print(f"    … and {len(places) - number} more")
             return
         more = f" and {len(those) - _NAMED} more" if len(those) > _NAMED else ""
-        console.print(f"    {mark} {escape(what)}: {escape(', '.join(those[:_NAMED]))}{more}",
-                      highlight=False)
+        console.print(f"    {mark} {escape(what)}: {escape(', '.join(those[:_NAMED]))}{more}")

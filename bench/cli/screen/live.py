@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from ...store.shown import counted
 from .console import Screen
 
 #: Least seconds between two pictures.
@@ -60,9 +62,9 @@ class LiveDisplay:
         if self.quiet:
             return
         if self.console.is_terminal:
-            self.console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+            self.console.print(line, no_wrap=True, overflow="ellipsis")
         else:
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.console.print(line, soft_wrap=True)
 
 
 #: Said where something is kept that a command finds when it is given again.
@@ -75,7 +77,7 @@ def kept(runs: Path, since: float) -> str:
     every = _new(runs / "pretrained", "*.pt", since)
     begun = [path for path in every if path.stem.endswith(".unfinished")]
     states = [path for path in every if path not in begun]
-    parts = [f"{n} {word}{'s' * (n > 1)}" for n, word in
+    parts = [counted(n, word) for n, word in
              ((len(records), "record"), (len(states), "pre-training"),
               (len(begun), "unfinished pre-training")) if n]
     if not parts:
@@ -86,28 +88,28 @@ def kept(runs: Path, since: float) -> str:
 
 def _new(folder: Path, pattern: str, since: float) -> list[Path]:
     found = []
-    for path in sorted(folder.glob(pattern)) if folder.is_dir() else ():
-        try:
+    for path in sorted(folder.glob(pattern)):
+        with contextlib.suppress(OSError):
             if path.stat().st_mtime > since - _COARSE:
                 found.append(path)
-        except OSError:
-            continue
     return found
 
 
-def say_kept(runs: Path, since: float) -> None:
-    """Print it; of SIGHUP the terminal is gone."""
+def say(text: str) -> None:
+    """Print a last word; of SIGHUP the terminal is gone."""
     with contextlib.suppress(OSError):
-        Screen(stderr=True).print(escape(kept(runs, since)), highlight=False, soft_wrap=True)
+        Screen(stderr=True).print(escape(text), soft_wrap=True)
 
 
-def say_finished() -> None:
-    """The same of a command that stores each thing as soon as it has it: trials, files."""
-    with contextlib.suppress(OSError):
-        Screen(stderr=True).print(f"What was finished is stored. {GOES_ON}", highlight=False,
-                                  soft_wrap=True)
+@contextlib.contextmanager
+def saying_what_is_kept(runs: Path | None = None) -> Iterator[None]:
+    """Say where Ctrl-C ends what is inside: of a run folder, or of what stores each thing at once.
 
-
-def now() -> float:
-    """The time that :func:`kept` is asked with."""
-    return time.time()
+    The latter are trials, and files that come.
+    """
+    began = time.time()
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"What was finished is stored. {GOES_ON}" if runs is None else kept(runs, began))
+        raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ...store.shown import spoken
 
 if TYPE_CHECKING:
     from ...cells.cell import Event
@@ -17,18 +18,9 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 15.0
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them: ``3.2 s``, ``4 min``, ``2.5 h``."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 def _left(event: Event) -> str:
     """Time left over all stages, in words."""
-    return "" if event.left is None else f"all stages: about {duration(event.left)} left"
+    return "" if event.left is None else f"all stages: about {spoken(event.left)} left"
 
 
 class Display:
@@ -60,11 +52,8 @@ class Display:
             self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, *error: object) -> None:
+        if not any(error):
             self._finish()
         if self._live:  # elsewhere, stopping would print an empty line
             self._progress.stop()
@@ -77,7 +66,7 @@ class Display:
             self._finish()
             if event.stage not in self._told:
                 self._told.add(event.stage)
-                self.console.print(f"[dim]·[/] {escape(event.stage)}", highlight=False)
+                self.console.print(f"[dim]·[/] {escape(event.stage)}")
             return
         if event.stage != self._stage:
             self._finish()
@@ -98,7 +87,7 @@ class Display:
             self.console.print(
                 f"  {escape(event.stage)} {event.unit} {event.done}/{event.total}  "
                 f"{_left(event)}  {escape(event.detail)}".replace("   ", "  "),
-                highlight=False, no_wrap=True, overflow="ellipsis",
+                no_wrap=True, overflow="ellipsis",
             )
 
     def _finish(self) -> None:
@@ -113,6 +102,6 @@ class Display:
             return
         self.console.print(
             f"[green]✓[/] {escape(self._stage)} [dim]{seconds:.1f} s  {escape(self._detail)}[/]",
-            highlight=False, no_wrap=True, overflow="ellipsis",
+            no_wrap=True, overflow="ellipsis",
         )
         self._stage = self._detail = ""

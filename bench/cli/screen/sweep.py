@@ -16,12 +16,11 @@ from rich.text import Text
 from ...auditing.findings import word_widths
 from ...store.lock import held
 from ...store.records import Store, without_sums
-from ...store.shown import counted
+from ...store.shown import counted, spoken
 from ...sweeps.manifest import read_manifests
 from ...sweeps.plan import CellSpec, Plan
 from ...sweeps.status import SweepState, read_status, when
 from .live import LiveDisplay
-from .progress import duration
 
 _STYLE = {"done": "green", "failed": "red", "killed": "red", "skipped": "yellow"}
 #: Rows of the tables of a live display.
@@ -54,7 +53,7 @@ def render(state: Mapping[str, Any], reading: bool = False) -> RenderableType:
     line.add_row(
         ProgressBar(total=total or 1, completed=total - state["left"], width=30),
         *shown, f"{len(state['running'])} running", f"{state['left']} left",
-        "[dim]reading corpora[/]" if reading else f"[dim]time left {duration(state['eta_s'])}[/]"
+        "[dim]reading corpora[/]" if reading else f"[dim]time left {spoken(state['eta_s'])}[/]"
         if state["left"] else "",
     )
     parts: list[RenderableType] = [line]
@@ -72,7 +71,7 @@ def _running(state: Mapping[str, Any]) -> Table:
         steps = f"{at.get('unit', '')} {at['done']}/{at['total']}".strip() if at["total"] else ""
         table.add_row(
             f"[dim]{escape(worker)}[/]", escape(at["cell"]), escape(at["stage"]), steps,
-            duration(now - at["began"]),
+            spoken(now - at["began"]),
         )
     return table
 
@@ -82,7 +81,7 @@ def _best(state: Mapping[str, Any]) -> Table:
     for pair, (method, score, cells) in list(state["best"].items())[:_ROWS]:
         table.add_row(
             f"[dim]best so far[/] {escape(pair)}", escape(method), f"{score:.3f}",
-            f"[dim]balanced accuracy, {cells} cell{'s' * (cells != 1)}[/]",
+            f"[dim]balanced accuracy, {counted(cells, 'cell')}[/]",
         )
     return table
 
@@ -92,14 +91,13 @@ def summary(state: Mapping[str, Any], console: Console) -> None:
     counts = state["counts"]
     text = ", ".join(f"{counts[k]} {k}" for k in counts if counts[k] or k in ("done", "failed"))
     earlier = f" ({state['earlier']} of them before)" if state["earlier"] else ""
-    console.print(f"{text}, {state['left']} left{earlier}", highlight=False)
+    console.print(f"{text}, {state['left']} left{earlier}")
     _problems(state, console)
     if state["stopped"]:
-        console.print(f"[red]stopped:[/] {escape(state['stopped'])}", highlight=False,
-                      soft_wrap=True)
+        console.print(f"[red]stopped:[/] {escape(state['stopped'])}", soft_wrap=True)
     if state["slowest"]:
-        slow = "; ".join(f"{cell} {duration(took)}" for took, cell in state["slowest"])
-        console.print(f"[dim]slowest: {escape(slow)}[/]", highlight=False, soft_wrap=True)
+        slow = "; ".join(f"{cell} {spoken(took)}" for took, cell in state["slowest"])
+        console.print(f"[dim]slowest: {escape(slow)}[/]", soft_wrap=True)
 
 
 def _problems(state: Mapping[str, Any], console: Console) -> None:
@@ -108,10 +106,10 @@ def _problems(state: Mapping[str, Any], console: Console) -> None:
         console.print(
             f"[{_STYLE[status]}]{status}[/] {escape(kind['cell'])}"
             f"{f' and {more} more' if more else ''}: {escape(kind['reason'])}",
-            highlight=False, soft_wrap=True)
+            soft_wrap=True)
     if state["unlisted"]:
-        cells = "1 cell" if state["unlisted"] == 1 else f"{state['unlisted']} cells"
-        console.print(f"and {cells} for other reasons; see the records", highlight=False)
+        cells = counted(state["unlisted"], "cell")
+        console.print(f"and {cells} for other reasons; see the records")
 
 
 def show_status(runs: Path, console: Console) -> None:
@@ -120,28 +118,28 @@ def show_status(runs: Path, console: Console) -> None:
     who, status, plans = held(runs), read_status(runs, corrupt), read_manifests(runs, corrupt)
     if who is not None:
         console.print(f"[green]at work[/]: process {who['pid']} on {escape(str(who['host']))}, "
-                      f"since {who.get('since')}", highlight=False)
+                      f"since {who.get('since')}")
     else:
-        console.print("no sweep is at work", highlight=False)
+        console.print("no sweep is at work")
     store = Store(runs)
     found: dict[str, int] = {}
     for record in store.records():
         found[record.status] = found.get(record.status, 0) + 1
     stored = ", ".join(f"{n} {k}" for k, n in sorted(found.items())) or "none"
-    console.print(f"records: {stored}", highlight=False)
+    console.print(f"records: {stored}")
     if store.unsealed:
-        console.print(f"[yellow]{without_sums(len(store.unsealed))}[/]", highlight=False)
+        console.print(f"[yellow]{without_sums(len(store.unsealed))}[/]")
     for path, why in (*store.corrupt, *corrupt):
         console.print(f"[yellow]passed over[/] {escape(str(path))}: {escape(why)}",
-                      highlight=False, soft_wrap=True)
+                      soft_wrap=True)
     if plans:
         console.print(f"latest plan {escape(plans[0]['plan'])}: "
                       f"{counted(len(plans[0]['cells']), 'cell')}, "
-                      f"written {escape(plans[0]['written'])}", highlight=False)
+                      f"written {escape(plans[0]['written'])}")
     if status is not None:
         ended = status["ended"] or who is None
         as_of = "ended" if status["ended"] else "last word" if who is None else "as of"
-        console.print(f"[dim]{as_of} {when(float(status['now']))}[/]", highlight=False)
+        console.print(f"[dim]{as_of} {when(float(status['now']))}[/]")
         if ended:
             summary(status, console)
         else:
@@ -254,15 +252,14 @@ def show_plan(
     kept = "".join(f", {bad.count(s)} {s} and not run again" for s in sorted(set(bad)))
     console.print(f"{counted(len(plan.cells), 'cell')}, "
                   f"{len(plan.cells) - len(todo) - len(bad)} done{kept}, "
-                  f"{len(todo)} to run", highlight=False, soft_wrap=True)
+                  f"{len(todo)} to run", soft_wrap=True)
     if not todo:
         return
-    time_ = duration(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
+    time_ = spoken(known) if len(unknown) < len({c.method for c in todo}) else "unknown"
     more = f", and unknown for {', '.join(unknown)} (never run at this scale here)" \
         if unknown and time_ != "unknown" else ""
     tried = sorted({c.method for c in todo} & set(timed))
     more += f"; of {', '.join(tried)} by a few timed steps" if tried else ""
     if alike := {c.method for c in todo} & set(others):
         more += f"; {counted(len(alike), 'more network')} taken for as long"
-    console.print(f"estimated time with {workers} worker{'s' * (workers != 1)}: {time_}{more}",
-                  highlight=False)
+    console.print(f"estimated time with {counted(workers, 'worker')}: {time_}{more}")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ...auditing.findings import word_widths
 from ...cards.docstrings import adapted, docstring
 from ...registry import Entry, Needs, Profile, entries, load
+from .console import plain_table
 
 if TYPE_CHECKING:
-    from ...cells.shortcuts import Shortcut
     from ...data.recipe import Recipe
     from ...method import Deviation, Method
     from ...protocols.base import Protocol
@@ -53,12 +53,11 @@ def as_table(group: str, width: int = 100) -> RenderableType:
 def _plain_table(group: str, width: int) -> Table:
     found = list(entries(group).values())
     papers = any(e.paper for e in found)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("name", no_wrap=True)
     name = max(len(e.name) + 2 * bool(e.family) for e in found)
     said = [["what it is", *(e.summary for e in found)], ["source", *(e.paper for e in found)]]
     widths = word_widths(said[: 1 + papers], width - name - 2 * (1 + papers))
-    table.add_column("what it is", width=widths[0], overflow="fold")
+    table = plain_table(
+        Column("name", no_wrap=True), Column("what it is", width=widths[0], overflow="fold"))
     if papers:
         table.add_column("source", style="dim", width=widths[1], overflow="fold")
     for family in dict.fromkeys(e.family for e in found):
@@ -74,11 +73,10 @@ def _plain_table(group: str, width: int) -> Table:
 def methods_table(width: int = 100) -> RenderableType:
     """Methods, what each needs under every protocol, its kinds of features and its paper."""
     found, granted = list(entries("methods").values()), _granted()
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("method", no_wrap=True)
-    for name in granted:
-        table.add_column(name, justify="center", no_wrap=True)
-    table.add_column("features", no_wrap=True)
+    table = plain_table(
+        Column("method", no_wrap=True),
+        *(Column(name, justify="center", no_wrap=True) for name in granted),
+        Column("features", no_wrap=True))
     if width >= WIDE:
         table.add_column("what it is", ratio=3)
     if width >= ROOM:
@@ -170,10 +168,7 @@ def method_facts(entry: Entry) -> dict[str, Any]:
 
 def protocols_table(width: int = 100) -> RenderableType:
     """Protocols: what they grant, what of the target is seen, and their options."""
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column()
+    table = plain_table(Column(no_wrap=True), Column(no_wrap=True), "", show_header=False)
     for entry in entries("protocols").values():
         cls: type[Protocol] = load("protocols", entry.name)
         if table.row_count:
@@ -207,32 +202,24 @@ def _protocol_json(entry: Entry) -> dict[str, Any]:
 
 def deviations(found: Sequence[Deviation], path: Path) -> tuple[Table, bool]:
     """Deviations from a reference file as a table, and whether all are within limits."""
-    table = Table(
+    passed = all(d.passed for d in found)
+    table = plain_table(
+        Column("quantity", no_wrap=True, style="cyan"),
+        *(Column(kind, justify="right") for kind in ("float64", "limit", "float32")), "",
         title=f"largest deviation from {escape(path.name)}, relative to the largest entry",
-        title_justify="left", box=None, pad_edge=False, header_style="bold",
+        caption="all within limits; float32 is for information" if passed
+        else "not the same numbers: see the rows marked", caption_justify="left", padding=(0, 1),
     )
-    table.add_column("quantity", no_wrap=True, style="cyan")
-    for column in ("float64", "limit", "float32"):
-        table.add_column(column, justify="right")
-    table.add_column("")
     for d in found:
         mark = "[green]✓[/]" if d.passed else "[bold red]too far[/]"
         table.add_row(d.name, f"{d.double:.1e}", f"{d.limit:.0e}", f"[dim]{d.single:.1e}[/]", mark)
-    passed = all(d.passed for d in found)
-    table.caption = (
-        "all within limits; float32 is for information" if passed
-        else "not the same numbers: see the rows marked"
-    )
-    table.caption_justify = "left"
     return table, passed
 
 
 def recipe_table(recipe: Recipe) -> Table:
     """A recipe with the meaning of each number."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("name", style="cyan")
-    table.add_column("value", justify="right")
-    table.add_column("meaning")
+    table = plain_table(Column("name", style="cyan"), Column("value", justify="right"), "meaning",
+                        padding=(0, 1))
     for name, info in type(recipe).model_fields.items():
         table.add_row(name, f"{getattr(recipe, name):g}", escape(info.description or ""))
     return table
@@ -242,16 +229,13 @@ def shortcut_table(cls: type[Method], width: int) -> Table:
     """Shortcuts that can be audited of a method: what they do, what they steal, who took them."""
     from ...auditing.audit import chosen
 
-    return _table(chosen(cls, ()), f"Shortcuts that bench audit measures of {cls.name}", width)
-
-
-def _table(shortcuts: Iterable[Shortcut], title: str, width: int) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     heads = ("shortcut", "what is done", "what it steals", "seen in")
-    rows = [(s.name, s.does, s.steals, s.seen) for s in shortcuts]
+    rows = [(s.name, s.does, s.steals, s.seen) for s in chosen(cls, ())]
     widths = word_widths(list(zip(heads, *rows, strict=True)), width - 6)
-    for head, wide in zip(heads, widths, strict=True):
-        table.add_column(head, overflow="fold", width=wide)
+    table = plain_table(
+        *(Column(head, overflow="fold", width=wide)
+          for head, wide in zip(heads, widths, strict=True)),
+        title=f"Shortcuts that bench audit measures of {cls.name}")
     for name, does, steals, seen in rows:
         table.add_row(name, does, f"[dim]{steals}[/]", f"[dim]{seen}[/]")
     return table

@@ -8,17 +8,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ...cells.cell import Cell, Event
 from ...method import Tunable
 from ...scoring.inference import Paired
-from ...store.shown import counted
+from ...store.shown import counted, spoken
 from ...tuning.search import TrialResult
 from ...tuning.tune import TuningOutcome
+from .console import plain_table
 from .live import LiveDisplay
-from .sweep import duration
 
 _MARKS = {"done": "", "pruned": "given up early", "failed": "failed"}
 _STYLES = {"done": "", "pruned": "dim", "failed": "red"}
@@ -55,7 +55,7 @@ class TuneDisplay(LiveDisplay):
         score = "–" if attempt.score is None else f"{attempt.score:.4f}"
         line = Text(f"[{attempt.index + 1:>{len(str(attempt.of))}}/{attempt.of}] ", style="dim")
         line.append(f"{score:<6}", style="bold green" if better else "")
-        line.append(f"  {duration(attempt.seconds):>6}  ", style="dim")
+        line.append(f"  {spoken(attempt.seconds):>6}  ", style="dim")
         what = attempt.reason.splitlines()[0] if attempt.reason else _MARKS[attempt.state]
         what = f"{what}  " if what else ""
         values = "defaults" if attempt.index == 0 else ", ".join(
@@ -84,7 +84,7 @@ class TuneDisplay(LiveDisplay):
         row.add_row(
             escape(self._title), ProgressBar(total=self._of or 1, completed=self._done, width=24),
             f"{self._done}/{self._of or '?'}", f"[bold]{best}[/]", f"[dim]{first}[/]",
-            f"[dim]time left {duration(usual * left if usual else None)}[/]" if left else "",
+            f"[dim]time left {spoken(usual * left if usual else None)}[/]" if left else "",
             f"[dim]{escape(self._stage)}[/]",
         )
         self.draw(row)
@@ -103,13 +103,13 @@ def shown(value: Any) -> str:
 
 def space_table(name: str, space: Mapping[str, Tunable]) -> Table:
     """What is searched of a method."""
-    table = _table("parameter", "default", "searched", "scale", "stage", "what it is")
+    table = _table("parameter", "default", "searched", "scale", "stage", "what it is",
+                   title=f"search space of {escape(name)}")
     for key, t in space.items():
         table.add_row(
             f"[cyan]{key}[/]", shown(t.default), _range(t), t.scale, t.stage,
             escape(t.doc + (f" ({t.unit})" if t.unit else "")),
         )
-    table.title, table.title_justify = f"search space of {escape(name)}", "left"
     return table
 
 
@@ -119,11 +119,9 @@ def _range(t: Tunable) -> str:
     return f"{shown(float(t.values[0]))} to {shown(float(t.values[1]))}"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
-    return table
+def _table(*names: str, title: str | None = None) -> Table:
+    return plain_table(*(Column(name, justify="right" if name in _NUMBERS else "left")
+                         for name in names), title=title)
 
 
 _NUMBERS = ("default", "tuned", "importance", "window", "trial")
@@ -145,7 +143,7 @@ def show_outcome(outcome: TuningOutcome, console: Console) -> None:
     console.print(title)
     console.print(_parameters(outcome))
     for line in (_trials(outcome), *_verdict(outcome)):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.print(Text.assemble(
         "Parameters ", (str(outcome.path), "dim"), "\nUse them with ",
         ("--params tuned", "cyan"), " (bench run, bench sweep)",
@@ -190,7 +188,7 @@ def _verdict(outcome: TuningOutcome) -> list[Text]:
         lines.append(Text.assemble(
             f"On the tested trials, balanced accuracy per {unit}: tuned − default ",
             (f"{100 * gain.mean:+.1f} points", "bold"),
-            f" ({sure}{gain.n} subject{'s' * (gain.n != 1)}: {gain.wins} better, "
+            f" ({sure}{counted(gain.n, 'subject')}: {gain.wins} better, "
             f"{gain.losses} worse).",
         ))
     return [*lines, Text(meaning(outcome.gain()), style="bold")]

@@ -38,23 +38,23 @@ class Endings:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._codes: dict[str, int] = {}
-        self._when: dict[str, float] = {}
+        #: When each process that is gone ended, and its exit code.
+        self._gone: dict[str, tuple[float, int]] = {}
 
     def __contains__(self, address: object) -> bool:
         """Whether the process of a worker is gone."""
-        return address in self._codes
+        return address in self._gone
 
     def code(self, address: str) -> int | None:
         """Exit code of a worker that is lost, below 0 for a signal; None if it is not known."""
         until = time.monotonic() + GRACE
-        while address not in self._codes and time.monotonic() < until:
+        while address not in self._gone and time.monotonic() < until:
             time.sleep(0.02)
-        return self._codes.get(address)
+        return self._gone[address][1] if address in self._gone else None
 
     def ended(self, address: str) -> float:
         """When a worker's process ended, by the monotonic clock; infinity while it lives."""
-        return self._when.get(address, math.inf)
+        return self._gone[address][0] if address in self._gone else math.inf
 
     def words(self, address: str) -> str:
         """What a worker wrote last, without anything a terminal would obey."""
@@ -70,13 +70,12 @@ class Endings:
         """Class of nannies that write down how their workers ended."""
         from distributed import Nanny
 
-        codes, when = self._codes, self._when
+        gone = self._gone
 
         class Watching(Nanny):
             def _on_worker_exit_sync(self, exitcode: int) -> None:
                 if self.worker_address is not None:
-                    when[self.worker_address] = time.monotonic()
-                    codes[self.worker_address] = exitcode
+                    gone[self.worker_address] = time.monotonic(), exitcode
                 super()._on_worker_exit_sync(exitcode)
 
         return Watching

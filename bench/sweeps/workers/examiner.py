@@ -11,13 +11,12 @@ import pickle
 import time
 import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...cells.cell import Cell
 from ...cells.scored import Answers, Predicted, Scoring, granted
-from ...cells.training import Elsewhere
 from ...protocols.granted import Grant
 from ...selection.tested import Look, Tested
 from ...store.hashing import key_of
@@ -85,8 +84,8 @@ def packets(data: bytes, size: int = PACKET) -> Iterator[tuple[bytes, bool]]:
         yield data[start : start + size], start + size >= len(data)
 
 
-class Away(Elsewhere):
-    """The way from a cell on a worker to the coordinator.
+class Away:
+    """The way from a cell on a worker to the coordinator: its labels are elsewhere.
 
     Parameters
     ----------
@@ -97,8 +96,7 @@ class Away(Elsewhere):
     """
 
     def __init__(self, grant: Grant, place: int, outlet: Outlet) -> None:
-        super().__init__(grant)
-        self.place, self.outlet = place, outlet
+        self.grant, self.place, self.outlet = grant, place, outlet
         self.attempt = 0
         #: What came of the cell: its record without scores, what is to be scored, models.
         self.kept: tuple[Record, Predicted, Mapping[str, bytes]] | None = None
@@ -193,7 +191,8 @@ class Examiner:
 
     def drain(self) -> None:
         """Judge what has come; what is of tasks that are over is let go."""
-        for token, _, last, part in self._waiting():
+        waiting: Any = self.queue.get(batch=True)
+        for token, _, last, part in waiting:
             if token not in self._tasks:
                 continue
             parts = self._parts[token]
@@ -202,10 +201,6 @@ class Examiner:
                 del self._parts[token]
                 for place, attempt, look in pickle.loads(b"".join(parts)):  # noqa: S301
                     self._tasks[token][place].see(attempt, look)
-
-    def _waiting(self) -> Iterable[tuple[str, int, bool, bytes]]:
-        found: Any = self.queue.get(batch=True)
-        return list(found)
 
     def score(
         self, token: str, place: int, attempt: int, record: Record, predicted: Predicted

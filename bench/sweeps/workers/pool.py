@@ -20,7 +20,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BenchError, SettingError, reason_of, trace_of
+from ...cells.cell import Event
+from ...errors import BenchError, SettingError, StoppedError, reason_of, trace_of
 from ...store.records import Status
 from ..plan import ATTAINABLE, CellSpec
 from ..slurm import Jobs
@@ -156,8 +157,6 @@ class _Coordinator:
                 self.client.cancel([f.future for f in self.flights.values()], force=True)
 
     def _scheduler_gone(self) -> Exception:
-        from ...errors import StoppedError
-
         where = self.sweep.options.cluster
         return StoppedError(
             f"the scheduler{f' at {where}' if where else ''} is gone",
@@ -217,8 +216,6 @@ class _Coordinator:
         ------
         StoppedError
         """
-        from ...errors import StoppedError
-
         if now - self.seen > self.patience:
             raise StoppedError(f"no worker for {self.patience:.0f} s", self._advice())
         if self.jobs is None or now - max(self.seen, self.asked) < ASK:
@@ -360,8 +357,6 @@ class _Coordinator:
             future = None
         self.examiner.drain()
         while not self.events.empty():
-            from ...cells.cell import Event
-
             event = self.events.get()
             self.sweep.event(event.pop("worker"), Event(**event))
         flight = self.flights.get(future.key) if future is not None else None

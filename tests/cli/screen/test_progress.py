@@ -3,15 +3,15 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from bench.cells.cell import Event
+from bench.cli.screen.console import Screen
 from bench.cli.screen.progress import Display
 
 
 def shown(events, **console):
     file = io.StringIO()
-    with Display(Console(file=file, width=60, **console)) as display:
+    with Display(Screen(file=file, width=60, **console)) as display:
         for event in events:
             display(event)
     return file.getvalue()
@@ -35,11 +35,11 @@ def test_epochs_and_the_time_left_over_all_stages_are_shown(monkeypatch):
     monkeypatch.setattr("bench.cli.screen.progress.PLAIN_EVERY", -1.0)
     event = Event("calibrating scmm", 3, 9, "loss 0.5", "epoch", 200.0)
     file = io.StringIO()
-    with Display(Console(file=file, width=100)) as display:
+    with Display(Screen(file=file, width=100)) as display:
         display(event)
     assert "calibrating scmm epoch 3/9  all stages: about 3 min left  loss 0.5" in file.getvalue()
     file = io.StringIO()
-    with Display(Console(file=file, width=120, force_terminal=True)) as display:
+    with Display(Screen(file=file, width=120, force_terminal=True)) as display:
         display(event)
         display._progress.refresh()
     assert "epoch 3/9" in file.getvalue()
