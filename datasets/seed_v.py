@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,24 +21,21 @@ from bench.data.corpus import (
     TrialSignal,
 )
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError
 
-from .shared import files, neuroscan, pickles, seed_files, sheets
+from .shared import files, neuroscan, pickles, seed_files
 from .shared.facts import SEED_V_ENDS, SEED_V_LABELS, SEED_V_STARTS
 from .shared.simulated import seconds
+from .shared.simulator import Generator
 from .shared.tables import text_of
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
 
 _RAW = "EEG_raw"
 _OFFICIAL = "EEG_DE_features"
 _TIMES = "trial_start_end_timestamp.txt"
-_SHEET = "emotion_label_and_stimuli_order.xlsx"
 _CLASSES = {0.0: "disgust", 1.0: "fear", 2.0: "sad", 3.0: "neutral", 4.0: "happy"}
-_SUBJECTS, _SESSIONS, _TRIALS = 16, 3, 15
+_TRIALS = 15
 _RECORDED_HZ = 1000
 _WINDOW_S = 4
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|trialstart.*\.txt|.*\.locs"
@@ -59,6 +56,8 @@ class SeedV(seed_files.SeedLike):
   EEG_DE_features/{subject}_123.npz             16 files        (features=official)
   trial_start_end_timestamp.txt                 where trials begin and end in EEG_raw
   emotion_label_and_stimuli_order.xlsx          (labels)"""
+    folder: ClassVar[str] = "SEED-V"
+    subjects: ClassVar[int] = 16
     trials_per_session: ClassVar[int] = _TRIALS
     codes: ClassVar[Mapping[float, str]] = _CLASSES
     new_clips: ClassVar[bool] = True
@@ -88,20 +87,14 @@ class SeedV(seed_files.SeedLike):
             (r"(\d{1,2})_([1-3])_\d{8}\.cnt", "{subject}_{session}_{YYYYMMDD}.cnt") if raw
             else (r"(\d{1,2})_123\.npz", "{subject}_123.npz")
         )
-        named, skipped = files.matching(places[0], folder, pattern, words, _COMPANIONS)
+        named, skipped = self.matching(places[0], folder, pattern, words, _COMPANIONS)
         times = tuple(files.loose_files(folder, folder, _TIMES)[:1]) if raw else ()
-        recordings = []
-        _, last = files.expected_size(read_marker(folder), _SUBJECTS, _SESSIONS)
-        for path, match in named:
-            if 1 <= int(match[1]) <= _SUBJECTS:
-                sessions = [int(match[2])] if raw else range(1, last + 1)
-                recordings += [Recording(path, int(match[1]), s, times) for s in sessions]
-            else:
-                skipped.append((path, f"SEED-V has subjects 1 to {_SUBJECTS}, not {match[1]}"))
+        every = self.visits(read_marker(folder))
+        recordings = [Recording(path, subject, session, times) for path, subject, match in named
+                      for session in ([int(match[2])] if raw else every)]
         if not recordings:
             raise files.no_recordings(self, places, words, skipped)
-        files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
-        return seed_files.finished(folder, recordings, skipped, (_SUBJECTS, _SESSIONS))
+        return self.listed(folder, self.unique(recordings), skipped)
 
     def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
         """Windows of 4 s; whether the owners smoothed them is not said.
@@ -161,22 +154,12 @@ class SeedV(seed_files.SeedLike):
         DataError
             The file of labels holds something else.
         """
-        session, known = recording.session, {v: k for k, v in _CLASSES.items()}
-        source = recording.path
-        if source.suffix == ".npz":
-            labels = _read_labels(recording)
+        session = recording.session
+        if recording.path.suffix == ".npz":
+            labels, source = _read_labels(recording), recording.path.name
         else:
-            tables = files.loose_files(inventory.root, inventory.root, _SHEET)
-            listed = sheets.sessions(tables[0], tuple(known), _TRIALS) if tables else {}
-            if session not in listed:
-                absent = f"has no labels of session {session}" if tables else "not found"
-                files.once(notices, f"SEED-V: {_SHEET} {absent}; the published labels are used")
-                return self.published(session)
-            source, labels = tables[0], tuple(int(known[word]) for word in listed[session])
-        if labels != self.published(session):
-            files.once(notices, f"SEED-V: labels of session {session} in {source.name} differ from "
-                                "the published ones; the file's are used")
-        return labels
+            labels, source = self.in_sheet(inventory, session, notices), seed_files.SHEET
+        return self.compared(labels, session, source, notices)
 
     def trials(
         self, inventory: Inventory, recording: Recording, notices: list[str]
@@ -197,17 +180,16 @@ class SeedV(seed_files.SeedLike):
         true_s = SEED_V_ENDS[session - 1][index] - SEED_V_STARTS[session - 1][index]
         return seconds(true_s, recipe) * seed_files.RATE
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SEED-V`` below ``root``: recordings, features, times, labels, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "SEED-V"
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write recordings, features, times, labels, decoys."""
+        recipe = generator.recipe
         for name in (_RAW, _OFFICIAL):
-            (folder / name).mkdir(parents=True)
-        subjects, sessions = files.expected_size(recipe, _SUBJECTS, _SESSIONS)
-        for subject in range(1, subjects + 1):
+            (folder / name).mkdir()
+        for subject in self.people(recipe):
             features: dict[int, NDArray[np.float64]] = {}
-            for session in range(1, sessions + 1):
-                signals = self._signals(generator, subject, session)
+            for session in self.visits(recipe):
+                signals = [generator.trial(subject, session, p)
+                           for p in self.design(recipe, subject, session)]
                 path = folder / _RAW / f"{subject}_{session}_2018{3 + session:02d}{subject:02d}.cnt"
                 _write_recording(path, signals, recipe.seed, (subject, session))
                 for signal in signals:
@@ -219,28 +201,14 @@ class SeedV(seed_files.SeedLike):
             for s, (starts, ends) in enumerate(map(self._planned, range(1, 4), [recipe] * 3), 1)
         )
         (folder / _TIMES).write_text(times, encoding="utf-8")
-        sheets.write(folder / _SHEET, [
-            line for s in range(1, _SESSIONS + 1) for line in (
-                [f"Session {s}", *(_CLASSES[c].capitalize() for c in self.published(s))],
-                ["", *(f"clip {s}-{i}" for i in range(1, _TRIALS + 1))],
-            )
-        ])
+        self.write_sheet(folder)
         (folder / _RAW / "._1_1_20180401.cnt").write_bytes(files.JUNK)
-        write_marker(folder, self.name, recipe)
 
     def _planned(self, session: int, recipe: Recipe) -> tuple[list[int], list[int]]:
         """Seconds in which simulated trials begin and end."""
         lengths = [self.samples(session, i, recipe) // seed_files.RATE for i in range(_TRIALS)]
         ends = np.cumsum(np.array(lengths) + _GAP_S)
         return (ends - lengths).tolist(), ends.tolist()
-
-    def _signals(
-        self, generator: Generator, subject: int, session: int
-    ) -> list[NDArray[np.float64]]:
-        return [
-            generator.signal(subject, session, p.number, p.order, p.emotion, p.samples)
-            for p in self.design(generator.recipe, subject, session)
-        ]
 
 
 def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.data.corpus import CorpusAdapter, Recording
-from bench.data.recipe import Recipe
 from bench.errors import DataError, MissingCorpusError
 
 #: How many folder levels below the given one a corpus is looked for.
@@ -236,53 +235,25 @@ def matching(
     return matches, skipped
 
 
-def unique(
-    recordings: Sequence[Recording], name: Callable[[Recording], str]
-) -> Sequence[Recording]:
-    """The recordings, none twice.
-
-    Raises
-    ------
-    DataError
-        Two files are the same subject and session.
-    """
-    seen: dict[tuple[int, int], Recording] = {}
-    for recording in recordings:
-        twin = seen.setdefault((recording.subject, recording.session), recording)
-        if twin is not recording:
-            raise DataError(recording.path.parent, f"one file for {name(recording)}",
-                            f"{twin.path.name} and {recording.path.name}", "Remove one of them.")
-    return recordings
-
-
 def absent(
-    recordings: Sequence[Recording], subjects: int, sessions: int, first: int = 1
+    recordings: Sequence[Recording], subjects: range, sessions: range
 ) -> tuple[str, ...]:
-    """What is not there of a corpus of ``subjects`` (from ``first``) x ``sessions``, in words."""
+    """What is not there of a corpus of some subjects, each with all sessions, in words."""
     have = {(r.subject, r.session) for r in recordings}
     present = sorted({s for s, _ in have})
-    lost = [s for s in range(first, subjects + first) if s not in present]
+    lost = [s for s in subjects if s not in present]
     words = []
     if lost:
         verb = "is" if len(lost) == 1 else "are"
-        words.append(f"{len(lost)} of {subjects} subjects {verb} missing: "
+        words.append(f"{len(lost)} of {len(subjects)} subjects {verb} missing: "
                      f"{', '.join(map(str, lost))}")
-    for session in range(1, sessions + 1):
+    for session in sessions:
         without = [s for s in present if (s, session) not in have]
         if without == present and present:
             words.append(f"session {session} is missing for every subject")
         else:
             words += [f"subject {s} has no session {session}" for s in without]
     return tuple(words)
-
-
-def expected_size(
-    marker: Recipe | None, subjects: int, sessions: int
-) -> tuple[int, int]:
-    """Subjects and sessions a complete copy has: the owner's, or those of its recipe."""
-    if marker is None:
-        return subjects, sessions
-    return min(marker.subjects, subjects), min(marker.sessions, sessions)
 
 
 def no_recordings(

@@ -84,11 +84,11 @@ def again(recording: Recording) -> bids.BidsRecording:
     )
 
 
-def describe(folder: Path, dataset: str, name: str) -> None:
-    """Write the description of a simulated dataset."""
+def describe(folder: Path, name: str) -> None:
+    """Write the description of a simulated dataset, whose folder is called as OpenNeuro does."""
     said: Mapping[str, Any] = {
         "Name": f"{name}, simulated; no recording of a person", "BIDSVersion": "1.0.2",
-        "License": "CC0", "DatasetDOI": f"10.18112/openneuro.{dataset}",
+        "License": "CC0", "DatasetDOI": f"10.18112/openneuro.{folder.name}",
     }
     (folder / _DESCRIPTION).write_text(json.dumps(said, indent=1) + "\n")
 

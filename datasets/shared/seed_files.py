@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,29 +17,26 @@ from bench.data.corpus import (
     Recording,
     TrialInfo,
     TrialSignal,
-    ordered,
 )
 from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError, SettingError, UnknownNameError
 
-from . import matlab
+from . import files, matlab, sheets
 from .facts import SEED_CHANNELS, SEED_FEATURE_ROWS
-from .files import absent, expected_size, matching
 from .simulated import PlannedTrial, SimulatedCorpus
-
-if TYPE_CHECKING:
-    from .simulator import Generator
+from .simulator import EMOTIONS, Generator
 
 RATE = 200
 CHANNELS = 62
-SUBJECTS = 15
-SESSIONS = 3
+#: Of SEED-V and SEED-VII: the owners' table of labels.
+SHEET = "emotion_label_and_stimuli_order.xlsx"
 RAW_KEY = r"[A-Za-z]+_eeg(\d+)"
-FILE = r"(\d{1,2})_(\d{8})\.mat"
 FILE_WORDS = "{subject}_{YYYYMMDD}.mat"
 #: Names, as `files.plain` gives them, that belong beside recordings.
 COMPANIONS = r"label\.mat|readme(\.txt)?|.*\.xlsx?|time\.txt|subject.*\.txt"
+#: Names of recordings by subject and date, and what belongs beside them.
+DATED = (r"(\d{1,2})_(\d{8})\.mat", FILE_WORDS, COMPANIONS)
 _LONGEST_S = 3600
 #: Lengths may be off by this much before the user hears of it.
 _TOLERANCE_S = 2
@@ -183,17 +180,6 @@ def described(kind: str, window_s: float) -> OfficialFeatures:
     return OfficialFeatures(kind, window_s, kind.split("_")[1])
 
 
-def finished(
-    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]],
-    size: tuple[int, int] = (SUBJECTS, SESSIONS),
-) -> Inventory:
-    """Inventory of recordings that are checked, of a corpus of ``size`` subjects and sessions."""
-    subjects, sessions = expected_size(read_marker(root), *size)
-    return Inventory(
-        root, ordered(recordings), tuple(skipped), absent(recordings, subjects, sessions)
-    )
-
-
 # Writing.
 
 
@@ -272,6 +258,8 @@ class SeedLike(SimulatedCorpus):
     )
     channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
     rate: ClassVar[float] = float(RATE)
+    subjects: ClassVar[int] = 15
+    sessions: ClassVar[int] = 3
     #: Name of each class that a file may hold.
     codes: ClassVar[Mapping[float, str]]
     #: Whether each session shows clips of its own.
@@ -291,19 +279,36 @@ class SeedLike(SimulatedCorpus):
         """Samples of a trial, counted from 0: the published number, or its simulated share."""
         raise NotImplementedError
 
-    def dated_files(
-        self, root: Path, folder: Path
-    ) -> tuple[list[tuple[Path, int, str]], list[tuple[Path, str]]]:
-        """Recordings in a folder, each with subject and date, and what was passed over and why."""
-        recordings = []
-        named, skipped = matching(folder, root, FILE, FILE_WORDS, COMPANIONS)
-        for path, match in named:
-            subject = int(match[1])
-            if 1 <= subject <= SUBJECTS:
-                recordings.append((path, subject, match[2]))
-            else:
-                skipped.append((path, f"{self.name} has subjects 1 to {SUBJECTS}, not {subject}"))
-        return recordings, skipped
+    def in_sheet(
+        self, inventory: Inventory, session: int, notices: list[str]
+    ) -> tuple[int, ...]:
+        """Class of each trial of a session by the owners' table, or else as published."""
+        known = {word: int(code) for code, word in self.codes.items()}
+        tables = files.loose_files(inventory.root, inventory.root, SHEET)
+        listed = sheets.sessions(tables[0], tuple(known), self.trials_per_session) if tables else {}
+        if session not in listed:
+            absent = f"has no labels of session {session}" if tables else "not found"
+            files.once(notices, f"{self.name}: {SHEET} {absent}; the published labels are used")
+            return self.published(session)
+        return tuple(known[word] for word in listed[session])
+
+    def compared(
+        self, labels: tuple[int, ...], session: int, source: str, notices: list[str]
+    ) -> tuple[int, ...]:
+        """The labels of a session; it is told where they are not the published ones."""
+        if labels != self.published(session):
+            files.once(notices, f"{self.name}: labels of session {session} in {source} differ from "
+                                "the published ones; the file's are used")
+        return labels
+
+    def write_sheet(self, folder: Path) -> None:
+        """Write the owners' table of all sessions."""
+        sheets.write(folder / SHEET, [
+            line for s in self.visits(None) for line in (
+                [f"Session {s}", *(self.codes[c].capitalize() for c in self.published(s))],
+                ["", *(f"clip {s}-{i}" for i in range(1, self.trials_per_session + 1))],
+            )
+        ])
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
@@ -344,9 +349,7 @@ class SeedLike(SimulatedCorpus):
         }
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes into the recording of a subject and session."""
-        from .simulator import EMOTIONS
-
+        """What :meth:`write` puts into the recording of a subject and session."""
         return [
             PlannedTrial(
                 number=i + 1, order=i, emotion=EMOTIONS[self.codes[float(label)]],
@@ -355,7 +358,7 @@ class SeedLike(SimulatedCorpus):
             for i, label in enumerate(self.published(session))
         ]
 
-    def write(
+    def write_recording(
         self, generator: Generator, subject: int, session: int, *, raw: Path,
         official: Mapping[int, Path], extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
@@ -368,10 +371,7 @@ class SeedLike(SimulatedCorpus):
         signals: dict[str, NDArray[Any]] = {}
         features: dict[int, dict[str, NDArray[Any]]] = {window_s: {} for window_s in official}
         for plan in self.design(generator.recipe, subject, session):
-            signal = generator.signal(
-                subject, session, plan.number, plan.order, plan.emotion, plan.samples
-            )
-            signal = np.round(signal * 64) / 64
+            signal = np.round(generator.trial(subject, session, plan) * 64) / 64
             signals[f"{prefix}_eeg{plan.number}"] = signal
             for window_s, values in features.items():
                 for kind, value in owner_features(signal, window_s).items():
