@@ -24,7 +24,7 @@ from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError, MissingCorpusError, SettingError
 
-from .shared import bdf, files, matlab, pickles, seed_files, structs
+from .shared import files, matlab, pickles, recordings, seed_files, structs
 from .shared.facts import FACED_CHANNELS, FACED_LABELS
 from .shared.signals import rated
 from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
@@ -181,15 +181,17 @@ class Faced(SimulatedCorpus):
         DataError
             A clip's marks are missing, or signals are in neither volt nor microvolt.
         """
-        path = recording.path
-        marks = bdf.marks(recording.others[0])
-        ends = _ends(recording.others[0], marks)
-        source = bdf.signals(path, self.channels, _RATE)
-        trials = []
-        for clip, end in sorted(ends.items()):
-            data = source.cut(end - _TRIAL_S, _TRIAL_S)
-            trials.append(TrialSignal(clip, data))
-        return trials
+        import mne
+
+        events = recording.others[0]
+        ends = _ends(events, recordings.marks_of(events))
+        source = recordings.by_mne(recording.path, mne.io.read_raw_bdf)
+        unit = source.unit(self.channels)[0]
+        if source.rate % _RATE:
+            raise DataError(source.path, f"a multiple of {_RATE} samples per second",
+                            f"{source.rate:g}")
+        return [TrialSignal(clip, source.cut(self.channels, end - _TRIAL_S, end, _RATE, unit))
+                for clip, end in sorted(ends.items())]
 
     def trials(
         self, inventory: Inventory, recording: Recording, notices: list[str]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,33 +25,10 @@ _MOST_SIGNALS, _MOST_SAMPLES = 1024, 1 << 24
 _TEXTS = ("EDF Annotations", "BDF Annotations")
 
 
-@dataclass(frozen=True)
-class EdfHeader:
-    """Header of a file.
+def units(path: Path) -> dict[str, str]:
+    """Physical dimension of each signal as written, ``"uV"``, those of annotations left out.
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Signals, those of annotations left out.
-    units : tuple of str
-        Physical dimension of each, as written: ``"uV"``.
-    rates : tuple of float
-        Samples per second of each.
-    seconds : float
-        Length of the recording.
-    annotated : bool
-        Whether there is a signal of annotations.
-    """
-
-    labels: tuple[str, ...]
-    units: tuple[str, ...]
-    rates: tuple[float, ...]
-    seconds: float
-    annotated: bool
-
-
-def header(path: Path) -> EdfHeader:
-    """Header of a file, checked: numbers that are some, and as many bytes as it says.
+    The whole header is checked: numbers that are some, and as many bytes as it says.
 
     Raises
     ------
@@ -93,10 +69,7 @@ def header(path: Path) -> EdfHeader:
         if low == high or least >= most:
             raise DataError(f"{path} signal {labels[i]}", "a range of values",
                             f"{low:g} to {high:g} for {least:g} to {most:g}")
-    return EdfHeader(
-        tuple(labels[i] for i in plain), tuple(_text(fields["unit"][i]) for i in plain),
-        tuple(samples[i] / duration for i in plain), found * duration, len(plain) < count,
-    )
+    return {labels[i]: _text(fields["unit"][i]) for i in plain}
 
 
 def _fields(rest: bytes, count: int) -> dict[str, list[bytes]]:

@@ -33,7 +33,7 @@ FACTORS = {"V": 1e6, "mV": 1e3, "uV": 1.0}
 _VOLT, _MICROVOLT = (1e-7, 1e-3), (1e-1, 2e3)
 _CHECKED_S, _MARGIN_S = 60, 1
 _MOST_MARKS, _LONGEST_TEXT = 200_000, 1000
-_LARGEST_HEAD = 4 << 20
+_LARGEST_HEAD, _LARGEST_EVENTS = 4 << 20, 64_000_000
 
 T = TypeVar("T")
 
@@ -233,21 +233,33 @@ def open_recording(path: Path) -> Continuous:
         return eeglab(path)
     units: dict[str, str] = {}
     if kind in (".edf", ".bdf"):
-        head = edf.header(path)
-        units = dict(zip(head.labels, head.units, strict=True))
+        units = edf.units(path)
         read = mne.io.read_raw_edf if kind == ".edf" else mne.io.read_raw_bdf
     elif kind == ".fif":
         read = mne.io.read_raw_fif
     else:
         files_of(path)
         read = mne.io.read_raw_brainvision
+    return by_mne(path, read, units)
+
+
+def by_mne(
+    path: Path, read: Callable[..., Any], units: Mapping[str, str] | None = None
+) -> Continuous:
+    """Open a recording by one of MNE's readers, whatever its header says of the file's size.
+
+    Raises
+    ------
+    DataError
+    """
     raw = _guarded(path, lambda: read(path, preload=False, verbose="ERROR"))
+    units = dict(units or {})
     for name, said in (getattr(raw, "_orig_units", None) or {}).items():
         units.setdefault(str(name), str(said))
     notes = raw.annotations
     late = raw.first_time if notes.orig_time is not None else 0.0
     marks = [
-        Mark(float(start) - late, float(length), _plain(str(text), kind)[:_LONGEST_TEXT])
+        Mark(float(start) - late, float(length), _plain(str(text), path)[:_LONGEST_TEXT])
         for start, length, text in zip(notes.onset, notes.duration, notes.description, strict=True)
     ]
     return Continuous(
@@ -257,10 +269,30 @@ def open_recording(path: Path) -> Continuous:
     )
 
 
-def _plain(text: str, kind: str) -> str:
+def marks_of(path: Path) -> list[tuple[float, str]]:
+    """Second and text of each annotation of a file that may hold nothing else, in order of time.
+
+    Raises
+    ------
+    DataError
+        No such file, or one that cannot be read.
+    """
+    import mne
+
+    if path.stat().st_size > _LARGEST_EVENTS:
+        raise DataError(path, f"a file of marks of at most {_LARGEST_EVENTS} bytes",
+                        f"{path.stat().st_size}")
+    read = _guarded(path, lambda: mne.read_annotations(path))
+    return sorted(
+        (float(s), str(w).strip()) for s, w in zip(read.onset, read.description, strict=True)
+    )
+
+
+def _plain(text: str, path: Path) -> str:
     """A text without the type of mark that BrainVision puts before it: ``Stimulus/S  1``."""
     first, slash, rest = text.strip().partition("/")
-    return rest.strip() if kind == ".vhdr" and slash and rest.strip() else first + slash + rest
+    vhdr = path.suffix.lower() == ".vhdr"
+    return rest.strip() if vhdr and slash and rest.strip() else first + slash + rest
 
 
 def _sorted(marks: Sequence[Mark]) -> tuple[Mark, ...]:
