@@ -18,6 +18,7 @@ from ..ingest import IngestReport
 from ..recordings import Continuous, Unit, open_recording
 from . import names
 from .description import RatingPart
+from .sources import below
 
 #: Files that are opened to see what they hold.
 _LOOKED_AT = 24
@@ -316,9 +317,16 @@ def numbers_of(labels: Sequence[str]) -> dict[str, int]:
     return {} if own else found
 
 
-def readable(root: Path, path: Path) -> bool:
-    """Whether a file is there, within the folder, and not empty."""
-    try:
-        return path.is_file() and files.inside(path, root) and path.stat().st_size > 0
-    except OSError:
-        return False
+def usable(draft: Draft, endings: Sequence[str]) -> list[Path]:
+    """Files with one of the endings that can be read; the others are named in the report."""
+    root, out = draft.folder.path.resolve(), []
+    for path in below(root, endings):
+        try:
+            fits = path.is_file() and files.inside(path, root) and path.stat().st_size > 0
+        except OSError:
+            fits = False
+        if fits:
+            out.append(path)
+        else:
+            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
+    return out

@@ -22,9 +22,9 @@ from .look import (
     numbers_of,
     pattern_of,
     ratings,
-    readable,
     sampled,
     unit_of_numbers,
+    usable,
 )
 from .names import NamePattern
 from .sources import ENDINGS, below
@@ -168,11 +168,7 @@ def csv(draft: Draft) -> None:
 
 def _files(draft: Draft, make: str) -> list[Path]:
     root = draft.folder.path.resolve()
-    out = below(root, ENDINGS[make])
-    for path in out:
-        if not readable(root, path):
-            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
-    out = [p for p in out if readable(root, p)]
+    out = usable(draft, ENDINGS[make])
     if draft.folder.files:
         pattern = NamePattern.parse(draft.folder.files)
         out = [p for p in out if pattern.match(p.relative_to(root).as_posix())]

@@ -12,8 +12,7 @@ from bench.errors import SettingError
 
 from ..recordings import SUFFIXES, Continuous
 from .description import TrialsPart
-from .look import Draft, agree, numbers_of, openings, pattern_of, readable, sampled
-from .sources import below
+from .look import Draft, agree, numbers_of, openings, pattern_of, sampled, usable
 from .trials import SHORTEST_S
 
 #: Annotations that are no stimuli: what amplifiers and cleaning write.
@@ -35,11 +34,7 @@ def look(draft: Draft) -> None:
     SettingError, DataError
     """
     root = draft.folder.path.resolve()
-    paths = below(root, SUFFIXES)
-    for path in paths:
-        if not readable(root, path):
-            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
-    paths = [p for p in paths if readable(root, p)]
+    paths = usable(draft, SUFFIXES)
     if not paths:
         raise SettingError(f"{root} holds no recording that is there")
     pattern = pattern_of(draft, paths)
