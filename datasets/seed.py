@@ -108,12 +108,12 @@ class Seed(seed_files.SeedLike):
         path = inventory.recordings[0].path
         suffix = re.search(r"([14])s$", files.plain(path.parent.name))
         if suffix:
-            return seed_files.described(kind, float(suffix[1]))
+            return OfficialFeatures(kind, float(suffix[1]), kind.split("_")[1])
         windows = seed_files.read_features(path, kind, _TRIALS)[0].data.shape[1]
         trial_s = self.samples(1, 0, read_marker(inventory.root)) // seed_files.RATE
         for window_s in (1, 4):
             if abs(windows - trial_s // window_s) <= max(1, 0.1 * trial_s / window_s):
-                return seed_files.described(kind, float(window_s))
+                return OfficialFeatures(kind, float(window_s), kind.split("_")[1])
         raise DataError(
             f"{path} trial 1 {kind}", f"{trial_s} windows of 1 s or {trial_s // 4} of 4 s",
             f"{windows}", "Name the folder ExtractedFeatures_1s or ExtractedFeatures_4s.",

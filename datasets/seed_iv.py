@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording
+from bench.data.corpus import Features, Inventory, Recording
 from bench.data.labels import Task
 from bench.data.recipe import Recipe
 from bench.errors import DataError
@@ -78,16 +78,6 @@ class SeedIV(seed_files.SeedLike):
         if not recordings:
             raise files.no_recordings(self, places, f"{{1,2,3}}/{seed_files.FILE_WORDS}", skipped)
         return self.listed(folder, self.unique(recordings), skipped)
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s, always.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return seed_files.described(kind, float(_WINDOW_S))
 
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each clip of a session."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
@@ -73,6 +72,7 @@ class SeedV(seed_files.SeedLike):
              doc="Disgust, fear and sad are negative, happy is positive."),
     )
     official_kinds: ClassVar[tuple[str, ...]] = ("de",)
+    unsmoothed: ClassVar[str] = "unstated"
 
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`; a feature file has all sessions.
@@ -95,16 +95,6 @@ class SeedV(seed_files.SeedLike):
         if not recordings:
             raise files.no_recordings(self, places, words, skipped)
         return self.listed(folder, self.unique(recordings), skipped)
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s; whether the owners smoothed them is not said.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return OfficialFeatures(kind, float(_WINDOW_S), "unstated")
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
@@ -223,7 +213,8 @@ def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
     if match is None:
         raise DataError(where, expected, "no such lists")
     starts, ends = (re.findall(r"[^,\s]+", match[i]) for i in (1, 2))
-    if not len(starts) == len(ends) == _TRIALS or not all(map(_is_second, starts + ends)):
+    if not len(starts) == len(ends) == _TRIALS or not all(
+            re.fullmatch("[0-9]{1,6}", second) for second in starts + ends):
         raise DataError(where, f"{expected} in whole seconds", f"{len(starts)} and {len(ends)}: "
                         f"{', '.join(starts + ends)[:80]}")
     spans = [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
@@ -231,10 +222,6 @@ def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
     if flat != sorted(flat) or any(a == b for a, b in spans):
         raise DataError(where, "trials one after another", ", ".join(map(str, flat))[:80])
     return spans
-
-
-def _is_second(text: str) -> bool:
-    return re.fullmatch(r"\d{1,6}", text, re.ASCII) is not None
 
 
 def _session(recording: Recording, name: str) -> dict[int, NDArray[Any]]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
@@ -109,16 +108,6 @@ class SeedVII(seed_files.SeedLike):
             else:
                 recordings += [Recording(path, subject, s) for s in _sessions_of(path)]
         return self.unique(recordings), skipped
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s, always.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return OfficialFeatures(kind, float(_WINDOW_S), "LDS" if "LDS" in kind else "none")
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""

@@ -175,11 +175,6 @@ def kind_of(corpus: str, official_kind: str, known: Sequence[str]) -> str:
     return kind
 
 
-def described(kind: str, window_s: float) -> OfficialFeatures:
-    """Kind, window length and smoothing of the owner's features."""
-    return OfficialFeatures(kind, window_s, kind.split("_")[1])
-
-
 # Writing.
 
 
@@ -264,6 +259,8 @@ class SeedLike(SimulatedCorpus):
     codes: ClassVar[Mapping[float, str]]
     #: Whether each session shows clips of its own.
     new_clips: ClassVar[bool] = False
+    #: Smoothing of the owner's features whose kind says none.
+    unsmoothed: ClassVar[str] = "none"
 
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each trial of a session, as published."""
@@ -278,6 +275,16 @@ class SeedLike(SimulatedCorpus):
     def samples(self, session: int, index: int, recipe: Recipe | None) -> int:
         """Samples of a trial, counted from 0: the published number, or its simulated share."""
         raise NotImplementedError
+
+    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
+        """Windows of 4 s, smoothed as the kind says, or else as :attr:`unsmoothed` says.
+
+        Raises
+        ------
+        SettingError, UnknownNameError
+        """
+        kind = kind_of(self.name, official_kind, self.official_kinds)
+        return OfficialFeatures(kind, 4.0, kind.partition("_")[2] or self.unsmoothed)
 
     def in_sheet(
         self, inventory: Inventory, session: int, notices: list[str]
