@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -181,8 +180,8 @@ class Dens(OnlySignals, SimulatedCorpus):
         open_bids.table(place / "beh" / f"sub-{label}_task-Emotion_beh.tsv",
                         "stimuliName\tvalence\tarousal\tdominance\temotionCateg", beh)
         length = sum(x.shape[1] for x in pieces) / _RATE
-        said = {"SamplingFrequency": _RATE, "RecordingDuration": length, "EEGChannelCount": 128}
-        (place / "eeg" / f"sub-{label}_task-emotion_eeg.json").write_text(json.dumps(said) + "\n")
+        open_bids.sidecar(place / "eeg" / f"sub-{label}_task-emotion_eeg.json",
+                          SamplingFrequency=_RATE, RecordingDuration=length, EEGChannelCount=128)
 
 
 def _names(path: Path, there: tuple[str, ...]) -> list[str]:

@@ -61,15 +61,9 @@ class Dreamer(OnlySignals, SimulatedCorpus):
         """
         top = files.existing_folder(self, root)
         places = files.loose_files(top, top, _FILE)
-        if not places:
-            raise files.missing_corpus(self, f"DREAMER was not found: no file {_FILE} in {top}, "
-                                       f"nor up to {files.DEPTH} levels below")
-        if len(places) > 1:
-            raise DataError(top, f"one file {_FILE}", f"{len(places)}: "
-                            f"{', '.join(map(str, places))}", "Point at the folder of one of them.")
-        folder = places[0].parent
-        people = self.people(read_marker(folder))
-        return Inventory(folder, tuple(Recording(places[0], s, 1) for s in people))
+        path = files.the_one(self, top, places, f"file {_FILE}", f"file {_FILE}")
+        people = self.people(read_marker(path.parent))
+        return Inventory(path.parent, tuple(Recording(path, s, 1) for s in people))
 
     def signals(self, recording: Recording) -> list[TrialSignal]:
         """Eighteen clips of one subject, whole; the 61 s before each are left out.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import ClassVar
@@ -201,8 +200,8 @@ class EmoEegMc(OnlySignals, SimulatedCorpus):
         name = f"sub-{subject:02d}_task-emotion"
         edf.write(place / "eeg" / f"{name}_eeg.edf", self.channels, _RATE,
                   np.concatenate(pieces, 1), marks)
-        (place / "eeg" / f"{name}_eeg.json").write_text(json.dumps(
-            {"TaskName": "emotion", "SamplingFrequency": 1200, "EEGChannelCount": 64}) + "\n")
+        open_bids.sidecar(place / "eeg" / f"{name}_eeg.json", TaskName="emotion",
+                          SamplingFrequency=1200, EEGChannelCount=64)
         head = "\t".join(["trial_number", "video_name", *(f"score_{i}" for i in range(1, 11))])
         open_bids.table(place / "beh" / f"{name}_beh.tsv", head, beh)
 

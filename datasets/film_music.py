@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import ClassVar
@@ -232,5 +231,5 @@ def _write_run(path: Path, generator: Generator, subject: int, plans: list[Plann
     rows.sort(key=lambda row: float(row.split("\t")[0]))
     open_bids.table(path.with_name(f"{path.name}_events.tsv"), "onset\tduration\ttrial_type",
                     rows if plans else ["0\t20\t0"])
-    path.with_name(f"{path.name}_eeg.json").write_text(json.dumps(
-        {"TaskName": "Run", "SamplingFrequency": _FILE_RATE, "EEGChannelCount": len(names)}) + "\n")
+    open_bids.sidecar(path.with_name(f"{path.name}_eeg.json"), TaskName="Run",
+                      SamplingFrequency=_FILE_RATE, EEGChannelCount=len(names))

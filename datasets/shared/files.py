@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from bench.data.corpus import CorpusAdapter, Recording
@@ -115,16 +115,9 @@ def locate(owned: CorpusAdapter, root: Path, wanted: Sequence[str]) -> tuple[Pat
     top = existing_folder(owned, root)
     names = [plain(w) for w in wanted]
     candidates = _candidates(top, names)
-    if not candidates:
-        raise missing_corpus(
-            owned, f"{owned.name} was not found: no folder {' or '.join(wanted)} in {top}, "
-            f"nor up to {DEPTH} levels below", _outside(top),
-        )
-    if len(candidates) > 1:
-        copies = ", ".join(map(str, candidates))
-        raise DataError(top, f"one copy of {owned.name}", f"{len(candidates)}: {copies}",
-                        "Point at one of them.")
-    folder, places = next(iter(candidates.items()))
+    folder = the_one(owned, top, candidates, f"folder {' or '.join(wanted)}",
+                     f"copy of {owned.name}")
+    places = candidates[folder]
     twins = [p for p in places if [plain(f.name) for f in places].count(plain(p.name)) > 1]
     if twins:
         raise DataError(folder, f"one folder {wanted[0]}",
@@ -163,13 +156,29 @@ def locate_files(
         )
     ]
     chosen = [f for f in found if preferred and plain(f.name) == plain(preferred)] or found
-    if not chosen:
-        raise missing_corpus(owned, f"{owned.name} was not found: no file {described} in {top}, "
-                             f"nor up to {DEPTH} levels below", _outside(top))
-    if len(chosen) > 1:
-        raise DataError(top, f"one folder with recordings of {owned.name}",
-                        f"{len(chosen)}: {', '.join(map(str, chosen))}", "Point at one of them.")
-    return chosen[0]
+    return the_one(owned, top, chosen, f"file {described}",
+                   f"folder with recordings of {owned.name}")
+
+
+def the_one(
+    owned: CorpusAdapter, top: Path, found: Collection[Path], lacks: str, one: str
+) -> Path:
+    """The one place of a corpus that was found in a folder and those below it.
+
+    Raises
+    ------
+    MissingCorpusError
+        There is none: what the folder ``lacks``.
+    DataError
+        There are several, and ``one`` is expected.
+    """
+    if not found:
+        raise missing_corpus(owned, f"{owned.name} was not found: no {lacks} in {top}, nor up to "
+                             f"{DEPTH} levels below", _outside(top))
+    if len(found) > 1:
+        raise DataError(top, f"one {one}", f"{len(found)}: {', '.join(map(str, found))}",
+                        "Point at one of them.")
+    return next(iter(found))
 
 
 def _candidates(top: Path, names: list[str]) -> dict[Path, list[Path]]:

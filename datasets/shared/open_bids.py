@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.data.corpus import CorpusAdapter, Inventory, Recording, ordered
 from bench.data.downloads.source import Download
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError
 
 from . import bids, files, tables
 
@@ -48,14 +48,8 @@ def located(owned: CorpusAdapter, root: Path, dataset: str) -> Path:
                 continue
             if dataset in str(said.get("DatasetDOI", "")):
                 found.append(folder)
-    if not found:
-        raise files.missing_corpus(
-            owned, f"{owned.name} was not found: no {_DESCRIPTION} that names {dataset} in {top}, "
-            f"nor up to {files.DEPTH} levels below")
-    if len(found) > 1:
-        raise DataError(top, f"one copy of {owned.name}", f"{len(found)}: "
-                        f"{', '.join(map(str, found))}", "Point at one of them.")
-    return found[0]
+    return files.the_one(owned, top, found, f"{_DESCRIPTION} that names {dataset}",
+                         f"copy of {owned.name}")
 
 
 def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset,
@@ -91,6 +85,11 @@ def describe(folder: Path, name: str) -> None:
         "License": "CC0", "DatasetDOI": f"10.18112/openneuro.{folder.name}",
     }
     (folder / _DESCRIPTION).write_text(json.dumps(said, indent=1) + "\n")
+
+
+def sidecar(path: Path, **said: Any) -> None:
+    """Write what is said of a recording beside it."""
+    path.write_text(json.dumps(said) + "\n")
 
 
 def table(path: Path, head: str, lines: list[str]) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import warnings
@@ -191,7 +192,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """
     kind = path.suffix.lower()
     if kind == ".set":
-        data = [p for p in path.parent.glob(f"{_glob(path.stem)}.*")
+        data = [p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")
                 if p.suffix.lower() == ".fdt"]
         return (path, *data)
     if kind == ".vhdr":
@@ -208,10 +209,6 @@ def files_of(path: Path) -> tuple[Path, ...]:
             found.append(other)
         return tuple(found)
     return (path,)
-
-
-def _glob(text: str) -> str:
-    return re.sub(r"([\[*?])", r"[\1]", text)
 
 
 def open_recording(path: Path) -> Continuous:
