@@ -127,7 +127,7 @@ def verified(archive: Archive, folder: Path) -> Verification:
     """As :func:`verify`, of an archive that lies unpacked in a folder."""
     index = archive.index
     checks = _Checks(index, folder)
-    for store in (Store(folder), _drafts(folder)):
+    for store in (Store(folder), Store(folder / "audit")):  # draws of audits lie apart
         for record in store.records():
             checks.record(record)
         for where, why in store.corrupt:
@@ -139,11 +139,6 @@ def verified(archive: Archive, folder: Path) -> Verification:
                        checks.count)
     out.notes = list(checks.notes())
     return out
-
-
-def _drafts(folder: Path) -> Store:
-    """Records of parameter draws of audits, which lie apart."""
-    return Store(folder / "audit")
 
 
 class _Checks:
