@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal, ordered
 from bench.data.downloads.source import Download
+from bench.data.features import listed
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
@@ -89,9 +90,8 @@ class Sam40(OnlySignals, SimulatedCorpus):
         people = self.people(read_marker(folder))
         lost = [f"{task}_sub_{s}_trial{k}.mat" for s in people for task in _TASKS
                 for k in range(1, _REPEATS + 1) if (s, _number(task, k)) not in found]
-        some = f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
         whole = len(people) * len(_TASKS) * _REPEATS
-        missing = (f"{len(lost)} of {whole} trials are missing: {some}",) if lost else ()
+        missing = (f"{len(lost)} of {whole} trials are missing: {listed(lost)}",) if lost else ()
         recorded = [Recording(path, s, 1) for (s, _), path in sorted(found.items())]
         return Inventory(folder, ordered(recorded), tuple(skipped), missing)
 

@@ -116,10 +116,10 @@ def _at(channels: Sequence[str], where: NDArray[np.bool_]) -> list[str]:
     return [channels[int(i)] for i in np.flatnonzero(where)]
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def version_of(kind: str) -> str:

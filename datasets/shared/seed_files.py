@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from bench.data.corpus import (
     TrialInfo,
     TrialSignal,
 )
+from bench.data.features import listed
 from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError, SettingError, UnknownNameError
@@ -60,24 +61,19 @@ def by_number(
     wanted = range(1, trials + 1)
     expected = f"trials 1 to {trials} as {described}"
     if not keys:
-        raise DataError(path, expected, f"no such array among {_some(names)}")
-    lost = [n for n in wanted if n not in keys]
+        there = listed(names, 24) or "no arrays at all"
+        raise DataError(path, expected, f"no such array among {there}")
+    lost = [str(n) for n in wanted if n not in keys]
     if lost:
         raise DataError(
             path, expected,
-            f"{trials - len(lost)} of {trials}: {_some(map(str, lost))} missing",
+            f"{trials - len(lost)} of {trials}: {listed(lost, 24)} missing",
             "The file may be torn: compare its size with the owner's, and fetch it again.",
         )
-    extra = sorted(set(keys) - set(wanted))
+    extra = [str(n) for n in sorted(set(keys) - set(wanted))]
     if extra:
-        raise DataError(path, expected, f"also trial {_some(map(str, extra))}")
+        raise DataError(path, expected, f"also trial {listed(extra, 24)}")
     return keys
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - 24} more" if len(listed) > 24 else ""
-    return ", ".join(listed[:24]) + more if listed else "no arrays at all"
 
 
 def read_raw(path: Path, trials: int) -> list[TrialSignal]:

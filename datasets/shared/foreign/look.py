@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.channels import ALIASES, POSITIONS, canonical
+from bench.data.features import listed
 from bench.errors import DataError, SettingError
 
 from .. import bids, files
@@ -186,9 +187,7 @@ def channels(draft: Draft, there: Sequence[str]) -> None:
         report.took("channels", f"{len(chosen)} electrodes of the 10-05 system by name: "
                     + ", ".join(chosen[:6]) + (" ..." if len(chosen) > 6 else ""))
         if others:
-            report.skipped("channels", f"{', '.join(others[:8])}"
-                           f"{f' and {len(others) - 8} more' if len(others) > 8 else ''}: no "
-                           "electrode of that name is known")
+            report.skipped("channels", f"{listed(others, 8)}: no electrode of that name is known")
     old = [f"{n} is {ALIASES[b]}" for n in chosen if (b := _bare(n)) in ALIASES]
     if old:
         report.took("channels", f"old names: {', '.join(old[:8])}")

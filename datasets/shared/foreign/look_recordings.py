@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from bench.data.features import listed
 from bench.errors import SettingError
 
 from ..recordings import SUFFIXES, Continuous
@@ -84,8 +85,7 @@ def stimuli(
     silent = sorted(name for name, marks in found.items()
                     if not any(text in texts for text, _ in marks))
     if texts and silent:
-        more = f" and {len(silent) - 3} more" if len(silent) > 3 else ""
-        report.doubt("events", f"no annotation in {', '.join(silent[:3])}{more}")
+        report.doubt("events", f"no annotation in {listed(silent, 3)}")
     if ends and len(ends) < len(texts):
         report.took("events", f"{', '.join(ends)}: the end of a trial")
         draft.values["trials"] = TrialsPart(source="events", ends=ends)
