@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.errors import DataError
 
@@ -156,7 +155,12 @@ def load(path: Path, name: str, wanted: Wanted) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _variable(file, path.stat().st_size, name, wanted)
+            names = []
+            for whole, order, head in _variables(file, path.stat().st_size):
+                if head[2] == name:
+                    return _content(whole, order, head, (), wanted)
+                names.append(head[2])
+            raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
     except Exception as error:  # struct, zlib and NumPy raise a dozen types on torn files
         raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:100]}",
                         _TORN) from error
@@ -188,15 +192,6 @@ def check(path: Path, names: Collection[str]) -> None:
     except Exception as error:
         raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:100]}",
                         _TORN) from error
-
-
-def _variable(file: BinaryIO, size: int, name: str, wanted: Wanted) -> Any:
-    names = []
-    for whole, order, head in _variables(file, size):
-        if head[2] == name:
-            return _content(whole, order, head, (), wanted)
-        names.append(head[2])
-    raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
 
 
 def _variables(file: BinaryIO, size: int) -> Iterator[tuple[_Bounded, str, _Head]]:
@@ -282,11 +277,7 @@ def _content(
         return content.decode(form + ending)
     if not _FIRST_NUMERIC <= kind <= _LAST_NUMERIC or stored not in _NUMBERS:
         raise ValueError(f"something of class {kind}, which is neither numbers nor text")
-    return _array(content, order + _NUMBERS[stored], shape)
-
-
-def _array(content: bytes, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    array = np.frombuffer(content, dtype)
+    array = np.frombuffer(content, order + _NUMBERS[stored])
     if array.size != math.prod(shape):
         raise ValueError(f"{array.size} numbers for shape {shape}")
     return array.reshape(shape, order="F")
