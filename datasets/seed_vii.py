@@ -29,6 +29,7 @@ from .shared.facts import SEED_VII_LABELS
 from .shared.simulated import PlannedTrial, seconds
 from .shared.simulator import Generator
 from .shared.tables import text_of
+from .shared.torn import TORN
 
 _CLEAN, _RAW, _OFFICIAL = "EEG_preprocessed", "EEG_raw", "EEG_features"
 _NAMES = ("disgust", "fear", "sad", "neutral", "happy", "anger", "surprise")
@@ -187,27 +188,20 @@ class SeedVII(seed_files.SeedLike):
         for name in (_CLEAN, _OFFICIAL):
             (folder / name).mkdir()
         for subject in self.people(generator.recipe):
-            signals, features = self._subject(generator, subject)
-            matlab.write(folder / _CLEAN / f"{subject}.mat", signals)
-            matlab.write(folder / _OFFICIAL / f"{subject}.mat", features)
+            rng = np.random.default_rng([generator.recipe.seed, subject])
+            signals: dict[str, NDArray[Any]] = {}
+            features: dict[str, NDArray[Any]] = {}
+            for session in self.visits(generator.recipe):
+                for p in self.design(generator.recipe, subject, session):
+                    signal = np.round(generator.trial(subject, session, p) * 64) / 64
+                    signals[str(p.number)] = signal
+                    values = seed_files.owner_features(signal, _WINDOW_S)
+                    for kind in self.official_kinds:
+                        features[f"{kind}_{p.number}"] = values[kind].transpose(1, 2, 0)
+            for place, variables in ((_CLEAN, signals), (_OFFICIAL, features)):
+                matlab.write(folder / place / f"{subject}.mat", seed_files.shuffled(rng, variables))
         self.write_sheet(folder)
         (folder / _CLEAN / "._1.mat").write_bytes(files.JUNK)
-
-    def _subject(
-        self, generator: Generator, subject: int
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """Variables of the two files of a subject, in random order."""
-        rng = np.random.default_rng([generator.recipe.seed, subject])
-        signals: dict[str, NDArray[Any]] = {}
-        features: dict[str, NDArray[Any]] = {}
-        for session in self.visits(generator.recipe):
-            for p in self.design(generator.recipe, subject, session):
-                signal = np.round(generator.trial(subject, session, p) * 64) / 64
-                signals[str(p.number)] = signal
-                values = seed_files.owner_features(signal, _WINDOW_S)
-                for kind in self.official_kinds:
-                    features[f"{kind}_{p.number}"] = values[kind].transpose(1, 2, 0)
-        return seed_files.shuffled(rng, signals), seed_files.shuffled(rng, features)
 
 
 def _sessions_of(path: Path) -> list[int]:
@@ -234,7 +228,7 @@ def _arrays(path: Path, session: int, named: str) -> dict[int, NDArray[Any]]:
         raise DataError(
             path, f"variables {named.format(min(keys))} to {named.format(max(keys))} of "
             f"session {session}", f"no {', '.join(lost)}",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
+            TORN,
         )
     return {n: arrays[k] for n, k in keys.items()}
 

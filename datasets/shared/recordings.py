@@ -23,9 +23,9 @@ from bench.data.channels import canonical, positions_of
 from bench.errors import DataError
 
 from . import edf, structs, tables
+from .torn import TORN, refused
 
 SUFFIXES = (".edf", ".bdf", ".fif", ".set", ".vhdr")
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
 #: What a stored number may be, or "by size": told from the size of each recording's signals.
 Unit = Literal["uV", "mV", "V", "by size"]
 #: What MNE's values, which it takes for volt, are multiplied with to become microvolt.
@@ -90,11 +90,11 @@ class Continuous:
     def __post_init__(self) -> None:
         if not self.names or not 1 <= self.rate <= 100_000 or self.samples < 1:
             raise DataError(self.path, "channels, a rate and samples", f"{len(self.names)} "
-                            f"channels, {self.rate:g} Hz, {self.samples} samples", _TORN)
+                            f"channels, {self.rate:g} Hz, {self.samples} samples", TORN)
         if len(self.marks) > _MOST_MARKS:
             raise DataError(self.path, f"{_MOST_MARKS} annotations at most", f"{len(self.marks)}")
         if not all(math.isfinite(m.onset) and math.isfinite(m.duration) for m in self.marks):
-            raise DataError(self.path, "annotations at times", "one at no time", _TORN)
+            raise DataError(self.path, "annotations at times", "one at no time", TORN)
 
     @property
     def seconds(self) -> float:
@@ -164,7 +164,7 @@ class Continuous:
 
         if not (0 <= start < stop <= self.seconds + 1 / self.rate):
             raise DataError(self.path, f"a recording from {start:g} to {stop:g} s",
-                            f"{self.seconds:g} s in all", _TORN)
+                            f"{self.seconds:g} s in all", TORN)
         rows, factor = self.rows(channels), self.factor(channels, unit)
         ratio = Fraction(rate / self.rate).limit_denominator(1000)
         margin = 0.0 if ratio == 1 else _MARGIN_S
@@ -174,7 +174,7 @@ class Continuous:
         after = min(self.samples - last, round(margin * self.rate))
         data = _guarded(self.path, lambda: self.stretch(rows, first - before, last + after))
         if data.shape != (len(rows), last + after - first + before):
-            raise DataError(self.path, f"samples up to {stop:g} s", f"shape {data.shape}", _TORN)
+            raise DataError(self.path, f"samples up to {stop:g} s", f"shape {data.shape}", TORN)
         if ratio != 1:
             data = resample_poly(data, ratio.numerator, ratio.denominator, axis=1, padtype="line")
         left = round(before * float(ratio))
@@ -205,7 +205,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
             name = named[1].strip().replace("$b", path.stem) if named else ""
             other = path.parent / name
             if not name or Path(name).name != name or not other.is_file():
-                raise DataError(path, f"a {key} beside it", repr(name[:60]), _TORN)
+                raise DataError(path, f"a {key} beside it", repr(name[:60]), TORN)
             found.append(other)
         return tuple(found)
     return (path,)
@@ -328,7 +328,7 @@ def eeglab(path: Path) -> Continuous:
         if not beside.is_file() or beside.stat().st_size != 4 * count * samples:
             size = beside.stat().st_size if beside.is_file() else "no file"
             raise DataError(beside, f"{4 * count * samples:,} bytes, {count} channels of {samples} "
-                            "samples", f"{size:,}" if isinstance(size, int) else size, _TORN)
+                            "samples", f"{size:,}" if isinstance(size, int) else size, TORN)
 
         def stretch(rows: NDArray[np.int64], start: int, stop: int) -> NDArray[np.floating]:
             stored = np.memmap(beside, "<f4", "r", shape=(samples, count))
@@ -377,13 +377,7 @@ def _eeglab_events(path: Path, events: Any, rate: float) -> tuple[Mark, ...]:
 
 def _guarded(path: Path, make: Callable[[], T]) -> T:
     """What MNE makes of a file; whatever it raises of a broken one becomes a DataError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return make()
-    except DataError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())[:100]
-        raise DataError(path, f"a recording in the format {path.suffix.lower()}",
-                        f"{type(error).__name__}: {said}", _TORN) from error
+    kind = path.suffix.lower()
+    with refused(path, f"a recording in the format {kind}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()

@@ -27,6 +27,7 @@ from . import files, matlab, sheets
 from .facts import SEED_CHANNELS, SEED_FEATURE_ROWS
 from .simulated import PlannedTrial, SimulatedCorpus
 from .simulator import EMOTIONS, Generator
+from .torn import TORN
 
 RATE = 200
 CHANNELS = 62
@@ -68,7 +69,7 @@ def by_number(
         raise DataError(
             path, expected,
             f"{trials - len(lost)} of {trials}: {listed(lost, 24)} missing",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
+            TORN,
         )
     extra = [str(n) for n in sorted(set(keys) - set(wanted))]
     if extra:

@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 
 from bench.errors import DataError
 
-_EXPECTED = "an Excel file (.xlsx)"
+from .torn import refused
+
 _LARGEST = 10_000_000
 _SHEET, _STRINGS = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
 
@@ -24,7 +25,7 @@ def rows(path: Path) -> list[list[str]]:
     DataError
         Not such a file, or one that is larger than a table of labels.
     """
-    try:
+    with refused(path, "an Excel file (.xlsx)"):
         with zipfile.ZipFile(path) as archive:
             parts = {
                 name: _parsed(archive, name) for name in (_SHEET, _STRINGS)
@@ -36,8 +37,6 @@ def rows(path: Path) -> list[list[str]]:
             [text for cell in row.iterfind(".//{*}c") if (text := _cell(cell, strings).strip())]
             for row in parts[_SHEET].iterfind(".//{*}row")
         ]
-    except Exception as error:  # zipfile and expat raise a dozen types on broken files
-        raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:80]}") from error
 
 
 def _parsed(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
