@@ -77,16 +77,9 @@ class Dens(OnlySignals, SimulatedCorpus):
         numbers = {label: _OTHERS[label] if label in _OTHERS else int(label[3:])
                    for label in labels if label in _OTHERS or re.fullmatch(r"mit\d{3}", label)}
         found = bids.dataset(folder, numbers)
-        recorded, skipped, missing = [], [], []
-        for r in found.recordings:
-            if not r.here:
-                skipped.append((r.path, "a link to data that is not here"))
-            elif r.events_path is None:
-                missing.append(f"{r.path.name} has no table of events")
-            else:
-                recorded.append(Recording(r.path, r.number, 1, r.files[1:]))
-                if not r.behaviour:
-                    missing.append(f"sub-{r.subject} has no ratings")
+        here, skipped, missing = open_bids.tabled(found.recordings)
+        missing += [f"sub-{r.subject} has no ratings" for r in here if not r.behaviour]
+        recorded = [Recording(r.path, r.number, 1, r.files[1:]) for r in here]
         return open_bids.inventory(folder, recorded, found, skipped, missing)
 
     def signals(self, recording: Recording) -> list[TrialSignal]:

@@ -80,17 +80,10 @@ class FilmMusic(OnlySignals, SimulatedCorpus):
         """
         folder = open_bids.located(self, root, _DATASET)
         found = bids.dataset(folder)
-        recorded, skipped, missing = [], [], []
-        for r in found.recordings:
-            run = re.fullmatch(r"run[-_]?(\d)", r.task or f"run{r.run}", re.IGNORECASE)
-            if run is None or int(run[1]) not in _RUNS:
-                continue
-            if not r.here:
-                skipped.append((r.path, "a link to data that is not here"))
-            elif r.events_path is None:
-                missing.append(f"{r.path.name} has no table of events")
-            else:
-                recorded.append(Recording(r.path, r.number, 1, r.files[1:]))
+        music = re.compile(rf"run[-_]?[{_RUNS[0]}-{_RUNS[-1]}]", re.IGNORECASE)
+        here, skipped, missing = open_bids.tabled(
+            r for r in found.recordings if music.fullmatch(r.task or f"run{r.run}"))
+        recorded = [Recording(r.path, r.number, 1, r.files[1:]) for r in here]
         return open_bids.inventory(folder, recorded, found, skipped, missing)
 
     def signals(self, recording: Recording) -> list[TrialSignal]:

@@ -101,13 +101,17 @@ class SeedV(seed_files.SeedLike):
     ) -> list[TrialSignal]:
         """Trials of one session: cut from the recording and brought to 200 Hz, or features.
 
+        They are cut at the seconds of the owners' file, or else at the published ones.
+
         Raises
         ------
         DataError, UnknownNameError
         """
         if features == "bench":
             recorded = neuroscan.header(recording.path)
-            spans = self._spans(recording)
+            session = recording.session - 1
+            spans = (_parse_times(recording.others[0], recording.session) if recording.others
+                     else zip(SEED_V_STARTS[session], SEED_V_ENDS[session], strict=True))
             cuts = {n: (a * recorded.rate, b * recorded.rate)
                     for n, (a, b) in enumerate(spans, start=1)}
             return neuroscan.trials(recorded, cuts, self.channels, seed_files.RATE)
@@ -122,13 +126,6 @@ class SeedV(seed_files.SeedLike):
             TrialSignal(n, a.reshape(len(a), len(self.channels), bands).transpose(1, 0, 2))
             for n, a in arrays.items()
         ]
-
-    def _spans(self, recording: Recording) -> list[tuple[int, int]]:
-        """Seconds from which to which each trial runs: by the owners' file, or as published."""
-        if not recording.others:
-            return list(zip(SEED_V_STARTS[recording.session - 1],
-                            SEED_V_ENDS[recording.session - 1], strict=True))
-        return _parse_times(recording.others[0], recording.session)
 
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each clip of a session."""

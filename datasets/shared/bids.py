@@ -245,7 +245,9 @@ def dataset(
         if folder.name.removeprefix("sub-") not in subjects:
             skipped.append((folder, "a subject without a number"))
             continue
-        for place in _eeg_folders(folder, root):
+        inner = files.subfolders(folder, root)
+        visits = [folder, *(p for p in inner if p.name.startswith("ses-"))]
+        for place in (v / "eeg" for v in visits if (v / "eeg").is_dir()):
             there = [p for p in files.entries(place) if not p.name.startswith(".")]
             if len(there) > _MOST_FILES:
                 raise DataError(place, f"{_MOST_FILES} files at most", f"{len(there)}")
@@ -271,13 +273,6 @@ def dataset(
     return BidsDataset(root, tuple(out), {label: subjects[label] for label in labels
                                           if label in subjects}, sessions, tuple(skipped),
                        tables.object_of(described) if described.is_file() else {})
-
-
-def _eeg_folders(person: Path, root: Path) -> list[Path]:
-    """Folders ``eeg`` of a subject, of all sessions."""
-    inner = files.subfolders(person, root)
-    visits = [person, *(p for p in inner if p.name.startswith("ses-"))]
-    return [v / "eeg" for v in visits if (v / "eeg").is_dir()]
 
 
 def entities(path: Path) -> dict[str, str] | None:

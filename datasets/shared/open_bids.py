@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,23 @@ def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset
         missing = [f"{len(lost)} of {len(found.subjects)} subjects have no recording: "
                    f"{', '.join(lost[:10])}{' ...' if len(lost) > 10 else ''}", *missing]
     return Inventory(folder, ordered(recordings), tuple(skipped), tuple(missing))
+
+
+def tabled(
+    wanted: Iterable[bids.BidsRecording],
+) -> tuple[list[bids.BidsRecording], list[tuple[Path, str]], list[str]]:
+    """Those of some recordings that have a table of events; what is passed over, and missing."""
+    here: list[bids.BidsRecording] = []
+    skipped: list[tuple[Path, str]] = []
+    missing: list[str] = []
+    for r in wanted:
+        if not r.here:
+            skipped.append((r.path, "a link to data that is not here"))
+        elif r.events_path is None:
+            missing.append(f"{r.path.name} has no table of events")
+        else:
+            here.append(r)
+    return here, skipped, missing
 
 
 def again(recording: Recording) -> bids.BidsRecording:

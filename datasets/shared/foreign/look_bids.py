@@ -206,10 +206,8 @@ def _of_events(
         own = opened.get(recording.path)
         try:
             rows = recording.event_rows()
-            if own is None:
-                _, unit, reason = recording.events()
-            else:
-                _, unit, reason = recording.events(None, own.seconds, own.rate, own.marks)
+            known = (None, own.seconds, own.rate, own.marks) if own else ()
+            _, unit, reason = recording.events(*known)
         except DataError as error:
             report.doubt("events", error.message)
             continue
