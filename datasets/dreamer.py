@@ -203,7 +203,6 @@ def _ratings(where: str, person: Any, name: str) -> NDArray[np.float64]:
 
 def _cell(items: list[NDArray[np.float64]]) -> NDArray[Any]:
     cell = np.empty((len(items), 1), object)
-    cell[:, 0] = [None] * len(items)
     for i, item in enumerate(items):
         cell[i, 0] = item
     return cell

@@ -25,6 +25,7 @@ _DATASET, _RATE, _TRIAL_S, _TRIALS = "ds005540", 200, 30, 21
 _CLASSES = {"sad": "sad", "dis": "disgust", "fear": "fear", "neu": "neutral", "joy": "joy",
             "ten": "tenderness", "ins": "inspiration"}
 _CODES = {float(k): name for k, name in enumerate(_CLASSES.values())}
+_NUMBERS = {word: k for k, word in enumerate(_CLASSES)}
 _NEGATIVE, _POSITIVE = ("sad", "disgust", "fear"), ("joy", "tenderness", "inspiration")
 _RATINGS = ("joy", "inspiration", "tenderness", "sadness", "fear", "disgust", "arousal", "valence",
             "familiarity", "liking")
@@ -92,12 +93,9 @@ class EmoEegMc(OnlySignals, SimulatedCorpus):
         if not readme.is_file():
             raise DataError(folder, f"{_README}, which says what the codes mean", "none")
         people: dict[int, list[bids.BidsRecording]] = {}
-        skipped: list[tuple[Path, str]] = []
-        for r in found.recordings:
-            if r.here:
-                people.setdefault(r.number, []).append(r)
-            else:
-                skipped.append((r.path, "a link to data that is not here"))
+        here, skipped = open_bids.here(found.recordings)
+        for r in here:
+            people.setdefault(r.number, []).append(r)
         recorded = []
         for number, parts in people.items():
             others = dict.fromkeys(p for r in parts for p in r.files if p != parts[0].path)
@@ -154,15 +152,15 @@ class EmoEegMc(OnlySignals, SimulatedCorpus):
         out = {}
         for i, (word, own) in enumerate(zip(order, ratings, strict=True)):
             name, clip = word[:-1], int(word[-1])
-            values = {"class": float(list(_CLASSES).index(name)), **own}
-            out[i + 1] = TrialInfo(10 * list(_CLASSES).index(name) + clip, i, values)
+            values = {"class": float(_NUMBERS[name]), **own}
+            out[i + 1] = TrialInfo(10 * _NUMBERS[name] + clip, i, values)
         return out
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
         """What :meth:`write` writes of a session, in order of presentation."""
         return [
             PlannedTrial(i + 1, i, EMOTIONS[_CLASSES[word[:-1]]], seconds(_TRIAL_S, recipe) * _RATE,
-                         {"class": float(list(_CLASSES).index(word[:-1]))})
+                         {"class": float(_NUMBERS[word[:-1]])})
             for i, word in enumerate(EMOEEG_ORDERS[subject % len(EMOEEG_ORDERS)])
         ]
 

@@ -38,7 +38,8 @@ _CLIPS, _RATE, _TRIAL_S = 28, 250, 30
 _ROWS = 32
 _HIGHEST = 7.0
 _POSITIVE = ("amusement", "inspiration", "joy", "tenderness")
-_CODES = dict(enumerate(dict.fromkeys(FACED_LABELS)))
+_CODES = {float(k): label for k, label in enumerate(dict.fromkeys(FACED_LABELS))}
+_CLASSES = {label: k for k, label in _CODES.items()}
 #: Rows of the mastoids A1 and A2, in the two orders that exist: at the end, or in the middle.
 _MASTOIDS = ((30, 31), (16, 17))
 #: How well an order must fit the distances on the head, and by how much better than the other:
@@ -73,11 +74,10 @@ class Faced(SimulatedCorpus):
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _CLIPS
     tasks: ClassVar[tuple[Task, ...]] = (
-        Task("9", tuple(_CODES.values()), "class",
-             codes={float(k): v for k, v in _CODES.items()},
+        Task("9", tuple(_CODES.values()), "class", codes=_CODES,
              doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class", codes={
-            float(k): "neutral" if v == "neutral" else "positive" if v in _POSITIVE else "negative"
+            k: "neutral" if v == "neutral" else "positive" if v in _POSITIVE else "negative"
             for k, v in _CODES.items()
         }, doc="The owners' groups: anger, disgust, fear and sadness are negative; amusement, "
                "inspiration, joy and tenderness positive."),
@@ -203,8 +203,7 @@ class Faced(SimulatedCorpus):
         DataError
             That file cannot be made sense of.
         """
-        known = {v: float(k) for k, v in _CODES.items()}
-        classes = {clip: known[label] for clip, label in enumerate(FACED_LABELS, start=1)}
+        classes = {clip: _CLASSES[label] for clip, label in enumerate(FACED_LABELS, start=1)}
         remarks = self._remarks(inventory.root, recording.subject)
         if remarks is None:
             files.once(notices, _NO_ORDER)
@@ -233,7 +232,6 @@ class Faced(SimulatedCorpus):
         """What :meth:`write` puts into the file of a subject, in order of the clips."""
         generator = self.generator(recipe)
         rank = np.argsort(generator.presentation_order(subject, 1, _CLIPS))
-        codes = {v: float(k) for k, v in _CODES.items()}
         plans = []
         for i, label in enumerate(FACED_LABELS):
             meant = EMOTIONS[label]
@@ -243,7 +241,7 @@ class Faced(SimulatedCorpus):
             # Half of what the clip is meant to evoke, half of what the subject says.
             emotion = Emotion((meant.valence + felt[0]) / 2, (meant.arousal + felt[1]) / 2)
             samples = _RATE * seconds(_TRIAL_S, recipe)
-            values = {"class": codes[label], **ratings}
+            values = {"class": _CLASSES[label], **ratings}
             plans.append(PlannedTrial(i + 1, int(rank[i]), emotion, samples, values))
         return plans
 

@@ -82,7 +82,7 @@ class FilmMusic(OnlySignals, SimulatedCorpus):
         found = bids.dataset(folder)
         music = re.compile(rf"run[-_]?[{_RUNS[0]}-{_RUNS[-1]}]", re.IGNORECASE)
         here, skipped, missing = open_bids.tabled(
-            r for r in found.recordings if music.fullmatch(r.task or f"run{r.run}"))
+            [r for r in found.recordings if music.fullmatch(r.task or f"run{r.run}")])
         recorded = [Recording(r.path, r.number, 1, r.files[1:]) for r in here]
         return open_bids.inventory(folder, recorded, found, skipped, missing)
 
@@ -124,7 +124,7 @@ class FilmMusic(OnlySignals, SimulatedCorpus):
             said = generator.ratings(subject, order + 1, evoked)
             valence, arousal = (float(round(said[n])) for n in ("valence", "arousal"))
             felt = Emotion((valence - 5) / 4, (arousal - 5) / 4)
-            plans.append(PlannedTrial(_number(run, trial), order, felt, samples // 4, {
+            plans.append(PlannedTrial(100 * run + trial, order, felt, samples // 4, {
                 "pleasant": valence, "energetic": arousal}))
         return plans
 
@@ -142,13 +142,10 @@ class FilmMusic(OnlySignals, SimulatedCorpus):
         open_bids.describe(folder, self.name)
 
 
-def _number(run: int, trial: int) -> int:
-    """Number of a trial: 201 is the first of run 2."""
-    return 100 * run + trial
-
-
 def _shown(recording: Recording) -> dict[int, tuple[float, int, dict[str, float]]]:
     """Begin of the music, clip (0 if not told) and answers of each trial of a run, by number.
+
+    The first trial of run 2 is 201.
 
     Raises
     ------
@@ -171,7 +168,7 @@ def _shown(recording: Recording) -> dict[int, tuple[float, int, dict[str, float]
             raise DataError(f"{recording.path} trial {i}", "one answer to each of 8 questions",
                             f"answers to {', '.join(map(str, sorted(answers))) or 'none'}")
         values = {_QUESTIONS[q]: float(a) for q, a in answers.items()}
-        out[_number(run, i)] = (begin, clips[-1] - 300 if clips else 0, values)
+        out[100 * run + i] = (begin, clips[-1] - 300 if clips else 0, values)
     return out
 
 

@@ -67,8 +67,7 @@ class Seed(seed_files.SeedLike):
         self, error: MissingCorpusError, root: Path, features: Features
     ) -> MissingCorpusError:
         """The error, with the other half of the corpus named if that is there."""
-        other = _OFFICIAL if features == "bench" else (_RAW,)
-        option = "official" if features == "bench" else "bench"
+        other, option = (_OFFICIAL, "official") if features == "bench" else ((_RAW,), "bench")
         try:
             _, places = files.locate(self, root, other)
         except (MissingCorpusError, DataError):

@@ -183,19 +183,15 @@ class SeedV(seed_files.SeedLike):
                     de = seed_files.owner_features(signal, _WINDOW_S)["de"]
                     features[len(features)] = de.transpose(1, 0, 2).reshape(de.shape[1], -1)
             _write_features(folder / _OFFICIAL / f"{subject}_123.npz", features)
-        times = "\n".join(
-            f"Session {s}:\nstart_second: {starts}\nend_second: {ends}\n"
-            for s, (starts, ends) in enumerate(map(self._planned, range(1, 4), [recipe] * 3), 1)
-        )
-        (folder / _TIMES).write_text(times, encoding="utf-8")
+        times = []
+        for session in self.visits(None):
+            lengths = [self.samples(session, i, recipe) // seed_files.RATE for i in range(_TRIALS)]
+            ends = np.cumsum(np.array(lengths) + _GAP_S)
+            times.append(f"Session {session}:\nstart_second: {(ends - lengths).tolist()}\n"
+                         f"end_second: {ends.tolist()}\n")
+        (folder / _TIMES).write_text("\n".join(times), encoding="utf-8")
         self.write_sheet(folder)
         (folder / _RAW / "._1_1_20180401.cnt").write_bytes(files.JUNK)
-
-    def _planned(self, session: int, recipe: Recipe) -> tuple[list[int], list[int]]:
-        """Seconds in which simulated trials begin and end."""
-        lengths = [self.samples(session, i, recipe) // seed_files.RATE for i in range(_TRIALS)]
-        ends = np.cumsum(np.array(lengths) + _GAP_S)
-        return (ends - lengths).tolist(), ends.tolist()
 
 
 def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:

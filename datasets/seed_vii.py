@@ -37,7 +37,6 @@ _CLASSES = {float(k): name for k, name in enumerate(_NAMES)}
 _CODES = {name: k for k, name in _CLASSES.items()}
 _SESSIONS, _TRIALS = 4, 20
 _WINDOW_S = 4
-_LONGEST_S = 3600
 #: Recordings whose marks are wrong, and when they began: the owners give times of day instead.
 _BY_CLOCK = {"14_20221015_1": "2022-10-15 14:25:34", "9_20221111_3": "2022-11-11 14:01:27"}
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|.*\.locs"
@@ -127,10 +126,8 @@ class SeedVII(seed_files.SeedLike):
         if features == "bench":
             arrays = _arrays(path, recording.session, "{}")
             for number, x in arrays.items():
-                rate = seed_files.RATE
-                if x.ndim != 2 or len(x) != channels or not rate <= x.shape[1] <= _LONGEST_S * rate:
-                    raise DataError(f"{path} trial {number}", f"shape ({channels}, samples) with a "
-                                    f"second to an hour at {rate} Hz", f"{x.shape}")
+                if not seed_files.is_raw(x.shape):
+                    raise DataError(f"{path} trial {number}", seed_files.RAW, f"{x.shape}")
             return [TrialSignal(n, x) for n, x in arrays.items()]
         kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
         arrays = _arrays(path, recording.session, f"{kind}_{{}}")

@@ -135,10 +135,8 @@ def verified(archive: Archive, folder: Path) -> Verification:
     checks.compared()
     checks.plans()
     checks.at("checksums").checked = len(index.files)
-    out = Verification(archive.path, archive.digest, index.lab, index.bench, checks.outcomes,
-                       checks.count)
-    out.notes = list(checks.notes())
-    return out
+    return Verification(archive.path, archive.digest, index.lab, index.bench, checks.outcomes,
+                        checks.count, list(checks.notes()))
 
 
 class _Checks:

@@ -12,7 +12,6 @@ A fixed corpus uses :func:`dataset`, :meth:`BidsRecording.events`, :func:`behavi
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -461,11 +460,6 @@ def levels(recording: BidsRecording) -> dict[str, str]:
         elif re.fullmatch(r"\d+(-\d+)?", key):
             out[key] = str(said.get("Description") or said.get("LongName") or "")
     return out
-
-
-def counts(events: Sequence[BidsEvent], column: str) -> Counter[str]:
-    """How often each value of a column is there; rows without one are left out."""
-    return Counter(value for e in events if (value := e.get(column)))
 
 
 def _positive(value: Any) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +63,21 @@ def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset
     return Inventory(folder, ordered(recordings), tuple(skipped), tuple(missing))
 
 
+def here(
+    wanted: Sequence[bids.BidsRecording],
+) -> tuple[list[bids.BidsRecording], list[tuple[Path, str]]]:
+    """Those of some recordings whose data is there, and the others, which are passed over."""
+    skipped = [(r.path, "a link to data that is not here") for r in wanted if not r.here]
+    return [r for r in wanted if r.here], skipped
+
+
 def tabled(
-    wanted: Iterable[bids.BidsRecording],
+    wanted: Sequence[bids.BidsRecording],
 ) -> tuple[list[bids.BidsRecording], list[tuple[Path, str]], list[str]]:
     """Those of some recordings that have a table of events; what is passed over, and missing."""
-    here: list[bids.BidsRecording] = []
-    skipped: list[tuple[Path, str]] = []
-    missing: list[str] = []
-    for r in wanted:
-        if not r.here:
-            skipped.append((r.path, "a link to data that is not here"))
-        elif r.events_path is None:
-            missing.append(f"{r.path.name} has no table of events")
-        else:
-            here.append(r)
-    return here, skipped, missing
+    present, skipped = here(wanted)
+    missing = [f"{r.path.name} has no table of events" for r in present if r.events_path is None]
+    return [r for r in present if r.events_path is not None], skipped, missing
 
 
 def again(recording: Recording) -> bids.BidsRecording:

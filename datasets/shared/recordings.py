@@ -228,16 +228,11 @@ def open_recording(path: Path) -> Continuous:
         raise DataError(path, "a file", "none, or a link that leads nowhere")
     if kind == ".set":
         return eeglab(path)
-    units: dict[str, str] = {}
-    if kind in (".edf", ".bdf"):
-        units = edf.units(path)
-        read = mne.io.read_raw_edf if kind == ".edf" else mne.io.read_raw_bdf
-    elif kind == ".fif":
-        read = mne.io.read_raw_fif
-    else:
-        files_of(path)
-        read = mne.io.read_raw_brainvision
-    return by_mne(path, read, units)
+    if kind == ".vhdr":
+        files_of(path)  # that are named are there
+    read = {".edf": mne.io.read_raw_edf, ".bdf": mne.io.read_raw_bdf, ".fif": mne.io.read_raw_fif,
+            ".vhdr": mne.io.read_raw_brainvision}[kind]
+    return by_mne(path, read, edf.units(path) if kind in (".edf", ".bdf") else {})
 
 
 def by_mne(

@@ -33,6 +33,7 @@ RATE = 200
 CHANNELS = 62
 #: Of SEED-V and SEED-VII: the owners' table of labels.
 SHEET = "emotion_label_and_stimuli_order.xlsx"
+RAW = f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz"
 RAW_KEY = r"[A-Za-z]+_eeg(\d+)"
 FILE_WORDS = "{subject}_{YYYYMMDD}.mat"
 #: Names, as `files.plain` gives them, that belong beside recordings.
@@ -86,10 +87,13 @@ def read_raw(path: Path, trials: int) -> list[TrialSignal]:
         Torn, trials missing, wrong number of channels, under a second.
     """
     return _read(
-        path, trials, RAW_KEY, named="{name}_eegN", kind="",
-        expected=f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz",
-        fits=lambda s: len(s) == 2 and s[0] == CHANNELS and RATE <= s[1] <= _LONGEST_S * RATE,
+        path, trials, RAW_KEY, named="{name}_eegN", kind="", expected=RAW, fits=is_raw,
     )
+
+
+def is_raw(shape: tuple[int, ...]) -> bool:
+    """Whether signals of a trial have a shape like :data:`RAW`."""
+    return len(shape) == 2 and shape[0] == CHANNELS and RATE <= shape[1] <= _LONGEST_S * RATE
 
 
 def read_features(path: Path, kind: str, trials: int) -> list[TrialSignal]:

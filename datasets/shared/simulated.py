@@ -10,10 +10,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.cache import cached_arrays, key_with_code
+from bench.data.cache import cached_arrays
 from bench.data.corpus import CorpusAdapter, Inventory, Recording, ordered
 from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError
+from bench.store.hashing import code_hash, key_of
 
 from . import attainable, files, reachable
 from .brain import PlannedTrial
@@ -160,9 +161,9 @@ class SimulatedCorpus(CorpusAdapter):
                 drawn = attainable.attainable(self.generator(recipe), *of, repeats=repeats)
             return dict(zip(("y", "proba", "trial"), drawn, strict=True))
 
-        key = key_with_code(
-            type(self), what, self.name, self.channels, self.rate, self.trials_per_session,
-            recipe.key(), repr((recipe, *of)),
+        key = key_of(  # with the code: changed code is another key
+            code_hash(type(self)), what, self.name, self.channels, self.rate,
+            self.trials_per_session, recipe.key(), repr((recipe, *of)),
         )
         arrays, _ = cached_arrays(key, made, folder="bounds")
         return arrays["y"], arrays["proba"], arrays["trial"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,8 @@ def trials_of(source: SourceFile, description: Description) -> list[StoredTrial]
     """
     if description.make in arrays.READERS:
         stored = arrays.READERS[description.make](source.path, description)
-        stored = [_named(t, source) for t in stored if _meant(t, source)]
+        stored = [replace(t, label=t.label or source.label)  # of its own, or of its file's name
+                  for t in stored if _meant(t, source)]
         wanted = [t for t in stored if _counts(t.label, t.values, description)]
         return [piece for t in wanted for piece in _array_pieces(t, description)]
     opened = open_recording(source.path)
@@ -221,13 +222,6 @@ def trials_of(source: SourceFile, description: Description) -> list[StoredTrial]
                               description.unit)
             out.append(StoredTrial(data, piece.label, values=dict(piece.values)))
     return out
-
-
-def _named(trial: StoredTrial, source: SourceFile) -> StoredTrial:
-    """A trial with the class that its file's name says, if it says none itself."""
-    if trial.label or not source.label:
-        return trial
-    return StoredTrial(trial.data, source.label, trial.subject, trial.session, trial.values)
 
 
 def _meant(trial: StoredTrial, source: SourceFile) -> bool:
@@ -256,7 +250,7 @@ def _array_pieces(trial: StoredTrial, description: Description) -> list[StoredTr
         start = max(skip, round(cut.start * description.rate))
         part = trial.data[:, start : round(cut.stop * description.rate)] * factor
         if part.shape[1] >= description.rate:
-            out.append(StoredTrial(part, trial.label, trial.subject, trial.session, trial.values))
+            out.append(replace(trial, data=part))
     return out
 
 
