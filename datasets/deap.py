@@ -71,7 +71,7 @@ class Deap(OnlySignals, SimulatedCorpus):
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         ending = "dat" if files.plain(folder.name) == files.plain(_PYTHON) else "mat"
         named, skipped = self.matching(
             folder, root, rf"s(\d\d)\.{ending}", f"s01.{ending} ... s32.{ending}",

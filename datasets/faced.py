@@ -116,7 +116,7 @@ class Faced(SimulatedCorpus):
 
     def _pickles(
         self, root: Path, folder: Path, pattern: str, words: str
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         named, skipped = self.matching(folder, root, pattern, words, r"readme(\.\w+)?")
         return [Recording(path, subject, 1) for path, subject, _ in named], skipped
 

@@ -67,7 +67,8 @@ class Seed(seed_files.SeedLike):
         self, error: MissingCorpusError, root: Path, features: Features
     ) -> MissingCorpusError:
         """The error, with the other half of the corpus named if that is there."""
-        other, option = (_OFFICIAL, "official") if features == "bench" else ((_RAW,), "bench")
+        other = _OFFICIAL if features == "bench" else (_RAW,)
+        option = "official" if features == "bench" else "bench"
         try:
             _, places = files.locate(self, root, other)
         except (MissingCorpusError, DataError):
@@ -77,7 +78,7 @@ class Seed(seed_files.SeedLike):
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         by_subject: dict[int, list[tuple[str, Path]]] = {}
         dated, skipped = self.matching(folder, root, *seed_files.DATED)
         for path, subject, match in dated:

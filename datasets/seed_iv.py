@@ -64,7 +64,7 @@ class SeedIV(seed_files.SeedLike):
         """
         folder, places = files.locate(self, root, (_RAW if features == "bench" else _OFFICIAL,))
         recordings: list[Recording] = []
-        skipped: list[tuple[Path, str]] = []
+        skipped: files.Skipped = []
         for entry in files.entries(places[0]):
             numbered = entry.name in ("1", "2", "3") and entry.is_dir()
             if numbered and files.inside(entry, folder):

@@ -92,7 +92,7 @@ class SeedVII(seed_files.SeedLike):
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         raw = files.plain(folder.name) == files.plain(_RAW)
         pattern, words = (
             (r"(\d{1,2})_\d{8}_([1-4])\.cnt", "{subject}_{YYYYMMDD}_{session}.cnt") if raw

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..store.files import write_bytes
+from ..store.hashing import code_hash, key_of
 from ..store.seal import DamagedError, load_arrays, read_json, sealed, unsealed, write_json
 
 
@@ -80,6 +81,11 @@ class Fingerprints:
         if self._changed:
             write_json(self._path, {"files": self._known}, indent=None)
             self._changed = False
+
+
+def key_with_code(of: type, *parts: Any) -> str:
+    """Key of what a class's module computes from ``parts``: changed code is another key."""
+    return key_of(code_hash(of), *parts)
 
 
 def cached_arrays(

@@ -127,7 +127,8 @@ def verified(archive: Archive, folder: Path) -> Verification:
     """As :func:`verify`, of an archive that lies unpacked in a folder."""
     index = archive.index
     checks = _Checks(index, folder)
-    for store in (Store(folder), Store(folder / "audit")):  # draws of audits lie apart
+    # Records of parameter draws of audits lie apart.
+    for store in (Store(folder), Store(folder / "audit")):
         for record in store.records():
             checks.record(record)
         for where, why in store.corrupt:

@@ -238,7 +238,7 @@ def dataset(
         raise DataError(root, f"{_MOST_SUBJECTS} subjects at most", f"{len(people)}")
     labels = [p.name.removeprefix("sub-") for p in people]
     subjects = dict(numbers) if numbers is not None else numbered(labels)
-    skipped: list[tuple[Path, str]] = []
+    skipped: files.Skipped = []
     found: list[tuple[Path, dict[str, str], list[Path]]] = []
     for folder in people:
         if folder.name.removeprefix("sub-") not in subjects:

@@ -13,6 +13,9 @@ from bench.errors import DataError, MissingCorpusError
 #: How many folder levels below the given one a corpus is looked for.
 DEPTH = 3
 
+#: Files that were passed over, and why.
+Skipped = list[tuple[Path, str]]
+
 #: What macOS leaves beside every file on a foreign disk; simulators write it as a decoy.
 JUNK = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
 
@@ -215,7 +218,7 @@ def loose_files(root: Path, first: Path, *names: str) -> list[Path]:
 
 def matching(
     folder: Path, root: Path, pattern: str, described: str, companions: str
-) -> tuple[list[tuple[Path, re.Match[str]]], list[tuple[Path, str]]]:
+) -> tuple[list[tuple[Path, re.Match[str]]], Skipped]:
     """Files of a folder whose names match, and the rest with the reason it was passed over.
 
     Parameters
@@ -228,7 +231,7 @@ def matching(
         Regular expression of :func:`plain` names that belong there and need no mention.
     """
     matches: list[tuple[Path, re.Match[str]]] = []
-    skipped: list[tuple[Path, str]] = []
+    skipped: Skipped = []
     for path in entries(folder):
         match = re.fullmatch(pattern, path.name)
         if path.name.startswith("._"):

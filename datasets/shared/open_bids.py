@@ -53,7 +53,7 @@ def located(owned: CorpusAdapter, root: Path, dataset: str) -> Path:
 
 
 def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset,
-              skipped: list[tuple[Path, str]], missing: list[str]) -> Inventory:
+              skipped: files.Skipped, missing: list[str]) -> Inventory:
     """Inventory of a dataset, with the subjects of whom nothing can be read."""
     skipped += found.skipped
     lost = found.without_data
@@ -65,7 +65,7 @@ def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset
 
 def here(
     wanted: Sequence[bids.BidsRecording],
-) -> tuple[list[bids.BidsRecording], list[tuple[Path, str]]]:
+) -> tuple[list[bids.BidsRecording], files.Skipped]:
     """Those of some recordings whose data is there, and the others, which are passed over."""
     skipped = [(r.path, "a link to data that is not here") for r in wanted if not r.here]
     return [r for r in wanted if r.here], skipped
@@ -73,7 +73,7 @@ def here(
 
 def tabled(
     wanted: Sequence[bids.BidsRecording],
-) -> tuple[list[bids.BidsRecording], list[tuple[Path, str]], list[str]]:
+) -> tuple[list[bids.BidsRecording], files.Skipped, list[str]]:
     """Those of some recordings that have a table of events; what is passed over, and missing."""
     present, skipped = here(wanted)
     missing = [f"{r.path.name} has no table of events" for r in present if r.events_path is None]

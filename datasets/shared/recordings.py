@@ -229,7 +229,8 @@ def open_recording(path: Path) -> Continuous:
     if kind == ".set":
         return eeglab(path)
     if kind == ".vhdr":
-        files_of(path)  # that are named are there
+        # The files that it names are there.
+        files_of(path)
     read = {".edf": mne.io.read_raw_edf, ".bdf": mne.io.read_raw_bdf, ".fif": mne.io.read_raw_fif,
             ".vhdr": mne.io.read_raw_brainvision}[kind]
     return by_mne(path, read, edf.units(path) if kind in (".edf", ".bdf") else {})

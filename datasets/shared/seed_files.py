@@ -293,12 +293,14 @@ class SeedLike(SimulatedCorpus):
         """Class of each trial of a session by the owners' table, or else as published."""
         known = {word: int(code) for code, word in self.codes.items()}
         tables = files.loose_files(inventory.root, inventory.root, SHEET)
-        listed = sheets.sessions(tables[0], tuple(known), self.trials_per_session) if tables else {}
-        if session not in listed:
+        told = {}
+        if tables:
+            told = sheets.sessions(tables[0], tuple(known), self.trials_per_session)
+        if session not in told:
             absent = f"has no labels of session {session}" if tables else "not found"
             files.once(notices, f"{self.name}: {SHEET} {absent}; the published labels are used")
             return self.published(session)
-        return tuple(known[word] for word in listed[session])
+        return tuple(known[word] for word in told[session])
 
     def compared(
         self, labels: tuple[int, ...], session: int, source: str, notices: list[str]

@@ -10,11 +10,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.cache import cached_arrays
+from bench.data.cache import cached_arrays, key_with_code
 from bench.data.corpus import CorpusAdapter, Inventory, Recording, ordered
 from bench.data.recipe import Recipe, read_marker, write_marker
 from bench.errors import DataError
-from bench.store.hashing import code_hash, key_of
 
 from . import attainable, files, reachable
 from .brain import PlannedTrial
@@ -25,7 +24,7 @@ _DRAWS = 6000
 #: Classes, probabilities and trials of windows that are drawn and classified.
 Bound = tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.int64]]
 #: Recordings in a folder, given the corpus's own folder and that one, and what was passed over.
-InFolder = Callable[[Path, Path], tuple[list[Recording], list[tuple[Path, str]]]]
+InFolder = Callable[[Path, Path], tuple[list[Recording], files.Skipped]]
 
 
 class SimulatedCorpus(CorpusAdapter):
@@ -74,7 +73,7 @@ class SimulatedCorpus(CorpusAdapter):
 
     def matching(
         self, folder: Path, root: Path, pattern: str, described: str, companions: str
-    ) -> tuple[list[tuple[Path, int, re.Match[str]]], list[tuple[Path, str]]]:
+    ) -> tuple[list[tuple[Path, int, re.Match[str]]], files.Skipped]:
         """As :func:`.files.matching`, with the subject, which the pattern's first group says."""
         named, skipped = files.matching(folder, root, pattern, described, companions)
         known, matches = self.people(None), []
@@ -123,7 +122,7 @@ class SimulatedCorpus(CorpusAdapter):
         MissingCorpusError
             There are none in any.
         """
-        skipped: list[tuple[Path, str]] = []
+        skipped: files.Skipped = []
         for place in places:
             recordings, passed = recordings_in(root, place)
             skipped += passed
@@ -161,9 +160,9 @@ class SimulatedCorpus(CorpusAdapter):
                 drawn = attainable.attainable(self.generator(recipe), *of, repeats=repeats)
             return dict(zip(("y", "proba", "trial"), drawn, strict=True))
 
-        key = key_of(  # with the code: changed code is another key
-            code_hash(type(self)), what, self.name, self.channels, self.rate,
-            self.trials_per_session, recipe.key(), repr((recipe, *of)),
+        key = key_with_code(
+            type(self), what, self.name, self.channels, self.rate, self.trials_per_session,
+            recipe.key(), repr((recipe, *of)),
         )
         arrays, _ = cached_arrays(key, made, folder="bounds")
         return arrays["y"], arrays["proba"], arrays["trial"]

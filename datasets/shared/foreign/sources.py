@@ -83,7 +83,7 @@ def below(root: Path, endings: Sequence[str]) -> list[Path]:
 
 def source_files(
     root: Path, description: Description, report: IngestReport | None = None
-) -> tuple[list[SourceFile], list[tuple[Path, str]]]:
+) -> tuple[list[SourceFile], files.Skipped]:
     """Files of trials, by subject and session, and those that were passed over.
 
     Raises
@@ -98,7 +98,7 @@ def source_files(
     pattern = description.pattern
     assert pattern is not None  # the description says so
     found: list[tuple[Path, dict[str, str]]] = []
-    skipped: list[tuple[Path, str]] = []
+    skipped: files.Skipped = []
     for path in below(root, ENDINGS[description.make]):
         name = path.relative_to(root).as_posix()
         fields = pattern.match(name)
@@ -122,8 +122,8 @@ def source_files(
         )
     parts = [(path, fields, *who) for path, fields in found
              for who in _people(path, description, fields)]
-    subjects = _numbers(description.subjects, [p[2] for p in parts], description, "subjects")
-    sessions = _numbers(description.sessions, [p[3] for p in parts], description, "sessions")
+    subjects = _numbers(description, "subjects", [p[2] for p in parts])
+    sessions = _numbers(description, "sessions", [p[3] for p in parts])
 
     def place(part: tuple[Path, Mapping[str, str], str, str]) -> tuple[Any, ...]:
         path, fields, subject, session = part
@@ -159,10 +159,9 @@ def _people(
     return list(dict.fromkeys(pairs))
 
 
-def _numbers(
-    known: Mapping[str, int], labels: Sequence[str], description: Description, table: str
-) -> dict[str, int]:
+def _numbers(description: Description, table: str, labels: Sequence[str]) -> dict[str, int]:
     """Number of each label: of the description's table, else as :func:`bids.numbered` has it."""
+    known: Mapping[str, int] = getattr(description, table)
     if known:
         lost = sorted({v for v in labels if v and v not in known}, key=bids.natural)
         if lost:
@@ -174,7 +173,7 @@ def _numbers(
 
 def _of_bids(
     root: Path, description: Description, report: IngestReport
-) -> tuple[list[SourceFile], list[tuple[Path, str]]]:
+) -> tuple[list[SourceFile], files.Skipped]:
     found = bids.dataset(root, description.subjects or None, description.task or None, report)
     out, skipped = [], list(found.skipped)
     for recording in found.recordings:
@@ -201,8 +200,8 @@ def trials_of(source: SourceFile, description: Description) -> list[StoredTrial]
     """
     if description.make in arrays.READERS:
         stored = arrays.READERS[description.make](source.path, description)
-        stored = [replace(t, label=t.label or source.label)  # of its own, or of its file's name
-                  for t in stored if _meant(t, source)]
+        # A trial that says no class itself has that of its file's name.
+        stored = [replace(t, label=t.label or source.label) for t in stored if _meant(t, source)]
         wanted = [t for t in stored if _counts(t.label, t.values, description)]
         return [piece for t in wanted for piece in _array_pieces(t, description)]
     opened = open_recording(source.path)
