@@ -7,35 +7,25 @@ import io
 import pickle
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.corpus import (
-    Features,
-    Inventory,
-    Recording,
-    TrialInfo,
-    TrialSignal,
-    ordered,
-)
-from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import files, matlab, pickles
 from .shared.facts import DEAP_CHANNELS
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
-
-if TYPE_CHECKING:
-    from .shared.simulator import Emotion, Generator
+from .shared.signals import OnlySignals, rated
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
 _PYTHON = "data_preprocessed_python"
 _MATLAB = "data_preprocessed_matlab"
 _CSV = "participant_ratings.csv"
 _RATINGS = ("valence", "arousal", "dominance", "liking")
-_SUBJECTS = 32
 _VIDEOS = 40
 _RATE = 128
 _BASELINE = 3 * _RATE
@@ -48,7 +38,7 @@ _NO_ORDER = (
 _DISAGREE = "DEAP: valence in participant_ratings.csv differs from the recordings' in trials of"
 
 
-class Deap(WithoutFeatures):
+class Deap(OnlySignals, SimulatedCorpus):
     """Reader and simulator of DEAP's preprocessed release."""
 
     name: ClassVar[str] = "DEAP"
@@ -62,61 +52,40 @@ class Deap(WithoutFeatures):
     layout: ClassVar[str] = """DEAP/
   data_preprocessed_python/s01.dat ... s32.dat   (or data_preprocessed_matlab/s01.mat ...)
   metadata_csv/participant_ratings.csv           (order of presentation)"""
+    folder: ClassVar[str] = "DEAP"
+    subjects: ClassVar[int] = 32
     channels: ClassVar[tuple[str, ...]] = DEAP_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _VIDEOS
-    tasks: ClassVar[tuple[Task, ...]] = (
-        Task("valence", ("low valence", "high valence"), "valence",
-             doc="Own rating of how pleasant, cut at the threshold."),
-        Task("arousal", ("low arousal", "high arousal"), "arousal",
-             doc="Own rating of how exciting, cut at the threshold."),
-    )
+    tasks = rated("Own rating of how {}, cut at the threshold.")
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`; the Python release goes first.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder, places = files.locate(self, root, (_PYTHON, _MATLAB))
-        skipped: list[tuple[Path, str]] = []
-        for place in places:
-            recordings, passed = self._recordings(folder, place)
-            skipped += passed
-            if recordings:
-                expected = files.expected_size(read_marker(folder), _SUBJECTS, 1)
-                lost = files.absent(recordings, *expected)
-                return Inventory(folder, ordered(recordings), tuple(skipped), lost)
-        raise files.no_recordings(self, places, "s01.dat ... s32.dat", skipped)
+        return self.first_of(folder, places, self._recordings, "s01.dat ... s32.dat")
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         ending = "dat" if files.plain(folder.name) == files.plain(_PYTHON) else "mat"
-        named, skipped = files.matching(
+        named, skipped = self.matching(
             folder, root, rf"s(\d\d)\.{ending}", f"s01.{ending} ... s32.{ending}",
             r"readme(\.txt)?|.*\.xlsx?",
         )
-        recordings = []
-        for path, match in named:
-            if 1 <= int(match[1]) <= _SUBJECTS:
-                recordings.append(Recording(path, int(match[1]), 1))
-            else:
-                skipped.append((path, f"DEAP has subjects 1 to {_SUBJECTS}, not {int(match[1])}"))
-        return recordings, skipped
+        return [Recording(path, subject, 1) for path, subject, _ in named], skipped
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Forty trials of one file, 32 electrodes, without the 3 s before each video.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         path = recording.path
         arrays = _load(path, ("data", "labels"))
         data = arrays["data"]
@@ -161,12 +130,8 @@ class Deap(WithoutFeatures):
         return {video: TrialInfo(video, rank) for video, rank in order.items()}
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes into the file of a subject, in order of the videos."""
-        return self._design(self.generator(recipe), subject)
-
-    def _design(self, generator: Generator, subject: int) -> list[PlannedTrial]:
-        from .shared.simulator import Emotion
-
+        """What :meth:`write` puts into the file of a subject, in order of the videos."""
+        generator = self.generator(recipe)
         shown = generator.presentation_order(subject, 1, _VIDEOS)
         rank = np.argsort(shown)
         plans = []
@@ -174,22 +139,19 @@ class Deap(WithoutFeatures):
             ratings = generator.ratings(subject, i + 1, evoked)
             # What the subject felt, not what the video is meant to evoke: labels are self-ratings.
             felt = Emotion((ratings["valence"] - 5) / 4, (ratings["arousal"] - 5) / 4)
-            samples = _RATE * seconds(_TRIAL_S, generator.recipe)
+            samples = _RATE * seconds(_TRIAL_S, recipe)
             plans.append(PlannedTrial(i + 1, int(rank[i]), felt, samples, ratings))
         return plans
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``DEAP`` below ``root``: pickles as of Python 2, and the table of ratings."""
-        generator = self.generator(recipe)
-        folder = root / "DEAP"
-        (folder / _PYTHON).mkdir(parents=True)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write pickles as of Python 2, and the table of ratings."""
+        (folder / _PYTHON).mkdir()
         (folder / "metadata_csv").mkdir()
         (folder / _PYTHON / "._s01.dat").write_bytes(files.JUNK)
         lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,"
                  "Familiarity"]
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
-        for subject in range(1, subjects + 1):
-            plans = self._design(generator, subject)
+        for subject in self.people(generator.recipe):
+            plans = self.design(generator.recipe, subject, 1)
             arrays = {
                 "labels": np.array([[p.values[r] for r in _RATINGS] for p in plans]),
                 "data": _signals(generator, subject, plans),
@@ -203,7 +165,6 @@ class Deap(WithoutFeatures):
         (folder / "metadata_csv" / _CSV).write_text(
             "\n".join(lines) + "\n", encoding="utf-8", newline="\n"
         )
-        write_marker(folder, self.name, recipe)
 
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
@@ -303,8 +264,6 @@ def _compare(recording: Recording, valence: dict[int, float], notices: list[str]
 
 def _videos() -> list[Emotion]:
     """What each video evokes: ten in each quadrant, in blocks, as the owner numbered them."""
-    from .shared.simulator import Emotion
-
     quadrants = ((1, 1), (1, -1), (-1, -1), (-1, 1))
     sizes = np.linspace(0.3, 0.9, 10)
     return [
@@ -317,8 +276,6 @@ def _signals(
     generator: Generator, subject: int, plans: list[PlannedTrial]
 ) -> NDArray[np.float64]:
     """(40, 40, samples): 32 electrodes and 8 other sensors, with 3 s before each video."""
-    from .shared.simulator import Emotion
-
     data = np.empty((_VIDEOS, 40, _BASELINE + plans[0].samples))
     n = len(DEAP_CHANNELS)
     rng = np.random.default_rng([generator.recipe.seed, subject])
@@ -326,9 +283,7 @@ def _signals(
         data[i, :n, :_BASELINE] = generator.signal(
             subject, 1, p.number, p.order, Emotion(0.0, 0.0), _BASELINE
         )
-        data[i, :n, _BASELINE:] = generator.signal(
-            subject, 1, p.number, p.order, p.emotion, p.samples
-        )
+        data[i, :n, _BASELINE:] = generator.trial(subject, 1, p)
     # Eye, muscle, skin, breath, pulse, temperature: slow and far larger than EEG.
     steps = rng.standard_normal((_VIDEOS, 40 - n, data.shape[2]), dtype=np.float32)
     data[:, n:] = 1000 + 20 * np.cumsum(steps, axis=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,18 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.data.channels import canonical
-from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
 from bench.data.downloads.source import Download
-from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import bids, files, matlab, open_bids, recordings, tables
 from .shared.facts import DENS_ELECTRODES
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
+from .shared.signals import OnlySignals, rated
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
 _DATASET, _RATE = "ds003751", 250
-_SUBJECTS, _TRIALS = 40, 11
+_TRIALS = 11
 #: The one subject whose label is no number after "mit".
 _OTHERS = {"mitb2017007": 1007}
 #: Seconds of a clip, and the shortest and the longest that are believed to be one.
@@ -35,7 +35,7 @@ _LABELS = ("mit003", "mit004", "mit007", "mit014", "mit017", "mit022", "mit023",
            "mit035", "mit039", "mitb2017007")
 
 
-class Dens(WithoutFeatures):
+class Dens(OnlySignals, SimulatedCorpus):
     """Reader and simulator of DENS.
 
     Onsets are counted in samples, whatever BIDS says: read so, a clip lasts 60.5 s, and clicks lie
@@ -57,51 +57,38 @@ class Dens(WithoutFeatures):
   dataset_description.json
   sub-mit003/eeg/sub-mit003_task-Emotion_eeg.set, .fdt, sub-mit003_task-emotion_events.tsv
   sub-mit003/beh/sub-mit003_task-Emotion_beh.tsv   (ratings)"""
+    folder: ClassVar[str] = _DATASET
     channels: ClassVar[tuple[str, ...]] = tuple(DENS_ELECTRODES)
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _TRIALS
-    tasks: ClassVar[tuple[Task, ...]] = tuple(
-        Task(key, (f"low {key}", f"high {key}"), key, optional=True,
-             doc=f"Own rating of how {word}, from 1 to 9; clips without one are left out.")
-        for key, word in (("valence", "pleasant"), ("arousal", "exciting"))
-    )
+    tasks = rated("Own rating of how {}, from 1 to 9; clips without one are left out.",
+                  optional=True)
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the recordings, see :meth:`CorpusAdapter.inventory`.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder = open_bids.located(self, root, _DATASET)
         labels = [p.name.removeprefix("sub-") for p in files.subfolders(folder, folder)
                   if p.name.startswith("sub-")]
         numbers = {label: _OTHERS[label] if label in _OTHERS else int(label[3:])
                    for label in labels if label in _OTHERS or re.fullmatch(r"mit\d{3}", label)}
         found = bids.dataset(folder, numbers)
-        recorded, skipped, missing = [], [], []
-        for r in found.recordings:
-            if not r.here:
-                skipped.append((r.path, "a link to data that is not here"))
-            elif r.events_path is None:
-                missing.append(f"{r.path.name} has no table of events")
-            else:
-                recorded.append(Recording(r.path, r.number, 1, r.files[1:]))
-                if not r.behaviour:
-                    missing.append(f"sub-{r.subject} has no ratings")
+        here, skipped, missing = open_bids.tabled(found.recordings)
+        missing += [f"sub-{r.subject} has no ratings" for r in here if not r.behaviour]
+        recorded = [Recording(r.path, r.number, 1, r.files[1:]) for r in here]
         return open_bids.inventory(folder, recorded, found, skipped, missing)
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Clips of one subject, at most 60 s each, 19 electrodes, in microvolt.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         source = recordings.open_recording(recording.path)
         names = _names(recording.path, source.names)
         events, _, _ = open_bids.again(recording).events(
@@ -147,9 +134,7 @@ class Dens(WithoutFeatures):
         return out
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a subject, in order of presentation."""
-        from .shared.simulator import Emotion
-
+        """What :meth:`write` writes of a subject, in order of presentation."""
         generator, plans = self.generator(recipe), []
         for order in range(_TRIALS):
             evoked = Emotion(0.8 * (-1) ** order, 0.8 * (-1) ** (order // 2))
@@ -160,19 +145,16 @@ class Dens(WithoutFeatures):
             plans.append(PlannedTrial(order + 1, order, felt, samples, values))
         return plans
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``ds003751`` below ``root``: EEGLAB files, onsets in samples, ratings apart."""
-        folder = root / _DATASET
-        folder.mkdir()
-        for label in _LABELS[: min(recipe.subjects, len(_LABELS))]:
-            self._person(folder / f"sub-{label}", label, recipe)
-        open_bids.describe(folder, _DATASET, self.name)
-        write_marker(folder, self.name, recipe)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write EEGLAB files, onsets in samples, ratings apart."""
+        for label in _LABELS[: generator.recipe.subjects]:
+            self._person(folder / f"sub-{label}", label, generator)
+        open_bids.describe(folder, self.name)
 
-    def _person(self, place: Path, label: str, recipe: Recipe) -> None:
+    def _person(self, place: Path, label: str, generator: Generator) -> None:
         subject = _OTHERS[label] if label in _OTHERS else int(label[3:])
-        generator, plans = self.generator(recipe), self.design(recipe, subject, 1)
-        rng = np.random.default_rng([recipe.seed, subject])
+        plans = self.design(generator.recipe, subject, 1)
+        rng = np.random.default_rng([generator.recipe.seed, subject])
         for part in ("eeg", "beh"):
             (place / part).mkdir(parents=True)
         pieces = [10 * rng.standard_normal((len(self.channels), 5 * _RATE))]
@@ -183,7 +165,7 @@ class Dens(WithoutFeatures):
             events += [f"{at}.25\t1000.0\tstm\t{clip}_{p.number}\tShowing the stimulation",
                        f"{at + p.samples + 60}.5\t1000.0\tvlnc\tValence\tShowing the Valence"]
             beh.append("\t".join([f"{clip}.mp4", *(f"{p.values[n]:g}" for n in _RATINGS), "{}"]))
-            pieces.append(generator.signal(subject, 1, p.number, p.order, p.emotion, p.samples))
+            pieces.append(generator.trial(subject, 1, p))
             pieces.append(10 * rng.standard_normal((len(self.channels), 10 * _RATE)))
         _write_set(place / "eeg" / f"sub-{label}_task-Emotion_eeg", np.concatenate(pieces, 1), rng)
         open_bids.table(place / "eeg" / f"sub-{label}_task-emotion_events.tsv",
@@ -191,8 +173,8 @@ class Dens(WithoutFeatures):
         open_bids.table(place / "beh" / f"sub-{label}_task-Emotion_beh.tsv",
                         "stimuliName\tvalence\tarousal\tdominance\temotionCateg", beh)
         length = sum(x.shape[1] for x in pieces) / _RATE
-        said = {"SamplingFrequency": _RATE, "RecordingDuration": length, "EEGChannelCount": 128}
-        (place / "eeg" / f"sub-{label}_task-emotion_eeg.json").write_text(json.dumps(said) + "\n")
+        open_bids.sidecar(place / "eeg" / f"sub-{label}_task-emotion_eeg.json",
+                          SamplingFrequency=_RATE, RecordingDuration=length, EEGChannelCount=128)
 
 
 def _names(path: Path, there: tuple[str, ...]) -> list[str]:

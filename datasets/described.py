@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.data.corpus import (
-    CorpusAdapter,
-    Features,
     Inventory,
     NumberedTrials,
     Recording,
@@ -17,13 +15,14 @@ from bench.data.corpus import (
     ordered,
 )
 from bench.data.labels import Task
-from bench.errors import DataError, MissingCorpusError, SettingError
+from bench.errors import DataError, MissingCorpusError
 
 from .shared import files
 from .shared.foreign import sources
 from .shared.foreign.description import Description, read
 from .shared.foreign.look import Folder
 from .shared.foreign.proposal import Proposal, propose
+from .shared.signals import OnlySignals
 
 #: What of a trial's values says its class, and the value of one that has none.
 CLASS_KEY, NO_CLASS = "class", -1.0
@@ -36,7 +35,7 @@ class DescribedSession(Recording):
     members: tuple[sources.SourceFile, ...] = ()
 
 
-class Described(CorpusAdapter):
+class Described(OnlySignals):
     """Reader of a folder that a TOML describes; :meth:`named` makes the reader of one.
 
     What is read, and how, stands in :mod:`bench.datasets.shared.foreign`. A recording is a session
@@ -82,22 +81,21 @@ class Described(CorpusAdapter):
         """
         return propose(folder)
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the sessions in the folder, see :meth:`CorpusAdapter.inventory`.
 
         ``root`` may be the folder, one that contains it, or a copy of it.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self._only_bench(features)
         top = self._top(files.existing_folder(self, root))
-        found, skipped = sources.source_files(top, self.about)
+        sourced, skipped = sources.source_files(top, self.about)
         beside = top / self.written.name
         own = beside if beside.is_file() else self.written
         recordings = []
-        for (subject, session), members in sources.by_session(found).items():
+        for (subject, session), members in sources.by_session(sourced).items():
             paths = list(dict.fromkeys(p for m in members for p in m.all_files()))
             recordings.append(DescribedSession(
                 paths[0], subject, session, (*paths[1:], own), tuple(members)))
@@ -115,16 +113,13 @@ class Described(CorpusAdapter):
             raise MissingCorpusError(f"{self.name} lies in {place}, not in {root}")
         return root
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Trials of all files of a session, in microvolt where the unit is known.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self._only_bench(features)
         out: list[TrialSignal] = []
         codes = self.about.class_names
         members = recording.members if isinstance(recording, DescribedSession) else ()
@@ -149,11 +144,6 @@ class Described(CorpusAdapter):
             files.once(notices, f"{self.name}: nothing tells in which order its trials were shown; "
                        "calibration trials will be drawn, stratified by class and seeded")
         return NumberedTrials(told)
-
-    def _only_bench(self, features: Features) -> None:
-        if features != "bench":
-            raise SettingError(f"{self.name} is signals: there are no features of its owner",
-                               "Use --features bench: every corpus then has the same ones.")
 
 
 def tasks_of(about: Description) -> tuple[Task, ...]:

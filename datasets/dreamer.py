@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.channels import canonical, positions_of
-from bench.data.corpus import (
-    Features,
-    Inventory,
-    Recording,
-    TrialInfo,
-    TrialSignal,
-)
-from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import files, matlab, structs
 from .shared.facts import EPOC_CHANNELS
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
-
-if TYPE_CHECKING:
-    from .shared.simulator import Emotion, Generator
+from .shared.signals import OnlySignals, rated
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
 _FILE = "DREAMER.mat"
 _RATINGS = ("valence", "arousal", "dominance")
-_SUBJECTS, _CLIPS, _RATE = 23, 18, 128
+_CLIPS, _RATE = 18, 128
 _BASELINE_S = 61
 _LONGEST_S = 1200
 _NO_ORDER = (
@@ -40,7 +32,7 @@ _NO_ORDER = (
 _CLIPS_S = (199, 65, 393, 150, 230, 120, 180, 260, 100, 310, 140, 210, 170, 90, 280, 240, 130, 220)
 
 
-class Dreamer(WithoutFeatures):
+class Dreamer(OnlySignals, SimulatedCorpus):
     """Reader and simulator of DREAMER."""
 
     name: ClassVar[str] = "DREAMER"
@@ -52,47 +44,34 @@ class Dreamer(WithoutFeatures):
     access: ClassVar[str] = "ask for access at https://zenodo.org/records/546113"
     layout: ClassVar[str] = """DREAMER/
   DREAMER.mat     (one file, 23 subjects)"""
+    folder: ClassVar[str] = "DREAMER"
+    subjects: ClassVar[int] = 23
     channels: ClassVar[tuple[str, ...]] = EPOC_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _CLIPS
-    tasks: ClassVar[tuple[Task, ...]] = tuple(
-        Task(key, (f"low {key}", f"high {key}"), key, scale=(1.0, 5.0), threshold=3.0,
-             doc=f"Own rating of how {word}, from 1 to 5, cut at the threshold.")
-        for key, word in (("valence", "pleasant"), ("arousal", "exciting"))
-    )
+    tasks = rated("Own rating of how {}, from 1 to 5, cut at the threshold.", scale=(1.0, 5.0),
+                  threshold=3.0)
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the subjects of the one file, see :meth:`CorpusAdapter.inventory`.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         top = files.existing_folder(self, root)
         places = files.loose_files(top, top, _FILE)
-        if not places:
-            raise files.missing_corpus(self, f"DREAMER was not found: no file {_FILE} in {top}, "
-                                       f"nor up to {files.DEPTH} levels below")
-        if len(places) > 1:
-            raise DataError(top, f"one file {_FILE}", f"{len(places)}: "
-                            f"{', '.join(map(str, places))}", "Point at the folder of one of them.")
-        folder = places[0].parent
-        subjects, _ = files.expected_size(read_marker(folder), _SUBJECTS, 1)
-        return Inventory(folder, tuple(
-            Recording(places[0], s, 1) for s in range(1, subjects + 1)
-        ))
+        path = files.the_one(self, top, places, f"file {_FILE}", f"file {_FILE}")
+        people = self.people(read_marker(path.parent))
+        return Inventory(path.parent, tuple(Recording(path, s, 1) for s in people))
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Eighteen clips of one subject, whole; the 61 s before each are left out.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         path, number = recording.path, recording.subject
         content = _load(path, number)
         rows, where = _rows(path, content), f"{path} subject {number}"
@@ -125,9 +104,7 @@ class Dreamer(WithoutFeatures):
         return {clip: TrialInfo(clip, None) for clip in range(1, _CLIPS + 1)}
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a subject, in order of the clips."""
-        from .shared.simulator import Emotion
-
+        """What :meth:`write` writes of a subject, in order of the clips."""
         generator = self.generator(recipe)
         shown = np.argsort(generator.presentation_order(subject, 1, _CLIPS))
         plans = []
@@ -139,29 +116,23 @@ class Dreamer(WithoutFeatures):
             plans.append(PlannedTrial(i + 1, int(shown[i]), felt, samples, ratings))
         return plans
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``DREAMER`` below ``root``: one file of structs and cells."""
-        generator = self.generator(recipe)
-        folder = root / "DREAMER"
-        folder.mkdir()
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
-        people = np.empty((1, subjects), object)
-        for i in range(subjects):
-            people[0, i] = self._person(generator, i + 1)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write one file of structs and cells."""
+        subjects = self.people(generator.recipe)
+        people = np.empty((1, len(subjects)), object)
+        for i, subject in enumerate(subjects):
+            people[0, i] = self._person(generator, subject)
         electrodes = np.empty((1, len(self.channels)), object)
         electrodes[0] = self.channels
         content: Any = {"DREAMER": {
             "Data": people, "EEG_SamplingRate": float(_RATE), "ECG_SamplingRate": 256.0,
-            "EEG_Electrodes": electrodes, "noOfSubjects": float(subjects),
+            "EEG_Electrodes": electrodes, "noOfSubjects": float(len(subjects)),
             "noOfVideoSequences": float(_CLIPS), "Disclaimer": "Simulated; no recording of a "
             "person.", "Provider": "bench", "Version": "1.0",
         }}
         matlab.write(folder / _FILE, content, compress=True)
-        write_marker(folder, self.name, recipe)
 
     def _person(self, generator: Generator, subject: int) -> dict[str, Any]:
-        from .shared.simulator import Emotion
-
         plans = self.design(generator.recipe, subject, 1)
         rng = np.random.default_rng([generator.recipe.seed, subject])
         rest = _RATE * seconds(_BASELINE_S, generator.recipe)
@@ -232,7 +203,6 @@ def _ratings(where: str, person: Any, name: str) -> NDArray[np.float64]:
 
 def _cell(items: list[NDArray[np.float64]]) -> NDArray[Any]:
     cell = np.empty((len(items), 1), object)
-    cell[:, 0] = [None] * len(items)
     for i, item in enumerate(items):
         cell[i, 0] = item
     return cell
@@ -240,8 +210,6 @@ def _cell(items: list[NDArray[np.float64]]) -> NDArray[Any]:
 
 def _clips() -> list[Emotion]:
     """What each clip evokes: two each of nine emotions, which lie all over the plane."""
-    from .shared.simulator import Emotion
-
     centres = ((0.6, -0.7), (0.2, 0.7), (0.8, 0.4), (-0.6, 0.8), (0.7, 0.8), (-0.8, 0.3),
                (0.9, 0.2), (-0.6, 0.6), (-0.8, -0.4))
     return [Emotion(v * size, a * size) for v, a in centres for size in (0.8, 1.0)]

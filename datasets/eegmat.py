@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from bench.data.corpus import (
-    Features,
-    Inventory,
-    Recording,
-    TrialInfo,
-    TrialSignal,
-    ordered,
-)
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
 from bench.data.downloads.source import Download
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import edf, files, recordings
 from .shared.facts import EEGMAT_CHANNELS
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
+from .shared.signals import OnlySignals
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
-
-_SUBJECTS, _RATE = 36, 500
+_RATE = 500
 _NAME, _WORDS = r"Subject(\d\d)_([12])\.edf", "Subject00_1.edf, Subject00_2.edf, ..."
 _COMPANIONS = r"subjectsinfo\.xlsx|subjectinfo\.csv|.*\.txt|records|index\.html|.*\.md|.*\.json"
 #: Length of a trial, in s, which the owners have not: they recorded each class in one stretch.
@@ -42,7 +34,7 @@ _ONE = (
 )
 
 
-class Eegmat(WithoutFeatures):
+class Eegmat(OnlySignals, SimulatedCorpus):
     """Reader and simulator of EEGMAT."""
 
     name: ClassVar[str] = "EEGMAT"
@@ -64,6 +56,9 @@ class Eegmat(WithoutFeatures):
   Subject00_1.edf ... Subject35_1.edf   (rest)
   Subject00_2.edf ... Subject35_2.edf   (arithmetic)
   subject-info.csv                      (not read)"""
+    folder: ClassVar[str] = "eegmat"
+    subjects: ClassVar[int] = 36
+    first: ClassVar[int] = 0
     channels: ClassVar[tuple[str, ...]] = EEGMAT_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = 2
@@ -73,38 +68,27 @@ class Eegmat(WithoutFeatures):
              doc="What the subject does: nothing, or serial subtraction."),
     )
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder = files.locate_files(self, root, _NAME, _WORDS)
-        named, skipped = files.matching(folder, folder, _NAME, _WORDS, _COMPANIONS)
-        found = [(path, int(match[1]), int(match[2])) for path, match in named]
-        for path, subject, _ in found:
-            if subject >= _SUBJECTS:
-                skipped.append((path, f"EEGMAT has subjects 00 to {_SUBJECTS - 1}"))
-        recorded = [Recording(p, s, 1) for p, s, _ in found if s < _SUBJECTS]
-        subjects, _ = files.expected_size(read_marker(folder), _SUBJECTS, 1)
-        halves = {(s, k) for _, s, k in found}
+        named, skipped = self.matching(folder, folder, _NAME, _WORDS, _COMPANIONS)
+        halves = {(s, int(match[2])) for _, s, match in named}
         lost = [f"subject {s} has no Subject{s:02d}_{k}.edf" for s in sorted({s for s, _ in halves})
                 for k in (1, 2) if (s, k) not in halves]
-        missing = (*files.absent(recorded, subjects, 1, first=0), *lost)
-        return Inventory(folder, ordered(recorded), tuple(skipped), missing)
+        return self.listed(folder, [Recording(p, s, 1) for p, s, _ in named], skipped, lost)
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """One recording in pieces of 10 s, 19 electrodes, in microvolt.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         path = recording.path
         source = recordings.open_recording(path)
         if source.rate != _RATE:
@@ -132,9 +116,7 @@ class Eegmat(WithoutFeatures):
         return {n: TrialInfo(n, n - 1, values) for n in range(first, first + _MOST)}
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """The two recordings of a subject, as :meth:`simulate` writes them: in one stretch each."""
-        from .shared.simulator import Emotion
-
+        """The two recordings of a subject, as :meth:`write` writes them: in one stretch each."""
         length = seconds(_PIECE_S, recipe) * _RATE
         plans = []
         for k, arousal in ((1, -0.7), (2, 0.7)):
@@ -148,21 +130,16 @@ class Eegmat(WithoutFeatures):
     ) -> None:
         """Not known: pieces of one recording share what is its own."""
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``eegmat`` below ``root``: EDF, with the ears and the heart, and the table."""
-        generator = self.generator(recipe)
-        folder = root / "eegmat"
-        folder.mkdir()
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write EDF, with the ears and the heart, and the table."""
         lines = ["Subject,Age,Gender,Recording year,Number of subtractions,Count quality"]
-        for subject in range(subjects):
-            for plan in self.design(recipe, subject, 1):
+        for subject in self.people(generator.recipe):
+            for plan in self.design(generator.recipe, subject, 1):
                 _write(folder / f"Subject{subject:02d}_{plan.number}.edf", generator, subject, plan)
             lines.append(f"Subject{subject:02d},{18 + subject % 9},{'FM'[subject % 2]},2011,"
                          f"{10 + subject % 20},{subject % 2}")
         (folder / "subject-info.csv").write_text("\n".join(lines) + "\n")
         (folder / "._Subject00_1.edf").write_bytes(files.JUNK)
-        write_marker(folder, self.name, recipe)
 
 
 def _first(path: Path) -> int:
@@ -171,7 +148,7 @@ def _first(path: Path) -> int:
 
 
 def _write(path: Path, generator: Generator, subject: int, plan: PlannedTrial) -> None:
-    signal = generator.signal(subject, 1, plan.number, plan.order, plan.emotion, plan.samples)
+    signal = generator.trial(subject, 1, plan)
     rng = np.random.default_rng([generator.recipe.seed, subject, plan.number])
     others = 30 * rng.standard_normal((2, plan.samples))
     names = [*(f"EEG {_OLD.get(n, n)}" for n in generator.channels), "EEG A2-A1", "ECG ECG"]

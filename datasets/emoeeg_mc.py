@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
 from bench.data.downloads.source import Download
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import bids, edf, files, open_bids, recordings, tables
 from .shared.facts import EMOEEG_CHANNELS, EMOEEG_ORDERS
 from .shared.recordings import Continuous, Mark
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
+from .shared.signals import OnlySignals, rated
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import EMOTIONS, Generator
 
-_DATASET, _RATE, _TRIAL_S, _TRIALS, _SUBJECTS = "ds005540", 200, 30, 21, 60
+_DATASET, _RATE, _TRIAL_S, _TRIALS = "ds005540", 200, 30, 21
 _CLASSES = {"sad": "sad", "dis": "disgust", "fear": "fear", "neu": "neutral", "joy": "joy",
             "ten": "tenderness", "ins": "inspiration"}
 _CODES = {float(k): name for k, name in enumerate(_CLASSES.values())}
+_NUMBERS = {word: k for k, word in enumerate(_CLASSES)}
 _NEGATIVE, _POSITIVE = ("sad", "disgust", "fear"), ("joy", "tenderness", "inspiration")
 _RATINGS = ("joy", "inspiration", "tenderness", "sadness", "fear", "disgust", "arousal", "valence",
             "familiarity", "liking")
@@ -34,7 +36,7 @@ _LIST = re.compile(r"\[((?:\s*'[a-z]{3,4}\d'\s*,?)+)\]")
 _README = "README.md"
 
 
-class EmoEegMc(WithoutFeatures):
+class EmoEegMc(OnlySignals, SimulatedCorpus):
     """Reader and simulator of EmoEEG-MC.
 
     A recording has no table of events: its annotations are codes, other ones for each subject, and
@@ -61,6 +63,9 @@ class EmoEegMc(WithoutFeatures):
   README.md                                      (codes and orders of each subject)
   sub-02/eeg/sub-02_task-emotion_eeg.edf ...     (no table of events)
   sub-02/beh/sub-02_task-emotion_beh.tsv ...     (ratings)"""
+    folder: ClassVar[str] = _DATASET
+    subjects: ClassVar[int] = 59
+    first: ClassVar[int] = 2
     channels: ClassVar[tuple[str, ...]] = EMOEEG_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _TRIALS
@@ -71,31 +76,26 @@ class EmoEegMc(WithoutFeatures):
             k: "negative" if v in _NEGATIVE else "positive" if v in _POSITIVE else v
             for k, v in _CODES.items()
         }, doc="Sad, disgust and fear are negative; joy, tenderness and inspiration positive."),
-        *(Task(key, (f"low {key}", f"high {key}"), key, scale=(0.0, 7.0), threshold=3.5,
-               optional=True, doc=f"Own rating of how {word}, from 0 to 7.")
-          for key, word in (("valence", "pleasant"), ("arousal", "exciting"))),
+        *rated("Own rating of how {}, from 0 to 7.", scale=(0.0, 7.0), threshold=3.5,
+               optional=True),
     )
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the recordings, see :meth:`CorpusAdapter.inventory`: two sessions of a subject.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder = open_bids.located(self, root, _DATASET)
         found = bids.dataset(folder)
         readme = folder / _README
         if not readme.is_file():
             raise DataError(folder, f"{_README}, which says what the codes mean", "none")
         people: dict[int, list[bids.BidsRecording]] = {}
-        skipped: list[tuple[Path, str]] = []
-        for r in found.recordings:
-            if r.here:
-                people.setdefault(r.number, []).append(r)
-            else:
-                skipped.append((r.path, "a link to data that is not here"))
+        here, skipped = open_bids.here(found.recordings)
+        for r in here:
+            people.setdefault(r.number, []).append(r)
         recorded = []
         for number, parts in people.items():
             others = dict.fromkeys(p for r in parts for p in r.files if p != parts[0].path)
@@ -103,16 +103,13 @@ class EmoEegMc(WithoutFeatures):
                          for session in _KINDS]
         return open_bids.inventory(folder, recorded, found, skipped, [])
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Trials of one session: the last 30 s of each, 64 electrodes, in microvolt.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         kind = _KINDS[recording.session]
         order = _order(recording, kind)
         code = _codes(recording)
@@ -153,54 +150,46 @@ class EmoEegMc(WithoutFeatures):
                                 "there are, and are left out")
             ratings = [{} for _ in order]
         out = {}
-        for i, (word, rated) in enumerate(zip(order, ratings, strict=True)):
+        for i, (word, own) in enumerate(zip(order, ratings, strict=True)):
             name, clip = word[:-1], int(word[-1])
-            values = {"class": float(list(_CLASSES).index(name)), **rated}
-            out[i + 1] = TrialInfo(10 * list(_CLASSES).index(name) + clip, i, values)
+            values = {"class": float(_NUMBERS[name]), **own}
+            out[i + 1] = TrialInfo(10 * _NUMBERS[name] + clip, i, values)
         return out
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a session, in order of presentation."""
-        from .shared.simulator import EMOTIONS
-
+        """What :meth:`write` writes of a session, in order of presentation."""
         return [
             PlannedTrial(i + 1, i, EMOTIONS[_CLASSES[word[:-1]]], seconds(_TRIAL_S, recipe) * _RATE,
-                         {"class": float(list(_CLASSES).index(word[:-1]))})
+                         {"class": float(_NUMBERS[word[:-1]])})
             for i, word in enumerate(EMOEEG_ORDERS[subject % len(EMOEEG_ORDERS)])
         ]
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``ds005540`` below ``root``: EDF with codes as annotations; sub-01 has no file."""
-        folder = root / _DATASET
-        folder.mkdir()
-        people, _ = files.expected_size(recipe, _SUBJECTS - 1, 1)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write EDF with codes as annotations; sub-01 has no file."""
         lists, codes = [], []
         (folder / "sub-01" / "beh").mkdir(parents=True)
-        for subject in range(1, people + 2):
+        for subject in (1, *self.people(generator.recipe)):
             order = EMOEEG_ORDERS[subject % len(EMOEEG_ORDERS)]
             base = 10 * (subject % 5)
             lists.append(f"{subject}. `[{', '.join(map(repr, order))}]`")
             codes.append(f"     sub-{subject:02d}: vid-{base + 6} rating-{base + 4} ima-{base + 5} "
                          f"fade-{base + 3}")
             if subject > 1:
-                self._person(folder / f"sub-{subject:02d}", subject, base, recipe)
+                self._person(folder / f"sub-{subject:02d}", subject, base, generator)
         (folder / _README).write_text("# Simulated\n\n" + "\n".join([*lists, "", *codes]) + "\n")
-        open_bids.describe(folder, _DATASET, self.name)
-        write_marker(folder, self.name, recipe)
+        open_bids.describe(folder, self.name)
 
-    def _person(self, place: Path, subject: int, base: int, recipe: Recipe) -> None:
-        generator = self.generator(recipe)
-        rng = np.random.default_rng([recipe.seed, subject])
+    def _person(self, place: Path, subject: int, base: int, generator: Generator) -> None:
+        rng = np.random.default_rng([generator.recipe.seed, subject])
         for part in ("eeg", "beh"):
             (place / part).mkdir(parents=True)
         pieces = [10 * rng.standard_normal((len(self.channels), 2 * _RATE))]
         marks: list[tuple[float, float, str]] = []
         beh: list[str] = []
         for session in (2, 1):  # imagery was first
-            for p in self.design(recipe, subject, session):
+            for p in self.design(generator.recipe, subject, session):
                 at = sum(x.shape[1] for x in pieces) / _RATE
-                pieces.append(generator.signal(subject, session, p.number, p.order, p.emotion,
-                                               p.samples))
+                pieces.append(generator.trial(subject, session, p))
                 pieces.append(10 * rng.standard_normal((len(self.channels), 2 * _RATE)))
                 marks += [(at - 1, 0.0, f"{base + 3}"), (at, 0.0, f"{base + 4 + session % 2 + 1}"),
                           (at + p.samples / _RATE, 0.0, f"{base + 4}")]
@@ -209,8 +198,8 @@ class EmoEegMc(WithoutFeatures):
         name = f"sub-{subject:02d}_task-emotion"
         edf.write(place / "eeg" / f"{name}_eeg.edf", self.channels, _RATE,
                   np.concatenate(pieces, 1), marks)
-        (place / "eeg" / f"{name}_eeg.json").write_text(json.dumps(
-            {"TaskName": "emotion", "SamplingFrequency": 1200, "EEGChannelCount": 64}) + "\n")
+        open_bids.sidecar(place / "eeg" / f"{name}_eeg.json", TaskName="emotion",
+                          SamplingFrequency=1200, EEGChannelCount=64)
         head = "\t".join(["trial_number", "video_name", *(f"score_{i}" for i in range(1, 11))])
         open_bids.table(place / "beh" / f"{name}_beh.tsv", head, beh)
 

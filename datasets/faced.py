@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,28 @@ from bench.data.corpus import (
     Recording,
     TrialInfo,
     TrialSignal,
-    ordered,
 )
 from bench.data.features import differential_entropy
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError, MissingCorpusError, SettingError
 
-from .shared import bdf, files, matlab, pickles, seed_files, structs
+from .shared import files, matlab, pickles, recordings, seed_files, structs
 from .shared.facts import FACED_CHANNELS, FACED_LABELS
+from .shared.signals import rated
 from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
+from .shared.simulator import EMOTIONS, Emotion, Generator
 
 _CLEAN, _OFFICIAL, _RAW = "Processed_data", "EEG_Features", "Data"
 _REMARKS = "After_remarks.mat"
 _RATINGS = ("joy", "tenderness", "inspiration", "amusement", "anger", "disgust", "fear", "sadness",
             "arousal", "valence", "familiarity", "liking")
-_SUBJECTS, _CLIPS, _RATE, _TRIAL_S = 123, 28, 250, 30
+_CLIPS, _RATE, _TRIAL_S = 28, 250, 30
 _ROWS = 32
 _HIGHEST = 7.0
 _POSITIVE = ("amusement", "inspiration", "joy", "tenderness")
-_CODES = dict(enumerate(dict.fromkeys(FACED_LABELS)))
+_CODES = {float(k): label for k, label in enumerate(dict.fromkeys(FACED_LABELS))}
+_CLASSES = {label: k for k, label in _CODES.items()}
 #: Rows of the mastoids A1 and A2, in the two orders that exist: at the end, or in the middle.
 _MASTOIDS = ((30, 31), (16, 17))
 #: How well an order must fit the distances on the head, and by how much better than the other:
@@ -68,21 +67,22 @@ class Faced(SimulatedCorpus):
   Data/sub000/data.bdf, evt.bdf                         (features=bench, the last 30 s of a clip)
   EEG_Features/DE/sub000.pkl.pkl ... sub122.pkl.pkl     (features=official)
   Data/sub000/After_remarks.mat ...                     (order of presentation, own ratings)"""
+    folder: ClassVar[str] = "FACED"
+    subjects: ClassVar[int] = 123
+    first: ClassVar[int] = 0
     channels: ClassVar[tuple[str, ...]] = FACED_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = _CLIPS
     tasks: ClassVar[tuple[Task, ...]] = (
-        Task("9", tuple(_CODES.values()), "class",
-             codes={float(k): v for k, v in _CODES.items()},
+        Task("9", tuple(_CODES.values()), "class", codes=_CODES,
              doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class", codes={
-            float(k): "neutral" if v == "neutral" else "positive" if v in _POSITIVE else "negative"
+            k: "neutral" if v == "neutral" else "positive" if v in _POSITIVE else "negative"
             for k, v in _CODES.items()
         }, doc="The owners' groups: anger, disgust, fear and sadness are negative; amusement, "
                "inspiration, joy and tenderness positive."),
-        *(Task(key, (f"low {key}", f"high {key}"), key, scale=(0.0, _HIGHEST), threshold=3.5,
-               doc=f"Own rating of how {word}, from 0 to 7, cut at the threshold.")
-          for key, word in (("valence", "pleasant"), ("arousal", "exciting"))),
+        *rated("Own rating of how {}, from 0 to 7, cut at the threshold.", scale=(0.0, _HIGHEST),
+               threshold=3.5),
     )
     official_kinds: ClassVar[tuple[str, ...]] = ("de",)
     official_bands: ClassVar[tuple[tuple[float, float], ...]] = (
@@ -112,27 +112,13 @@ class Faced(SimulatedCorpus):
             )
         if not recordings:
             raise files.no_recordings(self, places, "sub000.pkl ... sub122.pkl", skipped)
-        return self._finished(folder, recordings, skipped)
-
-    def _finished(
-        self, folder: Path, recordings: list[Recording], skipped: list[tuple[Path, str]]
-    ) -> Inventory:
-        files.unique(recordings, lambda r: f"subject {r.subject}")
-        size = files.expected_size(read_marker(folder), _SUBJECTS, 1)
-        return Inventory(folder, ordered(recordings), tuple(skipped),
-                         files.absent(recordings, *size, first=0))
+        return self.listed(folder, self.unique(recordings), skipped)
 
     def _pickles(
         self, root: Path, folder: Path, pattern: str, words: str
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
-        recordings = []
-        named, skipped = files.matching(folder, root, pattern, words, r"readme(\.\w+)?")
-        for path, match in named:
-            if int(match[1]) < _SUBJECTS:
-                recordings.append(Recording(path, int(match[1]), 1))
-            else:
-                skipped.append((path, f"FACED has subjects 000 to {_SUBJECTS - 1}"))
-        return recordings, skipped
+    ) -> tuple[list[Recording], files.Skipped]:
+        named, skipped = self.matching(folder, root, pattern, words, r"readme(\.\w+)?")
+        return [Recording(path, subject, 1) for path, subject, _ in named], skipped
 
     def _raw_inventory(self, root: Path, missing: MissingCorpusError) -> Inventory:
         """Recordings of the amplifier, where there are no clean signals."""
@@ -143,12 +129,12 @@ class Faced(SimulatedCorpus):
             recordings = [
                 Recording(path / "data.bdf", int(path.name[3:]), 1, (path / "evt.bdf",))
                 for path in files.subfolders(folder, top)
-                if re.fullmatch(r"sub\d{3}", path.name) and int(path.name[3:]) < _SUBJECTS
+                if re.fullmatch(r"sub\d{3}", path.name) and int(path.name[3:]) < self.subjects
                 and all((path / n).is_file() and files.inside(path / n, top)
                         for n in ("data.bdf", "evt.bdf"))
             ]
             if recordings:
-                return self._finished(folder.parent, recordings, [])
+                return self.listed(folder.parent, recordings)
         raise missing
 
     def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
@@ -195,15 +181,17 @@ class Faced(SimulatedCorpus):
         DataError
             A clip's marks are missing, or signals are in neither volt nor microvolt.
         """
-        path = recording.path
-        marks = bdf.marks(recording.others[0])
-        ends = _ends(recording.others[0], marks)
-        source = bdf.signals(path, self.channels, _RATE)
-        trials = []
-        for clip, end in sorted(ends.items()):
-            data = source.cut(end - _TRIAL_S, _TRIAL_S)
-            trials.append(TrialSignal(clip, data))
-        return trials
+        import mne
+
+        events = recording.others[0]
+        ends = _ends(events, recordings.marks_of(events))
+        source = recordings.by_mne(recording.path, mne.io.read_raw_bdf)
+        unit = source.unit(self.channels)[0]
+        if source.rate % _RATE:
+            raise DataError(source.path, f"a multiple of {_RATE} samples per second",
+                            f"{source.rate:g}")
+        return [TrialSignal(clip, source.cut(self.channels, end - _TRIAL_S, end, _RATE, unit))
+                for clip, end in sorted(ends.items())]
 
     def trials(
         self, inventory: Inventory, recording: Recording, notices: list[str]
@@ -215,8 +203,7 @@ class Faced(SimulatedCorpus):
         DataError
             That file cannot be made sense of.
         """
-        known = {v: float(k) for k, v in _CODES.items()}
-        classes = {clip: known[label] for clip, label in enumerate(FACED_LABELS, start=1)}
+        classes = {clip: _CLASSES[label] for clip, label in enumerate(FACED_LABELS, start=1)}
         remarks = self._remarks(inventory.root, recording.subject)
         if remarks is None:
             files.once(notices, _NO_ORDER)
@@ -237,21 +224,14 @@ class Faced(SimulatedCorpus):
 
     def generator(self, recipe: Recipe) -> Generator:
         """Source of simulated signals: 30 electrodes, and two that stand in for the mastoids."""
-        from .shared.simulator import Generator
-
         return Generator(
             self.name, recipe, (*self.channels, "TP7", "TP8"), self.rate, self.trials_per_session
         )
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes into the file of a subject, in order of the clips."""
-        return self._design(self.generator(recipe), subject)
-
-    def _design(self, generator: Generator, subject: int) -> list[PlannedTrial]:
-        from .shared.simulator import EMOTIONS, Emotion
-
+        """What :meth:`write` puts into the file of a subject, in order of the clips."""
+        generator = self.generator(recipe)
         rank = np.argsort(generator.presentation_order(subject, 1, _CLIPS))
-        codes = {v: float(k) for k, v in _CODES.items()}
         plans = []
         for i, label in enumerate(FACED_LABELS):
             meant = EMOTIONS[label]
@@ -260,25 +240,19 @@ class Faced(SimulatedCorpus):
             felt = (ratings["valence"] / 3.5 - 1, ratings["arousal"] / 3.5 - 1)
             # Half of what the clip is meant to evoke, half of what the subject says.
             emotion = Emotion((meant.valence + felt[0]) / 2, (meant.arousal + felt[1]) / 2)
-            samples = _RATE * seconds(_TRIAL_S, generator.recipe)
-            values = {"class": codes[label], **ratings}
+            samples = _RATE * seconds(_TRIAL_S, recipe)
+            values = {"class": _CLASSES[label], **ratings}
             plans.append(PlannedTrial(i + 1, int(rank[i]), emotion, samples, values))
         return plans
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``FACED`` below ``root``: clean signals, features, remarks, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "FACED"
-        (folder / _CLEAN).mkdir(parents=True)
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write clean signals, features, remarks, decoys."""
+        (folder / _CLEAN).mkdir()
         (folder / _OFFICIAL / "DE").mkdir(parents=True)
         (folder / _CLEAN / "._sub000.pkl").write_bytes(files.JUNK)
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
-        for subject in range(subjects):
-            plans = self._design(generator, subject)
-            signals = np.stack([
-                generator.signal(subject, 1, p.number, p.order, p.emotion, p.samples)
-                for p in plans
-            ])
+        for subject in self.people(generator.recipe):
+            plans = self.design(generator.recipe, subject, 1)
+            signals = np.stack([generator.trial(subject, 1, p) for p in plans])
             features = np.stack([
                 differential_entropy(s, _RATE, 1.0, self.official_bands).transpose(1, 0, 2)
                 for s in signals
@@ -294,7 +268,6 @@ class Faced(SimulatedCorpus):
             )
             (folder / _RAW / f"sub{subject:03d}").mkdir(parents=True)
             matlab.write(folder / _RAW / f"sub{subject:03d}" / _REMARKS, _remark(plans))
-        write_marker(folder, self.name, recipe)
 
 
 def _load(path: Path, shape: tuple[int, ...], words: str) -> NDArray[Any]:

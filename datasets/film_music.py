@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
 from bench.data.downloads.source import Download
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
-from .shared import bids, edf, files, open_bids, recordings
+from .shared import bids, edf, open_bids, recordings
 from .shared.facts import EEGMAT_CHANNELS
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
+from .shared.signals import OnlySignals
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
 _DATASET = "ds002721"
-_SUBJECTS, _RUNS, _TRIALS, _RATE, _FILE_RATE = 31, (2, 3, 4, 5), 10, 250, 1000
+_RUNS, _TRIALS, _RATE, _FILE_RATE = (2, 3, 4, 5), 10, 250, 1000
 _CROSS, _MUSIC, _ASKED = 786, 788, 1092
 _QUESTIONS = {800: "pleasant", 801: "energetic", 802: "tense", 803: "angry", 804: "afraid",
               805: "happy", 806: "sad", 807: "tender"}
@@ -35,7 +33,7 @@ _TRIAL_S, _UNTIL_ASKED_S = 12, 16
 _OLD = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6", "FZ": "Fz", "CZ": "Cz", "PZ": "Pz"}
 
 
-class FilmMusic(WithoutFeatures):
+class FilmMusic(OnlySignals, SimulatedCorpus):
     """Reader and simulator of ds002721.
 
     Events are bare numbers. A trial is music (788); then each of eight questions is announced
@@ -61,6 +59,8 @@ class FilmMusic(WithoutFeatures):
     layout: ClassVar[str] = """ds002721/
   dataset_description.json
   sub-01/eeg/sub-01_task-run2_eeg.edf, _events.tsv ...   (runs 2 to 5; 1 and 6 are rest)"""
+    folder: ClassVar[str] = _DATASET
+    subjects: ClassVar[int] = 31
     channels: ClassVar[tuple[str, ...]] = EEGMAT_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = len(_RUNS) * _TRIALS
@@ -71,39 +71,28 @@ class FilmMusic(WithoutFeatures):
              doc="Own answer to 'the music made me feel energetic', from 1 to 9."),
     )
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the runs with music, see :meth:`CorpusAdapter.inventory`.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder = open_bids.located(self, root, _DATASET)
         found = bids.dataset(folder)
-        recorded, skipped, missing = [], [], []
-        for r in found.recordings:
-            run = re.fullmatch(r"run[-_]?(\d)", r.task or f"run{r.run}", re.IGNORECASE)
-            if run is None or int(run[1]) not in _RUNS:
-                continue
-            if not r.here:
-                skipped.append((r.path, "a link to data that is not here"))
-            elif r.events_path is None:
-                missing.append(f"{r.path.name} has no table of events")
-            else:
-                recorded.append(Recording(r.path, r.number, 1, r.files[1:]))
+        music = re.compile(rf"run[-_]?[{_RUNS[0]}-{_RUNS[-1]}]", re.IGNORECASE)
+        here, skipped, missing = open_bids.tabled(
+            [r for r in found.recordings if music.fullmatch(r.task or f"run{r.run}")])
+        recorded = [Recording(r.path, r.number, 1, r.files[1:]) for r in here]
         return open_bids.inventory(folder, recorded, found, skipped, missing)
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """Ten trials of a run: the first 12 s of music, 19 electrodes, in microvolt.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         source = recordings.open_recording(recording.path)
         length = min(_TRIAL_S, seconds(_TRIAL_S, read_marker(recording.path.parents[2])))
         unit = source.unit(self.channels)[0]
@@ -126,9 +115,7 @@ class FilmMusic(WithoutFeatures):
                 for number, (_, clip, _) in _shown(recording).items()}
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a subject, in order of presentation."""
-        from .shared.simulator import Emotion
-
+        """What :meth:`write` writes of a subject, in order of presentation."""
         generator, plans = self.generator(recipe), []
         samples = _FILE_RATE * seconds(_TRIAL_S, recipe)
         for order in range(self.trials_per_session):
@@ -137,36 +124,28 @@ class FilmMusic(WithoutFeatures):
             said = generator.ratings(subject, order + 1, evoked)
             valence, arousal = (float(round(said[n])) for n in ("valence", "arousal"))
             felt = Emotion((valence - 5) / 4, (arousal - 5) / 4)
-            plans.append(PlannedTrial(_number(run, trial), order, felt, samples // 4, {
+            plans.append(PlannedTrial(100 * run + trial, order, felt, samples // 4, {
                 "pleasant": valence, "energetic": arousal}))
         return plans
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``ds002721`` below ``root``: EDF, bare numbers as events, two runs of rest."""
-        from .shared.simulator import Generator
-
-        generator = Generator(self.name, recipe, self.channels, _FILE_RATE, self.trials_per_session)
-        folder = root / _DATASET
-        folder.mkdir()
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
-        for subject in range(1, subjects + 1):
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write EDF, bare numbers as events, two runs of rest."""
+        recipe = generator.recipe
+        faster = Generator(self.name, recipe, self.channels, _FILE_RATE, self.trials_per_session)
+        for subject in self.people(recipe):
             place = folder / f"sub-{subject:02d}" / "eeg"
             place.mkdir(parents=True)
             plans = self.design(recipe, subject, 1)
             for run in range(1, 7):
                 mine = [p for p in plans if p.number // 100 == run]
-                _write_run(place / f"sub-{subject:02d}_task-run{run}", generator, subject, mine)
-        open_bids.describe(folder, _DATASET, self.name)
-        write_marker(folder, self.name, recipe)
-
-
-def _number(run: int, trial: int) -> int:
-    """Number of a trial: 201 is the first of run 2."""
-    return 100 * run + trial
+                _write_run(place / f"sub-{subject:02d}_task-run{run}", faster, subject, mine)
+        open_bids.describe(folder, self.name)
 
 
 def _shown(recording: Recording) -> dict[int, tuple[float, int, dict[str, float]]]:
     """Begin of the music, clip (0 if not told) and answers of each trial of a run, by number.
+
+    The first trial of run 2 is 201.
 
     Raises
     ------
@@ -189,7 +168,7 @@ def _shown(recording: Recording) -> dict[int, tuple[float, int, dict[str, float]
             raise DataError(f"{recording.path} trial {i}", "one answer to each of 8 questions",
                             f"answers to {', '.join(map(str, sorted(answers))) or 'none'}")
         values = {_QUESTIONS[q]: float(a) for q, a in answers.items()}
-        out[_number(run, i)] = (begin, clips[-1] - 300 if clips else 0, values)
+        out[100 * run + i] = (begin, clips[-1] - 300 if clips else 0, values)
     return out
 
 
@@ -242,5 +221,5 @@ def _write_run(path: Path, generator: Generator, subject: int, plans: list[Plann
     rows.sort(key=lambda row: float(row.split("\t")[0]))
     open_bids.table(path.with_name(f"{path.name}_events.tsv"), "onset\tduration\ttrial_type",
                     rows if plans else ["0\t20\t0"])
-    path.with_name(f"{path.name}_eeg.json").write_text(json.dumps(
-        {"TaskName": "Run", "SamplingFrequency": _FILE_RATE, "EEGChannelCount": len(names)}) + "\n")
+    open_bids.sidecar(path.with_name(f"{path.name}_eeg.json"), TaskName="Run",
+                      SamplingFrequency=_FILE_RATE, EEGChannelCount=len(names))

@@ -7,17 +7,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.data.corpus import Features, Inventory, Recording, TrialInfo, TrialSignal, ordered
+from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal, ordered
 from bench.data.downloads.source import Download
+from bench.data.features import listed
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
 from .shared import files, matlab
 from .shared.facts import SAM40_CHANNELS
-from .shared.simulated import PlannedTrial, WithoutFeatures, seconds
+from .shared.signals import OnlySignals
+from .shared.simulated import PlannedTrial, SimulatedCorpus, seconds
+from .shared.simulator import Emotion, Generator
 
-_SUBJECTS, _REPEATS, _RATE, _TRIAL_S = 40, 3, 128, 25
+_REPEATS, _RATE, _TRIAL_S = 3, 128, 25
 _TASKS = ("Relax", "Arithmetic", "Mirror_image", "Stroop")
 _CLASSES = ("rest", "arithmetic", "mirror images", "Stroop")
 _NAME = rf"({'|'.join(_TASKS)})_sub_(\d{{1,2}})_trial(\d)\.mat"
@@ -30,7 +33,7 @@ _NO_ORDER = (
 )
 
 
-class Sam40(WithoutFeatures):
+class Sam40(OnlySignals, SimulatedCorpus):
     """Reader and simulator of SAM40's filtered recordings: one file a trial."""
 
     name: ClassVar[str] = "SAM40"
@@ -52,6 +55,8 @@ class Sam40(WithoutFeatures):
   filtered_data/Arithmetic_sub_1_trial1.mat ... Stroop_sub_40_trial3.mat   (480 files, one a trial)
   raw_data/                                                                (not read)
   scales.xls, Coordinates.locs                                             (not read)"""
+    folder: ClassVar[str] = f"SAM40/{_FOLDER}"
+    subjects: ClassVar[int] = 40
     channels: ClassVar[tuple[str, ...]] = SAM40_CHANNELS
     rate: ClassVar[float] = float(_RATE)
     trials_per_session: ClassVar[int] = len(_TASKS) * _REPEATS
@@ -62,46 +67,41 @@ class Sam40(WithoutFeatures):
         Task("4", _CLASSES, "class", codes=dict(enumerate(_CLASSES)), doc="All four tasks."),
     )
 
-    def inventory(self, root: Path, features: Features = "bench") -> Inventory:
+    def found(self, root: Path) -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`.
 
         Raises
         ------
-        MissingCorpusError, DataError, SettingError
+        MissingCorpusError, DataError
         """
-        self.only_bench(features)
         folder = files.locate_files(self, root, _NAME, _WORDS, preferred=_FOLDER)
         named, skipped = files.matching(folder, folder, _NAME, _WORDS, _COMPANIONS)
         found: dict[tuple[int, int], Path] = {}
         for path, match in named:
             subject, repeat = int(match[2]), int(match[3])
-            if not (1 <= subject <= _SUBJECTS and 1 <= repeat <= _REPEATS):
-                skipped.append((path, f"SAM40 has subjects 1 to {_SUBJECTS}, and trials 1 to "
+            if not (1 <= subject <= self.subjects and 1 <= repeat <= _REPEATS):
+                skipped.append((path, f"SAM40 has subjects 1 to {self.subjects}, and trials 1 to "
                                       f"{_REPEATS} of each task"))
                 continue
             twin = found.setdefault((subject, _number(match[1], repeat)), path)
             if twin is not path:
                 raise DataError(folder, f"one file for {match[1]} trial {repeat} of subject "
                                 f"{subject}", f"{twin.name} and {path.name}", "Remove one of them.")
-        subjects, _ = files.expected_size(read_marker(folder), _SUBJECTS, 1)
-        lost = [f"{task}_sub_{s}_trial{k}.mat" for s in range(1, subjects + 1) for task in _TASKS
+        people = self.people(read_marker(folder))
+        lost = [f"{task}_sub_{s}_trial{k}.mat" for s in people for task in _TASKS
                 for k in range(1, _REPEATS + 1) if (s, _number(task, k)) not in found]
-        some = f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
-        whole = subjects * len(_TASKS) * _REPEATS
-        missing = (f"{len(lost)} of {whole} trials are missing: {some}",) if lost else ()
+        whole = len(people) * len(_TASKS) * _REPEATS
+        missing = (f"{len(lost)} of {whole} trials are missing: {listed(lost)}",) if lost else ()
         recorded = [Recording(path, s, 1) for (s, _), path in sorted(found.items())]
         return Inventory(folder, ordered(recorded), tuple(skipped), missing)
 
-    def read(
-        self, recording: Recording, features: Features = "bench", official_kind: str = ""
-    ) -> list[TrialSignal]:
+    def signals(self, recording: Recording) -> list[TrialSignal]:
         """The one trial of a file, 32 electrodes.
 
         Raises
         ------
-        DataError, SettingError
+        DataError
         """
-        self.only_bench(features)
         path = recording.path
         stored = matlab.arrays(path, (_VARIABLE,))
         shape = (len(self.channels), seconds(_TRIAL_S, read_marker(path.parent)) * _RATE)
@@ -124,9 +124,7 @@ class Sam40(WithoutFeatures):
         return {number: TrialInfo(number, None, {"class": float((number - 1) // _REPEATS)})}
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a subject, in order of the numbers of trials."""
-        from .shared.simulator import Emotion
-
+        """What :meth:`write` writes of a subject, in order of the numbers of trials."""
         evoked = (Emotion(0.0, -0.7), Emotion(0.0, 0.7), Emotion(0.2, 0.3), Emotion(-0.4, 0.6))
         shown = np.argsort(
             self.generator(recipe).presentation_order(subject, 1, self.trials_per_session))
@@ -137,22 +135,17 @@ class Sam40(WithoutFeatures):
             for n in range(1, self.trials_per_session + 1)
         ]
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SAM40`` below ``root``: a file a trial, and what is not read beside them."""
-        generator = self.generator(recipe)
-        folder = root / "SAM40" / _FOLDER
-        folder.mkdir(parents=True)
-        subjects, _ = files.expected_size(recipe, _SUBJECTS, 1)
-        for subject in range(1, subjects + 1):
-            for p in self.design(recipe, subject, 1):
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write a file a trial, and what is not read beside them."""
+        for subject in self.people(generator.recipe):
+            for p in self.design(generator.recipe, subject, 1):
                 task, repeat = _TASKS[(p.number - 1) // _REPEATS], (p.number - 1) % _REPEATS + 1
-                data = generator.signal(subject, 1, p.number, p.order, p.emotion, p.samples)
+                data = generator.trial(subject, 1, p)
                 matlab.write(folder / f"{task}_sub_{subject}_trial{repeat}.mat",
                              {_VARIABLE: np.round(data * 64) / 64}, compress=True)
         (folder / "._Relax_sub_1_trial1.mat").write_bytes(files.JUNK)
         (folder.parent / "Coordinates.locs").write_text("".join(
             f"{i}\t0\t0.5\t{name}\n" for i, name in enumerate(self.channels, start=1)))
-        write_marker(folder, self.name, recipe)
 
 
 def _number(task: str, repeat: int) -> int:

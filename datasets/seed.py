@@ -11,12 +11,13 @@ import numpy as np
 
 from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError, MissingCorpusError
 
 from .shared import files, matlab, seed_files
 from .shared.facts import SEED_DATES, SEED_FEATURE_ROWS, SEED_LABELS, SEED_SAMPLES
 from .shared.simulated import seconds
+from .shared.simulator import Generator
 
 _RAW = "Preprocessed_EEG"
 _OFFICIAL = ("ExtractedFeatures_1s", "ExtractedFeatures_4s", "ExtractedFeatures")
@@ -36,6 +37,7 @@ class Seed(seed_files.SeedLike):
   Preprocessed_EEG/        {subject}_{YYYYMMDD}.mat x 45, label.mat   (features=bench)
   ExtractedFeatures_1s/    {subject}_{YYYYMMDD}.mat x 45, label.mat   (features=official)
   ExtractedFeatures_4s/    or one folder ExtractedFeatures"""
+    folder: ClassVar[str] = "SEED_EEG"
     trials_per_session: ClassVar[int] = _TRIALS
     codes: ClassVar[Mapping[float, str]] = _CLASSES
     tasks: ClassVar[tuple[Task, ...]] = (
@@ -59,13 +61,7 @@ class Seed(seed_files.SeedLike):
             folder, places = files.locate(self, root, wanted)
         except MissingCorpusError as error:
             raise self._with_alternative(error, root, features) from None
-        skipped: list[tuple[Path, str]] = []
-        for place in places:
-            recordings, passed = self._recordings(folder, place)
-            skipped += passed
-            if recordings:
-                return seed_files.finished(folder, recordings, skipped)
-        raise files.no_recordings(self, places, seed_files.FILE_WORDS, skipped)
+        return self.first_of(folder, places, self._recordings, seed_files.FILE_WORDS)
 
     def _with_alternative(
         self, error: MissingCorpusError, root: Path, features: Features
@@ -82,17 +78,17 @@ class Seed(seed_files.SeedLike):
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         by_subject: dict[int, list[tuple[str, Path]]] = {}
-        dated, skipped = self.dated_files(root, folder)
-        for path, subject, date in dated:
-            by_subject.setdefault(subject, []).append((date, path))
+        dated, skipped = self.matching(folder, root, *seed_files.DATED)
+        for path, subject, match in dated:
+            by_subject.setdefault(subject, []).append((match[2], path))
         recordings = []
         for subject, days in by_subject.items():
             names = [p.name for _, p in days]
-            if len(days) > seed_files.SESSIONS or len({d for d, _ in days}) < len(days):
+            if len(days) > self.sessions or len({d for d, _ in days}) < len(days):
                 raise DataError(
-                    folder, f"at most {seed_files.SESSIONS} dates of subject {subject}, each once",
+                    folder, f"at most {self.sessions} dates of subject {subject}, each once",
                     ", ".join(names), "Remove what does not belong there.",
                 )
             recordings += [
@@ -112,12 +108,12 @@ class Seed(seed_files.SeedLike):
         path = inventory.recordings[0].path
         suffix = re.search(r"([14])s$", files.plain(path.parent.name))
         if suffix:
-            return seed_files.described(kind, float(suffix[1]))
+            return OfficialFeatures(kind, float(suffix[1]), kind.split("_")[1])
         windows = seed_files.read_features(path, kind, _TRIALS)[0].data.shape[1]
         trial_s = self.samples(1, 0, read_marker(inventory.root)) // seed_files.RATE
         for window_s in (1, 4):
             if abs(windows - trial_s // window_s) <= max(1, 0.1 * trial_s / window_s):
-                return seed_files.described(kind, float(window_s))
+                return OfficialFeatures(kind, float(window_s), kind.split("_")[1])
         raise DataError(
             f"{path} trial 1 {kind}", f"{trial_s} windows of 1 s or {trial_s // 4} of 4 s",
             f"{windows}", "Name the folder ExtractedFeatures_1s or ExtractedFeatures_4s.",
@@ -152,27 +148,23 @@ class Seed(seed_files.SeedLike):
         true_s = (SEED_SAMPLES[index] - 1) / seed_files.RATE
         return seconds(true_s, recipe) * seed_files.RATE + 1
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SEED_EEG`` below ``root``: signals, two folders of features, labels, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "SEED_EEG"
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write signals, two folders of features, labels, decoys."""
         for name in (_RAW, *_OFFICIAL[:2]):
-            (folder / name).mkdir(parents=True)
+            (folder / name).mkdir()
             matlab.write(folder / name / "label.mat", {"label": np.array([SEED_LABELS], float)})
             (folder / name / "readme.txt").write_text("Simulated; no recording of a person.\n")
         (folder / _RAW / "._1_20131027.mat").write_bytes(files.JUNK)
         (folder / "channel-order.xlsx").write_bytes(b"")
         labels = {"labels": np.array([SEED_LABELS], float)}
-        subjects, sessions = files.expected_size(recipe, len(SEED_DATES), seed_files.SESSIONS)
-        for subject in range(1, subjects + 1):
-            for session in range(1, sessions + 1):
+        for subject in self.people(generator.recipe):
+            for session in self.visits(generator.recipe):
                 file = f"{subject}_{SEED_DATES[subject][session - 1]}.mat"
-                self.write(
+                self.write_recording(
                     generator, subject, session, raw=folder / _RAW / file,
                     official={w: folder / f"ExtractedFeatures_{w}s" / file for w in (1, 4)},
                     extra=labels if subject % 2 == 0 else None,  # some copies have them
                 )
-        write_marker(folder, self.name, recipe)
 
 
 def _read_labels(path: Path) -> tuple[int, ...]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from bench.data.corpus import Features, Inventory, OfficialFeatures, Recording
+from bench.data.corpus import Features, Inventory, Recording
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, write_marker
+from bench.data.recipe import Recipe
 from bench.errors import DataError
 
 from .shared import files, seed_files
 from .shared.facts import SEED_IV_DATES, SEED_IV_LABELS, SEED_IV_SAMPLES_1, SEED_IV_WINDOWS
 from .shared.simulated import seconds
+from .shared.simulator import Generator
 from .shared.tables import text_of
 
 _RAW = "eeg_raw_data"
@@ -36,6 +37,7 @@ class SeedIV(seed_files.SeedLike):
   eeg_raw_data/{1,2,3}/{subject}_{YYYYMMDD}.mat          15 each   (features=bench)
   eeg_feature_smooth/{1,2,3}/{subject}_{YYYYMMDD}.mat    15 each   (features=official)
   ReadMe.txt                                             (labels)"""
+    folder: ClassVar[str] = "SEED_IV"
     trials_per_session: ClassVar[int] = _TRIALS
     codes: ClassVar[Mapping[float, str]] = _CLASSES
     new_clips: ClassVar[bool] = True
@@ -62,11 +64,11 @@ class SeedIV(seed_files.SeedLike):
         """
         folder, places = files.locate(self, root, (_RAW if features == "bench" else _OFFICIAL,))
         recordings: list[Recording] = []
-        skipped: list[tuple[Path, str]] = []
+        skipped: files.Skipped = []
         for entry in files.entries(places[0]):
             numbered = entry.name in ("1", "2", "3") and entry.is_dir()
             if numbered and files.inside(entry, folder):
-                dated, passed = self.dated_files(folder, entry)
+                dated, passed = self.matching(entry, folder, *seed_files.DATED)
                 recordings += [Recording(p, subject, int(entry.name)) for p, subject, _ in dated]
                 skipped += passed
             elif numbered:
@@ -75,18 +77,7 @@ class SeedIV(seed_files.SeedLike):
                 skipped.append((entry, "not one of the sessions' folders 1, 2, 3"))
         if not recordings:
             raise files.no_recordings(self, places, f"{{1,2,3}}/{seed_files.FILE_WORDS}", skipped)
-        files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
-        return seed_files.finished(folder, recordings, skipped)
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s, always.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return seed_files.described(kind, float(_WINDOW_S))
+        return self.listed(folder, self.unique(recordings), skipped)
 
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each clip of a session."""
@@ -124,17 +115,14 @@ class SeedIV(seed_files.SeedLike):
             true_s = _WINDOW_S * SEED_IV_WINDOWS[session - 1][index] + 2
         return seconds(true_s, recipe) * rate + 1
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SEED_IV`` below ``root``: signals, features, ``ReadMe.txt``, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "SEED_IV"
-        subjects, sessions = files.expected_size(recipe, len(SEED_IV_DATES), len(SEED_IV_LABELS))
-        for session in range(1, sessions + 1):
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write signals, features, ``ReadMe.txt``, decoys."""
+        for session in self.visits(generator.recipe):
             for name in (_RAW, _OFFICIAL):
                 (folder / name / str(session)).mkdir(parents=True)
-            for subject in range(1, subjects + 1):
+            for subject in self.people(generator.recipe):
                 file = f"{session}/{subject}_{SEED_IV_DATES[subject][session - 1]}.mat"
-                self.write(
+                self.write_recording(
                     generator, subject, session, raw=folder / _RAW / file,
                     official={_WINDOW_S: folder / _OFFICIAL / file},
                 )
@@ -148,7 +136,6 @@ class SeedIV(seed_files.SeedLike):
             "Simulated; no recording of a person.\nThe labels 0, 1, 2, 3 are neutral, sad, fear, "
             f"happy.\n\n{lists}\n"
         )
-        write_marker(folder, self.name, recipe)
 
 
 def _parse_labels(path: Path, session: int) -> tuple[int, ...]:

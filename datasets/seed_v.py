@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +15,26 @@ from numpy.typing import NDArray
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
 )
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, read_marker, write_marker
+from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError
 
-from .shared import files, neuroscan, pickles, seed_files, sheets
+from .shared import files, neuroscan, pickles, seed_files
 from .shared.facts import SEED_V_ENDS, SEED_V_LABELS, SEED_V_STARTS
 from .shared.simulated import seconds
+from .shared.simulator import Generator
 from .shared.tables import text_of
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
 
 _RAW = "EEG_raw"
 _OFFICIAL = "EEG_DE_features"
 _TIMES = "trial_start_end_timestamp.txt"
-_SHEET = "emotion_label_and_stimuli_order.xlsx"
 _CLASSES = {0.0: "disgust", 1.0: "fear", 2.0: "sad", 3.0: "neutral", 4.0: "happy"}
-_SUBJECTS, _SESSIONS, _TRIALS = 16, 3, 15
+_TRIALS = 15
 _RECORDED_HZ = 1000
 _WINDOW_S = 4
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|trialstart.*\.txt|.*\.locs"
@@ -59,6 +55,8 @@ class SeedV(seed_files.SeedLike):
   EEG_DE_features/{subject}_123.npz             16 files        (features=official)
   trial_start_end_timestamp.txt                 where trials begin and end in EEG_raw
   emotion_label_and_stimuli_order.xlsx          (labels)"""
+    folder: ClassVar[str] = "SEED-V"
+    subjects: ClassVar[int] = 16
     trials_per_session: ClassVar[int] = _TRIALS
     codes: ClassVar[Mapping[float, str]] = _CLASSES
     new_clips: ClassVar[bool] = True
@@ -74,6 +72,7 @@ class SeedV(seed_files.SeedLike):
              doc="Disgust, fear and sad are negative, happy is positive."),
     )
     official_kinds: ClassVar[tuple[str, ...]] = ("de",)
+    unsmoothed: ClassVar[str] = "unstated"
 
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`; a feature file has all sessions.
@@ -88,35 +87,21 @@ class SeedV(seed_files.SeedLike):
             (r"(\d{1,2})_([1-3])_\d{8}\.cnt", "{subject}_{session}_{YYYYMMDD}.cnt") if raw
             else (r"(\d{1,2})_123\.npz", "{subject}_123.npz")
         )
-        named, skipped = files.matching(places[0], folder, pattern, words, _COMPANIONS)
+        named, skipped = self.matching(places[0], folder, pattern, words, _COMPANIONS)
         times = tuple(files.loose_files(folder, folder, _TIMES)[:1]) if raw else ()
-        recordings = []
-        _, last = files.expected_size(read_marker(folder), _SUBJECTS, _SESSIONS)
-        for path, match in named:
-            if 1 <= int(match[1]) <= _SUBJECTS:
-                sessions = [int(match[2])] if raw else range(1, last + 1)
-                recordings += [Recording(path, int(match[1]), s, times) for s in sessions]
-            else:
-                skipped.append((path, f"SEED-V has subjects 1 to {_SUBJECTS}, not {match[1]}"))
+        every = self.visits(read_marker(folder))
+        recordings = [Recording(path, subject, session, times) for path, subject, match in named
+                      for session in ([int(match[2])] if raw else every)]
         if not recordings:
             raise files.no_recordings(self, places, words, skipped)
-        files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
-        return seed_files.finished(folder, recordings, skipped, (_SUBJECTS, _SESSIONS))
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s; whether the owners smoothed them is not said.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return OfficialFeatures(kind, float(_WINDOW_S), "unstated")
+        return self.listed(folder, self.unique(recordings), skipped)
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
     ) -> list[TrialSignal]:
         """Trials of one session: cut from the recording and brought to 200 Hz, or features.
+
+        They are cut at the seconds of the owners' file, or else at the published ones.
 
         Raises
         ------
@@ -124,7 +109,9 @@ class SeedV(seed_files.SeedLike):
         """
         if features == "bench":
             recorded = neuroscan.header(recording.path)
-            spans = self._spans(recording)
+            session = recording.session - 1
+            spans = (_parse_times(recording.others[0], recording.session) if recording.others
+                     else zip(SEED_V_STARTS[session], SEED_V_ENDS[session], strict=True))
             cuts = {n: (a * recorded.rate, b * recorded.rate)
                     for n, (a, b) in enumerate(spans, start=1)}
             return neuroscan.trials(recorded, cuts, self.channels, seed_files.RATE)
@@ -140,13 +127,6 @@ class SeedV(seed_files.SeedLike):
             for n, a in arrays.items()
         ]
 
-    def _spans(self, recording: Recording) -> list[tuple[int, int]]:
-        """Seconds from which to which each trial runs: by the owners' file, or as published."""
-        if not recording.others:
-            return list(zip(SEED_V_STARTS[recording.session - 1],
-                            SEED_V_ENDS[recording.session - 1], strict=True))
-        return _parse_times(recording.others[0], recording.session)
-
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each clip of a session."""
         return SEED_V_LABELS[session - 1]
@@ -161,22 +141,12 @@ class SeedV(seed_files.SeedLike):
         DataError
             The file of labels holds something else.
         """
-        session, known = recording.session, {v: k for k, v in _CLASSES.items()}
-        source = recording.path
-        if source.suffix == ".npz":
-            labels = _read_labels(recording)
+        session = recording.session
+        if recording.path.suffix == ".npz":
+            labels, source = _read_labels(recording), recording.path.name
         else:
-            tables = files.loose_files(inventory.root, inventory.root, _SHEET)
-            listed = sheets.sessions(tables[0], tuple(known), _TRIALS) if tables else {}
-            if session not in listed:
-                absent = f"has no labels of session {session}" if tables else "not found"
-                files.once(notices, f"SEED-V: {_SHEET} {absent}; the published labels are used")
-                return self.published(session)
-            source, labels = tables[0], tuple(int(known[word]) for word in listed[session])
-        if labels != self.published(session):
-            files.once(notices, f"SEED-V: labels of session {session} in {source.name} differ from "
-                                "the published ones; the file's are used")
-        return labels
+            labels, source = self.in_sheet(inventory, session, notices), seed_files.SHEET
+        return self.compared(labels, session, source, notices)
 
     def trials(
         self, inventory: Inventory, recording: Recording, notices: list[str]
@@ -197,50 +167,31 @@ class SeedV(seed_files.SeedLike):
         true_s = SEED_V_ENDS[session - 1][index] - SEED_V_STARTS[session - 1][index]
         return seconds(true_s, recipe) * seed_files.RATE
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SEED-V`` below ``root``: recordings, features, times, labels, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "SEED-V"
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write recordings, features, times, labels, decoys."""
+        recipe = generator.recipe
         for name in (_RAW, _OFFICIAL):
-            (folder / name).mkdir(parents=True)
-        subjects, sessions = files.expected_size(recipe, _SUBJECTS, _SESSIONS)
-        for subject in range(1, subjects + 1):
+            (folder / name).mkdir()
+        for subject in self.people(recipe):
             features: dict[int, NDArray[np.float64]] = {}
-            for session in range(1, sessions + 1):
-                signals = self._signals(generator, subject, session)
+            for session in self.visits(recipe):
+                signals = [generator.trial(subject, session, p)
+                           for p in self.design(recipe, subject, session)]
                 path = folder / _RAW / f"{subject}_{session}_2018{3 + session:02d}{subject:02d}.cnt"
                 _write_recording(path, signals, recipe.seed, (subject, session))
                 for signal in signals:
                     de = seed_files.owner_features(signal, _WINDOW_S)["de"]
                     features[len(features)] = de.transpose(1, 0, 2).reshape(de.shape[1], -1)
             _write_features(folder / _OFFICIAL / f"{subject}_123.npz", features)
-        times = "\n".join(
-            f"Session {s}:\nstart_second: {starts}\nend_second: {ends}\n"
-            for s, (starts, ends) in enumerate(map(self._planned, range(1, 4), [recipe] * 3), 1)
-        )
-        (folder / _TIMES).write_text(times, encoding="utf-8")
-        sheets.write(folder / _SHEET, [
-            line for s in range(1, _SESSIONS + 1) for line in (
-                [f"Session {s}", *(_CLASSES[c].capitalize() for c in self.published(s))],
-                ["", *(f"clip {s}-{i}" for i in range(1, _TRIALS + 1))],
-            )
-        ])
+        times = []
+        for session in self.visits(None):
+            lengths = [self.samples(session, i, recipe) // seed_files.RATE for i in range(_TRIALS)]
+            ends = np.cumsum(np.array(lengths) + _GAP_S)
+            times.append(f"Session {session}:\nstart_second: {(ends - lengths).tolist()}\n"
+                         f"end_second: {ends.tolist()}\n")
+        (folder / _TIMES).write_text("\n".join(times), encoding="utf-8")
+        self.write_sheet(folder)
         (folder / _RAW / "._1_1_20180401.cnt").write_bytes(files.JUNK)
-        write_marker(folder, self.name, recipe)
-
-    def _planned(self, session: int, recipe: Recipe) -> tuple[list[int], list[int]]:
-        """Seconds in which simulated trials begin and end."""
-        lengths = [self.samples(session, i, recipe) // seed_files.RATE for i in range(_TRIALS)]
-        ends = np.cumsum(np.array(lengths) + _GAP_S)
-        return (ends - lengths).tolist(), ends.tolist()
-
-    def _signals(
-        self, generator: Generator, subject: int, session: int
-    ) -> list[NDArray[np.float64]]:
-        return [
-            generator.signal(subject, session, p.number, p.order, p.emotion, p.samples)
-            for p in self.design(generator.recipe, subject, session)
-        ]
 
 
 def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
@@ -255,7 +206,8 @@ def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
     if match is None:
         raise DataError(where, expected, "no such lists")
     starts, ends = (re.findall(r"[^,\s]+", match[i]) for i in (1, 2))
-    if not len(starts) == len(ends) == _TRIALS or not all(map(_is_second, starts + ends)):
+    if not len(starts) == len(ends) == _TRIALS or not all(
+            re.fullmatch("[0-9]{1,6}", second) for second in starts + ends):
         raise DataError(where, f"{expected} in whole seconds", f"{len(starts)} and {len(ends)}: "
                         f"{', '.join(starts + ends)[:80]}")
     spans = [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
@@ -263,10 +215,6 @@ def _parse_times(path: Path, session: int) -> list[tuple[int, int]]:
     if flat != sorted(flat) or any(a == b for a, b in spans):
         raise DataError(where, "trials one after another", ", ".join(map(str, flat))[:80])
     return spans
-
-
-def _is_second(text: str) -> bool:
-    return re.fullmatch(r"\d{1,6}", text, re.ASCII) is not None
 
 
 def _session(recording: Recording, name: str) -> dict[int, NDArray[Any]]:

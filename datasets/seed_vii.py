@@ -7,7 +7,7 @@ import datetime
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +15,28 @@ from numpy.typing import NDArray
 from bench.data.corpus import (
     Features,
     Inventory,
-    OfficialFeatures,
     Recording,
     TrialInfo,
     TrialSignal,
 )
 from bench.data.labels import Task
-from bench.data.recipe import Recipe, write_marker
+from bench.data.recipe import Recipe
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError
 
-from .shared import files, matlab, neuroscan, seed_files, sheets
+from .shared import files, matlab, neuroscan, seed_files
 from .shared.facts import SEED_VII_LABELS
 from .shared.simulated import PlannedTrial, seconds
+from .shared.simulator import Generator
 from .shared.tables import text_of
-
-if TYPE_CHECKING:
-    from .shared.simulator import Generator
+from .shared.torn import TORN
 
 _CLEAN, _RAW, _OFFICIAL = "EEG_preprocessed", "EEG_raw", "EEG_features"
-_SHEET = "emotion_label_and_stimuli_order.xlsx"
 _NAMES = ("disgust", "fear", "sad", "neutral", "happy", "anger", "surprise")
 _CLASSES = {float(k): name for k, name in enumerate(_NAMES)}
 _CODES = {name: k for k, name in _CLASSES.items()}
-_SUBJECTS, _SESSIONS, _TRIALS = 20, 4, 20
+_SESSIONS, _TRIALS = 4, 20
 _WINDOW_S = 4
-_LONGEST_S = 3600
 #: Recordings whose marks are wrong, and when they began: the owners give times of day instead.
 _BY_CLOCK = {"14_20221015_1": "2022-10-15 14:25:34", "9_20221111_3": "2022-11-11 14:01:27"}
 _COMPANIONS = r"readme(\.txt)?|.*\.xlsx?|.*\.locs"
@@ -64,6 +60,9 @@ class SeedVII(seed_files.SeedLike):
   EEG_features/{subject}.mat                    20 files                   (features=official)
   save_info/*_trigger_info.csv                  (times of two recordings in EEG_raw)
   emotion_label_and_stimuli_order.xlsx          (labels)"""
+    folder: ClassVar[str] = "SEED-VII"
+    subjects: ClassVar[int] = 20
+    sessions: ClassVar[int] = _SESSIONS
     trials_per_session: ClassVar[int] = _TRIALS
     codes: ClassVar[Mapping[float, str]] = _CLASSES
     new_clips: ClassVar[bool] = True
@@ -89,48 +88,26 @@ class SeedVII(seed_files.SeedLike):
         """
         wanted = (_CLEAN, _RAW) if features == "bench" else (_OFFICIAL,)
         folder, places = files.locate(self, root, wanted)
-        skipped: list[tuple[Path, str]] = []
-        for place in places:
-            recordings, passed = self._recordings(folder, place)
-            skipped += passed
-            if recordings:
-                files.unique(recordings, lambda r: f"subject {r.subject} in session {r.session}")
-                size = (_SUBJECTS, _SESSIONS)
-                return seed_files.finished(folder, recordings, skipped, size)
-        raise files.no_recordings(self, places, "1.mat ... 20.mat", skipped)
+        return self.first_of(folder, places, self._recordings, "1.mat ... 20.mat")
 
     def _recordings(
         self, root: Path, folder: Path
-    ) -> tuple[list[Recording], list[tuple[Path, str]]]:
+    ) -> tuple[list[Recording], files.Skipped]:
         raw = files.plain(folder.name) == files.plain(_RAW)
         pattern, words = (
             (r"(\d{1,2})_\d{8}_([1-4])\.cnt", "{subject}_{YYYYMMDD}_{session}.cnt") if raw
             else (r"(\d{1,2})\.mat", "{subject}.mat")
         )
-        named, skipped = files.matching(folder, root, pattern, words, _COMPANIONS)
+        named, skipped = self.matching(folder, root, pattern, words, _COMPANIONS)
         recordings = []
-        for path, match in named:
-            if not 1 <= int(match[1]) <= _SUBJECTS:
-                skipped.append((path, f"SEED-VII has subjects 1 to {_SUBJECTS}, not {match[1]}"))
-            elif raw:
+        for path, subject, match in named:
+            if raw:
                 times = f"{path.stem}_trigger_info.csv"
                 others = files.loose_files(root, root, times) if path.stem in _BY_CLOCK else []
-                recordings.append(
-                    Recording(path, int(match[1]), int(match[2]), tuple(others[:1]))
-                )
+                recordings.append(Recording(path, subject, int(match[2]), tuple(others[:1])))
             else:
-                recordings += [Recording(path, int(match[1]), s) for s in _sessions_of(path)]
-        return recordings, skipped
-
-    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
-        """Windows of 4 s, always.
-
-        Raises
-        ------
-        UnknownNameError
-        """
-        kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
-        return OfficialFeatures(kind, float(_WINDOW_S), "LDS" if "LDS" in kind else "none")
+                recordings += [Recording(path, subject, s) for s in _sessions_of(path)]
+        return self.unique(recordings), skipped
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
@@ -149,10 +126,8 @@ class SeedVII(seed_files.SeedLike):
         if features == "bench":
             arrays = _arrays(path, recording.session, "{}")
             for number, x in arrays.items():
-                rate = seed_files.RATE
-                if x.ndim != 2 or len(x) != channels or not rate <= x.shape[1] <= _LONGEST_S * rate:
-                    raise DataError(f"{path} trial {number}", f"shape ({channels}, samples) with a "
-                                    f"second to an hour at {rate} Hz", f"{x.shape}")
+                if not seed_files.is_raw(x.shape):
+                    raise DataError(f"{path} trial {number}", seed_files.RAW, f"{x.shape}")
             return [TrialSignal(n, x) for n, x in arrays.items()]
         kind = seed_files.kind_of(self.name, official_kind, self.official_kinds)
         arrays = _arrays(path, recording.session, f"{kind}_{{}}")
@@ -178,18 +153,8 @@ class SeedVII(seed_files.SeedLike):
         DataError
             The table holds something else.
         """
-        session = recording.session
-        tables = files.loose_files(inventory.root, inventory.root, _SHEET)
-        listed = sheets.sessions(tables[0], _NAMES, _TRIALS) if tables else {}
-        if session not in listed:
-            absent = f"has no labels of session {session}" if tables else "not found"
-            files.once(notices, f"SEED-VII: {_SHEET} {absent}; the published labels are used")
-            return self.published(session)
-        labels = tuple(int(_CODES[word]) for word in listed[session])
-        if labels != self.published(session):
-            files.once(notices, f"SEED-VII: labels of session {session} in {_SHEET} differ from "
-                                "the published ones; the file's are used")
-        return labels
+        labels = self.in_sheet(inventory, recording.session, notices)
+        return self.compared(labels, recording.session, seed_files.SHEET, notices)
 
     def trials(
         self, inventory: Inventory, recording: Recording, notices: list[str]
@@ -208,50 +173,32 @@ class SeedVII(seed_files.SeedLike):
         return seconds(_CLIPS_S[(index + 5 * session) % _TRIALS], recipe) * seed_files.RATE
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes of a session, numbered as the owners number all trials."""
+        """What :meth:`write` writes of a session, numbered as the owners number all trials."""
         from dataclasses import replace
 
         before = (session - 1) * _TRIALS
         return [replace(p, number=before + p.number)
                 for p in super().design(recipe, subject, session)]
 
-    def simulate(self, root: Path, recipe: Recipe) -> None:
-        """Write ``SEED-VII`` below ``root``: clean signals, features, labels, decoys."""
-        generator = self.generator(recipe)
-        folder = root / "SEED-VII"
+    def write(self, folder: Path, generator: Generator) -> None:
+        """Write clean signals, features, labels, decoys."""
         for name in (_CLEAN, _OFFICIAL):
-            (folder / name).mkdir(parents=True)
-        subjects, sessions = files.expected_size(recipe, _SUBJECTS, _SESSIONS)
-        for subject in range(1, subjects + 1):
-            signals, features = self._subject(generator, subject, sessions)
-            matlab.write(folder / _CLEAN / f"{subject}.mat", signals)
-            matlab.write(folder / _OFFICIAL / f"{subject}.mat", features)
-        sheets.write(folder / _SHEET, [
-            line for s, words in enumerate(SEED_VII_LABELS, start=1) for line in (
-                [f"Session {s}", *(w.capitalize() for w in words)],
-                ["", *(f"clip {s}-{i}" for i in range(1, _TRIALS + 1))],
-            )
-        ])
+            (folder / name).mkdir()
+        for subject in self.people(generator.recipe):
+            rng = np.random.default_rng([generator.recipe.seed, subject])
+            signals: dict[str, NDArray[Any]] = {}
+            features: dict[str, NDArray[Any]] = {}
+            for session in self.visits(generator.recipe):
+                for p in self.design(generator.recipe, subject, session):
+                    signal = np.round(generator.trial(subject, session, p) * 64) / 64
+                    signals[str(p.number)] = signal
+                    values = seed_files.owner_features(signal, _WINDOW_S)
+                    for kind in self.official_kinds:
+                        features[f"{kind}_{p.number}"] = values[kind].transpose(1, 2, 0)
+            for place, variables in ((_CLEAN, signals), (_OFFICIAL, features)):
+                matlab.write(folder / place / f"{subject}.mat", seed_files.shuffled(rng, variables))
+        self.write_sheet(folder)
         (folder / _CLEAN / "._1.mat").write_bytes(files.JUNK)
-        write_marker(folder, self.name, recipe)
-
-    def _subject(
-        self, generator: Generator, subject: int, sessions: int
-    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """Variables of the two files of a subject, in random order."""
-        rng = np.random.default_rng([generator.recipe.seed, subject])
-        signals: dict[str, NDArray[Any]] = {}
-        features: dict[str, NDArray[Any]] = {}
-        for session in range(1, sessions + 1):
-            for p in self.design(generator.recipe, subject, session):
-                signal = generator.signal(
-                    subject, session, p.number, p.order, p.emotion, p.samples
-                )
-                signals[str(p.number)] = signal = np.round(signal * 64) / 64
-                values = seed_files.owner_features(signal, _WINDOW_S)
-                for kind in self.official_kinds:
-                    features[f"{kind}_{p.number}"] = values[kind].transpose(1, 2, 0)
-        return seed_files.shuffled(rng, signals), seed_files.shuffled(rng, features)
 
 
 def _sessions_of(path: Path) -> list[int]:
@@ -278,7 +225,7 @@ def _arrays(path: Path, session: int, named: str) -> dict[int, NDArray[Any]]:
         raise DataError(
             path, f"variables {named.format(min(keys))} to {named.format(max(keys))} of "
             f"session {session}", f"no {', '.join(lost)}",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
+            TORN,
         )
     return {n: arrays[k] for n, k in keys.items()}
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SettingError, UnknownNameError
 from .downloads.source import Download
 from .labels import Task
 from .recipe import Recipe
@@ -272,8 +273,6 @@ class CorpusAdapter(abc.ABC):
         SettingError
             The adapter has no simulator.
         """
-        from ..errors import SettingError
-
         raise SettingError(f"{self.name} has no simulator", "Point at its files with --data DIR.")
 
     @property
@@ -320,8 +319,6 @@ class CorpusAdapter(abc.ABC):
         ------
         UnknownNameError
         """
-        from ..errors import UnknownNameError
-
         if name is None:
             return self.tasks[0]
         for task in self.tasks:

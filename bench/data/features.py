@@ -52,20 +52,14 @@ def check_signal(signal: NDArray, where: str, channels: Sequence[str]) -> None:
         Names file, trial and channels.
     """
     bad = ~np.isfinite(signal)
-    if bad.any():
-        names = _at(channels, bad.any(axis=1))
-        found = f"{int(bad.sum())} NaN or infinite in {listed(names)}"
-        raise DataError(where, "finite samples", found, _MEND)
+    found = f"{int(bad.sum())} NaN or infinite in"
+    _refuse(bad.any(axis=1), channels, where, "finite samples", found)
     with np.errstate(over="ignore"):
         span = np.ptp(signal, axis=1)
-    if not span.all():
-        names = _at(channels, span == 0)
-        raise DataError(where, "signals that vary", f"constant channel {listed(names)}", _MEND)
+    _refuse(span == 0, channels, where, "signals that vary", "constant channel")
     absurd = (span < EXTREME[0]) | (span > EXTREME[1])
-    if absurd.any():
-        names = _at(channels, absurd)
-        found = f"{span[absurd][0]:.3g} from peak to peak in {listed(names)}"
-        raise DataError(where, "signals in microvolts or volts", found, _MEND)
+    found = f"{next(iter(span[absurd]), 0):.3g} from peak to peak in"
+    _refuse(absurd, channels, where, "signals in microvolts or volts", found)
 
 
 def check_features(x: NDArray, where: str, channels: Sequence[str]) -> None:
@@ -77,10 +71,8 @@ def check_features(x: NDArray, where: str, channels: Sequence[str]) -> None:
         Names file, trial and channels.
     """
     bad = ~np.isfinite(x)
-    if bad.any():
-        names = _at(channels, bad.any(axis=(0, 2)))
-        found = f"{int(bad.sum())} NaN or infinite in {listed(names)}"
-        raise DataError(where, "signals whose features are finite", found, _MEND)
+    found = f"{int(bad.sum())} NaN or infinite in"
+    _refuse(bad.any(axis=(0, 2)), channels, where, "signals whose features are finite", found)
 
 
 def amplitudes(signal: NDArray) -> NDArray[np.float32]:
@@ -112,14 +104,19 @@ def implausible(sizes: NDArray[np.float32], channels: Sequence[str]) -> str:
     return ""
 
 
-def _at(channels: Sequence[str], where: NDArray[np.bool_]) -> list[str]:
-    return [channels[int(i)] for i in np.flatnonzero(where)]
+def _refuse(
+    wrong: NDArray[np.bool_], channels: Sequence[str], where: str, expected: str, found: str
+) -> None:
+    """Refuse a trial some of whose channels are wrong, by their names."""
+    if wrong.any():
+        names = [channels[int(i)] for i in np.flatnonzero(wrong)]
+        raise DataError(where, expected, f"{found} {listed(names)}", _MEND)
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def version_of(kind: str) -> str:

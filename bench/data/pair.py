@@ -126,7 +126,8 @@ def align(
         source=joined([on_channels(r.windows, shared) for r in sources]),
         target=on_channels(target.windows, shared),
         source_name=PLUS.join(str(r.name) for r in sources), target_name=str(target.name),
-        digests=(_digest(sources), target.digest),
+        digests=(sources[0].digest if len(sources) == 1
+                 else key_of("sources", [r.digest for r in sources]), target.digest),
         notices=tuple(dict.fromkeys(
             [*(n for r in (*sources, target) for n in r.notices), *filter(None, lost)]
         )),
@@ -163,12 +164,6 @@ def _remedy(*origins: str) -> str:
                 "a corpus.")
     return ("Use --features bench, which computes the same unsmoothed features for both"
             + ("." if "bench" in origins else ", or --features official-4s."))
-
-
-def _digest(sources: Sequence[Reading]) -> str:
-    if len(sources) == 1:
-        return sources[0].digest
-    return key_of("sources", [r.digest for r in sources])
 
 
 def _part(reading: Reading) -> Part:

@@ -497,9 +497,9 @@ def simulated_root(
     """Folder of a simulated corpus in the cache, written on first use, or anew where damaged."""
     adapter: CorpusAdapter = load("corpora", corpus)()
     folder = simulated_path(adapter, recipe)
+    told = progress or (lambda what, done, total: None)
     if folder.is_dir() and (wrong := _damage(folder)):
-        if progress:
-            progress(f"the cached {adapter.name} is written anew, since {wrong}", 0, 1)
+        told(f"the cached {adapter.name} is written anew, since {wrong}", 0, 1)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         with contextlib.suppress(FileNotFoundError):  # another process has put it aside
             folder.rename(aside / folder.name)
@@ -508,11 +508,9 @@ def simulated_root(
             simulate_corpus(adapter, folder, recipe)
         _damage(folder)  # so that what was damaged is not what is remembered of these files
     if not folder.is_dir():
-        if progress:
-            progress(f"simulating {adapter.name}", 0, 1)
+        told(f"simulating {adapter.name}", 0, 1)
         simulate_corpus(adapter, folder, recipe)
-        if progress:
-            progress(f"simulating {adapter.name}", 1, 1)
+        told(f"simulating {adapter.name}", 1, 1)
     return folder
 
 

@@ -106,13 +106,11 @@ class _Grid:
     def _facts(self) -> dict[str, str]:
         """What a person wants to know of them, each in a few words."""
         corpora = [str(name) for name in np.unique(self.corpus)]
-        several = np.stack([self.session, self.subject, self.trial]) if len(self) else None
-        people = sorted(set(zip(self.corpus.tolist(), self.subject.tolist(), strict=True)))
-        trials = 0 if several is None else len(
-            set(zip(self.corpus.tolist(), *several.tolist(), strict=True)))
+        columns = (self.corpus, self.subject, self.session, self.trial)
+        trials = set(zip(*(column.tolist() for column in columns), strict=True))
         return {
             "corpus": "+".join(corpora) or "–", "windows": f"{len(self):,}",
-            "subjects": str(len(people)), "trials": f"{trials:,}",
+            "subjects": str(len({trial[:2] for trial in trials})), "trials": f"{len(trials):,}",
             "channels": str(len(self.space.channels)),
             "features": f"{self.space.width} {self.space.kind}",
             "window": f"{self.space.window_s:g} s",
@@ -146,12 +144,9 @@ class _Grid:
 
     def trial_key(self) -> NDArray[np.str_]:
         """Name of each window's trial, unique across corpora: ``corpus/subject/session/trial``."""
-        parts = [
-            a.astype(str) for a in (self.corpus, self.subject, self.session, self.trial)
-        ]
-        key = parts[0]
-        for part in parts[1:]:
-            key = np.char.add(np.char.add(key, "/"), part)
+        key = self.corpus.astype(str)
+        for part in (self.subject, self.session, self.trial):
+            key = np.char.add(np.char.add(key, "/"), part.astype(str))
         return key
 
     def trial_ids(self) -> NDArray[Any]:

@@ -14,10 +14,13 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from ..errors import BenchError
 from ..store.seal import DamagedError, json_of, sealed_json, sum_of
@@ -51,7 +54,11 @@ class ArchiveError(BenchError):
         super().__init__(f"{path} is no whole archive of results: {why}", hint)
 
 
-@dataclass(frozen=True)
+#: A row of a table of JSON, which has no tuples.
+_Row = Annotated[tuple[str, int], Field(strict=False)]
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True))
 class Index:
     """What an archive says of itself.
 
@@ -71,17 +78,16 @@ class Index:
 
     lab: str
     bench: str
-    files: Mapping[str, tuple[str, int]]
-    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    omitted: tuple[str, ...] = ()
+    files: dict[str, _Row]
+    records: dict[str, dict[str, str]]
+    omitted: Annotated[tuple[str, ...], Field(strict=False)]
 
     def text(self) -> str:
         """The index as it stands in the archive, with its own checksum."""
         return sealed_json({
             "format": FORMAT, "schema": SCHEMA, "lab": self.lab, "bench": self.bench,
-            "records": {k: dict(v) for k, v in sorted(self.records.items())},
-            "omitted": sorted(self.omitted),
-            "files": {name: list(what) for name, what in sorted(self.files.items())},
+            "records": dict(sorted(self.records.items())), "omitted": sorted(self.omitted),
+            "files": dict(sorted(self.files.items())),
         })
 
 
@@ -217,16 +223,12 @@ class Archive:
             raise DamagedError(
                 f"it is of format {body.get('schema')!r}, and this version reads format {SCHEMA}"
             )
-        files, records = body.get("files"), body.get("records")
-        if not isinstance(files, dict) or not all(map(_is_entry, files.values())) \
-                or not isinstance(records, dict) or not all(map(_is_table, records.values())) \
-                or not all(isinstance(body.get(k), str) for k in ("lab", "bench")) \
-                or not _is_texts(body.get("omitted")):
-            raise DamagedError(f"{INDEX} is not laid out as an index")
-        return Index(
-            body["lab"][:200], body["bench"][:40], {n: (s, z) for n, (s, z) in files.items()},
-            records, tuple(body["omitted"]),
-        )
+        said: dict[str, Any] = {f.name: body.get(f.name) for f in fields(Index)}
+        try:
+            index = Index(**said)
+        except ValidationError as error:
+            raise DamagedError(f"{INDEX} is not laid out as an index") from error
+        return replace(index, lab=index.lab[:200], bench=index.bench[:40])
 
 
 @contextlib.contextmanager
@@ -248,19 +250,6 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, DamagedError, NotImplementedError, EOFError, RuntimeError,
             OverflowError, ValueError, OSError, zlib.error, struct.error) as error:
         raise ArchiveError(path, (str(error) or type(error).__name__)[:200]) from error
-
-
-def _is_entry(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) \
-        and isinstance(value[1], int)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in value)
 
 
 def is_zip(path: Path) -> bool:

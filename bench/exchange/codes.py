@@ -71,10 +71,9 @@ class Codes:
         if key not in self._here:
             try:
                 self._here[key] = installed_code(method, params)
-            except BenchError as error:
-                self._here[key] = error
             except Exception as error:  # parameters are a stranger's
-                self._here[key] = BenchError(f"{type(error).__name__} on its parameters")
+                self._here[key] = error if isinstance(error, BenchError) else BenchError(
+                    f"{type(error).__name__} on its parameters")
         return self._here[key]
 
 

@@ -115,17 +115,13 @@ class _Bundle:
 
     def _add(self, record: Record) -> None:
         assert record.path is not None
-        if not record.files:
-            self.left_out.append((record.path, "it was written before there were checksums"))
-            return
-        why = record.damaged()
+        why = record.damaged() if record.files else "it was written before there were checksums"
+        try:
+            said = {} if why else _digests(record)
+        except BenchError as error:
+            why = error.message
         if why:
             self.left_out.append((record.path, why))
-            return
-        try:
-            said = _digests(record)
-        except BenchError as error:
-            self.left_out.append((record.path, error.message))
             return
         inside = record.path.relative_to(self.runs).as_posix()
         self._enter(f"{inside}/record.json", (record.path / "record.json").read_bytes())

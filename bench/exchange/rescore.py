@@ -44,25 +44,23 @@ def predictions_of(record: Record) -> pd.DataFrame:
     path = record.path / "predictions.parquet"
     if "predictions.parquet" not in record.files or not path.is_file():
         raise BenchError("it has no predictions")
+    rows = sum(int(fold.get("test_windows", 0)) for fold in record.folds)
+    wanted = [*_WINDOW[:3], "stimulus", "onset", "y", *(f"p{k}" for k in range(_classes(record)))]
     try:
         file = pq.ParquetFile(io.BytesIO(path.read_bytes()))
         meta, schema = file.metadata, file.schema_arrow
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise BenchError(f"its predictions cannot be read: {_first(error)}") from error
-    wanted = [*_WINDOW[:3], "stimulus", "onset", "y", *(f"p{k}" for k in range(_classes(record)))]
-    if schema.names != wanted:
-        raise BenchError(f"its predictions have the columns {', '.join(schema.names)[:200]}")
-    if not all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in schema.types):
-        raise BenchError("its predictions hold columns that are no numbers")
-    size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-    rows = sum(int(fold.get("test_windows", 0)) for fold in record.folds)
-    if max(size, 8 * meta.num_rows * len(wanted)) > LARGEST or \
-            (record.edition > 1 and rows != meta.num_rows):
-        raise BenchError(f"its predictions are {meta.num_rows} windows and its folds {rows}")
-    try:
+        if schema.names != wanted:
+            raise BenchError(f"its predictions have the columns {', '.join(schema.names)[:200]}")
+        if not all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in schema.types):
+            raise BenchError("its predictions hold columns that are no numbers")
+        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        if max(size, 8 * meta.num_rows * len(wanted)) > LARGEST or \
+                (record.edition > 1 and rows != meta.num_rows):
+            raise BenchError(f"its predictions are {meta.num_rows} windows and its folds {rows}")
         table: pd.DataFrame = file.read().to_pandas()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise BenchError(f"its predictions cannot be read: {_first(error)}") from error
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise BenchError(f"its predictions cannot be read: {first}") from error
     for name in _INTEGERS:
         if not pa.types.is_integer(schema.field(name).type):
             raise BenchError(f"column {name} of its predictions holds no whole numbers")
@@ -73,10 +71,6 @@ def _classes(record: Record) -> int:
     if not 1 < len(record.classes) <= 1000:
         raise BenchError(f"it has {len(record.classes)} classes")
     return len(record.classes)
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def windows_digest(table: pd.DataFrame) -> str:

@@ -127,7 +127,8 @@ def verified(archive: Archive, folder: Path) -> Verification:
     """As :func:`verify`, of an archive that lies unpacked in a folder."""
     index = archive.index
     checks = _Checks(index, folder)
-    for store in (Store(folder), _drafts(folder)):
+    # Records of parameter draws of audits lie apart.
+    for store in (Store(folder), Store(folder / "audit")):
         for record in store.records():
             checks.record(record)
         for where, why in store.corrupt:
@@ -135,15 +136,8 @@ def verified(archive: Archive, folder: Path) -> Verification:
     checks.compared()
     checks.plans()
     checks.at("checksums").checked = len(index.files)
-    out = Verification(archive.path, archive.digest, index.lab, index.bench, checks.outcomes,
-                       checks.count)
-    out.notes = list(checks.notes())
-    return out
-
-
-def _drafts(folder: Path) -> Store:
-    """Records of parameter draws of audits, which lie apart."""
-    return Store(folder / "audit")
+    return Verification(archive.path, archive.digest, index.lab, index.bench, checks.outcomes,
+                        checks.count, list(checks.notes()))
 
 
 class _Checks:

@@ -12,7 +12,6 @@ A fixed corpus uses :func:`dataset`, :meth:`BidsRecording.events`, :func:`behavi
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,13 +238,15 @@ def dataset(
         raise DataError(root, f"{_MOST_SUBJECTS} subjects at most", f"{len(people)}")
     labels = [p.name.removeprefix("sub-") for p in people]
     subjects = dict(numbers) if numbers is not None else numbered(labels)
-    skipped: list[tuple[Path, str]] = []
+    skipped: files.Skipped = []
     found: list[tuple[Path, dict[str, str], list[Path]]] = []
     for folder in people:
         if folder.name.removeprefix("sub-") not in subjects:
             skipped.append((folder, "a subject without a number"))
             continue
-        for place in _eeg_folders(folder, root):
+        inner = files.subfolders(folder, root)
+        visits = [folder, *(p for p in inner if p.name.startswith("ses-"))]
+        for place in (v / "eeg" for v in visits if (v / "eeg").is_dir()):
             there = [p for p in files.entries(place) if not p.name.startswith(".")]
             if len(there) > _MOST_FILES:
                 raise DataError(place, f"{_MOST_FILES} files at most", f"{len(there)}")
@@ -271,13 +272,6 @@ def dataset(
     return BidsDataset(root, tuple(out), {label: subjects[label] for label in labels
                                           if label in subjects}, sessions, tuple(skipped),
                        tables.object_of(described) if described.is_file() else {})
-
-
-def _eeg_folders(person: Path, root: Path) -> list[Path]:
-    """Folders ``eeg`` of a subject, of all sessions."""
-    inner = files.subfolders(person, root)
-    visits = [person, *(p for p in inner if p.name.startswith("ses-"))]
-    return [v / "eeg" for v in visits if (v / "eeg").is_dir()]
 
 
 def entities(path: Path) -> dict[str, str] | None:
@@ -466,11 +460,6 @@ def levels(recording: BidsRecording) -> dict[str, str]:
         elif re.fullmatch(r"\d+(-\d+)?", key):
             out[key] = str(said.get("Description") or said.get("LongName") or "")
     return out
-
-
-def counts(events: Sequence[BidsEvent], column: str) -> Counter[str]:
-    """How often each value of a column is there; rows without one are left out."""
-    return Counter(value for e in events if (value := e.get(column)))
 
 
 def _positive(value: Any) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
+from .torn import TORN
+
 #: Fields of a signal's header: name and width.
 _FIELDS = (("label", 16), ("transducer", 80), ("unit", 8), ("low", 8), ("high", 8), ("least", 8),
            ("most", 8), ("filters", 80), ("samples", 8), ("reserved", 32))
@@ -26,33 +26,10 @@ _MOST_SIGNALS, _MOST_SAMPLES = 1024, 1 << 24
 _TEXTS = ("EDF Annotations", "BDF Annotations")
 
 
-@dataclass(frozen=True)
-class EdfHeader:
-    """Header of a file.
+def units(path: Path) -> dict[str, str]:
+    """Physical dimension of each signal as written, ``"uV"``, those of annotations left out.
 
-    Attributes
-    ----------
-    labels : tuple of str
-        Signals, those of annotations left out.
-    units : tuple of str
-        Physical dimension of each, as written: ``"uV"``.
-    rates : tuple of float
-        Samples per second of each.
-    seconds : float
-        Length of the recording.
-    annotated : bool
-        Whether there is a signal of annotations.
-    """
-
-    labels: tuple[str, ...]
-    units: tuple[str, ...]
-    rates: tuple[float, ...]
-    seconds: float
-    annotated: bool
-
-
-def header(path: Path) -> EdfHeader:
-    """Header of a file, checked: numbers that are some, and as many bytes as it says.
+    The whole header is checked: numbers that are some, and as many bytes as it says.
 
     Raises
     ------
@@ -70,7 +47,7 @@ def header(path: Path) -> EdfHeader:
     start = b"\xffBIOSEMI" if wide == 3 else b"0       "
     if not first.startswith(start) or len(rest) < 256 * count:
         raise DataError(path, f"a recording in the format {path.suffix.lower()}",
-                        "another file, or the start of one", _TORN)
+                        "another file, or the start of one", TORN)
     fields = _fields(rest, count)
     records = _whole(path, first[236:244], "number of records", -1, 1 << 40)
     duration = _real(path, first[244:252], "length of a record")
@@ -82,7 +59,7 @@ def header(path: Path) -> EdfHeader:
         records != -1 and size != begin + records * each
     ):
         raise DataError(path, f"{begin + max(records, 0) * each:,} bytes, as its header says",
-                        f"{size:,}", _TORN)
+                        f"{size:,}", TORN)
     labels = [_text(label) for label in fields["label"]]
     plain = [i for i, label in enumerate(labels) if label not in _TEXTS]
     if plain and not duration > 0:
@@ -93,10 +70,7 @@ def header(path: Path) -> EdfHeader:
         if low == high or least >= most:
             raise DataError(f"{path} signal {labels[i]}", "a range of values",
                             f"{low:g} to {high:g} for {least:g} to {most:g}")
-    return EdfHeader(
-        tuple(labels[i] for i in plain), tuple(_text(fields["unit"][i]) for i in plain),
-        tuple(samples[i] / duration for i in plain), found * duration, len(plain) < count,
-    )
+    return {labels[i]: _text(fields["unit"][i]) for i in plain}
 
 
 def _fields(rest: bytes, count: int) -> dict[str, list[bytes]]:
@@ -118,7 +92,7 @@ def _real(path: Path, field: bytes, what: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(path, f"a number as {what}", repr(_text(field)[:16]), _TORN)
+        raise DataError(path, f"a number as {what}", repr(_text(field)[:16]), TORN)
     return value
 
 
@@ -126,7 +100,7 @@ def _whole(path: Path, field: bytes, what: str, least: int, most: int) -> int:
     value = _real(path, field, what)
     if value != int(value) or not least <= value <= most:
         raise DataError(path, f"a whole number from {least} to {most} as {what}", f"{value:g}",
-                        _TORN)
+                        TORN)
     return int(value)
 
 

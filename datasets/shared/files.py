@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from bench.data.corpus import CorpusAdapter, Recording
-from bench.data.recipe import Recipe
 from bench.errors import DataError, MissingCorpusError
 
 #: How many folder levels below the given one a corpus is looked for.
 DEPTH = 3
+
+#: Files that were passed over, and why.
+Skipped = list[tuple[Path, str]]
 
 #: What macOS leaves beside every file on a foreign disk; simulators write it as a decoy.
 JUNK = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
@@ -116,16 +118,9 @@ def locate(owned: CorpusAdapter, root: Path, wanted: Sequence[str]) -> tuple[Pat
     top = existing_folder(owned, root)
     names = [plain(w) for w in wanted]
     candidates = _candidates(top, names)
-    if not candidates:
-        raise missing_corpus(
-            owned, f"{owned.name} was not found: no folder {' or '.join(wanted)} in {top}, "
-            f"nor up to {DEPTH} levels below", _outside(top),
-        )
-    if len(candidates) > 1:
-        copies = ", ".join(map(str, candidates))
-        raise DataError(top, f"one copy of {owned.name}", f"{len(candidates)}: {copies}",
-                        "Point at one of them.")
-    folder, places = next(iter(candidates.items()))
+    folder = the_one(owned, top, candidates, f"folder {' or '.join(wanted)}",
+                     f"copy of {owned.name}")
+    places = candidates[folder]
     twins = [p for p in places if [plain(f.name) for f in places].count(plain(p.name)) > 1]
     if twins:
         raise DataError(folder, f"one folder {wanted[0]}",
@@ -164,13 +159,29 @@ def locate_files(
         )
     ]
     chosen = [f for f in found if preferred and plain(f.name) == plain(preferred)] or found
-    if not chosen:
-        raise missing_corpus(owned, f"{owned.name} was not found: no file {described} in {top}, "
-                             f"nor up to {DEPTH} levels below", _outside(top))
-    if len(chosen) > 1:
-        raise DataError(top, f"one folder with recordings of {owned.name}",
-                        f"{len(chosen)}: {', '.join(map(str, chosen))}", "Point at one of them.")
-    return chosen[0]
+    return the_one(owned, top, chosen, f"file {described}",
+                   f"folder with recordings of {owned.name}")
+
+
+def the_one(
+    owned: CorpusAdapter, top: Path, found: Collection[Path], lacks: str, one: str
+) -> Path:
+    """The one place of a corpus that was found in a folder and those below it.
+
+    Raises
+    ------
+    MissingCorpusError
+        There is none: what the folder ``lacks``.
+    DataError
+        There are several, and ``one`` is expected.
+    """
+    if not found:
+        raise missing_corpus(owned, f"{owned.name} was not found: no {lacks} in {top}, nor up to "
+                             f"{DEPTH} levels below", _outside(top))
+    if len(found) > 1:
+        raise DataError(top, f"one {one}", f"{len(found)}: {', '.join(map(str, found))}",
+                        "Point at one of them.")
+    return next(iter(found))
 
 
 def _candidates(top: Path, names: list[str]) -> dict[Path, list[Path]]:
@@ -207,7 +218,7 @@ def loose_files(root: Path, first: Path, *names: str) -> list[Path]:
 
 def matching(
     folder: Path, root: Path, pattern: str, described: str, companions: str
-) -> tuple[list[tuple[Path, re.Match[str]]], list[tuple[Path, str]]]:
+) -> tuple[list[tuple[Path, re.Match[str]]], Skipped]:
     """Files of a folder whose names match, and the rest with the reason it was passed over.
 
     Parameters
@@ -220,7 +231,7 @@ def matching(
         Regular expression of :func:`plain` names that belong there and need no mention.
     """
     matches: list[tuple[Path, re.Match[str]]] = []
-    skipped: list[tuple[Path, str]] = []
+    skipped: Skipped = []
     for path in entries(folder):
         match = re.fullmatch(pattern, path.name)
         if path.name.startswith("._"):
@@ -236,53 +247,25 @@ def matching(
     return matches, skipped
 
 
-def unique(
-    recordings: Sequence[Recording], name: Callable[[Recording], str]
-) -> Sequence[Recording]:
-    """The recordings, none twice.
-
-    Raises
-    ------
-    DataError
-        Two files are the same subject and session.
-    """
-    seen: dict[tuple[int, int], Recording] = {}
-    for recording in recordings:
-        twin = seen.setdefault((recording.subject, recording.session), recording)
-        if twin is not recording:
-            raise DataError(recording.path.parent, f"one file for {name(recording)}",
-                            f"{twin.path.name} and {recording.path.name}", "Remove one of them.")
-    return recordings
-
-
 def absent(
-    recordings: Sequence[Recording], subjects: int, sessions: int, first: int = 1
+    recordings: Sequence[Recording], subjects: range, sessions: range
 ) -> tuple[str, ...]:
-    """What is not there of a corpus of ``subjects`` (from ``first``) x ``sessions``, in words."""
+    """What is not there of a corpus of some subjects, each with all sessions, in words."""
     have = {(r.subject, r.session) for r in recordings}
     present = sorted({s for s, _ in have})
-    lost = [s for s in range(first, subjects + first) if s not in present]
+    lost = [s for s in subjects if s not in present]
     words = []
     if lost:
         verb = "is" if len(lost) == 1 else "are"
-        words.append(f"{len(lost)} of {subjects} subjects {verb} missing: "
+        words.append(f"{len(lost)} of {len(subjects)} subjects {verb} missing: "
                      f"{', '.join(map(str, lost))}")
-    for session in range(1, sessions + 1):
+    for session in sessions:
         without = [s for s in present if (s, session) not in have]
         if without == present and present:
             words.append(f"session {session} is missing for every subject")
         else:
             words += [f"subject {s} has no session {session}" for s in without]
     return tuple(words)
-
-
-def expected_size(
-    marker: Recipe | None, subjects: int, sessions: int
-) -> tuple[int, int]:
-    """Subjects and sessions a complete copy has: the owner's, or those of its recipe."""
-    if marker is None:
-        return subjects, sessions
-    return min(marker.subjects, subjects), min(marker.sessions, sessions)
 
 
 def no_recordings(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 
 from . import structs
+from .torn import refused
 
 _EXPECTED = "a MATLAB file (v5 or v7.3)"
 _NUMERIC = "fiu"
@@ -61,11 +62,11 @@ def arrays(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
 
 def _guarded(path: Path, hdf5: Any, v5: Any) -> Any:
-    """Run one of two readers; whatever a parser of a broken file raises becomes a DataError."""
+    """Run one of two readers, of a file that may be broken."""
     import h5py
     from scipy.io.matlab import matfile_version
 
-    try:
+    with refused(path, _EXPECTED):
         if h5py.is_hdf5(path):
             return hdf5(path)
         if path.stat().st_size == 0:
@@ -73,14 +74,6 @@ def _guarded(path: Path, hdf5: Any, v5: Any) -> Any:
         if matfile_version(str(path), appendmat=False)[0] != 1:
             raise ValueError("another version of MATLAB file, or none")
         return v5(path)
-    except DataError:
-        raise
-    except Exception as error:  # SciPy, zlib and HDF5 raise a dozen types on torn files
-        reason = str(error).strip().splitlines()
-        raise DataError(
-            path, _EXPECTED, f"{type(error).__name__}: {reason[0] if reason else 'no reason'}",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
-        ) from error
 
 
 def _shapes_v5(path: Path) -> list[tuple[str, tuple[int, ...]]]:

@@ -19,8 +19,9 @@ from bench.data.channels import canonical, positions_of
 from bench.data.corpus import TrialSignal
 from bench.errors import DataError
 
+from .torn import TORN
+
 _EXPECTED = "a NeuroScan recording (.cnt)"
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
 _SETUP, _ELECTRODE, _TEEG = 900, 75, 9
 _EVENT = {1: struct.Struct("<HBbi"), 2: struct.Struct("<HBbihhf3b"), 3: struct.Struct("<HBbihhf3b")}
 _MOST_CHANNELS, _MOST_EVENTS = 512, 100_000
@@ -88,10 +89,10 @@ def header(path: Path) -> Recorded:
         count, block = _at(setup, "<i", 864), _at(setup, "<i", 894)
         if not (0 < channels <= _MOST_CHANNELS and rate > 0 and count > 0):
             raise DataError(path, f"{_EXPECTED} with channels, a rate and samples",
-                            f"{channels} channels at {rate} Hz, {count} samples", _TORN)
+                            f"{channels} channels at {rate} Hz, {count} samples", TORN)
         places = file.read(_ELECTRODE * channels)
     if len(places) < _ELECTRODE * channels:
-        raise DataError(path, f"{channels} channels", "an end within their names", _TORN)
+        raise DataError(path, f"{channels} channels", "an end within their names", TORN)
     fields = [places[i * _ELECTRODE : (i + 1) * _ELECTRODE] for i in range(channels)]
     names = tuple(f[:10].split(b"\0")[0].decode("latin-1").strip() for f in fields)
     width = _width(path, size - _SETUP - len(places), _at(setup, "<i", 886) - _SETUP - len(places),
@@ -102,7 +103,7 @@ def header(path: Path) -> Recorded:
         raise DataError(path, "a calibration of each channel", f"none of {', '.join(dull[:5])}")
     block = block // width if block > 1 else 1
     if block < 1 or count % block:
-        raise DataError(path, f"blocks that fit {count} samples", f"blocks of {block}", _TORN)
+        raise DataError(path, f"blocks that fit {count} samples", f"blocks of {block}", TORN)
     return Recorded(path, names, rate, count, width, block,
                     np.array([_at(f, "<h", 47) for f in fields], float), scale)
 
@@ -120,7 +121,7 @@ def _width(path: Path, present: int, told: int, channels: int, count: int) -> in
             return width
     raise DataError(
         path, f"{count} samples of {channels} channels in 2 or 4 bytes each",
-        f"{max(told, 0)} bytes before the events, {max(present, 0)} in all", _TORN,
+        f"{max(told, 0)} bytes before the events, {max(present, 0)} in all", TORN,
     )
 
 
@@ -141,7 +142,7 @@ def signal(
         file.seek(recorded.start + first * block * recorded.frame)
         numbers = np.fromfile(file, f"<i{recorded.width}", count)
     if len(numbers) < count:
-        raise DataError(recorded.path, f"{recorded.samples} samples", "an end before that", _TORN)
+        raise DataError(recorded.path, f"{recorded.samples} samples", "an end before that", TORN)
     cut = numbers.reshape(last - first, channels, block)[:, rows].transpose(1, 0, 2)
     flat = cut.reshape(len(rows), -1)[:, start - first * block : stop - first * block]
     return (flat - recorded.baseline[rows, None]) * recorded.scale[rows, None]
@@ -161,10 +162,10 @@ def events(recorded: Recorded) -> list[tuple[int, int]]:
         head = file.read(_TEEG)
         kind, length = struct.unpack("<Bi", head[:5]) if len(head) == _TEEG else (0, 0)
         if kind not in _EVENT or not 0 <= length <= _MOST_EVENTS * _EVENT[kind].size:
-            raise DataError(recorded.path, "a table of events", f"one of kind {kind}", _TORN)
+            raise DataError(recorded.path, "a table of events", f"one of kind {kind}", TORN)
         table = file.read(length)
     if len(table) < length or length % _EVENT[kind].size:
-        raise DataError(recorded.path, f"{length} bytes of events", f"{len(table)}", _TORN)
+        raise DataError(recorded.path, f"{length} bytes of events", f"{len(table)}", TORN)
     found = []
     for code, _, _, offset, *_ in _EVENT[kind].iter_unpack(table):
         where = offset * recorded.frame if kind == 3 else offset
@@ -210,7 +211,7 @@ def trials(
             raise DataError(
                 f"{path} trial {number}", "a trial of at least a second within the recording",
                 f"{start / recorded.rate:g} to {stop / recorded.rate:g} s of "
-                f"{recorded.samples / recorded.rate:g} s", _TORN,
+                f"{recorded.samples / recorded.rate:g} s", TORN,
             )
         before = min(margin, start // step * step)
         after = min(margin, recorded.samples - stop)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data.corpus import CorpusAdapter, Inventory, Recording, ordered
 from bench.data.downloads.source import Download
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError
 
 from . import bids, files, tables
 
@@ -48,18 +48,12 @@ def located(owned: CorpusAdapter, root: Path, dataset: str) -> Path:
                 continue
             if dataset in str(said.get("DatasetDOI", "")):
                 found.append(folder)
-    if not found:
-        raise files.missing_corpus(
-            owned, f"{owned.name} was not found: no {_DESCRIPTION} that names {dataset} in {top}, "
-            f"nor up to {files.DEPTH} levels below")
-    if len(found) > 1:
-        raise DataError(top, f"one copy of {owned.name}", f"{len(found)}: "
-                        f"{', '.join(map(str, found))}", "Point at one of them.")
-    return found[0]
+    return files.the_one(owned, top, found, f"{_DESCRIPTION} that names {dataset}",
+                         f"copy of {owned.name}")
 
 
 def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset,
-              skipped: list[tuple[Path, str]], missing: list[str]) -> Inventory:
+              skipped: files.Skipped, missing: list[str]) -> Inventory:
     """Inventory of a dataset, with the subjects of whom nothing can be read."""
     skipped += found.skipped
     lost = found.without_data
@@ -67,6 +61,23 @@ def inventory(folder: Path, recordings: list[Recording], found: bids.BidsDataset
         missing = [f"{len(lost)} of {len(found.subjects)} subjects have no recording: "
                    f"{', '.join(lost[:10])}{' ...' if len(lost) > 10 else ''}", *missing]
     return Inventory(folder, ordered(recordings), tuple(skipped), tuple(missing))
+
+
+def here(
+    wanted: Sequence[bids.BidsRecording],
+) -> tuple[list[bids.BidsRecording], files.Skipped]:
+    """Those of some recordings whose data is there, and the others, which are passed over."""
+    skipped = [(r.path, "a link to data that is not here") for r in wanted if not r.here]
+    return [r for r in wanted if r.here], skipped
+
+
+def tabled(
+    wanted: Sequence[bids.BidsRecording],
+) -> tuple[list[bids.BidsRecording], files.Skipped, list[str]]:
+    """Those of some recordings that have a table of events; what is passed over, and missing."""
+    present, skipped = here(wanted)
+    missing = [f"{r.path.name} has no table of events" for r in present if r.events_path is None]
+    return [r for r in present if r.events_path is not None], skipped, missing
 
 
 def again(recording: Recording) -> bids.BidsRecording:
@@ -84,13 +95,18 @@ def again(recording: Recording) -> bids.BidsRecording:
     )
 
 
-def describe(folder: Path, dataset: str, name: str) -> None:
-    """Write the description of a simulated dataset."""
+def describe(folder: Path, name: str) -> None:
+    """Write the description of a simulated dataset, whose folder is called as OpenNeuro does."""
     said: Mapping[str, Any] = {
         "Name": f"{name}, simulated; no recording of a person", "BIDSVersion": "1.0.2",
-        "License": "CC0", "DatasetDOI": f"10.18112/openneuro.{dataset}",
+        "License": "CC0", "DatasetDOI": f"10.18112/openneuro.{folder.name}",
     }
     (folder / _DESCRIPTION).write_text(json.dumps(said, indent=1) + "\n")
+
+
+def sidecar(path: Path, **said: Any) -> None:
+    """Write what is said of a recording beside it."""
+    path.write_text(json.dumps(said) + "\n")
 
 
 def table(path: Path, head: str, lines: list[str]) -> None:

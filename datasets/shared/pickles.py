@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError
 
+from .torn import TORN
+
 _EXPECTED = "a pickled dict of numeric arrays"
 _GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"): "reconstruct",
@@ -389,7 +391,7 @@ def load_arrays(
     except Exception as error:  # torn files raise a dozen types, struct.error to MemoryError
         raise DataError(
             path, _EXPECTED, f"{type(error).__name__}: {_said(str(error))[1:-1]}",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
+            TORN,
         ) from error
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import warnings
@@ -22,9 +23,9 @@ from bench.data.channels import canonical, positions_of
 from bench.errors import DataError
 
 from . import edf, structs, tables
+from .torn import TORN, refused
 
 SUFFIXES = (".edf", ".bdf", ".fif", ".set", ".vhdr")
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
 #: What a stored number may be, or "by size": told from the size of each recording's signals.
 Unit = Literal["uV", "mV", "V", "by size"]
 #: What MNE's values, which it takes for volt, are multiplied with to become microvolt.
@@ -33,7 +34,7 @@ FACTORS = {"V": 1e6, "mV": 1e3, "uV": 1.0}
 _VOLT, _MICROVOLT = (1e-7, 1e-3), (1e-1, 2e3)
 _CHECKED_S, _MARGIN_S = 60, 1
 _MOST_MARKS, _LONGEST_TEXT = 200_000, 1000
-_LARGEST_HEAD = 4 << 20
+_LARGEST_HEAD, _LARGEST_EVENTS = 4 << 20, 64_000_000
 
 T = TypeVar("T")
 
@@ -89,11 +90,11 @@ class Continuous:
     def __post_init__(self) -> None:
         if not self.names or not 1 <= self.rate <= 100_000 or self.samples < 1:
             raise DataError(self.path, "channels, a rate and samples", f"{len(self.names)} "
-                            f"channels, {self.rate:g} Hz, {self.samples} samples", _TORN)
+                            f"channels, {self.rate:g} Hz, {self.samples} samples", TORN)
         if len(self.marks) > _MOST_MARKS:
             raise DataError(self.path, f"{_MOST_MARKS} annotations at most", f"{len(self.marks)}")
         if not all(math.isfinite(m.onset) and math.isfinite(m.duration) for m in self.marks):
-            raise DataError(self.path, "annotations at times", "one at no time", _TORN)
+            raise DataError(self.path, "annotations at times", "one at no time", TORN)
 
     @property
     def seconds(self) -> float:
@@ -163,7 +164,7 @@ class Continuous:
 
         if not (0 <= start < stop <= self.seconds + 1 / self.rate):
             raise DataError(self.path, f"a recording from {start:g} to {stop:g} s",
-                            f"{self.seconds:g} s in all", _TORN)
+                            f"{self.seconds:g} s in all", TORN)
         rows, factor = self.rows(channels), self.factor(channels, unit)
         ratio = Fraction(rate / self.rate).limit_denominator(1000)
         margin = 0.0 if ratio == 1 else _MARGIN_S
@@ -173,7 +174,7 @@ class Continuous:
         after = min(self.samples - last, round(margin * self.rate))
         data = _guarded(self.path, lambda: self.stretch(rows, first - before, last + after))
         if data.shape != (len(rows), last + after - first + before):
-            raise DataError(self.path, f"samples up to {stop:g} s", f"shape {data.shape}", _TORN)
+            raise DataError(self.path, f"samples up to {stop:g} s", f"shape {data.shape}", TORN)
         if ratio != 1:
             data = resample_poly(data, ratio.numerator, ratio.denominator, axis=1, padtype="line")
         left = round(before * float(ratio))
@@ -191,7 +192,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """
     kind = path.suffix.lower()
     if kind == ".set":
-        data = [p for p in path.parent.glob(f"{_glob(path.stem)}.*")
+        data = [p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")
                 if p.suffix.lower() == ".fdt"]
         return (path, *data)
     if kind == ".vhdr":
@@ -204,14 +205,10 @@ def files_of(path: Path) -> tuple[Path, ...]:
             name = named[1].strip().replace("$b", path.stem) if named else ""
             other = path.parent / name
             if not name or Path(name).name != name or not other.is_file():
-                raise DataError(path, f"a {key} beside it", repr(name[:60]), _TORN)
+                raise DataError(path, f"a {key} beside it", repr(name[:60]), TORN)
             found.append(other)
         return tuple(found)
     return (path,)
-
-
-def _glob(text: str) -> str:
-    return re.sub(r"([\[*?])", r"[\1]", text)
 
 
 def open_recording(path: Path) -> Continuous:
@@ -231,23 +228,31 @@ def open_recording(path: Path) -> Continuous:
         raise DataError(path, "a file", "none, or a link that leads nowhere")
     if kind == ".set":
         return eeglab(path)
-    units: dict[str, str] = {}
-    if kind in (".edf", ".bdf"):
-        head = edf.header(path)
-        units = dict(zip(head.labels, head.units, strict=True))
-        read = mne.io.read_raw_edf if kind == ".edf" else mne.io.read_raw_bdf
-    elif kind == ".fif":
-        read = mne.io.read_raw_fif
-    else:
+    if kind == ".vhdr":
+        # The files that it names are there.
         files_of(path)
-        read = mne.io.read_raw_brainvision
+    read = {".edf": mne.io.read_raw_edf, ".bdf": mne.io.read_raw_bdf, ".fif": mne.io.read_raw_fif,
+            ".vhdr": mne.io.read_raw_brainvision}[kind]
+    return by_mne(path, read, edf.units(path) if kind in (".edf", ".bdf") else {})
+
+
+def by_mne(
+    path: Path, read: Callable[..., Any], units: Mapping[str, str] | None = None
+) -> Continuous:
+    """Open a recording by one of MNE's readers, whatever its header says of the file's size.
+
+    Raises
+    ------
+    DataError
+    """
     raw = _guarded(path, lambda: read(path, preload=False, verbose="ERROR"))
+    units = dict(units or {})
     for name, said in (getattr(raw, "_orig_units", None) or {}).items():
         units.setdefault(str(name), str(said))
     notes = raw.annotations
     late = raw.first_time if notes.orig_time is not None else 0.0
     marks = [
-        Mark(float(start) - late, float(length), _plain(str(text), kind)[:_LONGEST_TEXT])
+        Mark(float(start) - late, float(length), _plain(str(text), path)[:_LONGEST_TEXT])
         for start, length, text in zip(notes.onset, notes.duration, notes.description, strict=True)
     ]
     return Continuous(
@@ -257,10 +262,30 @@ def open_recording(path: Path) -> Continuous:
     )
 
 
-def _plain(text: str, kind: str) -> str:
+def marks_of(path: Path) -> list[tuple[float, str]]:
+    """Second and text of each annotation of a file that may hold nothing else, in order of time.
+
+    Raises
+    ------
+    DataError
+        No such file, or one that cannot be read.
+    """
+    import mne
+
+    if path.stat().st_size > _LARGEST_EVENTS:
+        raise DataError(path, f"a file of marks of at most {_LARGEST_EVENTS} bytes",
+                        f"{path.stat().st_size}")
+    read = _guarded(path, lambda: mne.read_annotations(path))
+    return sorted(
+        (float(s), str(w).strip()) for s, w in zip(read.onset, read.description, strict=True)
+    )
+
+
+def _plain(text: str, path: Path) -> str:
     """A text without the type of mark that BrainVision puts before it: ``Stimulus/S  1``."""
     first, slash, rest = text.strip().partition("/")
-    return rest.strip() if kind == ".vhdr" and slash and rest.strip() else first + slash + rest
+    vhdr = path.suffix.lower() == ".vhdr"
+    return rest.strip() if vhdr and slash and rest.strip() else first + slash + rest
 
 
 def _sorted(marks: Sequence[Mark]) -> tuple[Mark, ...]:
@@ -299,7 +324,7 @@ def eeglab(path: Path) -> Continuous:
         if not beside.is_file() or beside.stat().st_size != 4 * count * samples:
             size = beside.stat().st_size if beside.is_file() else "no file"
             raise DataError(beside, f"{4 * count * samples:,} bytes, {count} channels of {samples} "
-                            "samples", f"{size:,}" if isinstance(size, int) else size, _TORN)
+                            "samples", f"{size:,}" if isinstance(size, int) else size, TORN)
 
         def stretch(rows: NDArray[np.int64], start: int, stop: int) -> NDArray[np.floating]:
             stored = np.memmap(beside, "<f4", "r", shape=(samples, count))
@@ -348,13 +373,7 @@ def _eeglab_events(path: Path, events: Any, rate: float) -> tuple[Mark, ...]:
 
 def _guarded(path: Path, make: Callable[[], T]) -> T:
     """What MNE makes of a file; whatever it raises of a broken one becomes a DataError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return make()
-    except DataError:
-        raise
-    except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())[:100]
-        raise DataError(path, f"a recording in the format {path.suffix.lower()}",
-                        f"{type(error).__name__}: {said}", _TORN) from error
+    kind = path.suffix.lower()
+    with refused(path, f"a recording in the format {kind}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make()

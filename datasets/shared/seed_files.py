@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,29 +17,29 @@ from bench.data.corpus import (
     Recording,
     TrialInfo,
     TrialSignal,
-    ordered,
 )
+from bench.data.features import listed
 from bench.data.recipe import Recipe, read_marker
 from bench.data.windows import FIVE_BANDS
 from bench.errors import DataError, SettingError, UnknownNameError
 
-from . import matlab
+from . import files, matlab, sheets
 from .facts import SEED_CHANNELS, SEED_FEATURE_ROWS
-from .files import absent, expected_size, matching
 from .simulated import PlannedTrial, SimulatedCorpus
-
-if TYPE_CHECKING:
-    from .simulator import Generator
+from .simulator import EMOTIONS, Generator
+from .torn import TORN
 
 RATE = 200
 CHANNELS = 62
-SUBJECTS = 15
-SESSIONS = 3
+#: Of SEED-V and SEED-VII: the owners' table of labels.
+SHEET = "emotion_label_and_stimuli_order.xlsx"
+RAW = f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz"
 RAW_KEY = r"[A-Za-z]+_eeg(\d+)"
-FILE = r"(\d{1,2})_(\d{8})\.mat"
 FILE_WORDS = "{subject}_{YYYYMMDD}.mat"
 #: Names, as `files.plain` gives them, that belong beside recordings.
 COMPANIONS = r"label\.mat|readme(\.txt)?|.*\.xlsx?|time\.txt|subject.*\.txt"
+#: Names of recordings by subject and date, and what belongs beside them.
+DATED = (r"(\d{1,2})_(\d{8})\.mat", FILE_WORDS, COMPANIONS)
 _LONGEST_S = 3600
 #: Lengths may be off by this much before the user hears of it.
 _TOLERANCE_S = 2
@@ -63,24 +63,19 @@ def by_number(
     wanted = range(1, trials + 1)
     expected = f"trials 1 to {trials} as {described}"
     if not keys:
-        raise DataError(path, expected, f"no such array among {_some(names)}")
-    lost = [n for n in wanted if n not in keys]
+        there = listed(names, 24) or "no arrays at all"
+        raise DataError(path, expected, f"no such array among {there}")
+    lost = [str(n) for n in wanted if n not in keys]
     if lost:
         raise DataError(
             path, expected,
-            f"{trials - len(lost)} of {trials}: {_some(map(str, lost))} missing",
-            "The file may be torn: compare its size with the owner's, and fetch it again.",
+            f"{trials - len(lost)} of {trials}: {listed(lost, 24)} missing",
+            TORN,
         )
-    extra = sorted(set(keys) - set(wanted))
+    extra = [str(n) for n in sorted(set(keys) - set(wanted))]
     if extra:
-        raise DataError(path, expected, f"also trial {_some(map(str, extra))}")
+        raise DataError(path, expected, f"also trial {listed(extra, 24)}")
     return keys
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - 24} more" if len(listed) > 24 else ""
-    return ", ".join(listed[:24]) + more if listed else "no arrays at all"
 
 
 def read_raw(path: Path, trials: int) -> list[TrialSignal]:
@@ -92,10 +87,13 @@ def read_raw(path: Path, trials: int) -> list[TrialSignal]:
         Torn, trials missing, wrong number of channels, under a second.
     """
     return _read(
-        path, trials, RAW_KEY, named="{name}_eegN", kind="",
-        expected=f"shape ({CHANNELS}, samples) with a second to an hour at {RATE} Hz",
-        fits=lambda s: len(s) == 2 and s[0] == CHANNELS and RATE <= s[1] <= _LONGEST_S * RATE,
+        path, trials, RAW_KEY, named="{name}_eegN", kind="", expected=RAW, fits=is_raw,
     )
+
+
+def is_raw(shape: tuple[int, ...]) -> bool:
+    """Whether signals of a trial have a shape like :data:`RAW`."""
+    return len(shape) == 2 and shape[0] == CHANNELS and RATE <= shape[1] <= _LONGEST_S * RATE
 
 
 def read_features(path: Path, kind: str, trials: int) -> list[TrialSignal]:
@@ -178,22 +176,6 @@ def kind_of(corpus: str, official_kind: str, known: Sequence[str]) -> str:
     return kind
 
 
-def described(kind: str, window_s: float) -> OfficialFeatures:
-    """Kind, window length and smoothing of the owner's features."""
-    return OfficialFeatures(kind, window_s, kind.split("_")[1])
-
-
-def finished(
-    root: Path, recordings: Sequence[Recording], skipped: Collection[tuple[Path, str]],
-    size: tuple[int, int] = (SUBJECTS, SESSIONS),
-) -> Inventory:
-    """Inventory of recordings that are checked, of a corpus of ``size`` subjects and sessions."""
-    subjects, sessions = expected_size(read_marker(root), *size)
-    return Inventory(
-        root, ordered(recordings), tuple(skipped), absent(recordings, subjects, sessions)
-    )
-
-
 # Writing.
 
 
@@ -272,10 +254,14 @@ class SeedLike(SimulatedCorpus):
     )
     channels: ClassVar[tuple[str, ...]] = SEED_CHANNELS
     rate: ClassVar[float] = float(RATE)
+    subjects: ClassVar[int] = 15
+    sessions: ClassVar[int] = 3
     #: Name of each class that a file may hold.
     codes: ClassVar[Mapping[float, str]]
     #: Whether each session shows clips of its own.
     new_clips: ClassVar[bool] = False
+    #: Smoothing of the owner's features whose kind says none.
+    unsmoothed: ClassVar[str] = "none"
 
     def published(self, session: int) -> tuple[int, ...]:
         """Class of each trial of a session, as published."""
@@ -291,19 +277,48 @@ class SeedLike(SimulatedCorpus):
         """Samples of a trial, counted from 0: the published number, or its simulated share."""
         raise NotImplementedError
 
-    def dated_files(
-        self, root: Path, folder: Path
-    ) -> tuple[list[tuple[Path, int, str]], list[tuple[Path, str]]]:
-        """Recordings in a folder, each with subject and date, and what was passed over and why."""
-        recordings = []
-        named, skipped = matching(folder, root, FILE, FILE_WORDS, COMPANIONS)
-        for path, match in named:
-            subject = int(match[1])
-            if 1 <= subject <= SUBJECTS:
-                recordings.append((path, subject, match[2]))
-            else:
-                skipped.append((path, f"{self.name} has subjects 1 to {SUBJECTS}, not {subject}"))
-        return recordings, skipped
+    def official(self, inventory: Inventory, official_kind: str) -> OfficialFeatures:
+        """Windows of 4 s, smoothed as the kind says, or else as :attr:`unsmoothed` says.
+
+        Raises
+        ------
+        SettingError, UnknownNameError
+        """
+        kind = kind_of(self.name, official_kind, self.official_kinds)
+        return OfficialFeatures(kind, 4.0, kind.partition("_")[2] or self.unsmoothed)
+
+    def in_sheet(
+        self, inventory: Inventory, session: int, notices: list[str]
+    ) -> tuple[int, ...]:
+        """Class of each trial of a session by the owners' table, or else as published."""
+        known = {word: int(code) for code, word in self.codes.items()}
+        tables = files.loose_files(inventory.root, inventory.root, SHEET)
+        told = {}
+        if tables:
+            told = sheets.sessions(tables[0], tuple(known), self.trials_per_session)
+        if session not in told:
+            absent = f"has no labels of session {session}" if tables else "not found"
+            files.once(notices, f"{self.name}: {SHEET} {absent}; the published labels are used")
+            return self.published(session)
+        return tuple(known[word] for word in told[session])
+
+    def compared(
+        self, labels: tuple[int, ...], session: int, source: str, notices: list[str]
+    ) -> tuple[int, ...]:
+        """The labels of a session; it is told where they are not the published ones."""
+        if labels != self.published(session):
+            files.once(notices, f"{self.name}: labels of session {session} in {source} differ from "
+                                "the published ones; the file's are used")
+        return labels
+
+    def write_sheet(self, folder: Path) -> None:
+        """Write the owners' table of all sessions."""
+        sheets.write(folder / SHEET, [
+            line for s in self.visits(None) for line in (
+                [f"Session {s}", *(self.codes[c].capitalize() for c in self.published(s))],
+                ["", *(f"clip {s}-{i}" for i in range(1, self.trials_per_session + 1))],
+            )
+        ])
 
     def read(
         self, recording: Recording, features: Features = "bench", official_kind: str = ""
@@ -344,9 +359,7 @@ class SeedLike(SimulatedCorpus):
         }
 
     def design(self, recipe: Recipe, subject: int, session: int) -> list[PlannedTrial]:
-        """What :meth:`simulate` writes into the recording of a subject and session."""
-        from .simulator import EMOTIONS
-
+        """What :meth:`write` puts into the recording of a subject and session."""
         return [
             PlannedTrial(
                 number=i + 1, order=i, emotion=EMOTIONS[self.codes[float(label)]],
@@ -355,7 +368,7 @@ class SeedLike(SimulatedCorpus):
             for i, label in enumerate(self.published(session))
         ]
 
-    def write(
+    def write_recording(
         self, generator: Generator, subject: int, session: int, *, raw: Path,
         official: Mapping[int, Path], extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
@@ -368,10 +381,7 @@ class SeedLike(SimulatedCorpus):
         signals: dict[str, NDArray[Any]] = {}
         features: dict[int, dict[str, NDArray[Any]]] = {window_s: {} for window_s in official}
         for plan in self.design(generator.recipe, subject, session):
-            signal = generator.signal(
-                subject, session, plan.number, plan.order, plan.emotion, plan.samples
-            )
-            signal = np.round(signal * 64) / 64
+            signal = np.round(generator.trial(subject, session, plan) * 64) / 64
             signals[f"{prefix}_eeg{plan.number}"] = signal
             for window_s, values in features.items():
                 for kind, value in owner_features(signal, window_s).items():

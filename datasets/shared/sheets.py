@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 
 from bench.errors import DataError
 
-_EXPECTED = "an Excel file (.xlsx)"
+from .torn import refused
+
 _LARGEST = 10_000_000
 _SHEET, _STRINGS = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
 
@@ -24,19 +25,18 @@ def rows(path: Path) -> list[list[str]]:
     DataError
         Not such a file, or one that is larger than a table of labels.
     """
-    try:
+    with refused(path, "an Excel file (.xlsx)"):
         with zipfile.ZipFile(path) as archive:
             parts = {
                 name: _parsed(archive, name) for name in (_SHEET, _STRINGS)
                 if name in archive.namelist()
             }
-        strings = [_text(item) for item in _all(parts[_STRINGS], "si")] if _STRINGS in parts else []
+        shared = parts[_STRINGS].iterfind(".//{*}si") if _STRINGS in parts else ()
+        strings = [_text(item) for item in shared]
         return [
-            [text for cell in _all(row, "c") if (text := _cell(cell, strings).strip())]
-            for row in _all(parts[_SHEET], "row")
+            [text for cell in row.iterfind(".//{*}c") if (text := _cell(cell, strings).strip())]
+            for row in parts[_SHEET].iterfind(".//{*}row")
         ]
-    except Exception as error:  # zipfile and expat raise a dozen types on broken files
-        raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:80]}") from error
 
 
 def _parsed(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
@@ -48,16 +48,12 @@ def _parsed(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
     return ElementTree.fromstring(content)  # noqa: S314 - no entities, and bounded
 
 
-def _all(element: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
-    return [e for e in element.iter() if e.tag.rpartition("}")[2] == tag]
-
-
 def _text(element: ElementTree.Element) -> str:
-    return "".join(t.text or "" for t in _all(element, "t"))
+    return "".join(t.text or "" for t in element.iterfind(".//{*}t"))
 
 
 def _cell(cell: ElementTree.Element, strings: Sequence[str]) -> str:
-    value = "".join(v.text or "" for v in _all(cell, "v"))
+    value = "".join(v.text or "" for v in cell.iterfind(".//{*}v"))
     if cell.get("t") == "s":
         return strings[int(value)]
     return value or _text(cell)

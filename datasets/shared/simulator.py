@@ -31,6 +31,7 @@ from .brain import (
     SOURCES,
     Array,
     Emotion,
+    PlannedTrial,
     background_mixing,
     emotion_axes,
     moved,
@@ -172,6 +173,11 @@ class Generator:
         mixed = person.mixing @ sources + self._ambient(rng, person, samples)
         mixed += self._mains(rng, samples)
         return mixed.astype(np.float64)
+
+    def trial(self, subject: int, session: int, plan: PlannedTrial) -> NDArray[np.float64]:
+        """EEG of a planned trial, as :meth:`signal` gives it."""
+        return self.signal(
+            subject, session, plan.number, plan.order, plan.emotion, plan.samples)
 
     def ratings(self, subject: int, stimulus: int, emotion: Emotion) -> dict[str, float]:
         """Self-report of a subject on a video that evokes ``emotion`` on average.

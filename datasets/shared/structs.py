@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.errors import DataError
+from .torn import refused
 
 _EXPECTED = "a MATLAB file (v5)"
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
 #: Types of elements that hold numbers, and of those that hold text.
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
             13: "u8"}
@@ -154,12 +152,13 @@ def load(path: Path, name: str, wanted: Wanted) -> Any:
     DataError
         Not such a file, torn, no such variable, or what is wanted is neither numbers nor text.
     """
-    try:
-        with path.open("rb") as file:
-            return _variable(file, path.stat().st_size, name, wanted)
-    except Exception as error:  # struct, zlib and NumPy raise a dozen types on torn files
-        raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:100]}",
-                        _TORN) from error
+    with refused(path, _EXPECTED), path.open("rb") as file:
+        names = []
+        for whole, order, head in _variables(file, path.stat().st_size):
+            if head[2] == name:
+                return _content(whole, order, head, (), wanted)
+            names.append(head[2])
+        raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
 
 
 def check(path: Path, names: Collection[str]) -> None:
@@ -172,31 +171,18 @@ def check(path: Path, names: Collection[str]) -> None:
     DataError
         Torn, or one of the variables named is no array of numbers as large as its shape.
     """
-    try:
-        with path.open("rb") as file:
-            for whole, order, (kind, shape, name) in _variables(file, path.stat().st_size):
-                if name not in names:
-                    continue
-                if not _FIRST_NUMERIC <= kind <= _LAST_NUMERIC:
-                    raise ValueError(f"{name} is of class {kind}, no numeric array")
-                stored, length, small = whole.tag(order)
-                item = np.dtype(_NUMBERS[stored]).itemsize if stored in _NUMBERS else 0
-                if not item or length != item * math.prod(shape) or (
-                    small is None and length > min(whole.left, _LARGEST)
-                ):
-                    raise ValueError(f"{name}: {length} bytes of type {stored} for shape {shape}")
-    except Exception as error:
-        raise DataError(path, _EXPECTED, f"{type(error).__name__}: {str(error)[:100]}",
-                        _TORN) from error
-
-
-def _variable(file: BinaryIO, size: int, name: str, wanted: Wanted) -> Any:
-    names = []
-    for whole, order, head in _variables(file, size):
-        if head[2] == name:
-            return _content(whole, order, head, (), wanted)
-        names.append(head[2])
-    raise ValueError(f"no variable {name}, but {', '.join(names)[:60] or 'none at all'}")
+    with refused(path, _EXPECTED), path.open("rb") as file:
+        for whole, order, (kind, shape, name) in _variables(file, path.stat().st_size):
+            if name not in names:
+                continue
+            if not _FIRST_NUMERIC <= kind <= _LAST_NUMERIC:
+                raise ValueError(f"{name} is of class {kind}, no numeric array")
+            stored, length, small = whole.tag(order)
+            item = np.dtype(_NUMBERS[stored]).itemsize if stored in _NUMBERS else 0
+            if not item or length != item * math.prod(shape) or (
+                small is None and length > min(whole.left, _LARGEST)
+            ):
+                raise ValueError(f"{name}: {length} bytes of type {stored} for shape {shape}")
 
 
 def _variables(file: BinaryIO, size: int) -> Iterator[tuple[_Bounded, str, _Head]]:
@@ -282,11 +268,7 @@ def _content(
         return content.decode(form + ending)
     if not _FIRST_NUMERIC <= kind <= _LAST_NUMERIC or stored not in _NUMBERS:
         raise ValueError(f"something of class {kind}, which is neither numbers nor text")
-    return _array(content, order + _NUMBERS[stored], shape)
-
-
-def _array(content: bytes, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    array = np.frombuffer(content, dtype)
+    array = np.frombuffer(content, order + _NUMBERS[stored])
     if array.size != math.prod(shape):
         raise ValueError(f"{array.size} numbers for shape {shape}")
     return array.reshape(shape, order="F")

@@ -50,7 +50,7 @@ def test_inventory_orders_people_as_numbers_and_says_what_is_missing(folder):
         (0, "1"), (0, "2"), (9, "1"), (10, "1"), (10, "2")]
     assert found.missing[0].startswith("33 of 36 subjects are missing: 1, 2, 3")
     assert found.missing[1] == "subject 9 has no Subject09_2.edf"
-    assert found.skipped[0][1] == "EEGMAT has subjects 00 to 35"
+    assert found.skipped[0][1] == "EEGMAT has subjects 0 to 35, not 36"
 
 
 def test_trials_are_pieces_of_ten_seconds_by_name(folder):

@@ -64,7 +64,7 @@ def by_hand(runs: Path) -> Path:
     contents = sorted((p.relative_to(runs).as_posix(), p.read_bytes())
                       for p in runs.rglob("*") if p.is_file())
     ids = {name.split("/")[1] for name, _ in contents if name.startswith("cells")}
-    index = Index("", "0", {n: (sum_of(d), len(d)) for n, d in contents}, {i: {} for i in ids})
+    index = Index("", "0", {n: (sum_of(d), len(d)) for n, d in contents}, {i: {} for i in ids}, ())
     write_archive(runs.parent / "x.zip", index, contents)
     return runs.parent / "x.zip"
 
@@ -115,7 +115,7 @@ def test_a_probability_that_is_changed_in_the_archive_alone_is_refused(runs):
                       for p in runs.rglob("*") if p.is_file())
     records = {r.id: {"split": split_digest(r), "windows": windows_digest(predictions_of(r))}
                for r in Store(runs).records()}
-    index = Index("", "0", {n: (sum_of(d), len(d)) for n, d in contents}, records)
+    index = Index("", "0", {n: (sum_of(d), len(d)) for n, d in contents}, records, ())
     write_archive(runs.parent / "x.zip", index, contents)
     seen = verify(runs.parent / "x.zip")
     assert [what for _, what in seen.outcomes["records"].wrong] == [

@@ -6,7 +6,8 @@ import logging
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -196,22 +197,17 @@ def _one(file: RemoteFile, folder: Path, expected: str, told: OnFile) -> str:
     return sha256 or str(pooch.file_hash(path, alg="sha256"))
 
 
-class _advised:  # noqa: N801 - reads as a word
-    """Adds to an error of the network where else the files can be had, and where to put them."""
-
-    def __init__(self, name: str, source: Download, folder: Path) -> None:
-        self.hint = (
-            f"The same command goes on where it stopped. Or fetch the files by hand from "
-            f"{source.page}, put them into {folder}, and run: bench data set {name}={folder}. "
-            "Another server: --url ADDRESS."
-        )
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OfflineError):
-            raise OfflineError(error.message, self.hint) from error
+@contextmanager
+def _advised(name: str, source: Download, folder: Path) -> Iterator[None]:
+    """Add to an error of the network where else the files can be had, and where to put them."""
+    try:
+        yield
+    except OfflineError as error:
+        raise OfflineError(
+            error.message, "The same command goes on where it stopped. Or fetch the files by hand "
+            f"from {source.page}, put them into {folder}, and run: bench data set {name}={folder}. "
+            "Another server: --url ADDRESS.",
+        ) from error
 
 
 def _unpacked(path: Path) -> Path | None:

@@ -129,8 +129,8 @@ def _bucket(source: Download) -> list[RemoteFile]:
         query = f"?list-type=2&prefix={quote(prefix, safe='')}"
         query += f"&continuation-token={quote(token, safe='')}" if token else ""
         page = _parsed(text_of(base + query, LARGEST_LISTING), base)
-        for item in _all(page, "Contents"):
-            key, size = _child(item, "Key"), _child(item, "Size")
+        for item in page.iterfind(".//{*}Contents"):
+            key, size = (item.findtext(f"{{*}}{tag}", "") for tag in ("Key", "Size"))
             if not key.startswith(prefix) or not size.isdecimal() or len(size) > 15:
                 raise BenchError(f"{base} lists {key[:60]!r}, which is not below {prefix}", _OTHER)
             if key.endswith("/"):  # a folder
@@ -138,7 +138,7 @@ def _bucket(source: Download) -> list[RemoteFile]:
             name = safe_name(key[len(prefix):], base)
             out.append(RemoteFile(name, f"{base}/{quote(key)}", int(size)))
         _bounded(out, base)
-        token = _child(page, "NextContinuationToken")
+        token = page.findtext("{*}NextContinuationToken", "")
         if not token:
             return out
     raise BenchError(f"{base} lists without end", _OTHER)
@@ -184,11 +184,3 @@ def _parsed(text: str, where: str) -> ElementTree.Element:
         return ElementTree.fromstring(text)  # noqa: S314 - no entities, and bounded
     except ElementTree.ParseError as error:
         raise BenchError(f"{where} gives no listing: {error}", _OTHER) from error
-
-
-def _all(element: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
-    return [e for e in element.iter() if e.tag.rpartition("}")[2] == tag]
-
-
-def _child(element: ElementTree.Element, tag: str) -> str:
-    return next((e.text or "" for e in element if e.tag.rpartition("}")[2] == tag), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..features import listed
 from .spline import GUESSED_DEG, Interpolation
 
 
@@ -16,19 +17,20 @@ def interpolated(name: str, montage: str, cut: Interpolation) -> str:
         place, near, angle = cut.far
         parts.append(
             f"{len(cut.made)} of {wanted} electrodes interpolated from {measured} "
-            f"({_some(cut.made)}); {place} is {angle:.0f} degrees from {near}, the nearest measured"
+            f"({listed(cut.made, 4)}); {place} is {angle:.0f} degrees from {near}, the nearest "
+            "measured"
         )
         if cut.guessed:
             parts.append(
                 f"{len(cut.guessed)} are guesses, more than {GUESSED_DEG:g} degrees from any "
-                f"measured one, where splines err by more than the signal ({_some(cut.guessed)}): "
-                "common electrodes are safer"
+                "measured one, where splines err by more than the signal "
+                f"({listed(cut.guessed, 4)}): common electrodes are safer"
             )
         if wanted > measured:
             parts.append(f"{wanted} channels hold no more than {measured} independent signals")
     if cut.unused:
         what = "used for that only" if cut.made else "left out"
-        parts.append(f"{len(cut.unused)} measured ones are {what} ({_some(cut.unused)})")
+        parts.append(f"{len(cut.unused)} measured ones are {what} ({listed(cut.unused, 4)})")
     return f"{name} on montage {montage}: {'; '.join(parts)}" if parts else ""
 
 
@@ -49,8 +51,3 @@ def _row(name: str) -> str:
     """Row of the cap that an electrode is in, by the letters of its name."""
     letters = re.match(r"[A-Z]+?(?=Z?\d*H?$)", name)
     return letters[0] if letters else name
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return ", ".join(names[:4]) + more

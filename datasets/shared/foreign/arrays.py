@@ -27,9 +27,9 @@ from bench.data.channels import canonical
 from bench.errors import DataError
 
 from .. import matlab, tables
+from ..torn import TORN, refused
 from .description import Description, KeysPart
 
-_TORN = "The file may be torn: compare its size with the owner's, and fetch it again."
 #: Bytes of one array, and of a table.
 LARGEST, LARGEST_TABLE = 1 << 31, 1 << 30
 #: Arrays of a file, and trials in one.
@@ -68,29 +68,26 @@ def npz_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     DataError
         No such file, or it holds objects.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > _MOST_ARRAYS:
-                raise ValueError(f"{len(members)} arrays")
-            out = {}
-            for member in members:
-                with archive.open(member) as file:
-                    version = np.lib.format.read_magic(file)
-                    read = {(1, 0): np.lib.format.read_array_header_1_0,
-                            (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-                    if read is None:
-                        raise ValueError(f"version {version} of NumPy's format")
-                    shape, _, dtype = read(file)
-                size = int(np.prod([*shape, 1], dtype=object)) * dtype.itemsize
-                if dtype.hasobject:
-                    raise ValueError(f"{member.filename} holds Python objects, which are not read")
-                if size > LARGEST or size > member.file_size:
-                    raise ValueError(f"{member.filename} claims {size} bytes")
-                out[member.filename.removesuffix(".npy")] = (shape, dtype)
-            return out
-    except Exception as error:  # zipfile, struct and NumPy raise a dozen types on torn files
-        raise _refused(path, ".npz", error) from error
+    out = {}
+    with refused(path, "a file .npz"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if len(members) > _MOST_ARRAYS:
+            raise ValueError(f"{len(members)} arrays")
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = {(1, 0): np.lib.format.read_array_header_1_0,
+                        (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+                if read is None:
+                    raise ValueError(f"version {version} of NumPy's format")
+                shape, _, dtype = read(file)
+            size = int(np.prod([*shape, 1], dtype=object)) * dtype.itemsize
+            if dtype.hasobject:
+                raise ValueError(f"{member.filename} holds Python objects, which are not read")
+            if size > LARGEST or size > member.file_size:
+                raise ValueError(f"{member.filename} claims {size} bytes")
+            out[member.filename.removesuffix(".npy")] = (shape, dtype)
+    return out
 
 
 def npz_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -100,23 +97,14 @@ def npz_arrays(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     ------
     DataError
     """
-    there = npz_shapes(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            out = {}
-            for name in names:
-                if name in there:
-                    member = next(n for n in archive.namelist() if n in (name, f"{name}.npy"))
-                    content = io.BytesIO(archive.read(member))
-                    out[name] = np.lib.format.read_array(content, allow_pickle=False)
-            return out
-    except Exception as error:
-        raise _refused(path, ".npz", error) from error
-
-
-def _refused(path: Path, kind: str, error: Exception) -> DataError:
-    said = " ".join(str(error).split())[:100]
-    return DataError(path, f"a file {kind}", f"{type(error).__name__}: {said}", _TORN)
+    there, out = npz_shapes(path), {}
+    with refused(path, "a file .npz"), zipfile.ZipFile(path) as archive:
+        for name in names:
+            if name in there:
+                member = next(n for n in archive.namelist() if n in (name, f"{name}.npy"))
+                content = io.BytesIO(archive.read(member))
+                out[name] = np.lib.format.read_array(content, allow_pickle=False)
+    return out
 
 
 def texts(array: NDArray[Any], where: str) -> list[str]:
@@ -248,12 +236,12 @@ def csv_head(path: Path) -> tuple[list[str], str]:
     try:
         text = line.decode("utf-8-sig").strip("\r\n")
     except UnicodeDecodeError as error:
-        raise DataError(path, "a table", "a first line that is no text", _TORN) from error
+        raise DataError(path, "a table", "a first line that is no text", TORN) from error
     delimiter = max(",;\t", key=text.count)
     names = [n.strip().strip('"').strip() for n in text.split(delimiter)]
     if len(names) > _MOST_COLUMNS or "\0" in text:
         raise DataError(path, f"a first line that names at most {_MOST_COLUMNS} columns",
-                        f"{len(names)}", _TORN)
+                        f"{len(names)}", TORN)
     return names, delimiter
 
 
@@ -275,7 +263,7 @@ def csv_table(path: Path, as_text: Sequence[str] = ()) -> CsvTable:
         raise DataError(path, f"a table of {LARGEST_TABLE >> 20} MiB at most",
                         f"{path.stat().st_size >> 20} MiB")
     columns = [n or f"column {i + 1}" for i, n in enumerate(names)]
-    try:
+    with refused(path, "a file .csv"):
         frame = pd.read_csv(
             path, sep=delimiter, header=None, skiprows=1, names=columns, index_col=False,
             dtype=dict.fromkeys(as_text, str), keep_default_na=True, encoding="utf-8-sig",
@@ -283,10 +271,8 @@ def csv_table(path: Path, as_text: Sequence[str] = ()) -> CsvTable:
         )
         kept = [c for c in columns if c not in as_text]
         numbers = [pd.to_numeric(frame[c], errors="coerce").to_numpy(np.float64) for c in kept]
-    except Exception as error:  # pandas raises a dozen types on broken files
-        raise _refused(path, ".csv", error) from error
     if not len(frame):
-        raise DataError(path, "rows of samples", "none", _TORN)
+        raise DataError(path, "rows of samples", "none", TORN)
     stored = {c: frame[c].fillna("").astype(str).str.strip().tolist() for c in as_text}
     return CsvTable(np.array(numbers).reshape(len(kept), len(frame)), tuple(kept), stored)
 
@@ -316,7 +302,7 @@ def read_csv(path: Path, description: Description) -> list[StoredTrial]:
     if bad.any():
         channel, at = (int(i[0]) for i in np.nonzero(bad))
         raise DataError(f"{path} line {at + 2}", "a number in every column of a channel",
-                        f"none in {description.channels[channel]}", _TORN)
+                        f"none in {description.channels[channel]}", TORN)
     if keys.time:
         _check_clock(path, table.numbers[table.names.index(keys.time)], description)
     out: list[StoredTrial] = []
@@ -342,7 +328,7 @@ def _check_end(path: Path, labels: Sequence[str], description: Description) -> N
     if alone and last not in description.classes and any(
         text.startswith(last) for text in description.classes
     ):
-        raise DataError(f"{path} last line", "a whole row", f"one that ends with {last!r}", _TORN)
+        raise DataError(f"{path} last line", "a whole row", f"one that ends with {last!r}", TORN)
 
 
 def _runs(columns: Sequence[list[str]], count: int) -> list[tuple[int, int]]:
@@ -372,7 +358,7 @@ def _check_clock(path: Path, times: NDArray[np.float64], description: Descriptio
     rate, _ = clock(times)
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():
         raise DataError(f"{path} {description.keys.time}", "times that run forwards",
-                        "some that do not", _TORN)
+                        "some that do not", TORN)
     if abs(rate - description.rate) > 0.02 * description.rate:
         raise DataError(f"{path} {description.keys.time}", f"{description.rate:g} samples a second",
                         f"{rate:g}")

@@ -185,8 +185,6 @@ def read(path: Path) -> Description:
     try:
         content = tomllib.loads(text)
         return Description.model_validate(content)
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(path, "a TOML file", str(error)[:150], _MEND) from error
     except ValidationError as error:
         errors = error.errors()
         first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.channels import ALIASES, POSITIONS, canonical
+from bench.data.features import listed
 from bench.errors import DataError, SettingError
 
 from .. import bids, files
@@ -18,6 +19,7 @@ from ..ingest import IngestReport
 from ..recordings import Continuous, Unit, open_recording
 from . import names
 from .description import RatingPart
+from .sources import below
 
 #: Files that are opened to see what they hold.
 _LOOKED_AT = 24
@@ -80,6 +82,16 @@ class Draft:
     texts: Counter[str] = field(default_factory=Counter)
     #: Whether the same code means another thing in another recording, as it seems.
     varying: bool = False
+
+    def has_rate(self, rate: float, why: str) -> None:
+        """Say what the rate is, and who says so."""
+        self.values["rate"] = rate
+        self.report.took("rate", f"{rate:g} samples a second, {why}")
+
+    def has_unit(self, unit: Unit | str, words: str, *, doubt: bool = False) -> None:
+        """Say what the unit is, and why."""
+        self.values["unit"] = unit
+        (self.report.doubt if doubt else self.report.took)("units", words)
 
     def lacks(self, what: str, option: str) -> SettingError:
         """The error for something that cannot be told and must be given."""
@@ -155,12 +167,12 @@ def agree(draft: Draft, opened: Sequence[Continuous]) -> None:
         report.doubt("channels", f"{', '.join(lost[:8])} are in some recordings only, and left out")
     rates = Counter(r.rate for r in opened)
     rate = draft.folder.rate or rates.most_common(1)[0][0]
-    draft.values["rate"] = rate
     if len(rates) > 1:
+        draft.values["rate"] = rate
         report.doubt("rate", f"recordings have {', '.join(f'{r:g}' for r in sorted(rates))} "
                      f"samples a second; all are brought to {rate:g}, filtered first")
     else:
-        report.took("rate", f"{rate:g} samples a second, as the files say")
+        draft.has_rate(rate, "as the files say")
     unit(draft, opened)
 
 
@@ -185,9 +197,7 @@ def channels(draft: Draft, there: Sequence[str]) -> None:
         report.took("channels", f"{len(chosen)} electrodes of the 10-05 system by name: "
                     + ", ".join(chosen[:6]) + (" ..." if len(chosen) > 6 else ""))
         if others:
-            report.skipped("channels", f"{', '.join(others[:8])}"
-                           f"{f' and {len(others) - 8} more' if len(others) > 8 else ''}: no "
-                           "electrode of that name is known")
+            report.skipped("channels", f"{listed(others, 8)}: no electrode of that name is known")
     old = [f"{n} is {ALIASES[b]}" for n in chosen if (b := _bare(n)) in ALIASES]
     if old:
         report.took("channels", f"old names: {', '.join(old[:8])}")
@@ -206,8 +216,7 @@ def unit(draft: Draft, opened: Sequence[Continuous]) -> None:
     """Unit of recordings, by their size, held against what the files say."""
     report, chosen = draft.report, draft.values["channels"]
     if draft.folder.unit:
-        draft.values["unit"] = draft.folder.unit
-        report.took("units", f"{draft.folder.unit}, as given")
+        draft.has_unit(draft.folder.unit, f"{draft.folder.unit}, as given")
         return
     told: Counter[Unit] = Counter()
     sizes: list[float] = []
@@ -224,42 +233,35 @@ def unit(draft: Draft, opened: Sequence[Continuous]) -> None:
     words = f"the files say {' and '.join(map(repr, said))}" if said else "the files say no unit"
     usual = float(np.median(sizes)) if sizes else 0.0
     if set(told) == {"V"}:
-        draft.values["unit"] = "V"
-        report.took("units", f"{words}; standard deviation {usual * 1e6:.3g} uV")
+        draft.has_unit("V", f"{words}; standard deviation {usual * 1e6:.3g} uV")
     elif set(told) == {"uV"}:
-        draft.values["unit"] = "uV"
-        report.doubt("units", f"{words}, and read so, signals would have a standard deviation of "
-                     f"{usual:.3g} V: the numbers were taken for microvolts")
+        draft.has_unit("uV", f"{words}, and read so, signals would have a standard deviation of "
+                       f"{usual:.3g} V: the numbers were taken for microvolts", doubt=True)
     elif told["V"] and told["uV"] and not told["by size"]:
-        draft.values["unit"] = "by size"
-        report.doubt("units", f"{told['V']} recordings are in volts and {told['uV']} in "
-                     "microvolts, by their size: each is read by its own")
+        draft.has_unit("by size", f"{told['V']} recordings are in volts and {told['uV']} in "
+                       "microvolts, by their size: each is read by its own", doubt=True)
     else:
-        draft.values["unit"] = "V"
-        report.doubt("units", f"{words}; the standard deviation is {usual * 1e6:.3g} uV, which no "
-                     "EEG has: look at the unit, or give it by --unit")
+        draft.has_unit("V", f"{words}; the standard deviation is {usual * 1e6:.3g} uV, which no "
+                       "EEG has: look at the unit, or give it by --unit", doubt=True)
 
 
 def unit_of_numbers(draft: Draft, spreads: Sequence[float]) -> None:
     """Unit of numbers that no file says a unit of, by their size."""
     if draft.folder.unit:
-        draft.values["unit"] = draft.folder.unit
-        draft.report.took("units", f"{draft.folder.unit}, as given")
+        draft.has_unit(draft.folder.unit, f"{draft.folder.unit}, as given")
         return
     usual = float(np.median(spreads))
     kinds = {"V" if 1e-7 <= s <= 1e-3 else "uV" if 0.1 <= s <= 2e3 else "" for s in spreads}
     words = f"no file says a unit; a standard deviation of {usual:.3g}"
     if kinds in ({"V"}, {"uV"}):
-        draft.values["unit"] = kinds.pop()
-        draft.report.took("units", f"{words} is that of EEG in {draft.values['unit']}")
+        unit = kinds.pop()
+        draft.has_unit(unit, f"{words} is that of EEG in {unit}")
     elif kinds == {"V", "uV"}:
-        draft.values["unit"] = "by size"
-        draft.report.doubt("units", "some files are in volts and some in microvolts, by their "
-                           "size: each trial is read by its own")
+        draft.has_unit("by size", "some files are in volts and some in microvolts, by their size: "
+                       "each trial is read by its own", doubt=True)
     else:
-        draft.values["unit"] = "uV"
-        draft.report.doubt("units", f"{words} is that of no EEG: taken for microvolts; look at the "
-                           "unit, or give it by --unit")
+        draft.has_unit("uV", f"{words} is that of no EEG: taken for microvolts; look at the unit, "
+                       "or give it by --unit", doubt=True)
 
 
 def ratings(draft: Draft, there: Mapping[str, Sequence[float]], match: str = "") -> None:
@@ -316,9 +318,16 @@ def numbers_of(labels: Sequence[str]) -> dict[str, int]:
     return {} if own else found
 
 
-def readable(root: Path, path: Path) -> bool:
-    """Whether a file is there, within the folder, and not empty."""
-    try:
-        return path.is_file() and files.inside(path, root) and path.stat().st_size > 0
-    except OSError:
-        return False
+def usable(draft: Draft, endings: Sequence[str]) -> list[Path]:
+    """Files with one of the endings that can be read; the others are named in the report."""
+    root, out = draft.folder.path.resolve(), []
+    for path in below(root, endings):
+        try:
+            fits = path.is_file() and files.inside(path, root) and path.stat().st_size > 0
+        except OSError:
+            fits = False
+        if fits:
+            out.append(path)
+        else:
+            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
+    return out

@@ -22,9 +22,9 @@ from .look import (
     numbers_of,
     pattern_of,
     ratings,
-    readable,
     sampled,
     unit_of_numbers,
+    usable,
 )
 from .names import NamePattern
 from .sources import ENDINGS, below
@@ -145,16 +145,14 @@ def csv(draft: Draft) -> None:
         draft.report.took("columns", arrays.keys_said(keys))
     first = arrays.csv_table(paths[0], [k for k in (label, trial) if k])
     if draft.folder.rate:
-        draft.values["rate"] = draft.folder.rate
-        draft.report.took("rate", f"{draft.folder.rate:g} samples a second, as given")
+        draft.has_rate(draft.folder.rate, "as given")
     elif time:
         rate, unit = arrays.clock(first.numbers[first.names.index(time)])
         if not rate:
             raise draft.lacks(f"the rate: column {time!r} does not run", "--rate 128")
         nearest = round(rate) if abs(rate - round(rate)) < 0.02 * rate else round(rate, 3)
-        draft.values["rate"] = float(nearest)
-        draft.report.took("rate", f"{nearest:g} samples a second, from column {time!r}, which is "
-                          f"in {'milliseconds' if unit == 'ms' else 'seconds'}")
+        draft.has_rate(float(nearest), f"from column {time!r}, which is in "
+                       + ("milliseconds" if unit == "ms" else "seconds"))
     else:
         raise draft.lacks("how many samples a second there are: no column is a time", "--rate 128")
     if label or trial:
@@ -168,11 +166,7 @@ def csv(draft: Draft) -> None:
 
 def _files(draft: Draft, make: str) -> list[Path]:
     root = draft.folder.path.resolve()
-    out = below(root, ENDINGS[make])
-    for path in out:
-        if not readable(root, path):
-            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
-    out = [p for p in out if readable(root, p)]
+    out = usable(draft, ENDINGS[make])
     if draft.folder.files:
         pattern = NamePattern.parse(draft.folder.files)
         out = [p for p in out if pattern.match(p.relative_to(root).as_posix())]
@@ -268,13 +262,11 @@ def _listed_channels(draft: Draft, shape: Sequence[int]) -> None:
 
 def _rate_of_key(draft: Draft, scalars: dict[str, np.ndarray[Any, Any]]) -> None:
     if draft.folder.rate:
-        draft.values["rate"] = draft.folder.rate
-        draft.report.took("rate", f"{draft.folder.rate:g} samples a second, as given")
+        draft.has_rate(draft.folder.rate, "as given")
         return
     for name, value in scalars.items():
         if _RATE.fullmatch(name) and value.dtype.kind in "iuf" and float(value.ravel()[0]) >= 20:
-            draft.values["rate"] = float(value.ravel()[0])
-            draft.report.took("rate", f"{draft.values['rate']:g} samples a second, from {name!r}")
+            draft.has_rate(float(value.ravel()[0]), f"from {name!r}")
             return
     raise draft.lacks("how many samples a second there are", "--rate 128")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +128,7 @@ def _of_folder(found: bids.BidsDataset, report: IngestReport) -> None:
     if licence:
         for name in _named_licences(licence) or [licence[:60]]:
             said[name].append("dataset_description.json")
-    for path in files.entries(found.root):
-        if not path.name.lower().startswith(("readme", "license", "licence")) or not path.is_file():
-            continue
-        try:
-            text = tables.text_of(path, _LONGEST_TEXT)
-        except DataError:
-            continue
+    for path, text in _texts(found.root, "readme", "license", "licence"):
         for name in _named_licences(text):
             said[name].append(path.name)
         lengths += [a or b for a, b in _LENGTHS.findall(text)]
@@ -211,10 +206,8 @@ def _of_events(
         own = opened.get(recording.path)
         try:
             rows = recording.event_rows()
-            if own is None:
-                _, unit, reason = recording.events()
-            else:
-                _, unit, reason = recording.events(None, own.seconds, own.rate, own.marks)
+            known = (None, own.seconds, own.rate, own.marks) if own else ()
+            _, unit, reason = recording.events(*known)
         except DataError as error:
             report.doubt("events", error.message)
             continue
@@ -405,13 +398,16 @@ def _clip_column(rows: Sequence[Mapping[str, Any]], draft: Draft) -> str:
 
 def _tables_in_readme(root: Path) -> str:
     """Where a README seems to say which codes a subject has."""
-    for path in files.entries(root):
-        if path.name.lower().startswith("readme") and path.is_file():
-            try:
-                text = tables.text_of(path, _LONGEST_TEXT)
-            except DataError:
-                continue
-            lines = re.findall(r"^\s*sub-\w+:.*\d", text, re.MULTILINE)
-            if len(lines) > 2:
-                return f"; {path.name} has a line of codes for each of {len(lines)} subjects"
+    for path, text in _texts(root, "readme"):
+        lines = re.findall(r"^\s*sub-\w+:.*\d", text, re.MULTILINE)
+        if len(lines) > 2:
+            return f"; {path.name} has a line of codes for each of {len(lines)} subjects"
     return ""
+
+
+def _texts(root: Path, *starts: str) -> Iterator[tuple[Path, str]]:
+    """Texts in a folder whose names start so; one that cannot be read is left out."""
+    for path in files.entries(root):
+        if path.name.lower().startswith(starts) and path.is_file():
+            with contextlib.suppress(DataError):
+                yield path, tables.text_of(path, _LONGEST_TEXT)

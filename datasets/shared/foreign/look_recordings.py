@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from bench.data.features import listed
 from bench.errors import SettingError
 
 from ..recordings import SUFFIXES, Continuous
 from .description import TrialsPart
-from .look import Draft, agree, numbers_of, openings, pattern_of, readable, sampled
-from .sources import below
+from .look import Draft, agree, numbers_of, openings, pattern_of, sampled, usable
 from .trials import SHORTEST_S
 
 #: Annotations that are no stimuli: what amplifiers and cleaning write.
@@ -35,11 +35,7 @@ def look(draft: Draft) -> None:
     SettingError, DataError
     """
     root = draft.folder.path.resolve()
-    paths = below(root, SUFFIXES)
-    for path in paths:
-        if not readable(root, path):
-            draft.report.at("skipped", "files", "empty, or a link that leads nowhere", path)
-    paths = [p for p in paths if readable(root, p)]
+    paths = usable(draft, SUFFIXES)
     if not paths:
         raise SettingError(f"{root} holds no recording that is there")
     pattern = pattern_of(draft, paths)
@@ -89,8 +85,7 @@ def stimuli(
     silent = sorted(name for name, marks in found.items()
                     if not any(text in texts for text, _ in marks))
     if texts and silent:
-        more = f" and {len(silent) - 3} more" if len(silent) > 3 else ""
-        report.doubt("events", f"no annotation in {', '.join(silent[:3])}{more}")
+        report.doubt("events", f"no annotation in {listed(silent, 3)}")
     if ends and len(ends) < len(texts):
         report.took("events", f"{', '.join(ends)}: the end of a trial")
         draft.values["trials"] = TrialsPart(source="events", ends=ends)

@@ -88,12 +88,7 @@ class NamePattern:
             if (i, at) in failed:
                 return None
             kind, literal = self.tokens[i]
-            if not kind:
-                rest = go(i + 1, at + len(literal)) if text.startswith(literal, at) else None
-                if rest is None:
-                    failed.add((i, at))
-                return rest
-            for end in _ends(text, at, kind):
+            for end in _ends(text, at, kind, literal):
                 rest = go(i + 1, end)
                 if rest is not None:
                     return [(kind, text[at:end]), *rest]
@@ -101,11 +96,13 @@ class NamePattern:
             return None
 
         found = go(0, 0)
-        return None if found is None else {k: v for k, v in found if k != "*"}
+        return None if found is None else {k: v for k, v in found if k in FIELDS}
 
 
-def _ends(text: str, at: int, kind: str) -> Sequence[int]:
-    """Where a field that begins at ``at`` may end, the likeliest first."""
+def _ends(text: str, at: int, kind: str, literal: str) -> Sequence[int]:
+    """Where a literal or a field that begins at ``at`` may end, the likeliest first."""
+    if not kind:
+        return [at + len(literal)] if text.startswith(literal, at) else []
     if kind in ("class", "*"):
         stop = text.find("/", at)
         stop = len(text) if stop < 0 else stop

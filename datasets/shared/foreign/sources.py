@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class SourceFile:
     label : str
         Class that its name says; empty where it says none.
     recording : BidsRecording or None
-    who : (str, str) or None
+    who : (str, str)
         Of a file of several subjects and sessions: whose trials are meant, as the file says it.
     """
 
@@ -47,7 +48,7 @@ class SourceFile:
     session: int
     label: str = ""
     recording: bids.BidsRecording | None = None
-    who: tuple[str, str] | None = None
+    who: tuple[str, str] = ("", "")
 
     def all_files(self) -> tuple[Path, ...]:
         """Every file that reading it uses, itself first."""
@@ -82,7 +83,7 @@ def below(root: Path, endings: Sequence[str]) -> list[Path]:
 
 def source_files(
     root: Path, description: Description, report: IngestReport | None = None
-) -> tuple[list[SourceFile], list[tuple[Path, str]]]:
+) -> tuple[list[SourceFile], files.Skipped]:
     """Files of trials, by subject and session, and those that were passed over.
 
     Raises
@@ -97,7 +98,7 @@ def source_files(
     pattern = description.pattern
     assert pattern is not None  # the description says so
     found: list[tuple[Path, dict[str, str]]] = []
-    skipped: list[tuple[Path, str]] = []
+    skipped: files.Skipped = []
     for path in below(root, ENDINGS[description.make]):
         name = path.relative_to(root).as_posix()
         fields = pattern.match(name)
@@ -119,42 +120,31 @@ def source_files(
             f"{description.name} asks for" + (f" (passed over: {over})" if over else ""),
             "Look at the key 'files' of its TOML.",
         )
-    entries: list[SourceEntry] = []
-    for path, fields in found:
-        whose = _stored_people(path, description, fields)
-        entries += [SourceEntry(path, fields, *pair, stored=bool(whose)) for pair in
-                    whose or [(fields.get("subject", ""), fields.get("session", ""))]]
-    subjects = _numbers(description.subjects, [e.subject for e in entries], description, "subjects")
-    sessions = _numbers(description.sessions, [e.session for e in entries], description, "sessions")
-    entries.sort(key=lambda e: (
-        subjects[e.subject], sessions[e.session],
-        *(bids.natural(e.fields.get(n, "")) for n in ("run", "trial")),
-        bids.natural(e.path.relative_to(root).as_posix()),
-    ))
+    parts = [(path, fields, *who) for path, fields in found
+             for who in _people(path, description, fields)]
+    subjects = _numbers(description, "subjects", [p[2] for p in parts])
+    sessions = _numbers(description, "sessions", [p[3] for p in parts])
+
+    def place(part: tuple[Path, Mapping[str, str], str, str]) -> tuple[Any, ...]:
+        path, fields, subject, session = part
+        return (subjects[subject], sessions[session],
+                *(bids.natural(fields.get(n, "")) for n in ("run", "trial")),
+                bids.natural(path.relative_to(root).as_posix()))
+
     return [
-        SourceFile(e.path, subjects[e.subject], sessions[e.session], e.fields.get("class", ""),
-                   who=(e.subject, e.session) if e.stored else None) for e in entries
+        SourceFile(path, subjects[subject], sessions[session], fields.get("class", ""),
+                   who=(subject, session))
+        for path, fields, subject, session in sorted(parts, key=place)
     ], skipped
 
 
-@dataclass(frozen=True)
-class SourceEntry:
-    """A file, or a subject's part of one, before labels have numbers."""
-
-    path: Path
-    fields: Mapping[str, str]
-    subject: str
-    session: str
-    stored: bool
-
-
-def _stored_people(
+def _people(
     path: Path, description: Description, fields: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """Subjects and sessions that a file itself names; none where it does not."""
+    """Subjects and sessions that are in a file: as it says itself, or else as its name does."""
     keys = description.keys
     if description.make != "npz" or not (keys.subject or keys.session):
-        return []
+        return [(fields.get("subject", ""), fields.get("session", ""))]
     stored = arrays.npz_arrays(path, [k for k in (keys.subject, keys.session) if k])
     if not stored:
         raise DataError(path, f"an array {keys.subject or keys.session!r}", "none of that name")
@@ -169,10 +159,9 @@ def _stored_people(
     return list(dict.fromkeys(pairs))
 
 
-def _numbers(
-    known: Mapping[str, int], labels: Sequence[str], description: Description, table: str
-) -> dict[str, int]:
+def _numbers(description: Description, table: str, labels: Sequence[str]) -> dict[str, int]:
     """Number of each label: of the description's table, else as :func:`bids.numbered` has it."""
+    known: Mapping[str, int] = getattr(description, table)
     if known:
         lost = sorted({v for v in labels if v and v not in known}, key=bids.natural)
         if lost:
@@ -184,7 +173,7 @@ def _numbers(
 
 def _of_bids(
     root: Path, description: Description, report: IngestReport
-) -> tuple[list[SourceFile], list[tuple[Path, str]]]:
+) -> tuple[list[SourceFile], files.Skipped]:
     found = bids.dataset(root, description.subjects or None, description.task or None, report)
     out, skipped = [], list(found.skipped)
     for recording in found.recordings:
@@ -211,25 +200,10 @@ def trials_of(source: SourceFile, description: Description) -> list[StoredTrial]
     """
     if description.make in arrays.READERS:
         stored = arrays.READERS[description.make](source.path, description)
-        stored = [_named(t, source) for t in stored if _meant(t, source)]
+        # A trial that says no class itself has that of its file's name.
+        stored = [replace(t, label=t.label or source.label) for t in stored if _meant(t, source)]
         wanted = [t for t in stored if _counts(t.label, t.values, description)]
         return [piece for t in wanted for piece in _array_pieces(t, description)]
-    opened = open_recording(source.path)
-    out = []
-    for cut in planned(source, description):
-        data = opened.cut(description.channels, cut.start, cut.stop, description.rate,
-                          description.unit)
-        out.append(StoredTrial(data, cut.label, values=dict(cut.values)))
-    return out
-
-
-def planned(source: SourceFile, description: Description) -> list[TrialCut]:
-    """Where trials lie in a continuous recording, those of no class left out.
-
-    Raises
-    ------
-    DataError
-    """
     opened = open_recording(source.path)
     if description.trials.source == "file":
         cuts = [TrialCut(description.trials.skip, opened.seconds, source.label)]
@@ -238,21 +212,19 @@ def planned(source: SourceFile, description: Description) -> list[TrialCut]:
         cuts = cut_trials(events, opened.seconds, description)
     if description.ratings and source.recording is not None:
         cuts = rated(cuts, bids.behaviour(source.recording), description)
-    return [piece for cut in cuts if _counts(cut.label, cut.values, description)
-            for piece in in_pieces(cut, description.trials.cut)]
-
-
-def _named(trial: StoredTrial, source: SourceFile) -> StoredTrial:
-    """A trial with the class that its file's name says, if it says none itself."""
-    if trial.label or not source.label:
-        return trial
-    return StoredTrial(trial.data, source.label, trial.subject, trial.session, trial.values)
+    out = []
+    for cut in cuts:
+        if not _counts(cut.label, cut.values, description):
+            continue
+        for piece in in_pieces(cut, description.trials.cut):
+            data = opened.cut(description.channels, piece.start, piece.stop, description.rate,
+                              description.unit)
+            out.append(StoredTrial(data, piece.label, values=dict(piece.values)))
+    return out
 
 
 def _meant(trial: StoredTrial, source: SourceFile) -> bool:
     """Whether a trial is of the subject and session that a part of a file stands for."""
-    if source.who is None:
-        return True
     return all(not said or said == meant
                for said, meant in zip((trial.subject, trial.session), source.who, strict=True))
 
@@ -277,7 +249,7 @@ def _array_pieces(trial: StoredTrial, description: Description) -> list[StoredTr
         start = max(skip, round(cut.start * description.rate))
         part = trial.data[:, start : round(cut.stop * description.rate)] * factor
         if part.shape[1] >= description.rate:
-            out.append(StoredTrial(part, trial.label, trial.subject, trial.session, trial.values))
+            out.append(replace(trial, data=part))
     return out
 
 
