@@ -69,7 +69,8 @@ print("fine")
 def call(*command, cwd, input=None, **env):
     return subprocess.run(
         [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False,
-        timeout=300, input=input, env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb", **env},
+        timeout=300, input=input,
+        env={**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb", **env},
     )
 
 

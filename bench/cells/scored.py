@@ -20,7 +20,7 @@ from ..data.recipe import GENERATOR
 from ..protocols.base import Fold, trial_table
 from ..protocols.granted import Grant, Granted, numbered
 from ..registry import load
-from ..scoring.metrics import scored_fold
+from ..scoring.metrics import FoldOutcome
 from ..selection.rules import evaluated
 from ..selection.tested import Key, Proba, SelectedEpoch, Tested
 from ..store.records import Record, Store
@@ -80,14 +80,14 @@ class Answers:
         return self.key[0], self.key[1]
 
     @staticmethod
-    def joint(parts: Sequence[tuple[Answers, Proba]]) -> dict[str, Any]:
-        """What is kept of all parts of a subject and session, by test probabilities of each."""
+    def outcome(parts: Sequence[tuple[Answers, Proba]]) -> FoldOutcome:
+        """Scores of test probabilities of all parts of a subject and session together."""
         every = [a for a, _ in parts]
         y, ids, trials, calibration = (
             np.concatenate([getattr(a, name) for a in every])
             for name in ("y", "trial_ids", "trial", "calibration")
         )
-        return scored_fold(
+        return FoldOutcome.of(
             every[0].whole, y, np.concatenate([p for _, p in parts]), ids, test_trials=trials,
             calibration_trials=calibration,
             # Parts are calibrated on much the same windows: their sum would count these again.
@@ -180,11 +180,12 @@ class Scoring:
         pairs = list(zip(self.answers, chosen, strict=True))
         table = pd.concat([answers.table(p) for answers, p in pairs], ignore_index=True)
         if cell.shortcut:
-            record.folds = per_subject(list(self.parts), table)
+            outcomes = per_subject(list(self.parts), table)
         else:
-            record.folds = [Answers.joint(parts) for parts in _by_session(pairs)]
+            outcomes = [Answers.outcome(parts) for parts in _by_session(pairs)]
             if predicted.shown:
                 record.oracle = _oracle(record.selections["oracle"])
+        record.folds = [outcome.as_dict() for outcome in outcomes]
         tested.add_to(record.curves)
         if predicted.diagnostics is not None:
             record.diagnostics = labelled(
@@ -235,12 +236,12 @@ def _picked(
     """What a rule chose for a subject and session; of several parts the mean epoch and score."""
     picks = [pick for _, (pick, _) in parts]
     scores = [pick.score for pick in picks if scored and pick.score is not None]
-    tested = Answers.joint([(answers, proba) for answers, (_, proba) in parts])
+    outcome = Answers.outcome([(answers, proba) for answers, (_, proba) in parts])
     return {
-        "subject": tested["subject"], "session": tested["session"],
+        "subject": outcome.subject, "session": outcome.session,
         "epoch": round(fmean(pick.epoch for pick in picks)),
         "of": round(fmean(pick.of for pick in picks)),
-        "score": fmean(scores) if scores else None, "scores": tested["scores"],
+        "score": fmean(scores) if scores else None, "scores": outcome.scores,
     }
 
 
@@ -291,7 +292,7 @@ def attainable_record(cell: Cell, store: Store) -> Record | None:
             return None
         for found, its in ((drawn, record.folds), (reached, linear)):
             if found is not None:
-                its.append(scored_fold(key, *found, test_trials=list(labels)))
+                its.append(FoldOutcome.of(key, *found, test_trials=list(labels)).as_dict())
     record.info = {
         "versions": {"bench": __version__}, "wall_s": round(time.perf_counter() - began, 3),
         "linear": linear,

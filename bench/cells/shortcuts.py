@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..method import Budget
 from ..protocols.base import Fold, Protocol, View
 from ..protocols.hold_out import TESTED_STIMULI
 from ..protocols.scaling import Scaling
-from ..scoring.metrics import scored_fold
+from ..scoring.metrics import FoldOutcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,8 +216,8 @@ def stretched(budget: Budget, times: float) -> Budget:
     return budget if budget.fit is None else replace(budget, fit=round(budget.fit * times))
 
 
-def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a record keeps of each subject and session, wherever its windows were tested.
+def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[FoldOutcome]:
+    """Outcome of each subject and session, wherever its windows were tested.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, An
 
     Returns
     -------
-    list of dict
+    list of FoldOutcome
         By subject and session.
     """
     trained = [f.view.calibration for f in folds if f.view.calibration is not None]
@@ -242,7 +242,7 @@ def per_subject(folds: Sequence[Fold], table: pd.DataFrame) -> list[dict[str, An
             for w in trained
         ]
         y, proba, trial = (mine[names].to_numpy() for names in ("y", columns, "trial"))
-        out.append(scored_fold(
+        out.append(FoldOutcome.of(
             cast("tuple[int, int]", key), y, proba, trial, test_trials=trial,
             calibration_trials=np.concatenate([*here, []]),
             # Several folds train on the same windows: the sum would count them again and again.

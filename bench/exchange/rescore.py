@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BenchError
-from ..scoring.metrics import METRICS, UNITS, scored_fold
+from ..scoring.metrics import METRICS, UNITS, FoldOutcome
 from ..store.hashing import key_of
 from ..store.records import Record
 from ..store.seal import LARGEST, sum_of
@@ -116,8 +116,9 @@ def wrong_scores(record: Record, table: pd.DataFrame) -> Iterator[str]:
             yield f"subject {key[0]} has scores but no predictions"
             continue
         trials = mine["trial"].to_numpy()
-        again = scored_fold(
-            key, mine["y"].to_numpy(), mine[columns].to_numpy(), trials, test_trials=trials)
+        again = FoldOutcome.of(
+            key, mine["y"].to_numpy(), mine[columns].to_numpy(), trials, test_trials=trials,
+        ).as_dict()
         yield from _differing(fold, again, record.edition)
     if seen != len(table):
         yield f"{len(table) - seen} predicted windows belong to no fold"

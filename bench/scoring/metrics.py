@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,47 +29,73 @@ DIGITS = 12
 Scores = dict[str, float | None]
 
 
-def scored_fold(
-    key: tuple[int, int], y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, *,
-    test_trials: ArrayLike, calibration_trials: ArrayLike = (), calibration_windows: int = 0,
-) -> dict[str, Any]:
-    """How the windows of one subject and session were tested: what a record keeps of a fold.
+@dataclass(frozen=True)
+class FoldOutcome:
+    """How one subject and session were tested: what a record keeps of a fold.
 
-    Parameters
+    Attributes
     ----------
-    key : (int, int)
-        Subject and session.
-    y : (n,) int
-        True class of each window.
-    proba : (n, n_classes) float
-    trial_ids : (n,) int or str
-        What tells the trials apart whose windows are averaged.
-    test_trials, calibration_trials : (m,) int
-        Numbers of trials; they may repeat, as those of windows do.
-    calibration_windows : int
-
-    Returns
-    -------
-    dict
-        In the order in which it is stored: ``subject``, ``session``; ``calibration_trials`` and
-        ``test_trials``, in ascending order, and how many windows these have; ``majority``, the
-        share of the most frequent class among the tested windows; ``true_windows`` and
-        ``predicted_windows``, tested windows of each class, and how many were taken for it, and the
-        same of trials; ``scores``, see :func:`fold_scores`.
+    subject, session : int
+    calibration_trials, test_trials : list of int
+        Trials that were calibrated on and tested, in ascending order.
+    calibration_windows, test_windows : int
+        How many windows these have.
+    majority : float
+        Share of the most frequent class among the tested windows.
+    true_windows, predicted_windows : list of int
+        Tested windows of each class, and how many were taken for it.
+    true_trials, predicted_trials : list of int
+        The same of trials.
+    scores : dict
+        ``{"window": {...}, "trial": {...}}``: see :func:`fold_scores`.
     """
-    p = np.asarray(proba)
-    k = p.shape[1]
-    table, of_trials = confusion(y, p, k), confusion(*trial_means(y, p, trial_ids, k), k)
-    return {
-        "subject": int(key[0]), "session": int(key[1]),
-        "calibration_trials": _numbers(calibration_trials), "test_trials": _numbers(test_trials),
-        "calibration_windows": calibration_windows, "test_windows": len(p),
-        "majority": majority_share(y),
-        "true_windows": table.sum(axis=1).tolist(), "predicted_windows": table.sum(axis=0).tolist(),
-        "true_trials": of_trials.sum(axis=1).tolist(),
-        "predicted_trials": of_trials.sum(axis=0).tolist(),
-        "scores": fold_scores(y, p, trial_ids, k),
-    }
+
+    subject: int
+    session: int
+    calibration_trials: list[int]
+    test_trials: list[int]
+    calibration_windows: int
+    test_windows: int
+    majority: float
+    true_windows: list[int]
+    predicted_windows: list[int]
+    true_trials: list[int]
+    predicted_trials: list[int]
+    scores: dict[str, Scores]
+
+    @classmethod
+    def of(
+        cls, key: tuple[int, int], y: ArrayLike, proba: ArrayLike, trial_ids: ArrayLike, *,
+        test_trials: ArrayLike, calibration_trials: ArrayLike = (), calibration_windows: int = 0,
+    ) -> Self:
+        """Score the windows of one subject and session.
+
+        Parameters
+        ----------
+        key : (int, int)
+            Subject and session.
+        y : (n,) int
+            True class of each window.
+        proba : (n, n_classes) float
+        trial_ids : (n,) int or str
+            What tells the trials apart whose windows are averaged.
+        test_trials, calibration_trials : (m,) int
+            Numbers of trials; they may repeat, as those of windows do.
+        calibration_windows : int
+        """
+        p = np.asarray(proba)
+        k = p.shape[1]
+        table, of_trials = confusion(y, p, k), confusion(*trial_means(y, p, trial_ids, k), k)
+        return cls(
+            int(key[0]), int(key[1]), _numbers(calibration_trials), _numbers(test_trials),
+            calibration_windows, len(p), majority_share(y), table.sum(axis=1).tolist(),
+            table.sum(axis=0).tolist(), of_trials.sum(axis=1).tolist(),
+            of_trials.sum(axis=0).tolist(), fold_scores(y, p, trial_ids, k),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields by name, in the order in which they are stored."""
+        return asdict(self)
 
 
 def scores(y: ArrayLike, proba: ArrayLike, n_classes: int) -> Scores:

@@ -13,10 +13,10 @@ from sklearn import metrics
 
 from bench.errors import BenchError
 from bench.scoring.metrics import (
+    FoldOutcome,
     confusion,
     fold_scores,
     majority_share,
-    scored_fold,
     scores,
     trial_scores,
 )
@@ -138,7 +138,8 @@ def test_confusion_agrees_with_scikit_learn(case):
 def test_an_outcome_is_stored_by_name_in_a_fixed_order():
     y, p = _draw(1, 40, 3)
     trial = np.arange(40)
-    stored = scored_fold((np.int64(2), np.int64(1)), y, p, trial.astype(str), test_trials=trial)
+    outcome = FoldOutcome.of((np.int64(2), np.int64(1)), y, p, trial.astype(str), test_trials=trial)
+    stored = outcome.as_dict()
     assert list(stored) == [
         "subject", "session", "calibration_trials", "test_trials", "calibration_windows",
         "test_windows", "majority", "true_windows", "predicted_windows", "true_trials",
@@ -149,15 +150,16 @@ def test_an_outcome_is_stored_by_name_in_a_fixed_order():
     assert stored["true_trials"] == stored["true_windows"]  # of one window each
     assert stored["predicted_trials"] == stored["predicted_windows"]
     assert json.loads(json.dumps(stored)) == stored
+    assert FoldOutcome(**stored) == outcome
     assert (stored["test_windows"], stored["test_trials"]) == (40, trial.tolist())
     assert stored["scores"] == fold_scores(y, p, trial, 3)
 
 
 def test_trials_are_counted_by_the_mean_over_their_windows():
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.4, 0.6]])
-    stored = scored_fold((1, 1), [0, 0, 1, 1], p, [5, 5, 6, 6], test_trials=[5, 6])
-    assert (stored["true_windows"], stored["predicted_windows"]) == ([2, 2], [1, 3])
-    assert (stored["true_trials"], stored["predicted_trials"]) == ([1, 1], [1, 1])
+    outcome = FoldOutcome.of((1, 1), [0, 0, 1, 1], p, [5, 5, 6, 6], test_trials=[5, 6])
+    assert (outcome.true_windows, outcome.predicted_windows) == ([2, 2], [1, 3])
+    assert (outcome.true_trials, outcome.predicted_trials) == ([1, 1], [1, 1])
 
 
 def test_majority_share():
