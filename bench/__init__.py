@@ -52,7 +52,29 @@ _HOMES = {
     "sweeps.run": ("sweep",), "tuning.search": ("TuneOptions",), "tuning.tune": ("tune",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604 - names, all of them
+__all__ = [
+    "AuditOptions",
+    "BenchError",
+    "Options",
+    "Recipe",
+    "Record",
+    "Store",
+    "SweepOptions",
+    "TuneOptions",
+    "Windows",
+    "__version__",
+    "audit",
+    "from_signals",
+    "leaderboard",
+    "load_model",
+    "load_windows",
+    "read_corpus",
+    "report",
+    "run",
+    "save_windows",
+    "sweep",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:
