@@ -7,7 +7,7 @@ import io
 import pickle
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,22 +41,22 @@ _DISAGREE = "DEAP: valence in participant_ratings.csv differs from the recording
 class Deap(OnlySignals, SimulatedCorpus):
     """Reader and simulator of DEAP's preprocessed release."""
 
-    name: ClassVar[str] = "DEAP"
-    title: ClassVar[str] = (
+    name = "DEAP"
+    title = (
         "DEAP. Koelstra et al.: DEAP: a database for emotion analysis using physiological "
         "signals. IEEE Trans. Affective Computing 2012, 10.1109/T-AFFC.2011.15"
     )
-    access: ClassVar[str] = (
+    access = (
         "form at http://www.eecs.qmul.ac.uk/mmv/datasets/deap/ (licence signed by academic staff)"
     )
-    layout: ClassVar[str] = """DEAP/
+    layout = """DEAP/
   data_preprocessed_python/s01.dat ... s32.dat   (or data_preprocessed_matlab/s01.mat ...)
   metadata_csv/participant_ratings.csv           (order of presentation)"""
-    folder: ClassVar[str] = "DEAP"
-    subjects: ClassVar[int] = 32
-    channels: ClassVar[tuple[str, ...]] = DEAP_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = _VIDEOS
+    folder = "DEAP"
+    subjects = 32
+    channels = DEAP_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = _VIDEOS
     tasks = rated("Own rating of how {}, cut at the threshold.")
 
     def found(self, root: Path) -> Inventory:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from bench.data.channels import canonical
 from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
-from bench.data.downloads.source import Download
 from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
 
@@ -42,25 +41,25 @@ class Dens(OnlySignals, SimulatedCorpus):
     where the table of ratings has them.
     """
 
-    name: ClassVar[str] = "DENS"
-    title: ClassVar[str] = (
+    name = "DENS"
+    title = (
         "DENS (ds003751). Mishra, Asif, Tiwary & Srinivasan: Dataset on emotion with naturalistic "
         "stimuli. OpenNeuro, 10.18112/openneuro.ds003751.v1.0.2"
     )
-    access: ClassVar[str] = "open: bench data get DENS, or https://openneuro.org/datasets/ds003751"
-    download: ClassVar[Download] = open_bids.openneuro(
+    access = "open: bench data get DENS, or https://openneuro.org/datasets/ds003751"
+    download = open_bids.openneuro(
         _DATASET, "1.0.2",
         licence="CC0 (dataset_description.json), ODbL (README): keep to both",
         citation="Mishra, Asif, Tiwary & Srinivasan, 10.18112/openneuro.ds003751.v1.0.2",
     )
-    layout: ClassVar[str] = """ds003751/
+    layout = """ds003751/
   dataset_description.json
   sub-mit003/eeg/sub-mit003_task-Emotion_eeg.set, .fdt, sub-mit003_task-emotion_events.tsv
   sub-mit003/beh/sub-mit003_task-Emotion_beh.tsv   (ratings)"""
-    folder: ClassVar[str] = _DATASET
-    channels: ClassVar[tuple[str, ...]] = tuple(DENS_ELECTRODES)
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = _TRIALS
+    folder = _DATASET
+    channels = tuple(DENS_ELECTRODES)
+    rate = float(_RATE)
+    trials_per_session = _TRIALS
     tasks = rated("Own rating of how {}, from 1 to 9; clips without one are left out.",
                   optional=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +35,20 @@ _CLIPS_S = (199, 65, 393, 150, 230, 120, 180, 260, 100, 310, 140, 210, 170, 90, 
 class Dreamer(OnlySignals, SimulatedCorpus):
     """Reader and simulator of DREAMER."""
 
-    name: ClassVar[str] = "DREAMER"
-    title: ClassVar[str] = (
+    name = "DREAMER"
+    title = (
         "DREAMER. Katsigiannis & Ramzan: DREAMER: a database for emotion recognition through EEG "
         "and ECG signals from wireless low-cost off-the-shelf devices. IEEE J. Biomedical and "
         "Health Informatics 2018, 10.1109/JBHI.2017.2688239"
     )
-    access: ClassVar[str] = "ask for access at https://zenodo.org/records/546113"
-    layout: ClassVar[str] = """DREAMER/
+    access = "ask for access at https://zenodo.org/records/546113"
+    layout = """DREAMER/
   DREAMER.mat     (one file, 23 subjects)"""
-    folder: ClassVar[str] = "DREAMER"
-    subjects: ClassVar[int] = 23
-    channels: ClassVar[tuple[str, ...]] = EPOC_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = _CLIPS
+    folder = "DREAMER"
+    subjects = 23
+    channels = EPOC_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = _CLIPS
     tasks = rated("Own rating of how {}, from 1 to 5, cut at the threshold.", scale=(1.0, 5.0),
                   threshold=3.0)
 

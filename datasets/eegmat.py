@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -37,33 +36,33 @@ _ONE = (
 class Eegmat(OnlySignals, SimulatedCorpus):
     """Reader and simulator of EEGMAT."""
 
-    name: ClassVar[str] = "EEGMAT"
-    title: ClassVar[str] = (
+    name = "EEGMAT"
+    title = (
         "EEG During Mental Arithmetic Tasks. Zyma et al.: Electroencephalograms during mental "
         "arithmetic task performance. Data 2019, 10.3390/data4010014"
     )
-    access: ClassVar[str] = (
+    access = (
         "open, ODC-By 1.0: bench data get EEGMAT, or https://physionet.org/content/eegmat/1.0.0/"
     )
-    download: ClassVar[Download] = Download(
+    download = Download(
         url="https://physionet.org/files/eegmat/1.0.0", kind="sums", version="1.0.0",
         page="https://physionet.org/content/eegmat/1.0.0/",
         licence="Open Data Commons Attribution License 1.0 (ODC-By): attribution is required",
         citation="Zyma et al. 2019, 10.3390/data4010014; PhysioNet, 10.13026/C2JQ1P; Goldberger et "
         "al. 2000, 10.1161/01.CIR.101.23.e215",
     )
-    layout: ClassVar[str] = """eegmat/
+    layout = """eegmat/
   Subject00_1.edf ... Subject35_1.edf   (rest)
   Subject00_2.edf ... Subject35_2.edf   (arithmetic)
   subject-info.csv                      (not read)"""
-    folder: ClassVar[str] = "eegmat"
-    subjects: ClassVar[int] = 36
-    first: ClassVar[int] = 0
-    channels: ClassVar[tuple[str, ...]] = EEGMAT_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = 2
-    pieces_s: ClassVar[float] = float(_PIECE_S)
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "eegmat"
+    subjects = 36
+    first = 0
+    channels = EEGMAT_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = 2
+    pieces_s = float(_PIECE_S)
+    tasks = (
         Task("rest", ("rest", "arithmetic"), "class", codes={1.0: "rest", 2.0: "arithmetic"},
              doc="What the subject does: nothing, or serial subtraction."),
     )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
-from bench.data.downloads.source import Download
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
@@ -44,32 +42,32 @@ class EmoEegMc(OnlySignals, SimulatedCorpus):
     its last 30 s are taken, as the owners do.
     """
 
-    name: ClassVar[str] = "EMOEEG-MC"
-    title: ClassVar[str] = (
+    name = "EMOEEG-MC"
+    title = (
         "EmoEEG-MC (ds005540). Xu et al.: EmoEEG-MC: a multi-context emotional EEG dataset for "
         "cross-context emotion decoding. OpenNeuro, 10.18112/openneuro.ds005540.v1.0.7"
     )
-    access: ClassVar[str] = (
+    access = (
         "open: bench data get EMOEEG-MC, or https://openneuro.org/datasets/ds005540"
     )
-    download: ClassVar[Download] = open_bids.openneuro(
+    download = open_bids.openneuro(
         _DATASET, "1.0.7",
         licence="CC0 (dataset_description.json)",
         citation="Xu et al., 10.18112/openneuro.ds005540.v1.0.7",
         leave_out=("stimuli/*", "*_physio.*"),
     )
-    layout: ClassVar[str] = """ds005540/
+    layout = """ds005540/
   dataset_description.json
   README.md                                      (codes and orders of each subject)
   sub-02/eeg/sub-02_task-emotion_eeg.edf ...     (no table of events)
   sub-02/beh/sub-02_task-emotion_beh.tsv ...     (ratings)"""
-    folder: ClassVar[str] = _DATASET
-    subjects: ClassVar[int] = 59
-    first: ClassVar[int] = 2
-    channels: ClassVar[tuple[str, ...]] = EMOEEG_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = _TRIALS
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = _DATASET
+    subjects = 59
+    first = 2
+    channels = EMOEEG_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = _TRIALS
+    tasks = (
         Task("7", tuple(_CODES.values()), "class", codes=_CODES,
              doc="What the film clip, or the scene to be imagined, is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class", codes={

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,26 +54,26 @@ _NO_ORDER = (
 class Faced(SimulatedCorpus):
     """Reader and simulator of FACED."""
 
-    name: ClassVar[str] = "FACED"
-    title: ClassVar[str] = (
+    name = "FACED"
+    title = (
         "FACED. Chen et al.: A large finer-grained affective computing EEG dataset. Scientific "
         "Data 2023, 10.1038/s41597-023-02650-w"
     )
-    access: ClassVar[str] = (
+    access = (
         "https://www.synapse.org/Synapse:syn50614194 (a free account; conditions of use apply)"
     )
-    layout: ClassVar[str] = """FACED/
+    layout = """FACED/
   Processed_data/sub000.pkl ... sub122.pkl              (features=bench), or else
   Data/sub000/data.bdf, evt.bdf                         (features=bench, the last 30 s of a clip)
   EEG_Features/DE/sub000.pkl.pkl ... sub122.pkl.pkl     (features=official)
   Data/sub000/After_remarks.mat ...                     (order of presentation, own ratings)"""
-    folder: ClassVar[str] = "FACED"
-    subjects: ClassVar[int] = 123
-    first: ClassVar[int] = 0
-    channels: ClassVar[tuple[str, ...]] = FACED_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = _CLIPS
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "FACED"
+    subjects = 123
+    first = 0
+    channels = FACED_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = _CLIPS
+    tasks = (
         Task("9", tuple(_CODES.values()), "class", codes=_CODES,
              doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class", codes={
@@ -84,8 +84,8 @@ class Faced(SimulatedCorpus):
         *rated("Own rating of how {}, from 0 to 7, cut at the threshold.", scale=(0.0, _HIGHEST),
                threshold=3.5),
     )
-    official_kinds: ClassVar[tuple[str, ...]] = ("de",)
-    official_bands: ClassVar[tuple[tuple[float, float], ...]] = (
+    official_kinds = ("de",)
+    official_bands = (
         (1, 4), (4, 8), (8, 14), (14, 30), (30, 47),
     )
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from bench.data.corpus import Inventory, Recording, TrialInfo, TrialSignal
-from bench.data.downloads.source import Download
 from bench.data.labels import Task
 from bench.data.recipe import Recipe, read_marker
 from bench.errors import DataError
@@ -43,28 +41,28 @@ class FilmMusic(OnlySignals, SimulatedCorpus):
     their times.
     """
 
-    name: ClassVar[str] = "FILM-MUSIC"
-    title: ClassVar[str] = (
+    name = "FILM-MUSIC"
+    title = (
         "Film music (ds002721). Daly et al.: Neural and physiological data from participants "
         "listening to affective music. Scientific Data 2020, 10.1038/s41597-020-0507-6"
     )
-    access: ClassVar[str] = (
+    access = (
         "open: bench data get FILM-MUSIC, or https://openneuro.org/datasets/ds002721"
     )
-    download: ClassVar[Download] = open_bids.openneuro(
+    download = open_bids.openneuro(
         _DATASET, "1.0.2",
         licence="CC0 (dataset_description.json), CC BY 4.0 (README): keep to both",
         citation="Daly et al. 2020, 10.1038/s41597-020-0507-6; 10.18112/openneuro.ds002721.v1.0.2",
     )
-    layout: ClassVar[str] = """ds002721/
+    layout = """ds002721/
   dataset_description.json
   sub-01/eeg/sub-01_task-run2_eeg.edf, _events.tsv ...   (runs 2 to 5; 1 and 6 are rest)"""
-    folder: ClassVar[str] = _DATASET
-    subjects: ClassVar[int] = 31
-    channels: ClassVar[tuple[str, ...]] = EEGMAT_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = len(_RUNS) * _TRIALS
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = _DATASET
+    subjects = 31
+    channels = EEGMAT_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = len(_RUNS) * _TRIALS
+    tasks = (
         Task("valence", ("low valence", "high valence"), "pleasant",
              doc="Own answer to 'the music made me feel pleasant', from 1 to 9."),
         Task("arousal", ("low arousal", "high arousal"), "energetic",

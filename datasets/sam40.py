@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -36,31 +35,31 @@ _NO_ORDER = (
 class Sam40(OnlySignals, SimulatedCorpus):
     """Reader and simulator of SAM40's filtered recordings: one file a trial."""
 
-    name: ClassVar[str] = "SAM40"
-    title: ClassVar[str] = (
+    name = "SAM40"
+    title = (
         "SAM 40. Ghosh et al.: SAM 40: dataset of 40 subject EEG recordings to monitor the "
         "induced-stress while performing Stroop color-word test, arithmetic task, and mirror image "
         "recognition task. Data in Brief 2022, 10.1016/j.dib.2021.107772"
     )
-    access: ClassVar[str] = (
+    access = (
         "open, CC BY 4.0: bench data get SAM40, or https://doi.org/10.6084/m9.figshare.14562090.v1"
     )
-    download: ClassVar[Download] = Download(
+    download = Download(
         url="https://figshare.com/ndownloader/files/27956376", kind="archive", version="1",
         page="https://doi.org/10.6084/m9.figshare.14562090.v1",
         licence="CC BY 4.0, as its page says; look there",
         citation="Ghosh et al. 2022, 10.1016/j.dib.2021.107772",
     )
-    layout: ClassVar[str] = """SAM40/
+    layout = """SAM40/
   filtered_data/Arithmetic_sub_1_trial1.mat ... Stroop_sub_40_trial3.mat   (480 files, one a trial)
   raw_data/                                                                (not read)
   scales.xls, Coordinates.locs                                             (not read)"""
-    folder: ClassVar[str] = f"SAM40/{_FOLDER}"
-    subjects: ClassVar[int] = 40
-    channels: ClassVar[tuple[str, ...]] = SAM40_CHANNELS
-    rate: ClassVar[float] = float(_RATE)
-    trials_per_session: ClassVar[int] = len(_TASKS) * _REPEATS
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = f"SAM40/{_FOLDER}"
+    subjects = 40
+    channels = SAM40_CHANNELS
+    rate = float(_RATE)
+    trials_per_session = len(_TASKS) * _REPEATS
+    tasks = (
         Task("rest", _CLASSES[:2], "class", codes=dict(enumerate(_CLASSES[:2])),
              dropped=frozenset({2.0, 3.0}),
              doc="Relaxation or arithmetic; mirror images and the Stroop test are dropped."),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -28,23 +26,23 @@ _TRIALS = len(SEED_LABELS)
 class Seed(seed_files.SeedLike):
     """Reader and simulator of SEED."""
 
-    name: ClassVar[str] = "SEED"
-    title: ClassVar[str] = (
+    name = "SEED"
+    title = (
         "SEED. Zheng & Lu: Investigating critical frequency bands and channels for EEG-based "
         "emotion recognition with deep neural networks. IEEE TAMD 2015, 10.1109/TAMD.2015.2431497"
     )
-    layout: ClassVar[str] = """SEED_EEG/
+    layout = """SEED_EEG/
   Preprocessed_EEG/        {subject}_{YYYYMMDD}.mat x 45, label.mat   (features=bench)
   ExtractedFeatures_1s/    {subject}_{YYYYMMDD}.mat x 45, label.mat   (features=official)
   ExtractedFeatures_4s/    or one folder ExtractedFeatures"""
-    folder: ClassVar[str] = "SEED_EEG"
-    trials_per_session: ClassVar[int] = _TRIALS
-    codes: ClassVar[Mapping[float, str]] = _CLASSES
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "SEED_EEG"
+    trials_per_session = _TRIALS
+    codes = _CLASSES
+    tasks = (
         Task("3", ("negative", "neutral", "positive"), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
     )
-    official_kinds: ClassVar[tuple[str, ...]] = tuple(
+    official_kinds = tuple(
         f"{feature}_{smoothing}"
         for feature in SEED_FEATURE_ROWS for smoothing in ("LDS", "movingAve")
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 from bench.data.corpus import Features, Inventory, Recording
 from bench.data.labels import Task
@@ -28,20 +26,20 @@ _WINDOW_S = 4
 class SeedIV(seed_files.SeedLike):
     """Reader and simulator of SEED-IV."""
 
-    name: ClassVar[str] = "SEED-IV"
-    title: ClassVar[str] = (
+    name = "SEED-IV"
+    title = (
         "SEED-IV. Zheng, Liu, Lu, Lu & Cichocki: EmotionMeter: a multimodal framework for "
         "recognizing human emotions. IEEE Trans. Cybernetics 2019, 10.1109/TCYB.2018.2797176"
     )
-    layout: ClassVar[str] = """SEED_IV/
+    layout = """SEED_IV/
   eeg_raw_data/{1,2,3}/{subject}_{YYYYMMDD}.mat          15 each   (features=bench)
   eeg_feature_smooth/{1,2,3}/{subject}_{YYYYMMDD}.mat    15 each   (features=official)
   ReadMe.txt                                             (labels)"""
-    folder: ClassVar[str] = "SEED_IV"
-    trials_per_session: ClassVar[int] = _TRIALS
-    codes: ClassVar[Mapping[float, str]] = _CLASSES
-    new_clips: ClassVar[bool] = True
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "SEED_IV"
+    trials_per_session = _TRIALS
+    codes = _CLASSES
+    new_clips = True
+    tasks = (
         Task("4", tuple(_CLASSES.values()), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class",
@@ -51,7 +49,7 @@ class SeedIV(seed_files.SeedLike):
              codes={1.0: "negative", 2.0: "negative", 0.0: "neutral", 3.0: "positive"},
              doc="Sad and fear are negative, happy is positive."),
     )
-    official_kinds: ClassVar[tuple[str, ...]] = (
+    official_kinds = (
         "de_LDS", "de_movingAve", "psd_LDS", "psd_movingAve",
     )
 

@@ -7,7 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,23 +44,23 @@ _GAP_S = 2  # between simulated trials
 class SeedV(seed_files.SeedLike):
     """Reader and simulator of SEED-V."""
 
-    name: ClassVar[str] = "SEED-V"
-    title: ClassVar[str] = (
+    name = "SEED-V"
+    title = (
         "SEED-V. Liu, Qiu, Zheng & Lu: Comparing recognition performance and robustness of "
         "multimodal deep learning models for multimodal emotion recognition. IEEE Trans. Cognitive "
         "and Developmental Systems 2022, 10.1109/TCDS.2021.3071170"
     )
-    layout: ClassVar[str] = """SEED-V/
+    layout = """SEED-V/
   EEG_raw/{subject}_{session}_{YYYYMMDD}.cnt    48 recordings   (features=bench)
   EEG_DE_features/{subject}_123.npz             16 files        (features=official)
   trial_start_end_timestamp.txt                 where trials begin and end in EEG_raw
   emotion_label_and_stimuli_order.xlsx          (labels)"""
-    folder: ClassVar[str] = "SEED-V"
-    subjects: ClassVar[int] = 16
-    trials_per_session: ClassVar[int] = _TRIALS
-    codes: ClassVar[Mapping[float, str]] = _CLASSES
-    new_clips: ClassVar[bool] = True
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "SEED-V"
+    subjects = 16
+    trials_per_session = _TRIALS
+    codes = _CLASSES
+    new_clips = True
+    tasks = (
         Task("5", tuple(_CLASSES.values()), "class", codes=_CLASSES,
              doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class",
@@ -71,8 +71,8 @@ class SeedV(seed_files.SeedLike):
              codes={**dict.fromkeys((0.0, 1.0, 2.0), "negative"), 3.0: "neutral", 4.0: "positive"},
              doc="Disgust, fear and sad are negative, happy is positive."),
     )
-    official_kinds: ClassVar[tuple[str, ...]] = ("de",)
-    unsmoothed: ClassVar[str] = "unstated"
+    official_kinds = ("de",)
+    unsmoothed = "unstated"
 
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`; a feature file has all sessions.

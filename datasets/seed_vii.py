@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,25 +47,25 @@ _CLIPS_S = (150, 210, 90, 240, 180, 130, 270, 160, 200, 110, 230, 140, 190, 100,
 class SeedVII(seed_files.SeedLike):
     """Reader and simulator of SEED-VII."""
 
-    name: ClassVar[str] = "SEED-VII"
-    title: ClassVar[str] = (
+    name = "SEED-VII"
+    title = (
         "SEED-VII. Jiang, Liu, Zheng & Lu: SEED-VII: a multimodal dataset of six basic emotions "
         "with continuous labels for emotion recognition. IEEE Trans. Affective Computing 2025, "
         "10.1109/TAFFC.2024.3485057"
     )
-    layout: ClassVar[str] = """SEED-VII/
+    layout = """SEED-VII/
   EEG_preprocessed/{subject}.mat                20 files, 80 trials each   (features=bench), or else
   EEG_raw/{subject}_{YYYYMMDD}_{session}.cnt    80 recordings              (features=bench)
   EEG_features/{subject}.mat                    20 files                   (features=official)
   save_info/*_trigger_info.csv                  (times of two recordings in EEG_raw)
   emotion_label_and_stimuli_order.xlsx          (labels)"""
-    folder: ClassVar[str] = "SEED-VII"
-    subjects: ClassVar[int] = 20
-    sessions: ClassVar[int] = _SESSIONS
-    trials_per_session: ClassVar[int] = _TRIALS
-    codes: ClassVar[Mapping[float, str]] = _CLASSES
-    new_clips: ClassVar[bool] = True
-    tasks: ClassVar[tuple[Task, ...]] = (
+    folder = "SEED-VII"
+    subjects = 20
+    sessions = _SESSIONS
+    trials_per_session = _TRIALS
+    codes = _CLASSES
+    new_clips = True
+    tasks = (
         Task("7", _NAMES, "class", codes=_CLASSES, doc="What the film clip is meant to evoke."),
         Task("3", ("negative", "neutral", "positive"), "class",
              codes={2.0: "negative", 3.0: "neutral", 4.0: "positive"},
@@ -77,7 +76,7 @@ class SeedVII(seed_files.SeedLike):
                     4.0: "positive"}, dropped=frozenset({6.0}),
              doc="Disgust, fear, sad and anger are negative, happy is positive, surprise dropped."),
     )
-    official_kinds: ClassVar[tuple[str, ...]] = ("de_LDS", "de", "psd")
+    official_kinds = ("de_LDS", "de", "psd")
 
     def inventory(self, root: Path, features: Features = "bench") -> Inventory:
         """List the files, see :meth:`CorpusAdapter.inventory`; clean signals go before raw ones.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,9 @@ class ShrunkMeansParams(Params):
 class ShrunkMeans(Method):
     """Class means of the calibration windows, mixed with those of the source."""
 
-    name: ClassVar[str] = "shrunk-means"
+    name = "shrunk-means"
     Params = ShrunkMeansParams
-    needs: ClassVar[Needs] = Needs(source="labelled", calibration=True)
+    needs = Needs(source="labelled", calibration=True)
     maps_labels = True  # both corpora in the classes they have in common
 
     def fit(self, view: View, state: Any, ctx: Context) -> Predictor:
