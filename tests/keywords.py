@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
+from bench.auditing.audit import AuditOptions
 from bench.runs.options import CellOptions, Options
-from bench.sweeps.request import Request
+from bench.sweeps.request import Request, SweepOptions
+from bench.tuning.search import TuneOptions
 
 PATH = Path(__file__).resolve().parent.parent / "bench" / "runs" / "keywords.py"
 #: What may be given for a field of a type; others are given as they are.
@@ -20,6 +22,8 @@ _TYPES = {
     "Sequence[str]": "str | Sequence[str]",
     "dict[str, Values]": "Mapping[str, Mapping[str, Any]]",
     "dict[str, Values | list[Values]]": "Mapping[str, Any]",
+    "tuple[str, ...]": "str | Sequence[str]", "tuple[int, ...]": "int | Sequence[int]",
+    "Stack": "int | None", "Retry": 'Literal["failed", "killed", "none"]',
     "Tune | None": "Mapping[str, Any] | None", "ClusterSpec | None": "Mapping[str, Any] | None",
 }
 _HEAD = '''"""Keywords of :func:`bench.run`, sweep, tune and audit, for editors and checkers.
@@ -46,8 +50,15 @@ def text() -> str:
                CellOptions),
         _table("RunKeywords(CellKeywords, total=False)", "Fields of :class:`bench.Options`: what "
                "they mean stands in ``bench run --help``.", Options, common),
-        _table("SweepKeywords(CellKeywords, total=False)", "Keys of a ``sweep.toml``: what they "
+        _table("TuneKeywords(RunKeywords, total=False)", "The same, and fields of "
+               ":class:`bench.TuneOptions`.", TuneOptions),
+        _table("AuditKeywords(RunKeywords, total=False)", "The same, and fields of "
+               ":class:`bench.AuditOptions`.", AuditOptions),
+        _table("PlanKeywords(CellKeywords, total=False)", "Keys of a ``sweep.toml``: what they "
                "mean stands in ``bench sweep --help``.", Request, common),
+        _table("SweepKeywords(PlanKeywords, total=False)", "The same, and fields of "
+               ":class:`bench.SweepOptions`.", SweepOptions,
+               {f.name for f in dataclasses.fields(Request)}),
     ])
 
 

@@ -15,9 +15,9 @@ from ..errors import BenchError, IncompatibleError, SettingError, check_known
 from ..method import Method
 from ..registry import load
 from ..runs.build import cell_of_run
-from ..runs.keywords import RunKeywords
+from ..runs.keywords import AuditKeywords
 from ..runs.notebook import watching
-from ..runs.options import Options, changed, takes
+from ..runs.options import Options, as_names, changed, parted, takes
 from ..runs.own import with_windows
 from ..selection.rules import rule
 from ..store.hashing import key_of
@@ -36,8 +36,8 @@ class AuditOptions:
 
     Attributes
     ----------
-    seeds : tuple of int
-        Seeds of the honest run and of every twin.
+    seeds : tuple of int, or int
+        Seeds of the honest run and of every twin, or how many.
     only : tuple of str
         Shortcuts; all if empty.
     draws : int
@@ -49,6 +49,9 @@ class AuditOptions:
     draws: int = 5
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "only", tuple(as_names("--only", self.only)))
+        if isinstance(self.seeds, int):
+            object.__setattr__(self, "seeds", tuple(range(self.seeds)))
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise SettingError("an audit needs one seed at least, none below 0, each once")
         if self.draws < 1:
@@ -83,6 +86,7 @@ class AuditEntry:
     reason: str = ""
 
 
+@takes(AuditOptions)
 @takes(Options)
 def audit(
     method: str = "scmm",
@@ -93,15 +97,16 @@ def audit(
     *,
     what: AuditOptions | None = None,
     windows: Mapping[str, Windows] | None = None,
-    **changes: Unpack[RunKeywords],
+    **changes: Unpack[AuditKeywords],
 ) -> Path:
     """Run a method honestly and with each shortcut, and write down what is to be compared.
 
     Parameters
     ----------
     method, src, tgt, options, on_event, windows, **changes
-        As for :func:`bench.run`.
+        As for :func:`bench.run`; also fields of :class:`bench.AuditOptions`: ``seeds=5``.
     what : AuditOptions, optional
+        These fields as one object.
 
     Returns
     -------
@@ -114,8 +119,11 @@ def audit(
         A name or setting is wrong, or the honest run fails. A shortcut that does not apply or
         fails is an entry with a reason.
     """
-    options = with_windows(changed(options, changes), windows)
-    what = what or AuditOptions()
+    what, rest = parted(what or AuditOptions(), Options, changes)
+    options = with_windows(changed(options, rest), windows)
+    if options.seed:
+        raise SettingError(f"an audit is of several seeds, and was given seed={options.seed}",
+                           f"Which seeds: seeds=({options.seed},); how many: seeds=3.")
     cls: type[Method] = load("methods", method)
     if cls.kind == "oracle":
         raise SettingError(

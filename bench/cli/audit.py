@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from ..errors import BenchError, SettingError
 from ..registry import load
+from ..runs.options import as_names
 from ..store.shown import counted
 from ..sweeps.request import as_seeds
 from .screen.console import Screen
@@ -55,7 +56,7 @@ def audit(
     if records is not None or split is not None:
         _check_all(records, split)
         return
-    names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
+    names = tuple(as_names("--only", only or ""))
     chosen_seeds = _numbers(seeds)
     # An unknown name answers before anything heavy is imported.
     asked = what(**values, seed=chosen_seeds[0], controls=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..runs.options import as_names
 from .screen.console import Screen
 from .screen.live import saying_what_is_kept
 from .shared import what, with_options
@@ -42,7 +43,7 @@ def tune(
     the tuned and the default parameters are run on the tested trials, once.
     """
     asked = what(**values)
-    names = tuple(n.strip() for n in (only or "").split(",") if n.strip())
+    names = tuple(as_names("--only", only or ""))
     if space:
         _show_space(asked.method, asked.options, names)
         return

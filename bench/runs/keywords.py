@@ -57,7 +57,25 @@ class RunKeywords(CellKeywords, total=False):
     runs: Path | str
 
 
-class SweepKeywords(CellKeywords, total=False):
+class TuneKeywords(RunKeywords, total=False):
+    """The same, and fields of :class:`bench.TuneOptions`."""
+
+    trials: int
+    rule: str | None
+    only: str | Sequence[str]
+    storage: str | None
+    together: int
+
+
+class AuditKeywords(RunKeywords, total=False):
+    """The same, and fields of :class:`bench.AuditOptions`."""
+
+    seeds: int | Sequence[int]
+    only: str | Sequence[str]
+    draws: int
+
+
+class PlanKeywords(CellKeywords, total=False):
     """Keys of a ``sweep.toml``: what they mean stands in ``bench sweep --help``."""
 
     methods: str | Sequence[str]
@@ -69,3 +87,15 @@ class SweepKeywords(CellKeywords, total=False):
     calibration: str | Sequence[str]
     tune: Mapping[str, Any] | None
     cluster: Mapping[str, Any] | None
+
+
+class SweepKeywords(PlanKeywords, total=False):
+    """The same, and fields of :class:`bench.SweepOptions`."""
+
+    runs: Path | str
+    workers: int
+    stack: int | None
+    timeout: float | None
+    memory: str | None
+    retry: Literal["failed", "killed", "none"]
+    fail_fast: bool

@@ -24,6 +24,8 @@ from annotated_types import Gt
 from ..errors import SettingError, check_known
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from ..data.labels import LabelRule
     from ..data.reading import ReadOptions
 
@@ -355,9 +357,10 @@ class CellOptions:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+D = TypeVar("D", bound="DataclassInstance")
 
 
-def takes(model: type[CellOptions]) -> Callable[[F], F]:
+def takes(model: type[Any]) -> Callable[[F], F]:
     """Show the options of a model, with types and defaults, as keywords of a function.
 
     The function takes them as ``**changes``; ``help`` and notebooks then list and complete them.
@@ -436,6 +439,29 @@ class Options(CellOptions):
         for name, make in made.items():
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, make(value))
+
+
+def parted(given: D, others: type, keywords: Mapping[str, Any]) -> tuple[D, dict[str, Any]]:
+    """Keywords of two kinds of options: an object with those of its kind, and the other ones.
+
+    Parameters
+    ----------
+    given : dataclass
+        :class:`bench.TuneOptions`, say; keywords go over it.
+    others : type of dataclass
+        :class:`bench.Options`, say. What is a field of both is of this.
+    keywords : mapping
+
+    Raises
+    ------
+    UnknownNameError
+        A keyword is of neither; suggests the nearest.
+    """
+    mine, theirs = ({f.name for f in dataclasses.fields(k)} for k in (given, others))
+    check_known("option", mine | theirs, *keywords)
+    own = {name: value for name, value in keywords.items() if name not in theirs}
+    left = {name: value for name, value in keywords.items() if name in theirs}
+    return dataclasses.replace(given, **own), left
 
 
 def changed(options: Options | None, changes: Mapping[str, Any]) -> Options:

@@ -13,7 +13,7 @@ from ..devices import devices
 from ..registry import include
 from ..runs.keywords import SweepKeywords
 from ..runs.notebook import watching
-from ..runs.options import takes
+from ..runs.options import parted, takes
 from ..runs.own import keep_windows
 from ..store.lock import RunLock
 from .manifest import Memo
@@ -25,6 +25,7 @@ from .sweep import Sweep, is_elsewhere
 from .workers.script import check_guard
 
 
+@takes(SweepOptions)
 @takes(Request)
 def sweep(
     file: Path | str | None = None, *, options: SweepOptions | None = None,
@@ -39,7 +40,7 @@ def sweep(
     file : Path or str, optional
         A ``sweep.toml``.
     options : SweepOptions, optional
-        Run folder, workers, and so on.
+        Run folder, workers, and so on, as one object.
     show : callable, optional
         Called with the state and a line for people (or "") whenever something has changed; in a
         notebook, a bar is drawn if nothing is given.
@@ -48,7 +49,8 @@ def sweep(
         They are kept in ``RUNS/windows``, where workers, a resumed sweep and ``bench rerun`` find
         them.
     **keys
-        Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``.
+        Keys of the plan, over the file's: ``methods=["scmm"], pairs="all", seeds=5``; and fields
+        of :class:`bench.SweepOptions`: ``runs="mine", workers=2``.
 
     Returns
     -------
@@ -63,10 +65,10 @@ def sweep(
     """
     from .tuned_plan import planned
 
-    options = options or SweepOptions()
+    options, asked = parted(options or SweepOptions(), Request, keys)
     if options.workers > 1:
         check_guard()  # before anything is read, or tuned
-    request = read_request(Path(file) if file is not None else None, keys)
+    request = read_request(Path(file) if file is not None else None, asked)
     if windows:
         files = keep_windows(windows, options.runs)
         request = replace(request, include=[*request.include, *files])

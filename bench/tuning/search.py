@@ -24,6 +24,7 @@ from ..cells.contract import check_compatible
 from ..cells.engine import validate_cells
 from ..errors import BenchError, SettingError, reason_of
 from ..method import Tunable
+from ..runs.options import as_names
 from ..runs.tuned import FOLDER, Tuned, TuningSetting, check_nested, read_tuned, seen_by
 from ..selection.rules import check_selection, rule
 from ..store.hashing import key_of
@@ -66,6 +67,7 @@ class TuneOptions:
     together: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "only", tuple(as_names("--only", self.only)))
         for name in ("trials", "together"):
             if getattr(self, name) < 1:
                 raise SettingError(f"--{name} {getattr(self, name)}: at least one is needed")

@@ -12,9 +12,9 @@ from ..cells.engine import run_cell
 from ..data.windows import Windows
 from ..method import Method, Tunable
 from ..runs.build import cell_of_run
-from ..runs.keywords import RunKeywords
+from ..runs.keywords import TuneKeywords
 from ..runs.notebook import watching
-from ..runs.options import Options, changed, takes
+from ..runs.options import Options, changed, parted, takes
 from ..runs.own import with_windows
 from ..runs.run import controls_of, setting_of, with_tuned
 from ..runs.tuned import FOLDER, Tuned
@@ -56,6 +56,7 @@ class TuningOutcome:
         return paired([ours[s] for s in both], [theirs[s] for s in both])
 
 
+@takes(TuneOptions)
 @takes(Options)
 def tune(
     method: str = "scmm",
@@ -68,7 +69,7 @@ def tune(
     on_trial_end: OnTrialEnd | None = None,
     begin: OnTuningStart | None = None,
     windows: Mapping[str, Windows] | None = None,
-    **changes: Unpack[RunKeywords],
+    **changes: Unpack[TuneKeywords],
 ) -> list[TuningOutcome]:
     """Tune a method and those of its controls that can be, with the same number of trials each.
 
@@ -76,8 +77,9 @@ def tune(
     ----------
     method, src, tgt, options, windows, **changes
         As of :func:`bench.run`; ``params`` are held fixed, the others start from their defaults.
+        Also fields of :class:`bench.TuneOptions`: ``trials=40``.
     tuning : TuneOptions, optional
-        Trials, rule, storage.
+        These fields as one object.
     on_event, on_trial_end, begin : callable, optional
         Told how a trial goes on, of each that has ended, and of each method that is begun.
 
@@ -98,8 +100,8 @@ def tune(
     >>> found = bench.tune("scmm", "SEED", "DEAP", simulated=True)  # doctest: +SKIP
     >>> found[0].tuned.params, found[0].gain().mean  # doctest: +SKIP
     """
-    options = with_windows(changed(options, {**changes, "preset": "default"}), windows)
-    tuning = tuning or TuneOptions()
+    tuning, rest = parted(tuning or TuneOptions(), Options, changes)
+    options = with_windows(changed(options, {**rest, "preset": "default"}), windows)
     out = []
     with watching(on_event) as told:
         cell = cell_of_run(method, src, tgt, options, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.errors import UnknownNameError
+from bench.errors import SettingError, UnknownNameError
 
 import keywords
 
 pytestmark = pytest.mark.usefixtures("clean_registry")
+SIMULATED = {"simulated": True, "recipe": {"subjects": 3, "length": 0.02}, "scale": "null",
+             "controls": False}
 
 
 def test_they_are_the_options():
@@ -26,6 +29,34 @@ def test_an_unknown_one_is_refused_with_the_nearest(call, tmp_path):
     with pytest.raises(UnknownNameError, match="no option named 'simulatd'") as said:
         call("lda", "SEED", "DEAP", simulatd=True, runs=tmp_path)
     assert "'simulated'" in said.value.hint
+
+
+def test_what_a_command_has_as_a_flag_is_a_keyword(tmp_path):
+    """Not only in an object beside; what both have, a plan's cluster, is the plan's."""
+    state = bench.sweep(methods="majority", pairs=["SEED->DEAP"], **SIMULATED, runs=str(tmp_path),
+                        retry="none", options=bench.SweepOptions(runs="elsewhere", fail_fast=True))
+    assert (state.runs, state.counts["done"]) == (tmp_path, 1)
+    with pytest.raises(SettingError, match="no key 'cluster.nonsense'"):
+        bench.sweep(methods="majority", cluster={"nonsense": 2})
+    (lr,) = bench.tune("lr", trials=2, only="C", runs=tmp_path, **SIMULATED)
+    assert lr.tuned.trials == 2
+    assert list(lr.tuned.searched) == ["C"]
+    path = bench.audit("lda", seeds=1, only="test-scaler", runs=tmp_path, **SIMULATED)
+    found = json.loads(path.read_text())
+    assert len(found["honest"]) == 1
+    assert [entry["name"] for entry in found["entries"]] == ["test-scaler"]
+    with pytest.raises(SettingError, match="an audit is of several seeds"):
+        bench.audit("lda", seed=2, runs=tmp_path)
+
+
+@pytest.mark.parametrize(("call", "wrong", "near"), [
+    (bench.sweep, "worker", "workers"), (bench.tune, "trial", "trials"),
+    (bench.audit, "seedz", "seeds"),
+])
+def test_a_flag_that_is_nearly_right_is_answered_with_it(call, wrong, near):
+    with pytest.raises(UnknownNameError, match=f"no option named '{wrong}'") as said:
+        call(**{wrong: 2})
+    assert f"'{near}'" in said.value.hint
 
 
 def test_a_name_alone_is_no_list_of_letters():
@@ -45,6 +76,12 @@ bench.audit("lda", sessions="second")  # wrong
 bench.sweep(methods="lda", seeds=5, pairs=["SEED->DEAP"])
 bench.sweep(methods="lda", seeds="5")  # wrong
 bench.sweep(method="lda")  # wrong
+bench.sweep(methods="lda", runs="x", workers=2, stack=None)
+bench.sweep(methods="lda", workers="two")  # wrong
+bench.tune("lda", trials=4, only="C")
+bench.tune("lda", trials="4")  # wrong
+bench.audit("lda", seeds=2, only=["test-scaler"], draws=3)
+bench.audit("lda", draws="3")  # wrong
 bench.leaderboard("runs", metric="auroc", pairs=["SEED->DEAP"], methods=("lda",)).wide()
 bench.leaderboard("runs", metrics="auroc")  # wrong
 bench.leaderboard(unit=3)  # wrong
