@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_what_workers_hand_back_is_scored_as_in_one_process(
 def test_no_tested_label_is_anywhere_in_a_worker(data, tmp_path, monkeypatch):
     """A spy goes through all that the process holds; in one process it finds what it looks for."""
     found = {}
+    gc.collect()
+    gc.freeze()  # what other tests left is not of this sweep, and millions of things to go through
     include(spy_plugin.__file__)
     for workers in (1, 2):
         monkeypatch.setenv("SPY_FOUND", str(tmp_path / f"found{workers}"))
