@@ -132,7 +132,8 @@ def parsed(model: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     SettingError
         A value cannot be read; names its flag.
     """
-    said = about(model)
+    # What no command has as a flag may bear the name of another's: a plan's cluster, an address.
+    said = {name: its for name, its in about(model).items() if its.commands}
     given = {name: values[name] for name in said if values.get(name) not in (None, [])}
     return {
         name: said[name].parse(flag_of(name, said[name]), value)  # type: ignore[misc]

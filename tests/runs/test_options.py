@@ -72,6 +72,28 @@ def test_every_option_is_a_flag_of_a_sweep():
     assert set(of_options("sweep", Request).values()) <= flags("sweep")
 
 
+@pytest.mark.parametrize(("flag", "value", "of_plan", "name", "expected"), [
+    ("--cluster", "tcp://127.0.0.1:8786", {}, "cluster", "tcp://127.0.0.1:8786"),
+    ("--runs", "there", {}, "runs", Path("there")), ("--workers", "2", {}, "workers", 2),
+    ("--stack", "3", {}, "stack", 3), ("--stack", "auto", {}, "stack", None),
+    ("--timeout", "9", {}, "timeout", 9.0), ("--memory", "2GB", {}, "memory", "2GB"),
+    ("--retry", "none", {}, "retry", "none"), ("--fail-fast", None, {}, "fail_fast", True),
+    ("--seeds", "0,3", {"seeds": [0, 3]}, "workers", 1),
+])
+def test_a_flag_of_a_sweep_is_of_the_plan_or_of_how_it_is_run(
+    flag, value, of_plan, name, expected, monkeypatch
+):
+    """The address of a scheduler was taken for the table of a plan, which has the same name."""
+    seen = []
+    monkeypatch.setattr("bench.cli.sweep.run_sweep",
+                        lambda file, flags, options, **how: seen.append((flags, options)) or 0)
+    command = typer.main.get_command(app)
+    command(["sweep", flag, *([] if value is None else [value])], standalone_mode=False)
+    ((flags, options),) = seen
+    assert flags == of_plan
+    assert getattr(options, name) == expected
+
+
 @pytest.mark.parametrize("name", ABOUT)
 def test_an_option_is_found_everywhere(name):
     said = ABOUT[name]
