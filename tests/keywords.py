@@ -24,7 +24,8 @@ _TYPES = {
     "dict[str, Values | list[Values]]": "Mapping[str, Any]",
     "tuple[str, ...]": "str | Sequence[str]", "tuple[int, ...]": "int | Sequence[int]",
     "Stack": "int | None", "Retry": 'Literal["failed", "killed", "none"]',
-    "Tune | None": "Mapping[str, Any] | None", "ClusterSpec | None": "Mapping[str, Any] | None",
+    "Tune | None": "Mapping[str, Any] | None",
+    "ClusterSpec | None": "str | Mapping[str, Any] | None",
 }
 _HEAD = '''"""Keywords of :func:`bench.run`, sweep, tune and audit, for editors and checkers.
 

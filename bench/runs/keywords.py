@@ -86,7 +86,7 @@ class PlanKeywords(CellKeywords, total=False):
     protocol: Mapping[str, Mapping[str, Any]]
     calibration: str | Sequence[str]
     tune: Mapping[str, Any] | None
-    cluster: Mapping[str, Any] | None
+    cluster: str | Mapping[str, Any] | None
 
 
 class SweepKeywords(PlanKeywords, total=False):

@@ -65,6 +65,9 @@ def sweep(
     """
     from .tuned_plan import planned
 
+    if isinstance(address := keys.get("cluster"), str):  # of a plan it is a table
+        options = replace(options or SweepOptions(), cluster=address)
+        del keys["cluster"]
     options, asked = parted(options or SweepOptions(), Request, keys)
     if options.workers > 1:
         check_guard()  # before anything is read, or tuned

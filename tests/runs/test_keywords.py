@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.errors import SettingError, UnknownNameError
+from bench.errors import BenchError, SettingError, UnknownNameError
 
 import keywords
 
@@ -32,12 +32,14 @@ def test_an_unknown_one_is_refused_with_the_nearest(call, tmp_path):
 
 
 def test_what_a_command_has_as_a_flag_is_a_keyword(tmp_path):
-    """Not only in an object beside; what both have, a plan's cluster, is the plan's."""
+    """Not only in an object beside. A cluster is a plan's table, or an address."""
     state = bench.sweep(methods="majority", pairs=["SEED->DEAP"], **SIMULATED, runs=str(tmp_path),
                         retry="none", options=bench.SweepOptions(runs="elsewhere", fail_fast=True))
     assert (state.runs, state.counts["done"]) == (tmp_path, 1)
     with pytest.raises(SettingError, match="no key 'cluster.nonsense'"):
         bench.sweep(methods="majority", cluster={"nonsense": 2})
+    with pytest.raises(BenchError, match="no scheduler answers at tcp://127.0.0.1:1"):
+        bench.sweep(methods="majority", cluster="tcp://127.0.0.1:1", **SIMULATED, runs=tmp_path)
     (lr,) = bench.tune("lr", trials=2, only="C", runs=tmp_path, **SIMULATED)
     assert lr.tuned.trials == 2
     assert list(lr.tuned.searched) == ["C"]
