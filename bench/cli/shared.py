@@ -13,7 +13,7 @@ import typer
 
 from ..errors import SettingError
 from ..registry import include, load
-from ..runs.options import OUT, RUN, SEE, Options, about, flag_of
+from ..runs.options import OUT, PANELS, RUN, SEE, Options, about, flag_of
 
 if TYPE_CHECKING:
     import dataclasses
@@ -96,12 +96,20 @@ def with_options(
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for f in functions
                for p in inspect.signature(f, eval_str=True).parameters.values()
                if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        flags = [_parameter(f, unset) for f in fields(model)
-                 if command in f.metadata["about"].commands]
-        function.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+        # What is this command's alone comes before what all have: methods and pairs, say.
+        its = sorted(fields(model), key=lambda f: f.name not in model.__annotations__)
+        flags = [_parameter(f, unset) for f in its if command in f.metadata["about"].commands]
+        every = sorted([*own, *flags], key=_place)
+        function.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
         return function
 
     return decorate
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Which panel of ``--help`` a parameter stands in; a command's own come with the first."""
+    (said,) = parameter.annotation.__metadata__
+    return PANELS.index(said.rich_help_panel) if said.rich_help_panel in PANELS else 0
 
 
 def _parameter(field: dataclasses.Field[Any], unset: bool) -> inspect.Parameter:

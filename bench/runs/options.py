@@ -35,8 +35,8 @@ Positive = Annotated[float, Gt(0)]
 TUNED = "tuned"
 Classes = Literal["auto", "own", "shared"]
 
-# Panels of ``--help``, in the order they are shown in.
-RUN, SEE, DATA, HOW, OUT = (
+#: Panels of ``--help``, in the order they are shown in.
+RUN, SEE, DATA, HOW, OUT = PANELS = (
     "What to run", "What the method may see", "Data", "How to run it", "Output"
 )
 

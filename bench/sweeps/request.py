@@ -222,7 +222,8 @@ class SweepOptions:
     timeout: float | None = option(None, "Most seconds a cell may take (with workers).", HOW)
     memory: str | None = option(None, "Most memory of a worker, e.g. 2GB.", HOW)
     retry: Retry = option(
-        "failed", "Which earlier failures to run again: failed (and killed), killed, or none.", HOW)
+        "failed", "Which earlier failures to run again: failed (and killed), killed, or none.", HOW,
+        metavar="failed|killed|none")
     fail_fast: bool = option(False, "Stop at the first cell that fails.", HOW)
 
     def __post_init__(self) -> None:

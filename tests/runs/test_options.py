@@ -17,7 +17,7 @@ from bench.cli.main import app
 from bench.cli.shared import parsed, with_options
 from bench.errors import SettingError
 from bench.runs import build
-from bench.runs.options import OUT, CellOptions, about, flag_of, option, options_of, takes
+from bench.runs.options import OUT, PANELS, CellOptions, about, flag_of, option, options_of, takes
 from bench.sweeps.request import Request, read_request
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +66,19 @@ def test_every_option_is_a_flag(command):
     assert set(mine.values()) <= flags(command)
     others = {flag_of(n, s) for n, s in ABOUT.items() if n not in mine}
     assert not others & flags(command) - {"--params"}  # of tune: parameters have no preset
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "tune", "audit"])
+def test_help_begins_with_what_is_run(command):
+    """Panels stand in one order everywhere, a command's own after the first."""
+    tree = typer.main.get_command(app).commands
+    shown = list(dict.fromkeys(p.rich_help_panel for p in tree[command].params
+                               if p.param_type_name == "option" and p.rich_help_panel))
+    assert [panel for panel in shown if panel in PANELS] == list(PANELS)
+    assert shown[0] == PANELS[0]
+    assert shown[-4:] == list(PANELS[1:])
+    first = [p.opts[0] for p in tree[command].params if p.rich_help_panel == PANELS[0]]
+    assert first[0] == "--method"
 
 
 def test_every_option_is_a_flag_of_a_sweep():
