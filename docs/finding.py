@@ -9,7 +9,7 @@ time; what is in RUNS already is not run again.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,4 +196,7 @@ def _wrapped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs-finding")))
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("runs", nargs="?", type=Path, default=Path("runs-finding"), metavar="RUNS")
+    print(main(asked.parse_args().runs))

@@ -8,9 +8,9 @@ ten minutes on two quiet cores the first time; what is in RUNS already is not ru
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -34,7 +34,10 @@ LOOKED_INTO = ("SEED", "SEED-IV")
 
 def main() -> None:
     """Run what is missing and draw."""
-    runs = Path(sys.argv[1] if len(sys.argv) > 1 else "runs-gallery")
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("runs", nargs="?", type=Path, default=Path("runs-gallery"), metavar="RUNS")
+    runs = asked.parse_args().runs
     pairs = [(s, t) for s in CORPORA for t in CORPORA if s != t]
     plan = [(m, s, t, {}, {}) for s, t in pairs for m in METHODS if m in entries("methods")]
     plan += [("scmm", s, t, v, {}) for v in VARIANTS for s, t in pairs]
