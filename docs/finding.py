@@ -10,6 +10,7 @@ time; what is in RUNS already is not run again.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
