@@ -33,7 +33,7 @@ def test_a_sweep_as_jobs_gives_the_records_of_one_process(slurm, tmp_path):
     data = write_toy(tmp_path / "data")
     plan = write_plan(
         tmp_path / "sweep.toml", data, methods=["toy", "toy-pretrained"], seeds=3,
-        cluster={},
+        cluster={}, params={"toy": {"sleep": 0.3}},  # the second job has to find work left
     )
     table = ('[cluster]\nkind = "slurm"\njobs = 2\ncores = 1\nmemory = "1GB"\n'
              'queue = "short"\nwalltime = "00:10:00"\ndirectives = ["--gres=none"]\n'
